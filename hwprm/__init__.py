@@ -1,0 +1,1 @@
+"""hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL."""

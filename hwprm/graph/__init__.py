@@ -1,0 +1,32 @@
+"""Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
+
+from hwprm.graph.graph import WEIGHTED, Graph
+from hwprm.graph.nodes import (
+    BatchNorm,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Shape,
+    conv_output_size,
+    pool_output_size,
+)
+
+__all__ = [
+    "WEIGHTED",
+    "BatchNorm",
+    "Conv2d",
+    "Flatten",
+    "Graph",
+    "Input",
+    "Linear",
+    "MaxPool2d",
+    "Node",
+    "Relu",
+    "Shape",
+    "conv_output_size",
+    "pool_output_size",
+]

@@ -1,0 +1,148 @@
+"""`Graph`: a float network as an immutable list of nodes in topological order, and its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from hwprm.errors import ModelError
+from hwprm.graph import nodes as node_types
+from hwprm.graph.nodes import Conv2d, Input, Linear, Node, Shape
+
+__all__ = ["WEIGHTED", "Graph"]
+
+FORMAT = "hwprm-graph-1"
+
+#: Node types that hold a weight matrix (and so can be pruned).
+WEIGHTED = (Conv2d, Linear)
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network: `nodes` in topological order, `outputs` the names whose tensors leave it.
+
+    Raises ModelError when a name is used twice, an input is unknown or comes later, an array is not finite,
+    or a shape does not fit.
+    """
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for node in self.nodes:
+            if node.name in seen:
+                raise ModelError(f"two nodes are named {node.name!r}; give every layer its own name")
+            for name in node.inputs:
+                if name not in seen:
+                    raise ModelError(f"node {node.name!r} reads {name!r}, which no earlier node makes")
+            seen.add(node.name)
+            for key, array in _arrays(node).items():
+                if not np.all(np.isfinite(array)):
+                    raise ModelError(
+                        f"{key} of {node.name!r} holds NaN or infinity; retrain with a smaller learning rate"
+                    )
+        missing = [name for name in self.outputs if name not in seen]
+        if missing or not self.outputs:
+            raise ModelError(f"output {missing[0]!r} is no node of the graph" if missing else "a graph needs an output")
+        _ = self.shapes
+
+    @cached_property
+    def by_name(self) -> Mapping[str, Node]:
+        """Node of each name."""
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def shapes(self) -> Mapping[str, Shape]:
+        """Shape of the tensor each node makes, without the batch."""
+        shapes: dict[str, Shape] = {}
+        for node in self.nodes:
+            ins = [shapes[name] for name in node.inputs]
+            _check_fit(node, ins)
+            shapes[node.name] = node.infer_shape(*ins)
+            if any(size < 1 for size in shapes[node.name]):
+                raise ModelError(
+                    f"{node.name!r} makes an empty tensor {shapes[node.name]} from {ins}; enlarge its input"
+                )
+        return shapes
+
+    @property
+    def input(self) -> Input:
+        """The single input node. Raises ModelError when there are none or several."""
+        inputs = [node for node in self.nodes if isinstance(node, Input)]
+        if len(inputs) != 1:
+            raise ModelError(f"the network has {len(inputs)} inputs, one is needed here")
+        return inputs[0]
+
+    @property
+    def weighted(self) -> tuple[Conv2d | Linear, ...]:
+        """The nodes with a weight matrix, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, WEIGHTED))
+
+    def consumers(self, name: str) -> tuple[Node, ...]:
+        """Nodes that read the tensor `name`."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def replace(self, *changed: Node) -> Graph:
+        """A graph in which each node of `changed` stands in the place of the one of the same name."""
+        new = {node.name: node for node in changed}
+        return Graph(tuple(new.get(node.name, node) for node in self.nodes), self.outputs)
+
+    def save(self, folder: Path) -> None:
+        """Write ``graph.json`` and ``weights.safetensors`` into `folder` (made if absent). Same graph, same bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {}
+        entries = []
+        for node in self.nodes:
+            mine = _arrays(node)
+            arrays |= {f"{node.name}.{key}": np.ascontiguousarray(value) for key, value in mine.items()}
+            plain = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if f.name not in mine}
+            entries.append({"op": type(node).__name__, **plain})
+        text = json.dumps({"format": FORMAT, "outputs": self.outputs, "nodes": entries}, indent=1)
+        save_file(arrays, folder / "weights.safetensors")
+        (folder / "graph.json").write_text(text + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote. Raises ModelError when a file is missing, cut short or of another format."""
+        try:
+            plan = json.loads((folder / "graph.json").read_text())
+            arrays = load_file(folder / "weights.safetensors")
+            if plan["format"] != FORMAT:
+                raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
+            loaded = [_load_node(entry, arrays) for entry in plan["nodes"]]
+            return cls(tuple(loaded), tuple(plan["outputs"]))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+            raise ModelError(f"{folder} holds no readable graph ({error}); make it again") from error
+
+
+def _arrays(node: Node) -> dict[str, Any]:
+    return {f.name: v for f in dataclasses.fields(node) if isinstance(v := getattr(node, f.name), np.ndarray)}
+
+
+def _load_node(entry: dict[str, Any], arrays: Mapping[str, Any]) -> Node:
+    kind: type[Node] = getattr(node_types, entry.pop("op"))
+    prefix = f"{entry['name']}."
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    values |= {f.name: arrays[prefix + f.name] for f in dataclasses.fields(kind) if prefix + f.name in arrays}
+    return kind(**values)
+
+
+def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
+    """Raise ModelError when a weighted node does not fit what it reads."""
+    for shape in inputs:
+        if isinstance(node, Conv2d) and (len(shape) != 3 or shape[0] != node.weight.shape[1] * node.groups):
+            raise ModelError(
+                f"conv {node.name!r} expects {node.weight.shape[1] * node.groups} input channels, it reads {shape}"
+            )
+        if isinstance(node, Linear) and shape != (node.weight.shape[1],):
+            raise ModelError(f"linear {node.name!r} expects {node.weight.shape[1]} inputs, it reads {shape}")

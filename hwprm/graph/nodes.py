@@ -1,0 +1,146 @@
+"""The operators of a float network, one frozen dataclass each.
+
+Arrays are numpy, in the dtype of the source network. Shapes leave the batch out:
+an image is ``(C, H, W)``, a vector ``(K,)``. Padding is always ``(top, bottom, left, right)``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "BatchNorm",
+    "Conv2d",
+    "Flatten",
+    "FloatArray",
+    "Input",
+    "Linear",
+    "MaxPool2d",
+    "Node",
+    "Relu",
+    "Shape",
+    "conv_output_size",
+    "pool_output_size",
+]
+
+FloatArray = NDArray[Any]
+Shape = tuple[int, ...]
+Pair = tuple[int, int]
+Quad = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Node:
+    """One operator. `name` is unique in its graph and names the tensor it makes; `inputs` are such names."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        """Output shape, without the batch, from the input shapes."""
+        return inputs[0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Input(Node):
+    """The image (or vector) that enters the network."""
+
+    shape: Shape
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Conv2d(Node):
+    """Cross-correlation. weight ``(M, C // groups, KH, KW)``, bias ``(M,)`` (zeros where the source has none)."""
+
+    weight: FloatArray
+    bias: FloatArray
+    stride: Pair = (1, 1)
+    padding: Quad = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        _, h, w = inputs[0]
+        kh, kw = self.weight.shape[2:]
+        top, bottom, left, right = self.padding
+        return (
+            self.weight.shape[0],
+            conv_output_size(h + top + bottom, kh, self.stride[0], self.dilation[0]),
+            conv_output_size(w + left + right, kw, self.stride[1], self.dilation[1]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Linear(Node):
+    """``y = weight @ x + bias``. weight ``(M, K)``, bias ``(M,)``. Input must be a vector ``(K,)``."""
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (self.weight.shape[0],)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BatchNorm(Node):
+    """Per-channel ``(x - mean) / sqrt(var + eps) * weight + bias``; all arrays ``(C,)``."""
+
+    weight: FloatArray
+    bias: FloatArray
+    mean: FloatArray
+    var: FloatArray
+    eps: float = 1e-5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Relu(Node):
+    """``max(x, 0)``."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MaxPool2d(Node):
+    """Maximum over windows; padding never wins (it counts as minus infinity)."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Quad = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    ceil_mode: bool = False
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        c, h, w = inputs[0]
+        top, bottom, left, right = self.padding
+        return (
+            c,
+            pool_output_size(h, self.kernel[0], self.stride[0], (top, bottom), self.dilation[0], self.ceil_mode),
+            pool_output_size(w, self.kernel[1], self.stride[1], (left, right), self.dilation[1], self.ceil_mode),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Flatten(Node):
+    """``(C, H, W) -> (C*H*W,)``, channel-major; a vector stays as it is."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (int(np.prod(inputs[0])),)
+
+
+def conv_output_size(padded: int, kernel: int, stride: int, dilation: int) -> int:
+    """Output length of a convolution over `padded` samples (padding included); may be <= 0 when it does not fit."""
+    return (padded - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def pool_output_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
+    """Output length of a pooling window, with torch's rule that the last window must start inside the input."""
+    span = size + sum(padding) - dilation * (kernel - 1) - 1
+    if not ceil_mode:
+        return span // stride + 1
+    out = -(-span // stride) + 1
+    return out - 1 if (out - 1) * stride >= size + padding[0] else out

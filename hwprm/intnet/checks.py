@@ -1,0 +1,71 @@
+"""The rules an integer network keeps; run whenever one is made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hwprm.errors import ModelError
+from hwprm.numerics import MULT_BITS, SHIFT_MAX, SHIFT_MIN, WIDE_BITS, signed_range
+
+if TYPE_CHECKING:
+    from hwprm.intnet.network import GemmLayer, IntegerNetwork
+
+__all__ = ["check_network"]
+
+
+def check_network(net: IntegerNetwork) -> None:
+    """Raise ModelError, naming the layer, at the first rule that `net` breaks."""
+    for label, bits in (("weight_bits", net.weight_bits), ("act_bits", net.act_bits)):
+        if not 2 <= bits <= 16:
+            raise ModelError(f"{label} must be in 2..16, not {bits}")
+    if len(net.tensor) != len(net.tensors):
+        raise ModelError("two tensors share a name; give every layer its own")
+    known = set(net.inputs)
+    for layer in net.layers:
+        _check_layer(net, layer, known)
+        known.add(layer.name)
+    for name in net.outputs:
+        if name not in known or name in net.inputs:
+            raise ModelError(f"output {name!r} is no layer of the network")
+
+
+def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None:
+    m = len(layer.bias)
+    if m == 0 or not layer.terms:
+        raise ModelError(f"layer {layer.name!r} has no filters left; prune it less")
+    for term in layer.terms:
+        if term.source not in known:
+            raise ModelError(f"layer {layer.name!r} reads {term.source!r}, which no earlier layer makes")
+        channels = net.tensor[term.source].shape[0]
+        if term.weight.shape[0] != m or term.weight.shape[1] * term.groups != channels or m % term.groups:
+            raise ModelError(
+                f"layer {layer.name!r}: weight {term.weight.shape} in {term.groups} groups "
+                f"does not fit {channels} channels and {m} filters"
+            )
+        low, high = signed_range(net.weight_bits)
+        if term.weight.min() < low or term.weight.max() > high:
+            raise ModelError(f"layer {layer.name!r}: a weight does not fit {net.weight_bits} bits")
+    sizes = {term.output_size(net.tensor[term.source].shape[1:]) for term in layer.terms}
+    if len(sizes) != 1:
+        raise ModelError(f"layer {layer.name!r}: its terms make maps of different sizes {sorted(sizes)}")
+    size = sizes.pop()
+    out = layer.pool.output_size(size) if layer.pool else size
+    if net.tensor[layer.name].shape != (m, *out):
+        raise ModelError(f"layer {layer.name!r} makes {(m, *out)}, its tensor says {net.tensor[layer.name].shape}")
+    _check_requantisation(net, layer)
+
+
+def _check_requantisation(net: IntegerNetwork, layer: GemmLayer) -> None:
+    if not (layer.bias.shape == layer.mult.shape == layer.shift.shape):
+        raise ModelError(f"layer {layer.name!r}: bias, mult and shift must have one entry per filter")
+    if np.any(layer.mult < 0) or np.any(layer.mult >= 1 << MULT_BITS):
+        raise ModelError(f"layer {layer.name!r}: a multiplier is outside 0..{(1 << MULT_BITS) - 1}")
+    if np.any(layer.shift < SHIFT_MIN) or np.any(layer.shift > SHIFT_MAX):
+        raise ModelError(f"layer {layer.name!r}: a shift is outside {SHIFT_MIN}..{SHIFT_MAX}")
+    if layer.wide != (layer.name in net.outputs):
+        raise ModelError(f"layer {layer.name!r}: `wide` belongs to network outputs, and to them only")
+    low, high = signed_range(WIDE_BITS if layer.wide else net.act_bits)
+    if not low <= layer.clamp[0] <= layer.clamp[1] <= high:
+        raise ModelError(f"layer {layer.name!r}: clamp {layer.clamp} must lie in {low}..{high}")

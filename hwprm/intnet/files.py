@@ -1,0 +1,105 @@
+"""Integer networks on disk: ``network.json`` plus ``weights.safetensors``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from hwprm.errors import ModelError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from hwprm.intnet.network import GemmLayer, IntegerNetwork
+
+    Net = TypeVar("Net", bound=IntegerNetwork)
+
+__all__ = ["load_network", "save_network"]
+
+FORMAT = "hwprm-intnet-1"
+
+
+def save_network(net: IntegerNetwork, folder: Path) -> None:
+    """Write `net` into `folder`, which is made if absent."""
+    folder.mkdir(parents=True, exist_ok=True)
+    arrays: dict[str, Any] = {}
+    layers = []
+    for layer in net.layers:
+        for key in ("bias", "mult", "shift"):
+            arrays[f"{layer.name}.{key}"] = np.ascontiguousarray(getattr(layer, key), dtype=np.int64)
+        terms = []
+        for i, term in enumerate(layer.terms):
+            arrays[f"{layer.name}.weight{i}"] = np.ascontiguousarray(term.weight, dtype=np.int16)
+            plain = ("source", "stride", "padding", "dilation", "groups")
+            terms.append({key: getattr(term, key) for key in plain})
+        layers.append(
+            {
+                "name": layer.name,
+                "terms": terms,
+                "clamp": layer.clamp,
+                "pool": asdict(layer.pool) if layer.pool else None,
+                "wide": layer.wide,
+            }
+        )
+    plan = {
+        "format": FORMAT,
+        "name": net.name,
+        "weight_bits": net.weight_bits,
+        "act_bits": net.act_bits,
+        "inputs": net.inputs,
+        "outputs": net.outputs,
+        "tensors": [asdict(tensor) for tensor in net.tensors],
+        "layers": layers,
+    }
+    save_file(arrays, folder / "weights.safetensors")
+    (folder / "network.json").write_text(json.dumps(plan, indent=1) + "\n")
+
+
+def load_network(cls: type[Net], folder: Path) -> Net:
+    """Read a network of class `cls` from `folder`. Raises ModelError when that cannot be done."""
+    from hwprm.intnet.network import Tensor
+
+    try:
+        plan = json.loads((folder / "network.json").read_text())
+        if plan["format"] != FORMAT:
+            raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
+        arrays = load_file(folder / "weights.safetensors")
+        return cls(
+            name=plan["name"],
+            tensors=tuple(Tensor(**_tuples(entry)) for entry in plan["tensors"]),
+            layers=tuple(_load_layer(entry, arrays) for entry in plan["layers"]),
+            inputs=tuple(plan["inputs"]),
+            outputs=tuple(plan["outputs"]),
+            weight_bits=plan["weight_bits"],
+            act_bits=plan["act_bits"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise ModelError(f"{folder} holds no readable integer network ({error}); quantise again") from error
+
+
+def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
+    from hwprm.intnet.network import GemmLayer, Pool, Term
+
+    name = entry["name"]
+    return GemmLayer(
+        name=name,
+        terms=tuple(
+            Term(weight=arrays[f"{name}.weight{i}"].astype(np.int64), **_tuples(term))
+            for i, term in enumerate(entry["terms"])
+        ),
+        bias=arrays[f"{name}.bias"],
+        mult=arrays[f"{name}.mult"],
+        shift=arrays[f"{name}.shift"],
+        clamp=tuple(entry["clamp"]),
+        pool=Pool(**_tuples(entry["pool"])) if entry["pool"] else None,
+        wide=entry["wide"],
+    )
+
+
+def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

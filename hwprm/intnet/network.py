@@ -1,0 +1,152 @@
+"""`IntegerNetwork`: a list of GEMM layers over integer tensors, exactly what the accelerator computes.
+
+Every layer is the same sentence, whatever the source operator was::
+
+    acc[m, y, x] = bias[m] + sum over terms, c, ky, kx of weight[m, c, ky, kx] * x[c, tap(y, ky), tap(x, kx)]
+    acc          = maximum over the pooling window, where there is one
+    out          = requantise(acc, mult[m], shift[m], clamp_low, clamp_high)
+
+A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on
+a vector ``(K,)`` a 1 x 1 convolution of ``(K, 1, 1)``; ReLU is a clamp whose lower end is 0; batch norm is in the
+weights; flatten is a relabelling. A residual sum is a second term.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.errors import ModelError
+from hwprm.graph.nodes import conv_output_size, pool_output_size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["GemmLayer", "IntegerNetwork", "Pool", "Tensor", "Term"]
+
+IntArray = NDArray[np.int64]
+Pair = tuple[int, int]
+Quad = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """A map of integers ``(C, H, W)`` of `bits` bits; the real value is ``integer * scale``."""
+
+    name: str
+    shape: tuple[int, int, int]
+    bits: int
+    scale: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Max pooling of a layer's accumulators. Padding never wins."""
+
+    kernel: Pair
+    stride: Pair
+    padding: Quad = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    ceil_mode: bool = False
+
+    def output_size(self, size: Pair) -> Pair:
+        """Height and width of the pooled map of a `size` map."""
+        top, bottom, left, right = self.padding
+        return (
+            pool_output_size(size[0], self.kernel[0], self.stride[0], (top, bottom), self.dilation[0], self.ceil_mode),
+            pool_output_size(size[1], self.kernel[1], self.stride[1], (left, right), self.dilation[1], self.ceil_mode),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Term:
+    """One convolution into a layer's accumulator: weight ``(M, C // groups, KH, KW)`` over tensor `source`."""
+
+    source: str
+    weight: IntArray
+    stride: Pair = (1, 1)
+    padding: Quad = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+    groups: int = 1
+
+    def output_size(self, size: Pair) -> Pair:
+        """Height and width of this convolution's result on a `size` map."""
+        top, bottom, left, right = self.padding
+        kh, kw = self.weight.shape[2:]
+        return (
+            conv_output_size(size[0] + top + bottom, kh, self.stride[0], self.dilation[0]),
+            conv_output_size(size[1] + left + right, kw, self.stride[1], self.dilation[1]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GemmLayer:
+    """One layer; it makes the tensor of its own `name`. bias, mult, shift ``(M,)``.
+
+    `wide` marks a network output: 32-bit words that leave the accelerator instead of activations.
+    """
+
+    name: str
+    terms: tuple[Term, ...]
+    bias: IntArray
+    mult: IntArray
+    shift: IntArray
+    clamp: Pair
+    pool: Pool | None = None
+    wide: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class IntegerNetwork:
+    """Layers in the order they run. `tensors` holds the input first, then every layer's result.
+
+    Raises ModelError when names, shapes or ranges do not fit together.
+    """
+
+    name: str
+    tensors: tuple[Tensor, ...]
+    layers: tuple[GemmLayer, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    weight_bits: int
+    act_bits: int
+
+    def __post_init__(self) -> None:
+        from hwprm.intnet.checks import check_network
+
+        check_network(self)
+
+    @cached_property
+    def tensor(self) -> Mapping[str, Tensor]:
+        """Tensor of each name."""
+        return {tensor.name: tensor for tensor in self.tensors}
+
+    @property
+    def input(self) -> Tensor:
+        """The single input tensor. Raises ModelError when there are several."""
+        if len(self.inputs) != 1:
+            raise ModelError(f"the network has {len(self.inputs)} inputs, one is supported")
+        return self.tensor[self.inputs[0]]
+
+    def conv_size(self, layer: GemmLayer) -> Pair:
+        """Height and width of `layer`'s accumulator map before pooling."""
+        term = layer.terms[0]
+        return term.output_size(self.tensor[term.source].shape[1:])
+
+    def save(self, folder: Path) -> None:
+        """Write ``network.json`` and ``weights.safetensors`` into `folder`. Same network, same bytes."""
+        from hwprm.intnet.files import save_network
+
+        save_network(self, folder)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote. Raises ModelError when it is missing, cut short or of another format."""
+        from hwprm.intnet.files import load_network
+
+        return load_network(cls, folder)
