@@ -1,0 +1,1 @@
+"""Verification: the numpy integer reference, simulators, comparison. Runs without torch."""
