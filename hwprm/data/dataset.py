@@ -1,0 +1,102 @@
+"""`Dataset`: checked arrays of images and labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.errors import DataError
+
+__all__ = ["Dataset", "split_validation", "stratified_order"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """Images to classify. Images are ``(n, C, H, W)`` uint8 or float32, labels ``(n,)`` int64 in ``0..classes-1``.
+
+    Raises DataError, naming the split, when a split is empty, counts or shapes differ, a label is out of range,
+    or a float image is not finite.
+    """
+
+    #: Short name: ``mnist``, ``fashion_mnist``, ``cifar10`` or the stem of the user's file.
+    name: str
+    #: Where the arrays came from, in words for a report.
+    source: str
+    x_train: NDArray[Any]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[Any]
+    y_test: NDArray[np.int64]
+    #: Number of classes.
+    classes: int
+
+    @property
+    def input_scale(self) -> float:
+        """Real value of one step of the stored images: 1/255 for bytes, 1.0 for floats."""
+        return 1 / 255 if self.x_train.dtype == np.uint8 else 1.0
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """``(C, H, W)``."""
+        c, h, w = self.x_train.shape[1:]
+        return int(c), int(h), int(w)
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise DataError(f"{self.name}: {self.classes} class(es); give labels of at least two classes")
+        for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
+            _check_split(f"{self.name} {split}", x, y, self.classes)
+        if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
+            raise DataError(
+                f"{self.name}: train images are {self.x_train.dtype} {self.x_train.shape[1:]}, test images "
+                f"{self.x_test.dtype} {self.x_test.shape[1:]}; store both splits alike"
+            )
+
+
+def _check_split(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int) -> None:
+    if x.ndim != 4:
+        raise DataError(f"{what}: images have rank {x.ndim}, shape {x.shape}; reshape them to (n, C, H, W)")
+    if x.dtype not in (np.uint8, np.float32):
+        raise DataError(f"{what}: images are {x.dtype}; store them as uint8 (0..255) or float32")
+    if y.ndim != 1 or y.dtype != np.int64:
+        raise DataError(f"{what}: labels are {y.dtype} of shape {y.shape}; store one int64 class number per image")
+    if len(x) != len(y):
+        raise DataError(f"{what}: {len(x)} images but {len(y)} labels; the two files do not belong together")
+    if x.size == 0:
+        raise DataError(f"{what}: the set is empty, shape {x.shape}; give at least one image")
+    if y.min() < 0 or y.max() >= classes:
+        bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
+        raise DataError(f"{what}: label {y[bad]} of image {bad} is outside 0..{classes - 1}; mend the label file")
+    if x.dtype != np.uint8 and not np.all(np.isfinite(x)):
+        bad = int(np.flatnonzero(~np.isfinite(x).all(axis=(1, 2, 3)))[0])
+        raise DataError(f"{what}: image {bad} holds NaN or infinity; clean the data before training")
+
+
+def stratified_order(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """A seeded order of all indices in which every prefix holds the classes in proportion.
+
+    Each class is shuffled, then image k of n of a class is placed at ``(k + 1/2) / n``; ties go to the lower class.
+    """
+    rng = np.random.default_rng(seed)
+    place = np.empty(len(y))
+    for label in np.unique(y):
+        mine = rng.permutation(np.flatnonzero(y == label))
+        place[mine] = (np.arange(len(mine)) + 0.5) / len(mine)
+    return np.lexsort((y, place)).astype(np.int64)
+
+
+def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, NDArray[Any], NDArray[np.int64]]:
+    """Take `n` training images out for validation: ``(ds without them, their images, their labels)``.
+
+    The choice is seeded and stratified; both parts keep file order; the test split is untouched.
+    Raises DataError unless ``1 <= n < number of training images``.
+    """
+    total = len(ds.y_train)
+    if not 1 <= n < total:
+        raise DataError(f"{ds.name}: {n} validation images asked of {total} training images; take 1..{total - 1}")
+    order = stratified_order(ds.y_train, seed)
+    held, kept = np.sort(order[:n]), np.sort(order[n:])
+    rest = replace(ds, x_train=ds.x_train[kept], y_train=ds.y_train[kept])
+    return rest, ds.x_train[held], ds.y_train[held]
