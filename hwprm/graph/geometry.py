@@ -1,0 +1,39 @@
+"""Which taps of a sliding window lie inside the map: what decides whether a constant may be folded exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Taps", "taps_inside", "window_taps"]
+
+BoolArray = NDArray[np.bool_]
+Pair = tuple[int, int]
+Quad = tuple[int, int, int, int]
+
+
+def taps_inside(size: int, out: int, kernel: int, stride: int, before: int, dilation: int) -> BoolArray:
+    """``(out, kernel)``: does tap k of window position y read one of the `size` samples (and not padding)?"""
+    start = np.arange(out)[:, None] * stride - before
+    index = start + np.arange(kernel)[None, :] * dilation
+    return (index >= 0) & (index < size)
+
+
+class Taps:
+    """Where the taps of a two-dimensional window fall.
+
+    ``always`` and ``never`` are ``(KH, KW)``: the tap reads the map (the padding) at every position.
+    ``seen`` says whether every window position reads the map with at least one tap.
+    """
+
+    def __init__(self, rows: BoolArray, cols: BoolArray) -> None:
+        self.always: BoolArray = np.logical_and.outer(rows.all(axis=0), cols.all(axis=0))
+        self.never: BoolArray = ~np.logical_and.outer(rows.any(axis=0), cols.any(axis=0))
+        self.seen: bool = bool(rows.any(axis=1).all() and cols.any(axis=1).all())
+
+
+def window_taps(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Quad, dilation: Pair) -> Taps:
+    """`Taps` of a window over a map of `size` that makes a map of `out`; padding is (top, bottom, left, right)."""
+    rows = taps_inside(size[0], out[0], kernel[0], stride[0], padding[0], dilation[0])
+    cols = taps_inside(size[1], out[1], kernel[1], stride[1], padding[2], dilation[1])
+    return Taps(rows, cols)
