@@ -7,7 +7,7 @@ from typing import Literal
 
 from hwprm.errors import ToolError
 
-__all__ = ["resource_dir"]
+__all__ = ["constraints_file", "resource_dir"]
 
 
 def resource_dir(kind: Literal["rtl_templates", "sim"]) -> Path:
@@ -15,12 +15,21 @@ def resource_dir(kind: Literal["rtl_templates", "sim"]) -> Path:
 
     Raises ToolError when neither is there.
     """
+    return _find(kind)
+
+
+def constraints_file() -> Path:
+    """The tested matrix of tool versions. Raises ToolError when this copy of hwprm has none."""
+    return _find("constraints.txt")
+
+
+def _find(name: str) -> Path:
     package = Path(__file__).resolve().parent
-    places = (package / "_data" / kind, package.parent / kind)
+    places = (package / "_data" / name, package.parent / name)
     for place in places:
-        if place.is_dir():
+        if place.exists():
             return place
     raise ToolError(
-        f"the files of {kind!r} are neither in {places[0]} nor in {places[1]}: this copy of hwprm is incomplete; "
+        f"{name!r} is neither at {places[0]} nor at {places[1]}: this copy of hwprm is incomplete; "
         "install the wheel again, or run from a full checkout with `pip install -e .`"
     )

@@ -1,0 +1,31 @@
+"""`hwprm doctor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import verb
+from hwprm.config import Settings
+
+__all__ = ["doctor"]
+
+
+@verb(app, out=False)
+def doctor(talk: Talk, settings: Settings) -> Outcome:
+    """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing."""
+    from rich.table import Table
+
+    from hwprm.errors import ToolError
+    from hwprm.matrix import State, survey
+
+    tools = survey()
+    table = Table("tool", "found", "tested", "state", "mend", title="hwprm doctor")
+    colours = {State.TESTED: "green", State.UNTESTED: "yellow", State.OPTIONAL: "yellow", State.BAD: "red"}
+    for tool in tools:
+        table.add_row(tool.name, tool.found, tool.tested, f"[{colours[tool.state]}]{tool.state}[/]", tool.mend)
+    bad = [tool.name for tool in tools if tool.state is State.BAD]
+    talk.say(f"missing or too old: {', '.join(bad)}" if bad else "everything needed is here")
+    code = ToolError.exit_code if bad else 0
+    return Outcome(data={"tools": [asdict(tool) for tool in tools], "good": not bad}, tables=(table,), exit_code=code)

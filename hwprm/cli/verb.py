@@ -1,0 +1,151 @@
+"""The decorator that turns a function into a verb: options from the config dataclasses, TOML, errors, JSON."""
+
+from __future__ import annotations
+
+import inspect
+import shlex
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import typer
+from rich.markup import escape
+
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.config import SECTIONS, Settings, load_settings
+from hwprm.config.options import Option, options_of, show
+from hwprm.errors import HwprmError
+
+__all__ = ["CRASHED", "INTERRUPTED", "Take", "verb"]
+
+#: Exit code after Ctrl-C, as shells have it.
+INTERRUPTED = 130
+#: Exit code of a fault in hwprm itself (EX_SOFTWARE of sysexits.h).
+CRASHED = 70
+
+
+@dataclass(frozen=True)
+class Take:
+    """A section that a verb takes. `prefix` puts ``section-`` before its options; `only` names the fields taken."""
+
+    section: str
+    prefix: bool = False
+    only: tuple[str, ...] | None = None
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """The options taken, in the order of the fields."""
+        found = options_of(self.section, SECTIONS[self.section])
+        return tuple(option for option in found if self.only is None or option.name in self.only)
+
+    def flag(self, option: Option) -> str:
+        """``--name`` or ``--section-name``."""
+        words = f"{option.section}_{option.name}" if self.prefix else option.name
+        return "--" + words.replace("_", "-")
+
+
+#: A verb's function: `Talk` and `Settings`, then its positional arguments.
+Body = Callable[..., Outcome]
+
+
+def verb(app: typer.Typer, *takes: Take, out: bool = True) -> Callable[[Body], Body]:
+    """Register the decorated function with `app` under its own name.
+
+    Its two first parameters are a `Talk` and the `Settings`; the rest are positional arguments of the command line.
+    """
+    common = ("out", "json", "quiet") if out else ("json", "quiet")
+    taken = (*takes, Take("run", only=common))
+
+    def register(body: Body) -> Body:
+        targets = {_parameter(take, o): (o.section, o.name) for take in taken for o in take.options}
+
+        def command(**given: Any) -> None:
+            file = given.pop("config")
+            chosen = {place: given.pop(key) for key, place in targets.items()}
+            overrides = {place: value for place, value in chosen.items() if value is not None}
+            raise typer.Exit(_guarded(body, file, overrides, given))
+
+        _dress(command, body, taken)
+        app.command(body.__name__.rstrip("_"))(command)
+        return body
+
+    return register
+
+
+def _guarded(body: Body, file: Path | None, overrides: dict[tuple[str, str], Any], arguments: dict[str, Any]) -> int:
+    """Run `body` and turn whatever happens into an exit code."""
+    talk = Talk(quiet=bool(overrides.get(("run", "quiet"))), json=bool(overrides.get(("run", "json"))))
+    try:
+        settings = load_settings(file, overrides)
+        talk = Talk(quiet=settings.run.quiet, json=settings.run.json)
+        outcome = body(talk, settings, **arguments)
+        talk.finish(outcome)
+        return outcome.exit_code
+    except HwprmError as error:
+        talk.fail(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        again = shlex.join(["hwprm", *sys.argv[1:]])
+        talk.progress.print(f"interrupted; continue with: {escape(again)}", soft_wrap=True)
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception:  # a fault of ours: the traceback is what a report needs
+        traceback.print_exc()
+        talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
+        return CRASHED
+
+
+def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...]) -> None:
+    """Give `command` the signature that typer reads: `body`'s arguments, then one option per config field."""
+    parameters = [
+        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+        for parameter in list(inspect.signature(body, eval_str=True).parameters.values())[2:]
+    ]
+    config = typer.Option("--config", "-c", help="TOML file of options; the command line overrides it.")
+    parameters.append(_keyword("config", Annotated[Path | None, config]))
+    for take in taken:
+        for option in take.options:
+            parameters.append(_keyword(_parameter(take, option), _annotation(take, option)))
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may carry one
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    command.__doc__ = body.__doc__
+    command.__name__ = body.__name__
+
+
+def _annotation(take: Take, option: Option) -> Any:
+    flag = take.flag(option)
+    text = f"{option.text} \\[default: {escape(show(option.default))}]"
+    names = [flag, "-o"] if option.key == "run.out" else [flag]
+    panel = "Options" if option.section == "run" else f"Options: {option.section}"
+    if option.kind is bool:
+        switch = f"{flag}/--no-{flag[2:]}"
+        return Annotated[bool | None, typer.Option(switch, help=text, rich_help_panel=panel, show_default=False)]
+    # Text here, whatever the type: `convert` reads it as it reads TOML, with the same words when it cannot.
+    info = typer.Option(*names, help=text, metavar=_metavar(option.kind), rich_help_panel=panel, show_default=False)
+    return Annotated[str | None, info]
+
+
+def _metavar(kind: Any) -> str:
+    if get_origin(kind) is Literal:
+        return "|".join(str(arg) for arg in get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return "|".join(str(member.value) for member in kind)
+    if get_origin(kind) is tuple:
+        return "A,B,.."
+    if get_origin(kind) is not None and get_args(kind) and get_origin(kind) is not type(int | None):
+        return "NAME=A,.."
+    first = next((arg for arg in get_args(kind) if arg is not type(None)), kind)
+    return {int: "N", float: "X", Path: "PATH"}.get(first, "TEXT")
+
+
+def _parameter(take: Take, option: Option) -> str:
+    return take.flag(option)[2:].replace("-", "_")
+
+
+def _keyword(name: str, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -1,0 +1,23 @@
+"""How a command behaves, whichever it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["RunConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Output and talk of one command."""
+
+    #: Folder that the command makes; none takes the verb's own name for it.
+    out: Path | None = None
+    #: Last step of `prune`: ADMM with hard pruning, P-RM, or compaction.
+    stop_after: Literal["admm", "purify", "compact"] = "compact"
+    #: Print one JSON object on standard output; progress goes to standard error.
+    json: bool = False
+    #: Print nothing but errors (and the JSON object, where asked for).
+    quiet: bool = False

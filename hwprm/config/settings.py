@@ -1,0 +1,109 @@
+"""`Settings`: every section together, read from one TOML file and overridden option by option."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hwprm.config.array import ArrayConfig
+from hwprm.config.options import convert, options_of
+from hwprm.config.run import RunConfig
+from hwprm.errors import ConfigError
+
+__all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One value per section, each a checked config."""
+
+    array: ArrayConfig = field(default_factory=ArrayConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+
+#: Section name -> its dataclass, in the order of the flow.
+SECTIONS: Mapping[str, type] = {
+    item.name: item.default_factory  # type: ignore[misc]  # every field has a class as its factory
+    for item in dataclasses.fields(Settings)
+}
+
+Values = dict[tuple[str, str], Any]
+
+
+def load_settings(file: Path | None = None, overrides: Mapping[tuple[str, str], Any] | None = None) -> Settings:
+    """Settings of a TOML `file`, with `overrides` {(section, key): value} on top, defaults below.
+
+    Raises ConfigError when the file cannot be read, names something unknown, or a value is of the wrong type or
+    out of range.
+    """
+    values = read_toml(file) if file else {}
+    values |= overrides or {}
+    made = {}
+    for section, kind in SECTIONS.items():
+        options = options_of(section, kind)
+        given = {o.name: convert(o, values[section, o.name]) for o in options if (section, o.name) in values}
+        made[section] = kind(**given)
+    return Settings(**made)
+
+
+def read_toml(file: Path) -> Values:
+    """Raw values {(section, key): value} of a TOML file. Raises ConfigError for unknown sections and keys."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the options in {file}: {error.strerror}; check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is no TOML file: {error}") from error
+    values: Values = {}
+    for section, table in tables.items():
+        if section not in SECTIONS:
+            raise ConfigError(f"{file}: unknown section [{section}]{_nearest(section, SECTIONS)}")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{file}: {section} must be a section; write [{section}] and its keys below it")
+        known = {option.name for option in options_of(section, SECTIONS[section])}
+        for key, value in table.items():
+            if key not in known:
+                raise ConfigError(f"{file}: unknown key {section}.{key}{_nearest(key, known)}")
+            values[section, key] = value
+    return values
+
+
+def sections_toml(settings: Settings) -> str:
+    """`settings` as a TOML file that `load_settings` reads back."""
+    lines = []
+    for section, kind in SECTIONS.items():
+        lines.append(f"[{section}]")
+        values = getattr(settings, section)
+        lines += [f"{o.name} = {_toml(getattr(values, o.name))}" for o in options_of(section, kind)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_text(key)} = {_toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, tuple | list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return _text("none" if value is None else str(value))
+
+
+def _text(value: str) -> str:
+    """A TOML basic string: JSON's escapes are a subset of TOML's."""
+    import json
+
+    return json.dumps(value)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"
