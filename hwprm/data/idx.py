@@ -101,4 +101,4 @@ def read_idx(path: Path) -> NDArray[Any]:
     size = int(np.prod(shape, dtype=object))
     if len(raw) - head != size:
         raise DataError(f"{path}: the header promises {shape}, {size} bytes, {len(raw) - head} follow; fetch it again")
-    return np.frombuffer(raw, np.uint8, offset=head).reshape(shape)
+    return np.frombuffer(raw, np.uint8, offset=head).reshape(shape).copy()  # writable, as torch wants it

@@ -40,7 +40,7 @@ def unpack(packed: bytes) -> Dataset:
             f"the embedded {FILE} has SHA-256 {digest}, shipped was {SHA256}; "
             "the installation is damaged, install hwprm again"
         )
-    raw = np.frombuffer(gzip.decompress(packed), np.uint8)
+    raw = np.frombuffer(gzip.decompress(packed), np.uint8).copy()  # writable, as torch wants it
     train, test = (CLASSES * per_class for per_class in PER_CLASS)
     pixels = int(np.prod(IMAGE))
     x_train, y_train, x_test, y_test = np.split(raw, np.cumsum([train * pixels, train, test * pixels]))

@@ -1,0 +1,164 @@
+"""`GraphModule`: a `Graph` as a trainable torch module, and back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from hwprm.errors import ModelError, UnsupportedError
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
+from hwprm.graph.nodes import FloatArray, pool_output_size
+
+__all__ = ["GraphModule"]
+
+Quad = tuple[int, int, int, int]
+
+
+class GraphModule(nn.Module):
+    """Runs `graph`; parameters are ``<node>.weight`` and ``<node>.bias``, in the dtype of the graph.
+
+    Dots in node names become underscores there (torch forbids them). ``forward`` takes ``(n, *input shape)`` and
+    gives the output tensor, or a tuple of them where the graph has several. In train mode batch norm uses and
+    updates batch statistics; in eval mode the module computes what the graph means.
+    Raises UnsupportedError for an operator that it does not know, ModelError when names collide.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        super().__init__()
+        self.graph = graph
+        #: Node name to attribute name of its parameter holder.
+        self.holders: dict[str, str] = {}
+        for node in graph.nodes:
+            holder = _holder(node)
+            if holder is not None:
+                key = node.name.replace(".", "_")
+                if hasattr(self, key):
+                    raise ModelError(f"layer name {node.name!r} is taken in torch modules; rename the layer")
+                self.holders[node.name] = key
+                self.add_module(key, holder)
+
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs = self.run(images)
+        found = tuple(outputs[name] for name in self.graph.outputs)
+        return found[0] if len(found) == 1 else found
+
+    def run(self, images: Tensor) -> dict[str, Tensor]:
+        """Every node's tensor by name, for `images` ``(n, *input shape)``."""
+        values: dict[str, Tensor] = {self.graph.input.name: images}
+        for node in self.graph.nodes:
+            if not isinstance(node, Input):
+                values[node.name] = self._compute(node, *(values[name] for name in node.inputs))
+        return values
+
+    def holder(self, name: str) -> nn.Module:
+        """The module that holds the parameters of node `name`. Raises ModelError when it has none."""
+        if name not in self.holders:
+            raise ModelError(f"{name!r} has no parameters; layers that have are {', '.join(self.holders)}")
+        return cast(nn.Module, getattr(self, self.holders[name]))
+
+    def weight(self, name: str) -> nn.Parameter:
+        """The weight parameter of node `name`."""
+        return cast(nn.Parameter, self.holder(name).weight)
+
+    def bias(self, name: str) -> nn.Parameter:
+        """The bias parameter of node `name`."""
+        return cast(nn.Parameter, self.holder(name).bias)
+
+    def to_graph(self) -> Graph:
+        """The graph with the parameters of now (copies). Raises ModelError when one is not finite."""
+        changed: list[Node] = []
+        for node in self.graph.nodes:
+            if node.name in self.holders:
+                changed.append(_with_arrays(node, self.holder(node.name)))
+        return self.graph.replace(*changed)
+
+    def _compute(self, node: Node, *inputs: Tensor) -> Tensor:
+        x = inputs[0]
+        if isinstance(node, Conv2d):
+            return _conv(node, x, self.weight(node.name), self.bias(node.name))
+        if isinstance(node, Linear):
+            return functional.linear(x, self.weight(node.name), self.bias(node.name))
+        if isinstance(node, MaxPool2d):
+            return _max_pool(node, x)
+        if isinstance(node, BatchNorm):
+            return cast(Tensor, self.holder(node.name)(x))
+        return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
+
+
+def _holder(node: Node) -> nn.Module | None:
+    """A module that holds copies of `node`'s arrays under torch's names, None for a node without any."""
+    if isinstance(node, Conv2d | Linear):
+        return _WeightAndBias(node.weight, node.bias)
+    if isinstance(node, BatchNorm):
+        return _BatchNorm(node)
+    if isinstance(node, Input | Relu | MaxPool2d | Flatten):
+        return None
+    raise UnsupportedError(f"{node.name!r}: {type(node).__name__} cannot be trained here; remove it from the network")
+
+
+class _WeightAndBias(nn.Module):
+    """The parameters of a convolution or linear layer; the node in the graph says how they are used."""
+
+    def __init__(self, weight: FloatArray, bias: FloatArray) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(_tensor(weight))
+        self.bias = nn.Parameter(_tensor(bias))
+
+
+class _BatchNorm(nn.BatchNorm2d):
+    """Batch norm over maps and vectors alike: a vector after a linear layer has no map, the arithmetic is the same."""
+
+    def __init__(self, node: BatchNorm) -> None:
+        super().__init__(len(node.weight), eps=node.eps)
+        self.weight = nn.Parameter(_tensor(node.weight))
+        self.bias = nn.Parameter(_tensor(node.bias))
+        self.running_mean = _tensor(node.mean)
+        self.running_var = _tensor(node.var)
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        """Any rank of two or more."""
+
+
+def _tensor(array: FloatArray) -> Tensor:
+    return torch.from_numpy(np.array(array))
+
+
+def _conv(node: Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    top, bottom, left, right = node.padding
+    padding = (top, left)
+    if (top, left) != (bottom, right):
+        x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
+    return functional.conv2d(x, weight, bias, node.stride, padding, node.dilation, node.groups)
+
+
+def _max_pool(node: MaxPool2d, x: Tensor) -> Tensor:
+    """Pad with minus infinity by hand, as far as the last window reaches: any padding and ceil_mode then work."""
+    top, bottom, left, right = node.padding
+    size = (x.shape[2] + top + bottom, x.shape[3] + left + right)
+    args = ((x.shape[2], (top, bottom)), (x.shape[3], (left, right)))
+    out = [
+        pool_output_size(n, node.kernel[i], node.stride[i], pad, node.dilation[i], node.ceil_mode)
+        for i, (n, pad) in enumerate(args)
+    ]
+    need = [(out[i] - 1) * node.stride[i] + node.dilation[i] * (node.kernel[i] - 1) + 1 for i in (0, 1)]
+    pads = (left, right + max(0, need[1] - size[1]), top, bottom + max(0, need[0] - size[0]))
+    if any(pads):
+        x = functional.pad(x, pads, value=float("-inf"))
+    return functional.max_pool2d(x, node.kernel, node.stride, 0, node.dilation)
+
+
+def _with_arrays(node: Node, holder: nn.Module) -> Node:
+    def array(name: str) -> FloatArray:
+        return cast(FloatArray, getattr(holder, name).detach().cpu().contiguous().numpy().copy())
+
+    if isinstance(node, BatchNorm):
+        return replace(
+            node, weight=array("weight"), bias=array("bias"), mean=array("running_mean"), var=array("running_var")
+        )
+    assert isinstance(node, Conv2d | Linear)
+    return replace(node, weight=array("weight"), bias=array("bias"))
