@@ -115,11 +115,11 @@ def make_net(tensors, layers, outputs):
 def sparsify(rng, layer):
     """Random zero rows, channels, columns, multipliers and biases."""
     terms = []
-    rows = rng.random(len(layer.bias)) < 0.4
+    rows = rng.random(len(layer.bias)) < 0.25
     for term in layer.terms:
         weight = term.weight.copy()
         weight[rows] = 0
-        weight[:, rng.random(weight.shape[1]) < 0.3] = 0
+        weight[:, rng.random(weight.shape[1]) < 0.15] = 0
         weight *= (rng.random(weight.shape[1:]) < 0.8)[None]
         terms.append(replace(term, weight=weight))
     bias = layer.bias * (rng.random(len(rows)) < 0.6) - 4000 * (rng.random(len(rows)) < 0.2)
@@ -148,7 +148,7 @@ def networks(draw):
             rng,
             f"l{i}",
             sources,
-            groups * draw(st.integers(1, 4)),
+            groups * draw(st.integers(2, 4)),
             kernel=kernel,
             padding=padding,
             stride=stride,
