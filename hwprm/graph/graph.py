@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save_file
 
 from hwprm.errors import ModelError
 from hwprm.graph import nodes as node_types
-from hwprm.graph.nodes import Conv2d, Input, Linear, Node, Shape
+from hwprm.graph.nodes import BatchNorm, Conv2d, Input, Linear, MaxPool2d, Node, Shape
 
 __all__ = ["WEIGHTED", "Graph"]
 
@@ -144,5 +144,15 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
             raise ModelError(
                 f"conv {node.name!r} expects {node.weight.shape[1] * node.groups} input channels, it reads {shape}"
             )
+        if isinstance(node, Conv2d) and len(node.weight) % node.groups:
+            raise ModelError(
+                f"conv {node.name!r} has {len(node.weight)} filters, which {node.groups} groups cannot share"
+            )
         if isinstance(node, Linear) and shape != (node.weight.shape[1],):
             raise ModelError(f"linear {node.name!r} expects {node.weight.shape[1]} inputs, it reads {shape}")
+        if isinstance(node, MaxPool2d) and len(shape) != 3:
+            raise ModelError(f"max pool {node.name!r} needs a map (C, H, W), it reads {shape}")
+        if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
+            raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
+        if isinstance(node, WEIGHTED) and node.bias.shape != (len(node.weight),):
+            raise ModelError(f"{node.name!r} has {len(node.weight)} filters and a bias of shape {node.bias.shape}")

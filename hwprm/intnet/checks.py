@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hwprm.errors import ModelError
-from hwprm.numerics import MULT_BITS, SHIFT_MAX, SHIFT_MIN, WIDE_BITS, signed_range
+from hwprm.graph.geometry import window_taps
+from hwprm.numerics import ACC_BITS_MAX, MULT_BITS, SHIFT_MAX, SHIFT_MIN, WIDE_BITS, signed_range, signed_width
 
 if TYPE_CHECKING:
-    from hwprm.intnet.network import GemmLayer, IntegerNetwork
+    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool
 
 __all__ = ["check_network"]
 
@@ -38,6 +39,8 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
     for term in layer.terms:
         if term.source not in known:
             raise ModelError(f"layer {layer.name!r} reads {term.source!r}, which no earlier layer makes")
+        if term.source in net.outputs:
+            raise ModelError(f"layer {layer.name!r} reads the network output {term.source!r}, whose words are too wide")
         channels = net.tensor[term.source].shape[0]
         if term.weight.shape[0] != m or term.weight.shape[1] * term.groups != channels or m % term.groups:
             raise ModelError(
@@ -51,10 +54,24 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
     if len(sizes) != 1:
         raise ModelError(f"layer {layer.name!r}: its terms make maps of different sizes {sorted(sizes)}")
     size = sizes.pop()
+    if layer.pool:
+        _check_pool(layer.name, layer.pool, size)
     out = layer.pool.output_size(size) if layer.pool else size
     if net.tensor[layer.name].shape != (m, *out):
         raise ModelError(f"layer {layer.name!r} makes {(m, *out)}, its tensor says {net.tensor[layer.name].shape}")
     _check_requantisation(net, layer)
+    low, high = net.accumulator_limits(layer)
+    if signed_width(low, high) > ACC_BITS_MAX:
+        raise ModelError(
+            f"layer {layer.name!r} needs a {signed_width(low, high)}-bit accumulator, {ACC_BITS_MAX} is the most; "
+            "use fewer weight or activation bits"
+        )
+
+
+def _check_pool(name: str, pool: Pool, size: tuple[int, int]) -> None:
+    taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
+    if not taps.seen:
+        raise ModelError(f"layer {name!r}: a pooling window lies wholly in the padding; use less padding")
 
 
 def _check_requantisation(net: IntegerNetwork, layer: GemmLayer) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph.nodes import conv_output_size, pool_output_size
+from hwprm.numerics import accumulator_bounds, signed_range
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -137,6 +138,24 @@ class IntegerNetwork:
         """Height and width of `layer`'s accumulator map before pooling."""
         term = layer.terms[0]
         return term.output_size(self.tensor[term.source].shape[1:])
+
+    def limits(self, name: str) -> Pair:
+        """Smallest and largest integer that tensor `name` can hold: an input's width, else its layer's clamp."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer.clamp
+        return signed_range(self.tensor[name].bits)
+
+    def accumulator_limits(self, layer: GemmLayer) -> Pair:
+        """Smallest and largest value any accumulator of `layer` can take at any moment, proven from its weights."""
+        low = high = 0
+        for i, term in enumerate(layer.terms):
+            bias = np.asarray(layer.bias, np.int64) if i == 0 else np.zeros(len(layer.bias), np.int64)
+            x_low, x_high = self.limits(term.source)
+            rows = np.asarray(term.weight, np.int64).reshape(len(bias), -1)
+            bounds = accumulator_bounds(rows, bias, min(x_low, 0), max(x_high, 0))
+            low, high = low + bounds[0], high + bounds[1]
+        return low, high
 
     def save(self, folder: Path) -> None:
         """Write ``network.json`` and ``weights.safetensors`` into `folder`. Same network, same bytes."""

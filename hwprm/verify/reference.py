@@ -2,9 +2,9 @@
 
 Written from the sentence in `hwprm.intnet.network` alone; `hwprm.quantize.emulate` is its independent twin in torch.
 
-Sums of products go through floating-point matrix multiplication where the layer's weights prove that every partial
-sum is an integer below 2**24 (float32) or 2**53 (float64), hence exact in any order of addition; otherwise they are
-taken in int64.
+Sums of products go through floating-point matrix multiplication, which is exact in any order of addition as long as
+every partial sum is an integer below 2**24 (float32) or 2**53 (float64). The weights prove the first case, the limit
+of 46 bits per accumulator that `IntegerNetwork` checks proves the second.
 """
 
 from __future__ import annotations
@@ -107,13 +107,11 @@ def _taps(
     ]
 
 
-def _exact_dtype(weight: IntArray, x: IntArray) -> type[np.float32] | type[np.float64] | type[np.int64]:
+def _exact_dtype(weight: IntArray, x: IntArray) -> type[np.float32] | type[np.float64]:
     """The fastest type in which every partial sum of this very product is exact."""
     largest = max(abs(int(x.min(initial=0))), abs(int(x.max(initial=0))))
     bound = int(np.abs(weight.astype(np.int64)).reshape(len(weight), -1).sum(axis=1).max()) * largest
-    if bound < 1 << 24:
-        return np.float32
-    return np.float64 if bound < 1 << 53 else np.int64
+    return np.float32 if bound < 1 << 24 else np.float64
 
 
 def _pool(pool: Pool, acc: IntArray) -> IntArray:

@@ -1,0 +1,94 @@
+"""The fused network in float64, and how large its activations grow on calibration images."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from hwprm.errors import DataError
+from hwprm.intnet import Pool
+from hwprm.quantize.lower import FusedLayer, FusedNetwork
+
+__all__ = ["activation_ranges", "float_tensors", "real_images"]
+
+FloatArray = NDArray[np.float64]
+
+#: Images per batch of calibration.
+BATCH = 100
+
+
+def real_images(x: NDArray[np.generic], input_scale: float, shape: tuple[int, int, int]) -> FloatArray:
+    """Stored images (bytes or floats) as real values float64 ``(n, C, H, W)``, ``x * input_scale``.
+
+    A vector data set ``(n, K)`` becomes ``(n, K, 1, 1)``. Raises DataError when empty, not finite or of another shape.
+    """
+    array = np.asarray(x)
+    if array.ndim == 2 and shape[1:] == (1, 1):
+        array = array[:, :, None, None]
+    if array.ndim != 4 or array.shape[1:] != shape:
+        raise DataError(f"images have shape {array.shape}, the network reads (n, {', '.join(map(str, shape))})")
+    real = array.astype(np.float64) * input_scale
+    if not len(real):
+        raise DataError("the set of images is empty; give at least one")
+    if not np.isfinite(real).all():
+        raise DataError("the images hold NaN or infinity; clean the data set")
+    return real
+
+
+def float_tensors(net: FusedNetwork, real: FloatArray) -> dict[str, FloatArray]:
+    """Every tensor of the fused network in float64 for real images ``(n, C, H, W)``: {name: ``(n, M, H, W)``}."""
+    tensors = {net.input: torch.from_numpy(np.ascontiguousarray(real))}
+    with torch.no_grad():
+        for layer in net.layers:
+            tensors[layer.name] = _run(layer, tensors[layer.source])
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def activation_ranges(net: FusedNetwork, real: FloatArray, percentile: float = 100.0) -> dict[str, float]:
+    """{tensor: the |value| that `percentile` per cent of its nonzero values on `real` do not exceed}; 0 if all are 0.
+
+    100 is the maximum. Exact for any number of images: of each tensor only the values above the percentile are kept.
+    Zeros do not count, so that removing dead channels changes nothing.
+    """
+    top: dict[str, FloatArray] = {}
+    nonzero: dict[str, int] = {}
+    for i in range(0, len(real), BATCH):
+        for name, values in float_tensors(net, real[i : i + BATCH]).items():
+            keep = _above(len(real) * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
+            joined = np.concatenate([top.get(name, np.empty(0)), np.abs(values).ravel()])
+            top[name] = np.partition(joined, len(joined) - keep)[-keep:] if len(joined) > keep else joined
+            nonzero[name] = nonzero.get(name, 0) + int(np.count_nonzero(values))
+    return {name: float(np.sort(v)[-_above(nonzero[name], percentile)]) for name, v in top.items()}
+
+
+def _above(count: int, percentile: float) -> int:
+    """How many of the largest of `count` values reach down to the percentile (nearest rank), at least 1."""
+    return max(1, count - int(np.ceil(count * percentile / 100)) + 1)
+
+
+def _run(layer: FusedLayer, x: torch.Tensor) -> torch.Tensor:
+    weight, bias = (torch.from_numpy(np.ascontiguousarray(v)) for v in (layer.weight, layer.bias))
+    top, bottom, left, right = layer.padding
+    y = functional.conv2d(
+        functional.pad(x, (left, right, top, bottom)),
+        weight,
+        bias,
+        stride=layer.stride,
+        dilation=layer.dilation,
+        groups=layer.groups,
+    )
+    if layer.pool:
+        y = pool(layer.pool, y)
+    return y.clamp(min=0) if layer.relu else y
+
+
+def pool(spec: Pool, x: torch.Tensor) -> torch.Tensor:
+    """Max pooling of float maps ``(n, C, H, W)`` with asymmetric padding and ceil mode; padding never wins."""
+    height, width = x.shape[2:]
+    out_h, out_w = spec.output_size((height, width))
+    top, bottom, left, right = spec.padding
+    # Ceil mode may reach a stride beyond the padding: pad that much more, and cut what this adds.
+    wide = functional.pad(x, (left, right + spec.stride[1], top, bottom + spec.stride[0]), value=float("-inf"))
+    return functional.max_pool2d(wide, spec.kernel, spec.stride, 0, spec.dilation)[:, :, :out_h, :out_w]

@@ -1,0 +1,57 @@
+"""Checks between neighbouring descriptions of one network: float against integer, torch against numpy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.errors import MismatchError
+from hwprm.graph import Graph
+from hwprm.intnet import IntegerNetwork
+from hwprm.quantize.calibrate import float_tensors, real_images
+from hwprm.quantize.emulate import run_torch
+from hwprm.quantize.lower import lower
+from hwprm.quantize.network import quantise_images
+from hwprm.verify import reference
+
+__all__ = ["crosscheck", "signal_to_noise"]
+
+IntArray = NDArray[np.int64]
+
+
+def crosscheck(net: IntegerNetwork, images: IntArray) -> int:
+    """Compare the torch and the numpy reference on every tensor of integer `images`; the number of values compared.
+
+    Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch).
+    """
+    expected, got = reference.run(net, images), run_torch(net, images)
+    for name in (tensor.name for tensor in net.tensors):
+        if expected[name].shape != got[name].shape:
+            raise MismatchError(f"layer {name!r}: numpy makes {expected[name].shape}, torch {got[name].shape}")
+        wrong = np.argwhere(expected[name] != got[name])
+        if len(wrong):
+            image, channel, row, column = (int(i) for i in wrong[0])
+            where = (image, channel, row, column)
+            raise MismatchError(
+                f"layer {name!r}, image {image}, channel {channel}, row {row}, column {column}: "
+                f"expected {expected[name][where]} (numpy), got {got[name][where]} (torch); {len(wrong)} values differ"
+            )
+    return sum(array.size for array in expected.values())
+
+
+def signal_to_noise(graph: Graph, net: IntegerNetwork, x: NDArray[np.generic], input_scale: float) -> dict[str, float]:
+    """{tensor: 10 log10(power of the float tensor / power of its quantisation error)} in dB on stored images `x`.
+
+    `net` must come from `graph`. Infinite where the integers are exact; minus infinity for a silent float tensor.
+    """
+    fused = lower(graph)
+    wanted = float_tensors(fused, real_images(x, input_scale, fused.shapes[fused.input]))
+    integers = run_torch(net, quantise_images(x, input_scale, net))
+    ratios = {}
+    for name, array in wanted.items():
+        signal = float(np.square(array).sum())
+        noise = float(np.square(array - integers[name] * net.tensor[name].scale).sum())
+        ratios[name] = math.inf if noise == 0 else 10 * math.log10(signal / noise) if signal else -math.inf
+    return ratios

@@ -1,0 +1,76 @@
+"""The integer reference in torch: what the integer accuracy is measured with.
+
+Written independently of `hwprm.verify.reference`, down to its own rounding, so that agreement means something.
+Sums are float64 convolutions; an accumulator has 46 bits at most, so every partial sum is exact.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from hwprm.errors import InputError
+from hwprm.intnet import GemmLayer, IntegerNetwork
+from hwprm.quantize.calibrate import pool
+
+__all__ = ["integer_accuracy", "run_torch"]
+
+IntArray = NDArray[np.int64]
+
+#: Images per batch of `integer_accuracy`.
+BATCH = 250
+
+
+def run_torch(net: IntegerNetwork, images: IntArray) -> dict[str, IntArray]:
+    """Every tensor of `net`, the input included: {name: int64 ``(n, C, H, W)``}.
+
+    `images` are integers at the input tensor's scale. Raises InputError when the shape does not fit.
+    """
+    return {name: tensor.numpy() for name, tensor in _tensors(net, images).items()}
+
+
+def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.integer]) -> float:
+    """Per cent of integer `images` whose largest output stands at their label; the first of equal outputs counts.
+
+    A map output is read channel-major. Raises InputError when the network has several outputs or nothing is given.
+    """
+    if len(net.outputs) != 1:
+        raise InputError(f"accuracy needs one output, the network has {len(net.outputs)}")
+    if not len(images) or len(images) != len(labels):
+        raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(images)}")
+    right = 0
+    for i in range(0, len(images), BATCH):
+        out = _tensors(net, images[i : i + BATCH])[net.outputs[0]].flatten(1).numpy()
+        right += int((out.argmax(axis=1) == labels[i : i + BATCH]).sum())
+    return 100.0 * right / len(images)
+
+
+def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:
+    if images.ndim != 4 or images.shape[1:] != net.input.shape:
+        raise InputError(f"images have shape {images.shape}, the network reads (n, {net.input.shape})")
+    tensors = {net.input.name: torch.from_numpy(np.ascontiguousarray(images, dtype=np.int64))}
+    with torch.no_grad():
+        for layer in net.layers:
+            tensors[layer.name] = _run(layer, tensors)
+    return tensors
+
+
+def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    bias, mult, shift = (torch.from_numpy(v.astype(np.int64)) for v in (layer.bias, layer.mult, layer.shift))
+    total = bias.to(torch.float64)[None, :, None, None]
+    for term in layer.terms:
+        top, bottom, left, right = term.padding
+        total = total + functional.conv2d(
+            functional.pad(tensors[term.source].to(torch.float64), (left, right, top, bottom)),
+            torch.from_numpy(term.weight.astype(np.float64)),
+            stride=term.stride,
+            dilation=term.dilation,
+            groups=term.groups,
+        )
+    if layer.pool:
+        total = pool(layer.pool, total)
+    product = total.to(torch.int64) * mult[:, None, None]
+    half = torch.ones_like(shift) << (shift - 1)
+    return ((product + half[:, None, None]) >> shift[:, None, None]).clamp(*layer.clamp)

@@ -1,0 +1,161 @@
+"""Float graph to `IntegerNetwork`: scales, integer weights, integer biases, requantisation. See docs/numerics.md."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.config.quantize import QuantizeConfig
+from hwprm.errors import ModelError
+from hwprm.graph import Graph
+from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term
+from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
+from hwprm.quantize.calibrate import activation_ranges, real_images
+from hwprm.quantize.lower import FusedLayer, FusedNetwork, lower
+
+__all__ = ["quantise_images", "quantise_network"]
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+#: Largest requantisation factor asked for; an output step far below an accumulator step would hold no information.
+FACTOR_MAX = 256.0
+#: Bits that a bias may take at most, so that a filter of vanishing weights cannot widen every accumulator.
+BIAS_BITS_MAX = 40
+
+
+def quantise_network(
+    graph: Graph,
+    calibration_images: NDArray[np.generic],
+    input_scale: float,
+    config: QuantizeConfig | None = None,
+    *,
+    name: str = "network",
+) -> IntegerNetwork:
+    """The integer network of `graph`, batch norms folded, with activation scales from the calibration images.
+
+    `calibration_images` are stored images ``(n, C, H, W)`` (or vectors ``(n, K)``) whose real value is
+    ``x * input_scale``; the first `config.images` are used. Raises ModelError when an accumulator needs more than 46
+    bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
+    """
+    config = config or QuantizeConfig()
+    fused = lower(graph)
+    real = real_images(calibration_images[: config.images], input_scale, fused.shapes[fused.input])
+    ranges = activation_ranges(fused, real, config.percentile)
+    if ranges[fused.input] == 0:
+        raise ModelError("the calibration images are all zero, so no scale can be found; give real images")
+    return _Quantiser(fused, ranges, config).network(name)
+
+
+def quantise_images(x: NDArray[np.generic], input_scale: float, net: IntegerNetwork) -> IntArray:
+    """Stored images as integers at the scale of `net`'s input, saturated: int64 ``(n, C, H, W)``.
+
+    Raises DataError when the set is empty, not finite or of another shape.
+    """
+    tensor = net.input
+    return quantise(real_images(x, input_scale, tensor.shape), tensor.scale, *signed_range(tensor.bits))
+
+
+class _Quantiser:
+    """Walks the fused layers and keeps the tensors made so far."""
+
+    def __init__(self, fused: FusedNetwork, ranges: dict[str, float], config: QuantizeConfig) -> None:
+        self.fused = fused
+        self.ranges = ranges
+        self.config = config
+        self.act_max = signed_range(config.act_bits)[1]
+        source = fused.input
+        self.tensors = {source: self._tensor(source, config.act_bits, ranges[source] / self.act_max)}
+        #: (low, high) of every tensor's integers.
+        self.limits = {source: signed_range(config.act_bits)}
+
+    def network(self, name: str) -> IntegerNetwork:
+        layers = tuple(self._layer(layer) for layer in self.fused.layers)
+        return IntegerNetwork(
+            name=name,
+            tensors=tuple(self.tensors.values()),
+            layers=layers,
+            inputs=(self.fused.input,),
+            outputs=self.fused.outputs,
+            weight_bits=self.config.weight_bits,
+            act_bits=self.config.act_bits,
+        )
+
+    def _tensor(self, name: str, bits: int, scale: float) -> Tensor:
+        return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale)
+
+    def _layer(self, layer: FusedLayer) -> GemmLayer:
+        wide = layer.name in self.fused.outputs
+        x_scale = self.tensors[layer.source].scale
+        if layer.identity:
+            weight, bias = layer.weight.astype(np.int64), np.zeros(len(layer.bias), np.int64)
+            acc_scales = np.full(len(bias), x_scale)
+            out_scale = x_scale
+        else:
+            scales = weight_scales(layer, x_scale, self.config)
+            limit = signed_range(self.config.weight_bits)[1]
+            weight = quantise(layer.weight, scales.reshape(-1, 1, 1, 1), -limit, limit)
+            acc_scales = x_scale * scales
+            bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
+            out_scale = self._wide_scale(layer, weight, bias, acc_scales) if wide else self._scale(layer, acc_scales)
+        factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
+        low, high = signed_range(WIDE_BITS if wide else self.config.act_bits)
+        self.limits[layer.name] = (0 if layer.relu else low, high)
+        self.tensors[layer.name] = self._tensor(layer.name, WIDE_BITS if wide else self.config.act_bits, out_scale)
+        term = Term(
+            source=layer.source,
+            weight=weight,
+            stride=layer.stride,
+            padding=layer.padding,
+            dilation=layer.dilation,
+            groups=layer.groups,
+        )
+        return GemmLayer(
+            name=layer.name,
+            terms=(term,),
+            bias=bias,
+            mult=np.array([mult for mult, _ in factors], np.int64),
+            shift=np.array([shift for _, shift in factors], np.int64),
+            clamp=self.limits[layer.name],
+            pool=layer.pool,
+            wide=wide,
+        )
+
+    def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
+        """Output scale of an inner layer: its calibrated range fills the positive integers."""
+        largest = float(acc_scales.max())
+        if self.ranges[layer.name] == 0:  # silent on every calibration image: keep the accumulator's step
+            return largest
+        return max(self.ranges[layer.name] / self.act_max, largest / FACTOR_MAX)
+
+    def _wide_scale(self, layer: FusedLayer, weight: IntArray, bias: IntArray, acc_scales: FloatArray) -> float:
+        """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
+        low, high = self.limits[layer.source]
+        rows = weight.reshape(len(weight), -1)
+        worst = 0.0
+        for m, scale in enumerate(acc_scales):
+            bounds = accumulator_bounds(rows[m : m + 1], bias[m : m + 1], low, high)
+            worst = max(worst, float(scale) * max(-bounds[0], bounds[1]))
+        # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
+        room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
+        return max(float(acc_scales.max()), worst / room)
+
+
+def weight_scales(layer: FusedLayer, x_scale: float, config: QuantizeConfig) -> FloatArray:
+    """Real value of one weight step of each filter, ``(M,)``: its largest weight becomes the largest integer.
+
+    A filter of zeros takes the largest step of its layer. A filter whose bias would need too many accumulator bits gets
+    a coarser step: coarse enough for the bias, yet so fine that the rounding of all its weights together stays far
+    below one output step.
+    """
+    rows = np.abs(layer.weight.reshape(len(layer.weight), -1))
+    scales = rows.max(axis=1) / signed_range(config.weight_bits)[1]
+    scales[scales == 0] = scales.max()
+    # Counted without zeros, so that compacting zero columns away changes no scale.
+    bias_bits = 2 * config.act_bits + 1 + np.ceil(np.log2(np.count_nonzero(rows, axis=1) + 1))
+    scales = np.maximum(scales, np.abs(layer.bias) / (x_scale * 2.0 ** np.minimum(bias_bits, BIAS_BITS_MAX)))
+    # Below the smallest normal float a step has no precision left: treat such a filter as zero.
+    usable = scales >= np.finfo(np.float64).tiny * 2.0**64
+    benign = float(scales[usable].max()) if usable.any() else 1.0
+    result: FloatArray = np.where(usable, scales, benign)
+    return result
