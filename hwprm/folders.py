@@ -6,7 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from hwprm.errors import InputError
@@ -56,7 +56,8 @@ def write_file(target: Path, text: str) -> None:
     except OSError as error:
         raise InputError(f"cannot write {target}: {error.strerror}; choose another place") from error
     finally:
-        work.unlink(missing_ok=True)
+        with suppress(OSError):  # the first error has said it already
+            work.unlink(missing_ok=True)
 
 
 def _umask() -> int:

@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from hwprm.cli.talk import Outcome, Talk
-from hwprm.config import SECTIONS, Settings, load_settings
+from hwprm.config import SECTIONS, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.errors import HwprmError
 
@@ -43,7 +43,9 @@ class Take:
         return tuple(option for option in found if self.only is None or option.name in self.only)
 
     def flag(self, option: Option) -> str:
-        """``--name`` or ``--section-name``."""
+        """``--field`` or ``--section-field``; a field called ``name`` is the section's own flag (``--data``)."""
+        if option.name == "name":
+            return f"--{option.section}"
         words = f"{option.section}_{option.name}" if self.prefix else option.name
         return "--" + words.replace("_", "-")
 

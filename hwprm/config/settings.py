@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from hwprm.config.array import ArrayConfig
+from hwprm.config.data import DataConfig
 from hwprm.config.options import convert, options_of
+from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
 from hwprm.errors import ConfigError
 
@@ -22,6 +24,8 @@ __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"
 class Settings:
     """One value per section, each a checked config."""
 
+    data: DataConfig = field(default_factory=DataConfig)
+    quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     array: ArrayConfig = field(default_factory=ArrayConfig)
     run: RunConfig = field(default_factory=RunConfig)
 

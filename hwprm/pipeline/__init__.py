@@ -1,0 +1,1 @@
+"""The main job as a tuple of named steps."""

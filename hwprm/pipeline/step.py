@@ -1,0 +1,156 @@
+"""Named steps whose artefacts are kept, reused while their inputs are the same, and taken up after an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Protocol
+
+from hwprm.config import Settings
+from hwprm.config.options import options_of
+from hwprm.config.settings import SECTIONS
+from hwprm.errors import InputError
+from hwprm.folders import check_output, write_file
+
+__all__ = ["Done", "Facts", "Job", "Listener", "Step", "Ticker", "run_steps", "start_run"]
+
+Facts = dict[str, Any]
+#: Called with steps done, steps in all, and a word on where things stand.
+Ticker = Callable[[int, int, str], None]
+#: Content of ``run.json``: tells a run folder, of this version, from any other.
+MARK = json.dumps({"format": "hwprm-run-1"}) + "\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What is known of a finished step: plain JSON facts for the report, and how long it took (0.0 s: reused now)."""
+
+    key: str
+    seconds: float
+    facts: Facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One run folder and everything that its steps share."""
+
+    out: Path
+    settings: Settings
+    #: What identifies the inputs from outside, such as the data set's bytes.
+    inputs: Mapping[str, str]
+    #: Objects from outside that steps use (the data set, the network).
+    given: Mapping[str, Any]
+    #: Finished steps by name, filled as they finish.
+    done: dict[str, Done] = field(default_factory=dict)
+
+    def place(self, step: Step) -> Path:
+        """Where the artefact of `step` lies."""
+        return self.out / step.place
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One stage of the flow.
+
+    `run(job, place, tick)` writes the artefact to `place`, which does not exist yet, and returns its facts.
+    The artefact is made again when the step before it was, when an option of `sections` changed, or when the code of
+    `packages` did.
+    """
+
+    name: str
+    place: str
+    run: Callable[[Job, Path, Ticker], Facts]
+    sections: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
+
+
+class Listener(Protocol):
+    """Who is told how a run goes; `hwprm.cli.talk.Talk` is one."""
+
+    def say(self, text: str) -> None: ...
+
+    def stage(self, name: str) -> Any: ...
+
+
+def start_run(out: Path) -> None:
+    """Make `out` a run folder, or find it to be one. Raises InputError when it holds something else."""
+    mark = out / "run.json"
+    if mark.is_file():
+        if mark.read_text() != MARK:
+            raise InputError(f"{out} was made by another version of hwprm; choose another folder or delete it")
+        return
+    check_output(out)
+    write_file(mark, MARK)
+
+
+def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
+    """Run `steps` in order into ``job.out``; each that was finished before with the same inputs is reused."""
+    key = json.dumps(job.inputs, sort_keys=True)
+    for step in steps:
+        key = _key(job, step, key)
+        mark = job.out / "stages" / f"{step.name}.json"
+        old = _read(mark)
+        if old and old.key == key and job.place(step).exists():
+            job.done[step.name] = old
+            listener.say(f"{step.name}: reused, its inputs are the same")
+            continue
+        mark.unlink(missing_ok=True)
+        with listener.stage(step.name) as tick:
+            job.done[step.name] = _run(job, step, key, tick)
+        done = job.done[step.name]
+        write_file(mark, json.dumps({"key": key, "seconds": done.seconds, "facts": done.facts}, indent=1) + "\n")
+
+
+def _run(job: Job, step: Step, key: str, tick: Ticker) -> Done:
+    place = job.place(step)
+    work = place.with_name(f".{place.name}.partial")
+    for stale in (place, work):
+        if stale.is_dir():
+            shutil.rmtree(stale)
+        stale.unlink(missing_ok=True)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    try:
+        facts = step.run(job, work, tick)
+        work.rename(place)
+    finally:
+        if work.is_dir():
+            shutil.rmtree(work)
+        work.unlink(missing_ok=True)
+    return Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
+
+
+def _key(job: Job, step: Step, before: str) -> str:
+    options = [
+        f"{option.key}={getattr(getattr(job.settings, section), option.name)!r}"
+        for section in step.sections
+        for option in options_of(section, SECTIONS[section])
+    ]
+    parts = [before, step.name, *options, *(_code(package) for package in step.packages)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@cache
+def _code(package: str) -> str:
+    """Hash of the Python files of one of hwprm's packages: a result of other code is not the same result."""
+    root = Path(__file__).resolve().parent.parent / package
+    files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _read(mark: Path) -> Done | None:
+    """The step's mark, or None when there is none that can be read: then the step runs again."""
+    try:
+        plain = json.loads(mark.read_text())
+        return Done(key=plain["key"], seconds=plain["seconds"], facts=plain["facts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

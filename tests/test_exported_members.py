@@ -1,0 +1,53 @@
+"""Public names are few, sorted, documented, and really there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hwprm
+
+PACKAGE = Path(hwprm.__file__).parent
+MODULES = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.rglob("*.py")
+    if path.name != "__main__.py" and "_data" not in path.parts
+)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_all_is_sorted_and_true(name: str) -> None:
+    module = importlib.import_module(name)
+    assert module.__doc__, f"{name} has no docstring"
+    names = getattr(module, "__all__", [])
+    assert list(names) == sorted(names)
+    assert all(hasattr(module, item) for item in names)
+
+
+def test_verbs_are_callable_even_behind_folders_of_the_same_name() -> None:
+    code = "import hwprm.verify.reference, hwprm; hwprm.verify.reference.run; assert callable(hwprm.verify)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", sorted(hwprm._VERBS))
+def test_verbs_are_documented_functions(name: str) -> None:
+    from hwprm import api
+
+    assert callable(getattr(hwprm, name))
+    assert inspect.signature(getattr(hwprm, name)) == inspect.signature(getattr(api, name))
+    assert getattr(api, name).__doc__
+
+
+def test_unknown_attribute() -> None:
+    with pytest.raises(AttributeError, match=r"^module 'hwprm' has no attribute 'purne'$"):
+        _ = hwprm.purne
+
+
+def test_import_is_light() -> None:
+    code = "import sys, hwprm; sys.exit(bool({'numpy', 'torch', 'amaranth', 'typer'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,123 @@
+"""The shell around every verb: options, exit codes, JSON, one-line errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import CRASHED, INTERRUPTED, Take, verb
+from hwprm.config import Settings
+from hwprm.errors import ConfigError, MismatchError, TimingError, ToolError, UnsupportedError
+
+FAULTS = {
+    "mismatch": (MismatchError("layer [conv1] differs"), 1),
+    "config": (ConfigError("array.rows is odd"), 2),
+    "unsupported": (UnsupportedError("no softmax"), 3),
+    "tool": (ToolError("no verilator"), 3),
+    "timing": (TimingError("too slow"), 4),
+}
+
+
+def _app() -> typer.Typer:
+    app = typer.Typer()
+
+    @verb(app, Take("array"), Take("quantize", prefix=True, only=("act_bits",)))
+    def build(talk: Talk, settings: Settings, name: Annotated[str, typer.Argument()] = "net") -> Outcome:
+        """Build."""
+        if name in FAULTS:
+            raise FAULTS[name][0]
+        if name == "crash":
+            raise ZeroDivisionError("oh")
+        if name == "interrupt":
+            raise KeyboardInterrupt
+        with talk.stage("building") as tick:
+            tick(1, 2, "half")
+        talk.say("built [net]")
+        rows, bits = settings.array.rows, settings.quantize.act_bits
+        data = {"name": name, "rows": rows, "bits": bits, "out": str(settings.run.out)}
+        return Outcome(data=data, tables=("a table",), exit_code=5 if name == "five" else 0)
+
+    @verb(app, out=False)
+    def other(talk: Talk, settings: Settings) -> Outcome:
+        """Other."""
+        return Outcome(data={})
+
+    return app
+
+
+def _call(*words: str) -> Result:
+    return CliRunner().invoke(_app(), ["build", *words])
+
+
+def test_options_come_from_the_dataclasses() -> None:
+    result = _call("lenet", "--rows", "3", "--quantize-act-bits", "6", "-o", "x", "--json")
+    assert json.loads(result.stdout) == {"name": "lenet", "rows": 3, "bits": 6, "out": "x"}
+    assert "building: " in result.stderr
+    assert "built [net]" in result.stderr
+    assert result.exit_code == 0
+
+
+def test_file_and_command_line(tmp_path: Path) -> None:
+    file = tmp_path / "o.toml"
+    file.write_text("[array]\nrows = 4\n[quantize]\nact_bits = 5\n[run]\njson = true\nquiet = true\n")
+    result = _call("--config", str(file), "--rows", "2")
+    assert json.loads(result.stdout) == {"name": "net", "rows": 2, "bits": 5, "out": "None"}
+    assert result.stderr == ""
+
+
+def test_tables_for_people() -> None:
+    assert _call().stdout == "a table\n"
+    assert _call("--quiet").stdout == ""
+
+
+def test_exit_code_of_the_outcome() -> None:
+    assert _call("five").exit_code == 5
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_deliberate_errors_are_one_line(name: str) -> None:
+    error, code = FAULTS[name]
+    result = _call(name)
+    assert (result.exit_code, result.stdout, result.stderr) == (code, "", f"error: {error}\n")
+
+
+def test_error_as_json() -> None:
+    result = _call("mismatch", "--json")
+    message = {"kind": "MismatchError", "message": "layer [conv1] differs", "exit_code": 1}
+    assert json.loads(result.stdout) == {"error": message}
+
+
+def test_bad_value_names_the_option() -> None:
+    result = _call("--rows", "many")
+    assert (result.exit_code, result.stderr) == (2, "error: array.rows must be an integer, not 'many'\n")
+
+
+def test_unknown_option_is_usage() -> None:
+    assert _call("--rowz", "1").exit_code == 2
+
+
+def test_crash_keeps_its_traceback() -> None:
+    result = _call("crash")
+    assert result.exit_code == CRASHED
+    assert "ZeroDivisionError: oh" in result.stderr
+    assert "fault in hwprm itself" in result.stderr
+
+
+def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["hwprm", "build", "a b"])
+    result = _call("interrupt")
+    assert (result.exit_code, result.stderr) == (INTERRUPTED, "interrupted; continue with: hwprm build 'a b'\n")
+
+
+def test_help_shows_defaults_and_sentences() -> None:
+    result = CliRunner().invoke(_app(), ["build", "--help"], env={"COLUMNS": "200"})
+    assert "--rows" in result.stdout
+    assert "Lanes: output pixels computed side by side" in result.stdout
+    assert "[default: 8]" in result.stdout
+    assert "--cols" not in CliRunner().invoke(_app(), ["other", "--help"]).stdout
