@@ -33,6 +33,8 @@ class GraphModule(nn.Module):
         self.graph = graph
         #: Node name to attribute name of its parameter holder.
         self.holders: dict[str, str] = {}
+        #: ReLUs that only a max pooling reads: both orders give the same bits, behind it there is less to do.
+        self.late = frozenset(node.name for node in graph.nodes if _only_pooled(graph, node))
         for node in graph.nodes:
             holder = _holder(node)
             if holder is not None:
@@ -43,16 +45,23 @@ class GraphModule(nn.Module):
                 self.add_module(key, holder)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outputs = self.run(images)
+        outputs = self.run(images, self.late)
         found = tuple(outputs[name] for name in self.graph.outputs)
         return found[0] if len(found) == 1 else found
 
-    def run(self, images: Tensor) -> dict[str, Tensor]:
-        """Every node's tensor by name, for `images` ``(n, *input shape)``."""
+    def run(self, images: Tensor, late: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+        """Every node's tensor by name, for `images` ``(n, *input shape)``.
+
+        The ReLUs named in `late` pass their input on and are done behind the pooling that reads them.
+        """
         values: dict[str, Tensor] = {self.graph.input.name: images}
         for node in self.graph.nodes:
-            if not isinstance(node, Input):
-                values[node.name] = self._compute(node, *(values[name] for name in node.inputs))
+            if isinstance(node, Input):
+                continue
+            x = values[node.inputs[0]]
+            values[node.name] = x if node.name in late else self._compute(node, x)
+            if node.inputs[0] in late:
+                values[node.name] = functional.relu(values[node.name])
         return values
 
     def holder(self, name: str) -> nn.Module:
@@ -77,8 +86,7 @@ class GraphModule(nn.Module):
                 changed.append(_with_arrays(node, self.holder(node.name)))
         return self.graph.replace(*changed)
 
-    def _compute(self, node: Node, *inputs: Tensor) -> Tensor:
-        x = inputs[0]
+    def _compute(self, node: Node, x: Tensor) -> Tensor:
         if isinstance(node, Conv2d):
             return _conv(node, x, self.weight(node.name), self.bias(node.name))
         if isinstance(node, Linear):
@@ -88,6 +96,12 @@ class GraphModule(nn.Module):
         if isinstance(node, BatchNorm):
             return cast(Tensor, self.holder(node.name)(x))
         return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
+
+
+def _only_pooled(graph: Graph, node: Node) -> bool:
+    readers = graph.consumers(node.name)
+    only = len(readers) == 1 and isinstance(readers[0], MaxPool2d)
+    return isinstance(node, Relu) and only and node.name not in graph.outputs
 
 
 def _holder(node: Node) -> nn.Module | None:

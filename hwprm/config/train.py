@@ -1,0 +1,66 @@
+"""How a network is trained; dense training, ADMM, masked retraining and fine-tuning all read this."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from hwprm.errors import ConfigError
+
+__all__ = ["AUGMENTATIONS", "OPTIMISERS", "SCHEDULES", "TrainConfig"]
+
+OPTIMISERS = ("adamw", "sgd")
+SCHEDULES = ("cosine", "constant")
+AUGMENTATIONS = ("auto", "none", "shift", "affine")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """One run of the training engine."""
+
+    #: Passes over the training images.
+    epochs: int = 10
+    #: Images per step.
+    batch: int = 256
+    #: Learning rate at the start.
+    lr: float = 2e-3
+    #: Decoupled weight decay (adamw) or L2 term (sgd).
+    weight_decay: float = 1e-3
+    #: adamw or sgd (with momentum 0.9).
+    optimiser: str = "adamw"
+    #: cosine (down to nearly 0 at the end) or constant.
+    schedule: str = "cosine"
+    #: Share of the label spread evenly over all classes; 0 is off.
+    label_smoothing: float = 0.0
+    #: none, shift (up to 2 pixels), affine (rotation, scale, shear, shift); auto takes affine for mnist, else none.
+    augment: str = "auto"
+    #: Share of the images left as they are when augmenting.
+    clean_share: float = 0.3
+    #: Seed of the weights, the order of the images and the augmentation.
+    seed: int = 0
+    #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        _check_int("epochs", self.epochs, 1, 10_000)
+        _check_int("batch", self.batch, 1, 1 << 20)
+        _check_int("seed", self.seed, 0, (1 << 63) - 1)
+        _check_int("threads", self.threads, 1, 1024)
+        _check_real("lr", self.lr, 1e-12, 1e3)
+        _check_real("weight_decay", self.weight_decay, 0.0, 1e3)
+        _check_real("label_smoothing", self.label_smoothing, 0.0, 0.999)
+        _check_real("clean_share", self.clean_share, 0.0, 1.0)
+        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("augment", AUGMENTATIONS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+
+
+def _check_int(name: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise ConfigError(f"train.{name} must be a whole number in {low}..{high}, not {value!r}")
+
+
+def _check_real(name: str, value: object, low: float, high: float) -> None:
+    fits = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not (fits and low <= float(value) <= high):  # type: ignore[arg-type]  # `fits` says it is a number
+        raise ConfigError(f"train.{name} must be in {low:g}..{high:g}, not {value!r}")

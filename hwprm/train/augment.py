@@ -1,0 +1,56 @@
+"""Light augmentation of small images, on batches, from an explicit random source."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["augment_batch", "resolve"]
+
+#: Ranges of the affine map: rotation in degrees, scale and shear relative, shift in pixels.
+ROTATION, SCALE, SHEAR, SHIFT = 10.0, 0.1, 0.1, 2.0
+
+
+def resolve(kind: str, data_name: str) -> str:
+    """What ``auto`` means for the data set: affine for digits, none where it could change the class."""
+    return ("affine" if data_name == "mnist" else "none") if kind == "auto" else kind
+
+
+def augment_batch(images: Tensor, kind: str, clean_share: float, rng: np.random.Generator) -> Tensor:
+    """`images` ``(n, C, H, W)`` float, each moved at random; `clean_share` of them (at random) stay as they are.
+
+    `kind` is none, shift (whole pixels) or affine (bilinear); what comes in from outside is 0.
+    """
+    if kind == "none":
+        return images
+    n, _, h, w = images.shape
+    theta = _shifts(n, h, w, rng) if kind == "shift" else _affine(n, h, w, rng)
+    theta[rng.random(n) < clean_share] = np.eye(2, 3)
+    grid = functional.affine_grid(torch.from_numpy(theta).to(images.dtype), list(images.shape), align_corners=False)
+    mode = "nearest" if kind == "shift" else "bilinear"
+    return functional.grid_sample(images, grid, mode=mode, align_corners=False)
+
+
+def _shifts(n: int, h: int, w: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    theta = np.tile(np.eye(2, 3), (n, 1, 1))
+    reach = int(SHIFT)
+    # One pixel is 2/size in torch's coordinates, which run from -1 to 1 over the image.
+    theta[:, :, 2] = rng.integers(-reach, reach + 1, (n, 2)) * 2.0 / np.array([w, h])
+    return theta
+
+
+def _affine(n: int, h: int, w: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    u = rng.uniform(-1.0, 1.0, (6, n))
+    angle = np.deg2rad(ROTATION) * u[0]
+    sx, sy, shear = 1 + SCALE * u[1], 1 + SCALE * u[2], SHEAR * u[3]
+    theta = np.empty((n, 2, 3))
+    theta[:, 0, 0] = np.cos(angle) * sx
+    theta[:, 0, 1] = -np.sin(angle) + shear
+    theta[:, 1, 0] = np.sin(angle)
+    theta[:, 1, 1] = np.cos(angle) * sy
+    theta[:, 0, 2] = SHIFT * u[4] * 2.0 / w
+    theta[:, 1, 2] = SHIFT * u[5] * 2.0 / h
+    return theta

@@ -1,0 +1,19 @@
+"""How long work tells how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+__all__ = ["Progress", "silent"]
+
+
+class Progress(Protocol):
+    """Called now and then by every stage that takes a while; `done` reaches `total` exactly at the end of a stage."""
+
+    def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        """`done` of `total` steps of `stage` are over; `metrics` are numbers to show beside the bar."""
+
+
+def silent(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+    """The progress that shows nothing."""
