@@ -1,1 +1,7 @@
-"""Integer network to program."""
+"""Integer network to program: schedule, memory plan, column lists, ROM contents, and the exact cycle model."""
+
+from hwprm.compile.cycles import CycleReport, LayerCycles
+from hwprm.compile.program import Program, compile_network, estimate
+from hwprm.compile.rom import RomImage
+
+__all__ = ["CycleReport", "LayerCycles", "Program", "RomImage", "compile_network", "estimate"]

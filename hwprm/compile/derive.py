@@ -1,0 +1,98 @@
+"""From network, plan and schedule to `Hardware`: every parameter the gateware needs, none of them guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwprm.compile.geometry import LayerGeometry
+from hwprm.compile.memory import MemoryPlan
+from hwprm.compile.schedule import Schedule
+from hwprm.config import ArrayConfig
+from hwprm.errors import ConfigError
+from hwprm.intnet import IntegerNetwork
+from hwprm.isa import Hardware
+from hwprm.numerics import ACC_BITS_MAX, accumulator_bounds, signed_range, signed_width
+
+__all__ = ["accumulator_bits", "derive_hardware"]
+
+
+def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
+    """Bits that each layer's accumulator needs, bias included, proven from its weights (any order of summation)."""
+    low, high = signed_range(net.act_bits)
+    needed = {}
+    for layer in net.layers:
+        matrix = np.concatenate([term.weight.reshape(len(layer.bias), -1) for term in layer.terms], axis=1)
+        needed[layer.name] = signed_width(*accumulator_bounds(matrix, layer.bias, low, high))
+    return needed
+
+
+def derive_hardware(
+    net: IntegerNetwork, array: ArrayConfig, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule
+) -> Hardware:
+    """All parameters but the design hash, which is empty.
+
+    Raises ConfigError when the accumulator asked for is narrower than the weights need.
+    """
+    stored = [geo for geo in geometry if not geo.layer.wide]
+    wide = [geo for geo in geometry if geo.layer.wide]
+    shifts = np.concatenate([layer.shift for layer in net.layers])
+    image = plan[net.input.name]
+    return Hardware(
+        rows=array.rows,
+        cols=array.cols,
+        banks=plan.banks,
+        act_bits=net.act_bits,
+        weight_bits=net.weight_bits,
+        acc_bits=_accumulator(net, array),
+        multiplier_stages=array.multiplier_stages,
+        pooling=any(geo.layer.pool is not None for geo in geometry),
+        strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
+        memory_words=plan.words,
+        coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
+        shift_min=int(shifts.min()),
+        shift_max=int(shifts.max()),
+        entries=sum((len(cols) + geometry[i].guarded) * len(geometry[i].windows) for i, cols in schedule.lists),
+        weights=sum(len(words) for words in schedule.weights),
+        params=sum(geo.filters for geo in geometry),
+        tiles=len(schedule.tiles),
+        layers=len(geometry),
+        stores=max(1, len(stored)),
+        pass_length_max=max(tile.length for tile in schedule.tiles),
+        passes_max=max(tile.passes for tile in schedule.tiles),
+        idle_max=max(tile.idle for tile in schedule.tiles),
+        pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
+        pixels_max=max([geo.pixels for geo in stored], default=1),
+        filters_max=max([geo.filters for geo in stored], default=1),
+        input_shape=net.input.shape,
+        input_pitch=image.pitch,
+        input_words=image.words,
+        input_base=image.base,
+        output_words=sum(geo.pixels * geo.filters for geo in wide),
+        wide_pixels_max=max([geo.pixels for geo in wide], default=1),
+        design_hash="",
+    )
+
+
+def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
+    """Largest row or column that a lane counts to, lanes past the last pixel included."""
+    last_pixel = (geo.pixel_tiles(rows) - 1) * geo.pixel_step(rows) + rows - 1
+    return max(geo.width, geo.height, last_pixel // geo.width)
+
+
+def _accumulator(net: IntegerNetwork, array: ArrayConfig) -> int:
+    needed = accumulator_bits(net)
+    name = max(needed, key=lambda layer: needed[layer])
+    bits = needed[name]
+    if bits > ACC_BITS_MAX:
+        raise ConfigError(
+            f"layer {name!r} needs an accumulator of {bits} bits, at most {ACC_BITS_MAX} are possible; "
+            f"lower weight_bits or act_bits"
+        )
+    if array.acc_bits is not None and array.acc_bits < bits:
+        raise ConfigError(
+            f"array.acc_bits = {array.acc_bits} is too narrow: layer {name!r} can reach {bits} bits; "
+            f"set it to {bits} or leave it out"
+        )
+    return array.acc_bits or max(bits, 4)

@@ -1,0 +1,107 @@
+"""What a layer looks like to the array: output pixels, pooling windows, and how far apart neighbouring lanes read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hwprm.errors import UnsupportedError
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Term
+
+__all__ = ["LayerGeometry", "layer_geometry"]
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerGeometry:
+    """One layer's sizes. `height` x `width` output pixels (after pooling), computed once per window position."""
+
+    index: int
+    layer: GemmLayer
+    #: Convolution map before pooling.
+    conv_height: int
+    conv_width: int
+    height: int
+    width: int
+    #: Rows and columns of input between neighbouring output pixels.
+    step_y: int
+    step_x: int
+
+    @property
+    def pixels(self) -> int:
+        """Output pixels, N."""
+        return self.height * self.width
+
+    @property
+    def filters(self) -> int:
+        """Filters, M."""
+        return len(self.layer.bias)
+
+    @property
+    def windows(self) -> tuple[Pair, ...]:
+        """Offsets, in convolution pixels, of the pooling window's positions; one (0, 0) without pooling."""
+        pool = self.layer.pool
+        if pool is None:
+            return ((0, 0),)
+        return tuple(
+            (i * pool.dilation[0] - pool.padding[0], j * pool.dilation[1] - pool.padding[2])
+            for i in range(pool.kernel[0])
+            for j in range(pool.kernel[1])
+        )
+
+    @property
+    def guarded(self) -> bool:
+        """Whether a window position can lie outside the convolution map, so that passes need a guard entry."""
+        pool = self.layer.pool
+        if pool is None:
+            return False
+        spans = (
+            (self.height, pool.stride[0], pool.kernel[0], pool.dilation[0], pool.padding[0], self.conv_height),
+            (self.width, pool.stride[1], pool.kernel[1], pool.dilation[1], pool.padding[2], self.conv_width),
+        )
+        return any(pad > 0 or (n - 1) * stride + (k - 1) * dil >= size for n, stride, k, dil, pad, size in spans)
+
+    @property
+    def conv_stride(self) -> Pair:
+        """Convolution pixels between neighbouring output pixels (the pool's stride)."""
+        return self.layer.pool.stride if self.layer.pool else (1, 1)
+
+    def pixel_step(self, rows: int) -> int:
+        """Output pixels that one pixel tile covers: wide layers leave through lane 0 alone."""
+        return 1 if self.layer.wide else rows
+
+    def pixel_tiles(self, rows: int) -> int:
+        """Pixel tiles of one filter tile."""
+        return -(-self.pixels // self.pixel_step(rows))
+
+
+def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
+    """Geometry of layer `index` of `net`.
+
+    Raises UnsupportedError when the terms of the layer advance at different strides.
+    """
+    layer = net.layers[index]
+    conv = net.conv_size(layer)
+    out = layer.pool.output_size(conv) if layer.pool else conv
+    steps = {_input_step(term, layer.pool) for term in layer.terms}
+    if len(steps) != 1:
+        raise UnsupportedError(
+            f"layer {layer.name!r} sums convolutions of different strides {sorted(steps)}; "
+            f"give the strided one a layer of its own"
+        )
+    step_y, step_x = steps.pop()
+    return LayerGeometry(
+        index=index,
+        layer=layer,
+        conv_height=conv[0],
+        conv_width=conv[1],
+        height=out[0],
+        width=out[1],
+        step_y=step_y,
+        step_x=step_x,
+    )
+
+
+def _input_step(term: Term, pool: Pool | None) -> Pair:
+    pool_stride = pool.stride if pool else (1, 1)
+    return term.stride[0] * pool_stride[0], term.stride[1] * pool_stride[1]

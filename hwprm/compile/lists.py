@@ -1,0 +1,134 @@
+"""Column lists: which im2col columns a filter tile uses, where they lie, and the weights beside them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.compile.geometry import LayerGeometry
+from hwprm.compile.memory import MemoryPlan
+from hwprm.intnet import IntegerNetwork, Term
+from hwprm.isa import Hardware
+
+__all__ = ["Columns", "entry_columns", "tile_columns"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Columns:
+    """The columns one filter tile uses. All arrays ``(K,)`` but weight ``(K, filters)``."""
+
+    term: IntArray
+    channel: IntArray
+    ky: IntArray
+    kx: IntArray
+    weight: IntArray
+
+    @property
+    def key(self) -> bytes:
+        """Equal for tiles that can share a list."""
+        return np.stack([self.term, self.channel, self.ky, self.kx]).tobytes()
+
+    def __len__(self) -> int:
+        return len(self.term)
+
+
+def tile_columns(geo: LayerGeometry, first: int, last: int) -> Columns:
+    """Columns with a weight that is not zero in filters first..last-1; at least one, so that the tile runs."""
+    parts = [_term_columns(i, term, geo.filters, first, last) for i, term in enumerate(geo.layer.terms)]
+    if not any(len(part) for part in parts):
+        return _idle_column(last - first)
+    return Columns(
+        term=np.concatenate([part.term for part in parts]),
+        channel=np.concatenate([part.channel for part in parts]),
+        ky=np.concatenate([part.ky for part in parts]),
+        kx=np.concatenate([part.kx for part in parts]),
+        weight=np.concatenate([part.weight for part in parts]),
+    )
+
+
+def _term_columns(index: int, term: Term, filters: int, first: int, last: int) -> Columns:
+    """One term's columns in (channel, row, column) order; a group's columns carry zeros for other groups' filters."""
+    m_group, c_group = filters // term.groups, term.weight.shape[1]
+    kh, kw = term.weight.shape[2:]
+    channels, flats, weights = [], [], []
+    for group in range(first // m_group, (last - 1) // m_group + 1):
+        lo, hi = max(first, group * m_group), min(last, (group + 1) * m_group)
+        matrix = term.weight[lo:hi].reshape(hi - lo, -1)
+        used = np.flatnonzero(matrix.any(axis=0))
+        block = np.zeros((len(used), last - first), dtype=np.int64)
+        block[:, lo - first : hi - first] = matrix[:, used].T
+        channels.append(group * c_group + used // (kh * kw))
+        flats.append(used % (kh * kw))
+        weights.append(block)
+    flat = np.concatenate(flats)
+    return Columns(
+        term=np.full(len(flat), index, dtype=np.int64),
+        channel=np.concatenate(channels),
+        ky=flat // kw,
+        kx=flat % kw,
+        weight=np.concatenate(weights),
+    )
+
+
+def _idle_column(filters: int) -> Columns:
+    zero = np.zeros(1, dtype=np.int64)
+    return Columns(term=zero, channel=zero, ky=zero, kx=zero, weight=np.zeros((1, filters), dtype=np.int64))
+
+
+def entry_columns(
+    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, columns: Columns, hw: Hardware
+) -> dict[str, IntArray]:
+    """List entries of all passes of a tile, one after the other: fields of `hwprm.isa.entry_format`."""
+    passes = [_pass_entries(net, geo, plan, columns, hw, window) for window in geo.windows]
+    return {name: np.concatenate([one[name] for one in passes]) for name in passes[0]}
+
+
+def _pass_entries(
+    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, cols: Columns, hw: Hardware, window: tuple[int, int]
+) -> dict[str, IntArray]:
+    n = len(cols)
+    linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
+    height, width = np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64)
+    for i, term in enumerate(geo.layer.terms):
+        mine = cols.term == i
+        place = plan[term.source]
+        _, height[mine], width[mine] = net.tensor[term.source].shape
+        off_y[mine] = window[0] * term.stride[0] + cols.ky[mine] * term.dilation[0] - term.padding[0]
+        off_x[mine] = window[1] * term.stride[1] + cols.kx[mine] * term.dilation[1] - term.padding[2]
+        linear[mine] = place.base * hw.banks + cols.channel[mine] * place.channel
+        linear[mine] += off_y[mine] * place.pitch + off_x[mine]
+    y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
+    x_low, x_high = _bounds(off_x, width, geo.step_x, geo.width)
+    fields = {"y_low": y_low, "y_high": y_high, "x_low": x_low, "x_high": x_high, "guard": np.zeros(n, dtype=np.int64)}
+    if geo.guarded:
+        linear = np.append(linear, 0)
+        guard = _guard(geo, window)
+        fields = {name: np.append(values, guard[name]) for name, values in fields.items()}
+    word = (linear // hw.banks) % (1 << hw.word_bits)
+    return {"word": word, "bank": linear % hw.banks, **fields}
+
+
+def _bounds(offset: IntArray, size: IntArray, step: int, outputs: int) -> tuple[IntArray, IntArray]:
+    """Outputs o in low..high-1 whose tap ``o * step + offset`` lies in 0..size-1; (0, 0) where there are none."""
+    low = np.clip(-(offset // step), 0, outputs)
+    high = np.clip((size - 1 - offset) // step + 1, 0, outputs)
+    empty = high <= low
+    return np.where(empty, 0, low), np.where(empty, 0, high)
+
+
+def _guard(geo: LayerGeometry, window: tuple[int, int]) -> dict[str, int]:
+    """The pass's last entry: no tap, but the lanes whose window position lies inside the convolution map."""
+    one = np.array
+    y_low, y_high = _bounds(one([window[0]]), one([geo.conv_height]), geo.conv_stride[0], geo.height)
+    x_low, x_high = _bounds(one([window[1]]), one([geo.conv_width]), geo.conv_stride[1], geo.width)
+    return {
+        "y_low": int(y_low[0]),
+        "y_high": int(y_high[0]),
+        "x_low": int(x_low[0]),
+        "x_high": int(x_high[0]),
+        "guard": 1,
+    }

@@ -1,0 +1,131 @@
+"""`Program`: a network compiled for one array; and the compiler's front door."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from hwprm.compile.compact import compaction
+from hwprm.compile.cycles import CycleReport, count_cycles
+from hwprm.compile.derive import accumulator_bits, derive_hardware
+from hwprm.compile.encode import encode_roms
+from hwprm.compile.geometry import LayerGeometry, layer_geometry
+from hwprm.compile.memory import MemoryPlan, plan_memory
+from hwprm.compile.rom import RomImage
+from hwprm.compile.schedule import Tile, build_schedule
+from hwprm.config import ArrayConfig
+from hwprm.errors import UnsupportedError
+from hwprm.intnet import IntegerNetwork
+from hwprm.isa import Hardware
+
+__all__ = ["Program", "compile_network", "estimate"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """Everything that emission and verification need.
+
+    `network` is what the hardware computes: the given one without what no output depends on. `kept` maps each of its
+    tensors to the numbers its channels had in the given network.
+    """
+
+    network: IntegerNetwork
+    kept: dict[str, tuple[int, ...]]
+    array: ArrayConfig
+    hardware: Hardware
+    geometry: tuple[LayerGeometry, ...]
+    plan: MemoryPlan
+    tiles: tuple[Tile, ...]
+    roms: tuple[RomImage, ...]
+    cycles: CycleReport
+
+    @property
+    def design_hash(self) -> str:
+        """SHA-256, hexadecimal, of ROM contents and hardware parameters."""
+        return self.hardware.design_hash
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """Tensor that each layer number makes."""
+        return tuple(layer.name for layer in self.network.layers)
+
+    @cached_property
+    def accumulator(self) -> dict[str, int]:
+        """Accumulator bits each layer needs, proven from its weights."""
+        return accumulator_bits(self.network)
+
+    def rom(self, name: str) -> RomImage:
+        """The ROM called `name`. Raises KeyError when there is none."""
+        return {rom.name: rom for rom in self.roms}[name]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The program without its contents, as plain data for manifests and reports."""
+        return {
+            "design_hash": self.design_hash,
+            "hardware": asdict(self.hardware),
+            "layers": list(self.layers),
+            "accumulator_bits": self.accumulator,
+            "memory": {
+                "banks": self.plan.banks,
+                "words": self.plan.words,
+                "tensors": [asdict(p) for p in self.plan.placements],
+            },
+            "roms": {rom.name: {"width": rom.width, "depth": rom.depth, "bits": rom.bits} for rom in self.roms},
+            "tiles": [asdict(tile) for tile in self.tiles],
+            "cycles": self.cycles.as_dict(),
+        }
+
+
+def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
+    """Compile `net` for `array`: compact, plan, schedule, encode, count.
+
+    Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network,
+    ModelError when nothing of the network is left.
+    """
+    smaller = compaction(net)
+    net = smaller.network
+    _check_supported(net)
+    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
+    plan = plan_memory(net, geometry, array.rows)
+    schedule = build_schedule(geometry, plan, array.rows, array.cols)
+    hw = derive_hardware(net, array, geometry, plan, schedule)
+    roms = encode_roms(net, geometry, plan, schedule, hw)
+    hw = replace(hw, design_hash=_design_hash(hw, roms))
+    return Program(
+        network=net,
+        kept={name: tuple(channels) for name, channels in smaller.kept.items()},
+        array=array,
+        hardware=hw,
+        geometry=geometry,
+        plan=plan,
+        tiles=schedule.tiles,
+        roms=roms,
+        cycles=count_cycles(geometry, schedule.tiles, hw),
+    )
+
+
+def estimate(net: IntegerNetwork, array: ArrayConfig) -> CycleReport:
+    """Exact cycles of `net` on `array`, without emitting or simulating anything."""
+    return compile_network(net, array).cycles
+
+
+def _check_supported(net: IntegerNetwork) -> None:
+    if len(net.inputs) != 1:
+        raise UnsupportedError(f"the network has {len(net.inputs)} inputs; one is supported")
+    read = {term.source for layer in net.layers for term in layer.terms}
+    for layer in net.layers:
+        if layer.wide and layer.name in read:
+            raise UnsupportedError(
+                f"layer {layer.name!r} is an output and is read by another layer; make the output a layer of its own"
+            )
+
+
+def _design_hash(hw: Hardware, roms: tuple[RomImage, ...]) -> str:
+    digest = hashlib.sha256(json.dumps(asdict(hw), sort_keys=True).encode())
+    for rom in roms:
+        digest.update(f"{rom.name}:{rom.width}:{rom.depth}:".encode())
+        digest.update(rom.data.tobytes())
+    return digest.hexdigest()

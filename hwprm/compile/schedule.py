@@ -1,0 +1,103 @@
+"""The schedule: filter tiles, their column lists and weights, shared lists, idle cycles where stores need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.compile.geometry import LayerGeometry
+from hwprm.compile.lists import Columns, tile_columns
+from hwprm.compile.memory import MemoryPlan
+
+__all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One filter tile of a layer. Counts are plain, not less one."""
+
+    layer: int
+    #: Filters first_filter..first_filter + filters - 1 of the layer.
+    first_filter: int
+    filters: int
+    #: Number of the column list, into `Schedule.lists`, and its entries per pass, guard included.
+    list_index: int
+    length: int
+    #: Kept columns without the guard.
+    columns: int
+    passes: int
+    pixel_tiles: int
+    #: Writes that each filter's vector needs in the worst pixel tile (1, or one per row it touches).
+    writes: int
+    #: Writes that each filter's vector needs in the last pixel tile.
+    last_writes: int
+
+    @property
+    def busy(self) -> int:
+        """Cycles of one pixel tile that issue entries."""
+        return self.length * self.passes
+
+    @property
+    def idle(self) -> int:
+        """Cycles after each pixel tile in which nothing is issued, so that drain and stores keep up."""
+        return max(0, self.filters * self.writes - self.busy)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """Tiles in the order they run; `lists` the distinct (layer, columns) pairs; `weights` per tile ``(K, cols)``."""
+
+    tiles: tuple[Tile, ...]
+    lists: tuple[tuple[int, Columns], ...]
+    weights: tuple[NDArray[np.int64], ...]
+
+
+def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: int, cols: int) -> Schedule:
+    """Cut every layer into filter tiles of `cols` filters and pixel tiles of `rows` pixels."""
+    tiles: list[Tile] = []
+    lists: list[tuple[int, Columns]] = []
+    weights: list[NDArray[np.int64]] = []
+    for geo in geometry:
+        known: dict[bytes, int] = {}
+        writes = _writes(geo, plan, rows)
+        for first in range(0, geo.filters, cols):
+            filters = min(cols, geo.filters - first)
+            columns = tile_columns(geo, first, first + filters)
+            key = columns.key
+            if key not in known:
+                known[key] = len(lists)
+                lists.append((geo.index, columns))
+            words = np.zeros((len(columns) + geo.guarded, cols), dtype=np.int64)
+            words[: len(columns), :filters] = columns.weight
+            weights.append(words)
+            tiles.append(
+                Tile(
+                    layer=geo.index,
+                    first_filter=first,
+                    filters=filters,
+                    list_index=known[key],
+                    length=len(words),
+                    columns=len(columns),
+                    passes=len(geo.windows),
+                    pixel_tiles=geo.pixel_tiles(rows),
+                    writes=max(writes),
+                    last_writes=writes[-1],
+                )
+            )
+    return Schedule(tiles=tuple(tiles), lists=tuple(lists), weights=tuple(weights))
+
+
+def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
+    """Writes per vector, for each pixel tile; output words need one."""
+    if geo.layer.wide or plan[geo.layer.name].gap == 0:
+        return [1]
+    return row_segments(geo.pixels, geo.width, rows)
+
+
+def row_segments(pixels: int, width: int, rows: int) -> list[int]:
+    """Rows of a `width` wide map that each group of `rows` neighbouring pixels touches."""
+    starts = range(0, pixels, rows)
+    return [(min(start + rows, pixels) - 1) // width - start // width + 1 for start in starts]

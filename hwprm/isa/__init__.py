@@ -1,0 +1,21 @@
+"""What compiler and gateware agree on, and nothing else: geometry, word formats, registers. Standard library only."""
+
+from hwprm.isa.formats import entry_format, layer_format, param_format, store_format, tile_format
+from hwprm.isa.hardware import Hardware, MixedRadix
+from hwprm.isa.registers import REGISTERS, Register, register_offset
+from hwprm.isa.word import Field, WordFormat
+
+__all__ = [
+    "REGISTERS",
+    "Field",
+    "Hardware",
+    "MixedRadix",
+    "Register",
+    "WordFormat",
+    "entry_format",
+    "layer_format",
+    "param_format",
+    "register_offset",
+    "store_format",
+    "tile_format",
+]

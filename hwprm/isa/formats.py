@@ -1,0 +1,111 @@
+"""The words of the five ROMs. `docs/architecture.md` draws where each is read."""
+
+from __future__ import annotations
+
+from hwprm.isa.hardware import Hardware
+from hwprm.isa.word import Field, WordFormat
+from hwprm.numerics import MULT_BITS
+
+__all__ = ["entry_format", "layer_format", "param_format", "store_format", "tile_format"]
+
+
+def _bits(maximum: int) -> int:
+    return max(1, maximum.bit_length())
+
+
+def entry_format(hw: Hardware) -> WordFormat:
+    """A column-list entry: one kept column of the im2col matrix, one clock cycle."""
+    coordinate = hw.coordinate_bits
+    return WordFormat(
+        "entry",
+        (
+            Field("word", hw.word_bits, "Word of lane (0, 0)'s tap; wraps."),
+            Field("bank", hw.bank_bits, "Bank of lane (0, 0)'s tap."),
+            Field("y_low", coordinate, "First output row whose tap lies inside the map."),
+            Field("y_high", coordinate, "One past the last such row."),
+            Field("x_low", coordinate, "First output column whose tap lies inside the map."),
+            Field("x_high", coordinate, "One past the last such column."),
+            Field("guard", 1, "The pass counts only in lanes inside these bounds (padded pooling)."),
+        ),
+    )
+
+
+def tile_format(hw: Hardware) -> WordFormat:
+    """A descriptor: one filter tile over all its pixel tiles."""
+    return WordFormat(
+        "tile",
+        (
+            Field("entry_base", _bits(hw.entries - 1), "First entry of the tile's column list."),
+            Field("weight_base", _bits(hw.weights - 1), "First weight word."),
+            Field("param_base", _bits(hw.params - 1), "First filter's requantisation parameters."),
+            Field("length", _bits(hw.pass_length_max - 1), "Entries of one pass, less one."),
+            Field("passes", _bits(hw.passes_max - 1), "Pooling window positions, less one."),
+            Field("idle", _bits(hw.idle_max), "Idle cycles after each pixel tile, so that stores keep up."),
+            Field("pixel_tiles", _bits(hw.pixel_tiles_max - 1), "Pixel tiles, less one."),
+            Field("filters", _bits(hw.cols - 1), "Filters of this tile, less one."),
+            Field("layer_first", 1, "First tile of a layer: wait for the previous layer's stores."),
+            Field("layer_last", 1, "Last tile of a layer."),
+            Field("frame_last", 1, "Last tile of the image."),
+        ),
+    )
+
+
+def layer_format(hw: Hardware) -> WordFormat:
+    """Constants of a layer's lanes: how addresses grow with the output pixel."""
+    coordinate = hw.coordinate_bits
+    return WordFormat(
+        "layer",
+        (
+            Field("width", coordinate, "Output columns: where lanes wrap to the next row."),
+            Field("step_x", coordinate, "Columns that a pixel tile advances, modulo width."),
+            Field("step_y", coordinate, "Rows that a pixel tile advances."),
+            Field("step_word", hw.word_bits, "Address advance of a pixel tile: words."),
+            Field("step_bank", hw.bank_bits, "Address advance of a pixel tile: banks."),
+            Field("lane_word", hw.word_bits, "Address distance of neighbouring lanes: words."),
+            Field("lane_bank", hw.bank_bits, "Address distance of neighbouring lanes: banks."),
+            Field("wrap_word", hw.word_bits, "Extra words when a lane wraps to the next row."),
+            Field("stride", _bits(len(hw.strides) - 1), "Index of the lane permutation."),
+            Field("clamp_low", hw.act_bits, "Lower end of the clamp of stored activations.", signed=True),
+            Field("clamp_high", hw.act_bits, "Upper end of the clamp of stored activations.", signed=True),
+            Field("wide_low", 32, "Lower end of the clamp of output words.", signed=True),
+            Field("wide_high", 32, "Upper end of the clamp of output words.", signed=True),
+            Field("reads_input", 1, "Reads the image: its address depends on the input buffer in use."),
+            Field("wide", 1, "Results are output words."),
+            Field("wide_first", 1, "First wide layer of the image: needs a free output buffer."),
+            Field("wide_pixels", _bits(hw.wide_pixels_max), "Pixels of a wide layer (stride of its filters)."),
+            Field("wide_base", _bits(hw.output_words), "First output word of a wide layer."),
+        ),
+    )
+
+
+def store_format(hw: Hardware) -> WordFormat:
+    """Where a layer's results go; one word per stored (not wide) layer."""
+    return WordFormat(
+        "store",
+        (
+            Field("base_word", hw.word_bits, "Word of pixel 0 of filter 0 (the bank is 0)."),
+            Field("channel_word", hw.word_bits, "Address distance of channels: words."),
+            Field("channel_bank", hw.bank_bits, "Address distance of channels: banks."),
+            Field("tile_word", hw.word_bits, "Address distance of filter tiles: words."),
+            Field("tile_bank", hw.bank_bits, "Address distance of filter tiles: banks."),
+            Field("gap_word", hw.word_bits, "Pitch less width: words."),
+            Field("gap_bank", hw.bank_bits, "Pitch less width: banks."),
+            Field("width", _bits(hw.pixels_max), "Pixels of a row, or all pixels where rows are contiguous."),
+            Field("pixels", _bits(hw.pixels_max), "Pixels of a channel."),
+            Field("filters", _bits(hw.filters_max), "Filters of the layer."),
+            Field("last", 1, "Last stored layer of the image."),
+            Field("layer", _bits(hw.layers - 1), "Number of the layer, for the probe."),
+        ),
+    )
+
+
+def param_format(hw: Hardware) -> WordFormat:
+    """Requantisation of one filter; `shift` counts from the design's smallest shift."""
+    return WordFormat(
+        "param",
+        (
+            Field("bias", hw.acc_bits, "Bias at accumulator scale.", signed=True),
+            Field("mult", MULT_BITS, "Multiplier."),
+            Field("shift", _bits(hw.shift_max - hw.shift_min), "Right shift, less the design's smallest."),
+        ),
+    )

@@ -1,0 +1,102 @@
+"""`Hardware`: every number the gateware is built from. The compiler derives it; nothing in it is guessed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+__all__ = ["Hardware", "MixedRadix"]
+
+
+class MixedRadix(NamedTuple):
+    """A vector-memory address: `bank` in 0..banks-1, `word` inside the bank (modulo the word address space)."""
+
+    word: int
+    bank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hardware:
+    """Parameters of one accelerator. Widths are in bits, depths in words, latencies in cycles."""
+
+    #: Lanes: output pixels side by side.
+    rows: int
+    #: Filters side by side.
+    cols: int
+    #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides`.
+    banks: int
+    #: Width of a signed activation.
+    act_bits: int
+    #: Width of a signed weight.
+    weight_bits: int
+    #: Width of accumulator and bias sum, proven from the weights.
+    acc_bits: int
+    #: Registers behind each multiplier.
+    multiplier_stages: int
+    #: Whether any layer pools (each PE then keeps a running maximum).
+    pooling: bool
+    #: Distances, in input pixels, between neighbouring lanes that occur; selects the lane permutation.
+    strides: tuple[int, ...]
+    #: Words in each bank of the vector memory.
+    memory_words: int
+    #: Width of a lane's output coordinate (rows and columns alike).
+    coordinate_bits: int
+    #: Smallest and largest requantisation shift that occur.
+    shift_min: int
+    shift_max: int
+    #: Depths of the five ROMs.
+    entries: int
+    weights: int
+    params: int
+    tiles: int
+    layers: int
+    stores: int
+    #: Widest counts: entries of a pass, passes of a tile, idle cycles of a tile, pixel tiles of a layer.
+    pass_length_max: int
+    passes_max: int
+    idle_max: int
+    pixel_tiles_max: int
+    #: Most pixels and filters of a stored layer.
+    pixels_max: int
+    filters_max: int
+    #: Image geometry: channels, height, width; row pitch and size of one of the two input buffers, in words.
+    input_shape: tuple[int, int, int]
+    input_pitch: int
+    input_words: int
+    input_base: int
+    #: Words of one result (all outputs of an image).
+    output_words: int
+    #: Most pixels, and most filters times pixels, of a wide layer.
+    wide_pixels_max: int
+    #: SHA-256 of ROM contents and of these parameters, hexadecimal.
+    design_hash: str
+
+    @property
+    def word_bits(self) -> int:
+        """Width of a word address inside a bank."""
+        return max(1, (self.memory_words - 1).bit_length())
+
+    @property
+    def bank_bits(self) -> int:
+        """Width of a bank number."""
+        return max(1, (self.banks - 1).bit_length())
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of one AXI4-Stream beat of the image."""
+        return -(-self.act_bits // 8)
+
+    @property
+    def input_beats(self) -> int:
+        """Beats of one image."""
+        c, h, w = self.input_shape
+        return c * h * w
+
+    @property
+    def mux_levels(self) -> int:
+        """Register levels of the drain multiplexer: one per radix-16 stage."""
+        return 1 if self.cols <= 16 else 2
+
+    def address(self, linear: int) -> MixedRadix:
+        """Mixed-radix form of a linear address or difference; words wrap, so negative ones are fine."""
+        return MixedRadix((linear // self.banks) % (1 << self.word_bits), linear % self.banks)
