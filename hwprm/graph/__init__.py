@@ -1,5 +1,6 @@
 """Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
 
+from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.nodes import (
     BatchNorm,
@@ -28,5 +29,6 @@ __all__ = [
     "Relu",
     "Shape",
     "conv_output_size",
+    "evaluate",
     "pool_output_size",
 ]

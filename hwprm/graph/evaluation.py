@@ -1,0 +1,100 @@
+"""`evaluate`: the plain float64 meaning of a `Graph`. Slow and simple; the yardstick of every exact rewrite."""
+
+from __future__ import annotations
+
+from functools import singledispatch
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from hwprm.errors import ModelError
+from hwprm.graph.graph import Graph
+from hwprm.graph.nodes import BatchNorm, Conv2d, Flatten, Input, Linear, MaxPool2d, Node, Relu
+
+__all__ = ["evaluate"]
+
+Array = NDArray[np.float64]
+
+
+def evaluate(graph: Graph, x: ArrayLike) -> dict[str, Array]:
+    """Every node's tensor ``(n, ...)`` in float64 for a batch `x` ``(n, *input shape)``.
+
+    Raises ModelError when `x` does not fit the network's input.
+    """
+    batch = np.asarray(x, dtype=np.float64)
+    if batch.shape[1:] != graph.input.shape:
+        raise ModelError(f"the network reads {graph.input.shape}, a batch {batch.shape} does not fit; reshape it")
+    values: dict[str, Array] = {graph.input.name: batch}
+    for node in graph.nodes:
+        if not isinstance(node, Input):
+            values[node.name] = _apply(node, *(values[name] for name in node.inputs), shape=graph.shapes[node.name])
+    return values
+
+
+@singledispatch
+def _apply(node: Node, *inputs: Array, shape: tuple[int, ...]) -> Array:
+    raise ModelError(f"{node.name!r}: operator {type(node).__name__} has no float reference; add one")
+
+
+@_apply.register
+def _(node: Conv2d, x: Array, *, shape: tuple[int, ...]) -> Array:
+    patches = _windows(_pad(x, node.padding, 0.0), node.weight.shape[2:], node.stride, node.dilation, shape)
+    groups = np.split(patches, node.groups, axis=1)
+    weights = np.split(node.weight.astype(np.float64), node.groups)
+    parts = [np.einsum("nchwij,mcij->nmhw", p, w, optimize=True) for p, w in zip(groups, weights, strict=True)]
+    result: Array = np.concatenate(parts, axis=1) + node.bias.astype(np.float64)[:, None, None]
+    return result
+
+
+@_apply.register
+def _(node: Linear, x: Array, *, shape: tuple[int, ...]) -> Array:
+    result: Array = x @ node.weight.astype(np.float64).T + node.bias.astype(np.float64)
+    return result
+
+
+@_apply.register
+def _(node: BatchNorm, x: Array, *, shape: tuple[int, ...]) -> Array:
+    per_channel = (-1, *[1] * (len(shape) - 1))
+    weight, bias, mean, var = (
+        np.asarray(a, dtype=np.float64).reshape(per_channel) for a in (node.weight, node.bias, node.mean, node.var)
+    )
+    result: Array = (x - mean) / np.sqrt(var + node.eps) * weight + bias
+    return result
+
+
+@_apply.register
+def _(node: Relu, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return np.maximum(x, 0.0)
+
+
+@_apply.register
+def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
+    top, bottom, left, right = node.padding
+    more = []  # ceil mode may reach further than the padding
+    for axis, pad in enumerate((top + bottom, left + right)):
+        last = (shape[1 + axis] - 1) * node.stride[axis] + node.dilation[axis] * (node.kernel[axis] - 1)
+        more.append(max(0, last + 1 - x.shape[2 + axis] - pad))
+    padded = _pad(x, (top, bottom + more[0], left, right + more[1]), -np.inf)
+    result: Array = _windows(padded, node.kernel, node.stride, node.dilation, shape).max(axis=(4, 5))
+    return result
+
+
+@_apply.register
+def _(node: Flatten, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x.reshape(len(x), -1)
+
+
+def _pad(x: Array, padding: tuple[int, int, int, int], value: float) -> Array:
+    top, bottom, left, right = padding
+    return np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=value)
+
+
+def _windows(
+    x: Array, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int], shape: tuple[int, ...]
+) -> Array:
+    """View ``(n, C, OH, OW, KH, KW)`` of what each window position reads."""
+    span = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    view: Array = sliding_window_view(x, span, axis=(2, 3))
+    view = view[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
+    return view[:, :, : shape[1], : shape[2]]

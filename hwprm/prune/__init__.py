@@ -1,0 +1,1 @@
+"""Structured ADMM, purification, exact unused-path removal, compaction, accounting."""
