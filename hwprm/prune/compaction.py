@@ -1,0 +1,186 @@
+"""Compaction: masked network to regular, smaller matrices, proven equal on the spot.
+
+Blank filters go, and with each the channel of its readers (behind a flatten: one column per pixel). A column that is
+zero inside a channel that stays is kept as zeros in the weights; the plan lists the columns that are not zero, and
+the accelerator's column lists skip the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from hwprm.errors import ModelError, UnsupportedError
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, evaluate
+from hwprm.model import Model, Stage
+from hwprm.prune.accounting import account
+from hwprm.prune.paths import needed_channels, remove_unused_paths
+
+__all__ = ["compact", "compact_graph", "prove_equal"]
+
+BoolArray = NDArray[np.bool_]
+Plan = dict[str, dict[str, list[int]]]
+
+#: Relative to the largest number met on the way; float64 sums of some thousand terms stay well below.
+TOLERANCE = 1e-12
+#: Images of the proof; each filter meets hundreds of positions in every one.
+PROOF_IMAGES = 4
+
+
+def compact(model: Model) -> Model:
+    """`model` with zero filters and the channels that read them gone, at `Stage.COMPACT`.
+
+    ``meta["plan"]`` holds ``{layer: {"rows": kept filters, "cols": columns with a weight}}`` in indices of the
+    original matrix. Unused paths are removed first, exactly, where that has not been done.
+    Raises ModelError when the model is compact already, when a layer is pruned to nothing, and when the compact
+    network does not give the outputs of the masked one.
+    """
+    if model.stage is Stage.COMPACT:
+        raise ModelError("the model is compact already; its plan counts in the original matrices, use it as it is")
+    graph, plan = compact_graph(model.graph)
+    meta: dict[str, Any] = {"plan": plan}
+    if model.stage is not Stage.PURIFIED:
+        meta["waterfall"] = [account(graph, model.graph).row("path_removal")]
+    return model.advance(graph, Stage.COMPACT, **meta)
+
+
+def compact_graph(graph: Graph) -> tuple[Graph, Plan]:
+    """The compact graph of a masked one, and its plan (see `compact`, which names the errors)."""
+    wide = _with_dtype(graph, {node.name: np.float64 for node in graph.nodes})
+    closed, _ = remove_unused_paths(wide)
+    need = needed_channels(closed)
+    _check_not_empty(graph, closed, need)
+    keep = _kept_channels(closed, need)
+    nodes = tuple(
+        _cut(node, keep[node.name], [keep[name] for name in node.inputs]) for node in closed.nodes if node.name in keep
+    )
+    small = Graph(nodes, closed.outputs)
+    prove_equal(wide, small)
+    plan = {layer.name: _plan(layer, keep[layer.name]) for layer in closed.weighted if layer.name in keep}
+    dtypes = {node.name: _dtype(node) for node in graph.nodes}
+    return _with_dtype(small, dtypes), plan
+
+
+def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
+    """Raise ModelError unless both graphs give the same outputs, to 1e-12, on a seeded random batch."""
+    images = np.random.default_rng(seed).normal(size=(PROOF_IMAGES, *before.input.shape))
+    expected, got = evaluate(before, images), evaluate(after, images)
+    size = max(1.0, max(float(np.abs(value).max()) for value in expected.values()))
+    for name in before.outputs:
+        error = float(np.abs(expected[name] - got[name]).max())
+        if not error <= TOLERANCE * size:
+            raise ModelError(
+                f"compaction changed output {name!r} by {error:.3g} (values reach {size:.3g}), which must not happen; "
+                "please report this network"
+            )
+
+
+def _check_not_empty(graph: Graph, closed: Graph, need: Mapping[str, BoolArray]) -> None:
+    """Raise ModelError when a layer that an output needs has no weight left."""
+    for layer in closed.weighted:
+        if need[layer.name].any() and not layer.weight.any():
+            empty = [other.name for other in graph.weighted if not other.weight.any()] or [layer.name]
+            raise ModelError(
+                f"layer {empty[0]!r} is pruned to nothing: it has no weight left that matters, so {layer.name!r} does "
+                "not depend on the input any more; keep more filters or columns there, or lower the thresholds"
+            )
+
+
+def _kept_channels(graph: Graph, need: Mapping[str, BoolArray]) -> dict[str, BoolArray]:
+    """What stays of each node that is left: the needed channels, and those that are bonded to one."""
+    keep = {name: mask.copy() for name, mask in need.items() if mask.any()}
+    nodes = [node for node in graph.nodes if node.name in keep and node.inputs]
+    before = -1
+    while (total := sum(int(mask.sum()) for mask in keep.values())) != before:
+        before = total
+        for node in nodes:
+            _bond(node, keep[node.name], [keep[name] for name in node.inputs])
+    return keep
+
+
+@singledispatch
+def _bond(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
+    """Keep together (in place) the output and input channels of `node` that only go together."""
+    raise UnsupportedError(f"{node.name!r}: compaction does not know {type(node).__name__}; leave the network as it is")
+
+
+@_bond.register
+def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> None:
+    if node.groups > 1:
+        filters, channels = out.reshape(node.groups, -1), ins[0].reshape(node.groups, -1)  # views
+        live = np.logical_or(filters.any(axis=1, keepdims=True), channels.any(axis=1, keepdims=True))
+        filters |= live
+        channels |= live
+
+
+@_bond.register
+def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> None:
+    pass
+
+
+@_bond.register(BatchNorm)
+@_bond.register(Relu)
+@_bond.register(MaxPool2d)
+def _(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
+    out |= ins[0]
+    ins[0] |= out
+
+
+@_bond.register
+def _(node: Flatten, out: BoolArray, ins: list[BoolArray]) -> None:
+    pixels = out.reshape(len(ins[0]), -1)
+    ins[0] |= pixels.any(axis=1)
+    pixels |= ins[0][:, None]
+
+
+@singledispatch
+def _cut(node: Node, out: BoolArray, ins: list[BoolArray]) -> Node:
+    return node
+
+
+@_cut.register
+def _(node: Input, out: BoolArray, ins: list[BoolArray]) -> Node:
+    return node
+
+
+@_cut.register
+def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> Node:
+    if node.groups == 1:
+        return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
+    groups = int(out.reshape(node.groups, -1).any(axis=1).sum())
+    return replace(node, weight=node.weight[out], bias=node.bias[out], groups=groups)
+
+
+@_cut.register
+def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> Node:
+    return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
+
+
+@_cut.register
+def _(node: BatchNorm, out: BoolArray, ins: list[BoolArray]) -> Node:
+    return replace(node, weight=node.weight[out], bias=node.bias[out], mean=node.mean[out], var=node.var[out])
+
+
+def _plan(layer: Conv2d | Linear, keep: BoolArray) -> dict[str, list[int]]:
+    matrix = layer.weight.reshape(len(layer.bias), -1)
+    return {"rows": np.flatnonzero(keep).tolist(), "cols": np.flatnonzero(matrix.any(axis=0)).tolist()}
+
+
+def _dtype(node: Node) -> DTypeLike:
+    return node.weight.dtype if isinstance(node, Conv2d | Linear | BatchNorm) else np.float64
+
+
+def _with_dtype(graph: Graph, dtypes: Mapping[str, DTypeLike]) -> Graph:
+    changed = []
+    for node in graph.nodes:
+        values = ((f.name, getattr(node, f.name)) for f in fields(node))
+        arrays: dict[str, Any] = {
+            key: value.astype(dtypes[node.name]) for key, value in values if isinstance(value, np.ndarray)
+        }
+        changed.append(replace(node, **arrays) if arrays else node)
+    return graph.replace(*changed)
