@@ -19,9 +19,9 @@ class TrainConfig:
     """One run of the training engine."""
 
     #: Passes over the training images.
-    epochs: int = 10
-    #: Images per step.
-    batch: int = 256
+    epochs: int = 12
+    #: Images per step; few make more steps of an epoch, which small data sets need.
+    batch: int = 64
     #: Learning rate at the start.
     lr: float = 2e-3
     #: Decoupled weight decay (adamw) or L2 term (sgd).

@@ -11,7 +11,7 @@ __all__ = ["Progress", "silent"]
 class Progress(Protocol):
     """Called now and then by every stage that takes a while; `done` reaches `total` exactly at the end of a stage."""
 
-    def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+    def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float], /) -> None:
         """`done` of `total` steps of `stage` are over; `metrics` are numbers to show beside the bar."""
 
 

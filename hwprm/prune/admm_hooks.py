@@ -1,0 +1,126 @@
+"""The W, Z, U iteration of ADMM inside the training engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hwprm.config.admm import AdmmConfig
+from hwprm.errors import ModelError
+from hwprm.nets import GraphModule
+from hwprm.prune.admm_supports import choose_supports
+from hwprm.prune.masked import ZeroMasks
+from hwprm.prune.projections import Limits
+from hwprm.train.hooks import Hooks
+
+__all__ = ["AdmmHooks"]
+
+
+class AdmmHooks(Hooks):
+    """Scaled ADMM (Ma et al., arXiv 1905.00136, equations 4 to 7), zeros of the start frozen.
+
+    W: the optimiser on loss + sum of rho/2 * ||W - Z + U||^2. Every `interval` epochs Z becomes the projection of
+    W + U onto the limits and U grows by W - Z. Before: Z = projection of W, U = 0. When rho changes, U is scaled by
+    old / new so that the unscaled dual rho * U stays what it was.
+    """
+
+    def __init__(self, module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig) -> None:
+        self.graph, self.limits, self.config = module.graph, dict(limits), config
+        self.masks = ZeroMasks.of(module)
+        self.updates = config.epochs // config.interval
+        self.rho = config.rho_start
+        weights = {name: module.weight(name).detach().clone() for name in self.limits}
+        self.u = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        self.z = self._project(module)
+        self.start = {name: _relative(weights[name], self.z[name]) for name in weights}
+        self.last = dict(self.start)
+
+    def penalty(self, module: GraphModule) -> Tensor | None:
+        terms = [(module.weight(name) - (z - self.u[name])).square().sum() for name, z in self.z.items()]
+        return 0.5 * self.rho * torch.stack(terms).sum() if terms else None
+
+    def after_backward(self, module: GraphModule) -> None:
+        self.masks.after_backward(module)
+
+    def after_step(self, module: GraphModule) -> None:
+        self.masks.after_step(module)
+
+    def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
+        """Update Z and U when it is time; returns primal (relative) and dual residuals per layer, and rho.
+
+        Raises ModelError when a primal residual has grown past the limit.
+        """
+        if epoch % self.config.interval:
+            return {}
+        metrics = {"rho": self.rho}
+        old = self.z
+        self.z = self._project(module)
+        for name, z in self.z.items():
+            weight = module.weight(name).detach()
+            self.u[name] += weight - z
+            primal = _relative(weight, z)
+            metrics[f"primal.{name}"] = primal
+            metrics[f"dual.{name}"] = self.rho * float((z - old[name]).norm())
+            self._refuse_divergence(name, primal, epoch)
+            metrics[f"grew.{name}"] = float(primal > self.last[name])
+            self.last[name] = primal
+        self._next_rho(epoch // self.config.interval)
+        return metrics
+
+    def state(self) -> dict[str, Tensor]:
+        scalars = {"rho": torch.tensor(self.rho, dtype=torch.float64)}
+        for name in self.z:
+            scalars |= {f"last.{name}": torch.tensor(self.last[name], dtype=torch.float64)}
+            scalars |= {f"z.{name}": self.z[name], f"u.{name}": self.u[name]}
+        return scalars | self.masks.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.masks.load_state(state)
+        self.rho = float(state["rho"])
+        for name in self.z:
+            self.z[name].copy_(state[f"z.{name}"])
+            self.u[name].copy_(state[f"u.{name}"])
+            self.last[name] = float(state[f"last.{name}"])
+
+    def _project(self, module: GraphModule) -> dict[str, Tensor]:
+        """Projection of W + U for every limited layer, shaped as its weight."""
+        matrices = {}
+        for node in self.graph.weighted:
+            weight = module.weight(node.name).detach()
+            total = weight + self.u[node.name] if node.name in self.u else weight
+            matrices[node.name] = total.reshape(len(total), -1).contiguous().numpy()
+        chosen = choose_supports(self.graph, matrices, self.limits, self.config.path_aware)
+        result = {}
+        for name in self.limits:
+            like = self.u[name]
+            values = np.where(chosen[name].mask, matrices[name], matrices[name].dtype.type(0))
+            result[name] = torch.empty_like(like).copy_(torch.from_numpy(values).reshape(like.shape))
+        return result
+
+    def _next_rho(self, done: int) -> None:
+        """Geometric from rho_start to rho_end over the updates of this step."""
+        if done < self.updates:
+            config = self.config
+            share = done / (self.updates - 1)
+            new = config.rho_start * (config.rho_end / config.rho_start) ** share
+            for u in self.u.values():
+                u *= self.rho / new
+            self.rho = new
+
+    def _refuse_divergence(self, name: str, primal: float, epoch: int) -> None:
+        limit = self.config.residual_limit
+        if primal > limit * self.start[name] and primal > 0.1:
+            raise ModelError(
+                f"ADMM diverges: after epoch {epoch} the primal residual of {name!r} is {primal:.3f}, more than "
+                f"{limit:g} times the {self.start[name]:.3f} it began with; raise admm.rho_start (now "
+                f"{self.config.rho_start:g}), lower admm.lr (now {self.config.lr:g}) or take more admm.stages"
+            )
+
+
+def _relative(weight: Tensor, z: Tensor) -> float:
+    """||W - Z|| / ||W||, 0 for an empty layer."""
+    norm = float(weight.norm())
+    return float((weight - z).norm()) / norm if norm else 0.0
