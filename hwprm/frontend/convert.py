@@ -1,0 +1,85 @@
+"""`check` and `to_graph`: the two questions one asks of a network."""
+
+from __future__ import annotations
+
+import torch
+from torch.export import ExportedProgram
+
+from hwprm.errors import HwprmError, ModelError, UnsupportedError
+from hwprm.frontend.findings import Finding, Severity
+from hwprm.frontend.load import export
+from hwprm.frontend.operators import HANDLERS
+from hwprm.frontend.remedies import REMEDIES
+from hwprm.frontend.walk import Walk
+from hwprm.graph import Graph, Input
+from hwprm.quantize.lower import lower
+
+__all__ = ["check", "to_graph"]
+
+Shape = tuple[int, ...]
+
+
+def check(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None = None) -> list[Finding]:
+    """Everything about `network` that is not supported or worth knowing, in graph order; errors and notes.
+
+    `example_shape` is ``(C, H, W)`` or ``(K,)``, without batch; only a module needs it. Raises UnsupportedError when
+    torch.export cannot trace the module at all.
+    """
+    return list(_convert(network, example_shape)[1])
+
+
+def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None = None) -> Graph:
+    """The float graph of `network`; layers are named after the modules that own their weights.
+
+    `example_shape` as in `check`. Zero padding ahead of a conv2d is merged into it, computations on parameters alone
+    (masks, weight norm) are carried out, operators that do nothing in evaluation mode vanish.
+    Raises UnsupportedError listing every unsupported operator, ModelError for a malformed network.
+    """
+    graph, findings = _convert(network, example_shape)
+    errors = [finding for finding in findings if finding.severity == Severity.ERROR]
+    if graph is None or errors:
+        lines = "\n".join(f"  {finding}" for finding in errors)
+        count = f"{len(errors)} thing{'s' if len(errors) > 1 else ''}"
+        raise UnsupportedError(f"the network uses {count} that hwprm does not support:\n{lines}")
+    return graph
+
+
+def _convert(
+    network: torch.nn.Module | ExportedProgram, example_shape: Shape | None
+) -> tuple[Graph | None, list[Finding]]:
+    """The graph, None when there are errors, and all findings."""
+    walk = Walk(_program(network, example_shape), HANDLERS, REMEDIES)
+    walk.run()
+    if any(finding.severity == Severity.ERROR for finding in walk.findings):
+        return None, walk.findings
+    if not walk.outputs or all(isinstance(node, Input) for node in walk.nodes):
+        raise ModelError("the network has no layer that computes anything; give it at least one")
+    graph = Graph(tuple(walk.nodes), walk.outputs)
+    try:
+        lower(graph)
+    except HwprmError as error:
+        problem, _, remedy = str(error).partition("; ")
+        walk.refuse("network", "graph", problem, remedy)
+    return graph, walk.findings
+
+
+def _program(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None) -> ExportedProgram:
+    if isinstance(network, ExportedProgram):
+        program = network
+    elif isinstance(network, torch.nn.Module):
+        if example_shape is None:
+            raise ModelError("a module needs the shape of its input; give example_shape=(C, H, W)")
+        return export(network, tuple(example_shape))
+    else:
+        raise ModelError(f"a network must be a torch.nn.Module or an ExportedProgram, not {type(network).__name__}")
+    shape = next((node.shape for node in _inputs(program)), None)
+    if example_shape is not None and shape is not None and tuple(example_shape) != tuple(shape):
+        raise ModelError(f"the network was exported for images {tuple(shape)}, not {tuple(example_shape)}")
+    return program
+
+
+def _inputs(program: ExportedProgram) -> list[torch.Tensor]:
+    """One image of every tensor input, without batch."""
+    names = set(program.graph_signature.user_inputs)
+    values = [n.meta.get("val") for n in program.graph_module.graph.nodes if n.op == "placeholder" and n.name in names]
+    return [value[0] for value in values if isinstance(value, torch.Tensor) and value.ndim > 1]

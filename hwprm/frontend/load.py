@@ -1,0 +1,87 @@
+"""Getting an `ExportedProgram`: from a module or from a ``.pt2`` file."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.export import ExportedProgram
+
+from hwprm.errors import ModelError, UnsupportedError
+
+__all__ = ["export", "load_pt2"]
+
+
+def export(module: torch.nn.Module, example_shape: tuple[int, ...]) -> ExportedProgram:
+    """`module` in evaluation mode, traced on one image of `example_shape` ``(C, H, W)`` (or ``(K,)``), without batch.
+
+    The module's training flags are put back. Raises ModelError for an impossible shape, UnsupportedError when
+    torch.export cannot trace the module.
+    """
+    if not example_shape or any(not isinstance(size, int) or size < 1 for size in example_shape):
+        raise ModelError(f"the input shape must be positive integers (C, H, W) or (K,), not {example_shape!r}")
+    first = next(iter(module.parameters()), torch.zeros(()))
+    example = torch.zeros((1, *example_shape), dtype=first.dtype, device=first.device)
+    try:
+        with _evaluation_mode(module), torch.no_grad(), warnings.catch_warnings():
+            # torch tells how it pads internally; the graph we get is padded by us.
+            warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
+            return torch.export.export(module, (example,), strict=False)
+    except Exception as error:  # torch.export raises whatever the module's own code raises
+        raise UnsupportedError(
+            f"torch.export cannot trace {type(module).__name__} on an input of shape {example_shape} "
+            f"({_first_line(error)}); check the input shape, and keep decisions that depend on values out of forward()"
+        ) from error
+
+
+def load_pt2(path: Path | str) -> ExportedProgram:
+    """Read what ``torch.export.save`` wrote. Raises ModelError when `path` is missing, cut short or something else.
+
+    The file may hold pickled objects: open only files that you trust.
+    """
+    path = Path(path)
+    mend = "write it with torch.export.save(torch.export.export(model.eval(), (image,)), 'model.pt2')"
+    if not path.is_file():
+        raise ModelError(f"{path} is no file; {mend}")
+    if not zipfile.is_zipfile(path):
+        raise ModelError(f"{path} is no torch.export file (or was cut short); {mend}")
+    try:
+        with _quiet("torch.export"):
+            return torch.export.load(path)
+    except Exception as error:  # an archive of something else fails in many ways
+        raise ModelError(
+            f"{path} is an archive, but torch.export cannot read it ({_first_line(error)}); {mend}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+@contextmanager
+def _evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
+    flags = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, flag in flags:
+            part.training = flag
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """torch.export logs a warning before it raises; our error says it all."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

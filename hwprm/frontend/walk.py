@@ -1,0 +1,224 @@
+"""The walk over an exported graph: collects nodes and findings, never stops at the first problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind, OutputKind
+
+from hwprm.frontend.findings import Finding, Severity
+from hwprm.frontend.values import Activation, Constant, RefusalError, Value
+from hwprm.graph import Input, Node
+
+__all__ = ["Handler", "Walk"]
+
+#: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
+Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
+
+DEFAULT_REMEDY = "use conv2d, linear, relu, max_pool2d, batch_norm (evaluation mode), flatten or zero padding instead"
+
+
+class Walk:
+    """Converts one exported program. After `run`: `nodes`, `outputs` and `findings` tell the result."""
+
+    def __init__(self, program: ExportedProgram, handlers: Mapping[str, Handler], remedies: Mapping[str, str]) -> None:
+        self.program = program
+        self.handlers = handlers
+        self.remedies = remedies
+        self.nodes: list[Node] = []
+        self.outputs: tuple[str, ...] = ()
+        self.findings: list[Finding] = []
+        self.values: dict[str, Value] = {}
+        self.visited: set[str] = set()
+        specs = program.graph_signature.input_specs
+        paths = {module_path(spec.target) for spec in specs if spec.target}
+        #: Names that belong to a layer, so that no other node may take them, and names in use.
+        self.reserved = paths - {""}
+        self.used: set[str] = set()
+
+    def run(self) -> None:
+        self._placeholders()
+        for node in self.program.graph_module.graph.nodes:
+            if node.op == "call_function":
+                self.values[node.name] = self._call(node)
+        self._outputs()
+        self._unvisited()
+
+    def refuse(self, node: str, op: str, problem: str, remedy: str, severity: Severity = Severity.ERROR) -> None:
+        finding = Finding(node=node, op=op, problem=problem, remedy=remedy, severity=severity)
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def activation(self, node: Any, *, padded: bool = False) -> Activation:
+        """What argument `node` stands for. Raises RefusalError for a constant, for pending padding unless `padded`."""
+        value = self.values.get(node.name) if isinstance(node, torch.fx.Node) else None
+        if not isinstance(value, Activation):
+            raise RefusalError("its input does not depend on the image", "compute it in __init__ instead")
+        if any(value.padding) and not padded:
+            raise RefusalError(
+                "it reads a zero-padded map, and zero padding can only be merged into a conv2d",
+                "put the padding directly before a conv2d, or use the operator's own padding",
+            )
+        return value
+
+    def constant(self, node: Any, what: str) -> torch.Tensor:
+        """The tensor of a weight-like argument; marks its parameters as visited. Raises RefusalError when it varies."""
+        value = self.values.get(node.name) if isinstance(node, torch.fx.Node) else None
+        if not isinstance(value, Constant):
+            raise RefusalError(f"its {what} is computed from the image", f"use a parameter as {what}")
+        self.visited.update(value.origins)
+        return value.tensor
+
+    def layer_name(self, node: torch.fx.Node, weight: Any) -> str:
+        """A free name: the path of the module that owns `weight`, else the exported node's name."""
+        value = self.values.get(weight.name) if isinstance(weight, torch.fx.Node) else None
+        path = module_path(value.origins[0]) if isinstance(value, Constant) and value.origins else ""
+        return self._claim(path or node.name, own=bool(path))
+
+    def add(self, node: Node) -> Activation:
+        self.nodes.append(node)
+        return Activation(name=node.name)
+
+    def plain_name(self, node: torch.fx.Node) -> str:
+        """A free name for a node without parameters."""
+        return self._claim(node.name, own=False)
+
+    def _claim(self, wish: str, *, own: bool) -> str:
+        name, i = wish, 1
+        while name in self.used or (name in self.reserved and not (own and name == wish)):
+            i += 1
+            name = f"{wish}_{i}"
+        self.used.add(name)
+        return name
+
+    def _placeholders(self) -> None:
+        inputs = 0
+        for spec in self.program.graph_signature.input_specs:
+            name = spec.arg.name
+            if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+                target = str(spec.target)
+                store = self.program.state_dict if target in self.program.state_dict else self.program.constants
+                self.values[name] = Constant(tensor=store[target].detach(), origins=(target,))
+            elif spec.kind == InputKind.USER_INPUT:
+                inputs += 1
+                self.values[name] = self._input(name, first=inputs == 1)
+
+    def _input(self, name: str, *, first: bool) -> Value:
+        node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)
+        value = node.meta.get("val")
+        if not isinstance(value, torch.Tensor):
+            if node.users:
+                self.refuse(name, "input", "it is no tensor", "leave only the image among forward()'s arguments")
+            return None
+        if not first:
+            self.refuse(name, "input", "it is a second input", "leave only the image among forward()'s arguments")
+            return Activation(name=name)
+        shape = tuple(value.shape[1:])
+        if value.ndim not in (2, 4):
+            self.refuse(
+                name,
+                "input",
+                f"it has shape {tuple(value.shape)}",
+                "export with an input (batch, C, H, W) or (batch, K)",
+            )
+        elif not all(isinstance(size, int) for size in shape):
+            self.refuse(
+                name, "input", f"its shape {shape} is dynamic", "export with fixed sizes; only the batch may vary"
+            )
+        return self.add(Input(name=self._claim(name, own=False), inputs=(), shape=shape))
+
+    def _call(self, node: torch.fx.Node) -> Value:
+        op = str(node.target)
+        depends = any(isinstance(self.values.get(n.name), Activation) for n in node.all_input_nodes)
+        try:
+            if not depends:
+                return self._fold(node)
+            handler = self.handlers.get(op)
+            if handler is None:
+                if not makes_tensor(node):
+                    return None  # sizes and assertions
+                remedy = self.remedies.get(op.removeprefix("aten.").split(".")[0].rstrip("_"), DEFAULT_REMEDY)
+                raise RefusalError("this operator is not supported", remedy)
+            return handler(self, node, arguments(node))
+        except RefusalError as refusal:
+            self.refuse(node.name, op, refusal.problem, refusal.remedy)
+            # Go on, as if it had worked, to find what else there is.
+            return (
+                Activation(name=node.name)
+                if depends
+                else Constant(tensor=torch.zeros(node.meta["val"].shape), origins=())
+            )
+
+    def _fold(self, node: torch.fx.Node) -> Value:
+        """Evaluate a node that reads parameters only: masks, weight norm, transposed weights."""
+        parts = [self.values.get(n.name) for n in node.all_input_nodes]
+        if not makes_tensor(node) or any(part is None for part in parts):
+            return None
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise RefusalError("it makes random numbers", "remove it, or call model.eval() before exporting")
+        if getattr(getattr(node.target, "_schema", None), "is_mutable", False):
+            raise RefusalError("it changes a parameter or buffer in place", "call model.eval() before exporting")
+        known = {n.name: v.tensor for n, v in zip(node.all_input_nodes, parts, strict=True) if isinstance(v, Constant)}
+        args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: known[n.name])
+        assert callable(node.target)  # a call_function node
+        with torch.no_grad():
+            result = node.target(*args, **kwargs)
+        if not isinstance(result, torch.Tensor):
+            return None
+        origins = tuple(o for part in parts if isinstance(part, Constant) for o in part.origins)
+        return Constant(tensor=result, origins=origins)
+
+    def _outputs(self) -> None:
+        names = []
+        for spec in self.program.graph_signature.output_specs:
+            if spec.kind != OutputKind.USER_OUTPUT:
+                continue
+            value = self.values.get(getattr(spec.arg, "name", ""))
+            label = getattr(spec.arg, "name", "output")
+            if not isinstance(value, Activation):
+                self.refuse(label, "output", "it does not depend on the image", "return only tensors computed from it")
+            elif any(value.padding):
+                self.refuse(label, "output", "it is a zero-padded map", "pad on the host")
+            else:
+                names.append(value.name)
+        self.outputs = tuple(dict.fromkeys(names))
+
+    def _unvisited(self) -> None:
+        """No parameter may get lost: each one is in a node, or there is a finding about it."""
+        used = {n.name for n in self.program.graph_module.graph.nodes if n.users}
+        broken = any(finding.severity == Severity.ERROR for finding in self.findings)
+        for spec in self.program.graph_signature.input_specs:
+            target = str(spec.target)
+            if spec.kind != InputKind.PARAMETER or target in self.visited:
+                continue
+            if spec.arg.name not in used:
+                self.refuse(target, "parameter", "forward() does not use it", "it is ignored; delete it", Severity.NOTE)
+            elif not broken:  # otherwise it belongs to an operator that was refused already
+                self.refuse(target, "parameter", "no supported layer takes it in", "remove what uses it from forward()")
+
+
+def makes_tensor(node: torch.fx.Node) -> bool:
+    """Whether the result is a tensor or holds one."""
+    value = node.meta.get("val")
+    return any(isinstance(v, torch.Tensor) for v in (value if isinstance(value, tuple | list) else (value,)))
+
+
+def module_path(target: str | None) -> str:
+    """Path of the module that owns parameter `target`: ``features.0.weight`` -> ``features.0``."""
+    name = target or ""
+    if ".parametrizations." in name:
+        return name.split(".parametrizations.")[0]
+    return name.rpartition(".")[0]
+
+
+def arguments(node: torch.fx.Node) -> dict[str, Any]:
+    """The call's arguments by schema name, defaults filled in."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None:  # Python functions such as operator.getitem
+        return {str(i): value for i, value in enumerate(node.args)} | dict(node.kwargs)
+    bound: dict[str, Any] = {a.name: a.default_value for a in schema.arguments if a.has_default_value()}
+    bound |= {a.name: value for a, value in zip(schema.arguments, node.args, strict=False)}
+    return bound | dict(node.kwargs)

@@ -1,0 +1,265 @@
+"""What the frontend refuses, and how it says so."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from hwprm.errors import ModelError, UnsupportedError
+from hwprm.frontend import Severity, check, export, load_pt2, to_graph
+
+from .modules import Everything
+
+
+class Fn(nn.Module):
+    """A 3x3 convolution, a linear layer, and a function of them and the image."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3)
+        self.fc = nn.Linear(5, 4)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self, x)
+
+
+def shared_relu(m: Fn, x: torch.Tensor) -> torch.Tensor:
+    y = m.conv(x)
+    z = y.view(1, -1)
+    torch.relu_(y)
+    return z
+
+
+REFUSED = {
+    "gelu": (lambda m, x: functional.gelu(m.conv(x)), "aten.gelu.default", "not supported; replace it by ReLU"),
+    "average pool": (lambda m, x: functional.avg_pool2d(m.conv(x), 2), "aten.avg_pool2d.default", "use max_pool2d, or"),
+    "residual": (lambda m, x: m.conv(x) + m.conv(x), "aten.add.Tensor", "the network must be a chain"),
+    "concatenation": (lambda m, x: torch.cat([m.conv(x), m.conv(x)], 1), "aten.cat.default", "must be a chain"),
+    "reflect padding": (
+        lambda m, x: m.conv(functional.pad(x, (1, 1, 1, 1), "reflect")),
+        "aten.pad.default",
+        "reflect padding is not supported; use zero padding",
+    ),
+    "padding with ones": (
+        lambda m, x: m.conv(functional.pad(x, (1, 1), value=1.0)),
+        "aten.pad.default",
+        r"padding with 1.0 is not supported",
+    ),
+    "cropping": (lambda m, x: m.conv(functional.pad(x, (-1, 0))), "aten.pad.default", "crops, or pads channels"),
+    "pad before pool": (
+        lambda m, x: functional.max_pool2d(functional.pad(m.conv(x), (1, 1)), 2),
+        "aten.max_pool2d.default",
+        "reads a zero-padded map, and zero padding can only be merged into a conv2d",
+    ),
+    "padded output": (lambda m, x: functional.pad(m.conv(x), (1, 1)), "output", "it is a zero-padded map"),
+    "dropout in training": (
+        lambda m, x: functional.dropout(m.conv(x), 0.5, training=True),
+        "aten.dropout.default",
+        r"training mode; call model.eval\(\)",
+    ),
+    "batch statistics": (
+        lambda m, x: functional.batch_norm(m.conv(x), None, None, training=True),
+        "aten.batch_norm.default",
+        "statistics of the batch; call model.eval",
+    ),
+    "linear on a map": (lambda m, x: m.fc(m.conv(x)), "aten.linear.default", "last axis of a map; flatten the map"),
+    "reshape": (lambda m, x: m.conv(x).view(1, 4, -1), "aten.view.default", r"only flattening all but the batch"),
+    "flattened batch": (lambda m, x: m.conv(x).view(-1), "aten.view.default", r"only flattening all but the batch"),
+    "crop by slice": (lambda m, x: m.conv(x)[:, :1], "aten.slice.Tensor", "keep the whole tensor"),
+    "other type": (
+        lambda m, x: m.conv(x).to(torch.float64),
+        "aten.to.dtype",
+        "converts torch.float32 to torch.float64",
+    ),
+    "softmax inside": (
+        lambda m, x: m.conv(torch.softmax(x, 1)),
+        "aten.softmax.int",
+        "softmax inside the network is not supported; use it only behind the last layer",
+    ),
+    "pool indices": (
+        lambda m, x: functional.max_pool2d(m.conv(x), 2, return_indices=True)[1],
+        "<built-in function getitem>",
+        "indices or statistics",
+    ),
+    "transposed conv": (
+        lambda m, x: functional.conv_transpose2d(x, m.conv.weight),
+        "aten.conv_transpose2d.input",
+        "use conv2d instead",
+    ),
+    "weight from the image": (
+        lambda m, x: functional.linear(x.flatten(1), x.flatten(1)),
+        "aten.linear.default",
+        "its weight is computed from the image; use a parameter as weight",
+    ),
+    "random": (
+        lambda m, x: functional.conv2d(x, torch.bernoulli(m.conv.weight.abs() * 0)),
+        "aten.bernoulli.default",
+        "it makes random numbers; remove it",
+    ),
+    "constant output": (lambda m, x: (m.conv(x), m.conv.bias * 2), "output", "does not depend on the image"),
+    "in-place ReLU on shared memory": (
+        shared_relu,
+        "aten.relu_.default",
+        "overwrites a tensor that something else reads; use",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_name_the_operator_and_the_remedy(name: str) -> None:
+    function, op, text = REFUSED[name]
+    errors = [f for f in check(Fn(function), (2, 8, 7)) if f.severity == Severity.ERROR]
+    assert [finding.op for finding in errors] == [op]
+    assert re.search(text, str(errors[0]))
+    with pytest.raises(UnsupportedError, match=f"uses 1 thing that hwprm does not support:\n  .*{re.escape(op)}"):
+        to_graph(Fn(function), (2, 8, 7))
+
+
+def test_all_problems_are_listed_at_once() -> None:
+    module = Fn(lambda m, x: functional.gelu(functional.avg_pool2d(torch.tanh(m.conv(functional.silu(x))), 2)))
+    ops = [f.op for f in check(module, (2, 8, 7)) if f.severity == Severity.ERROR]
+    assert ops == ["aten.silu.default", "aten.tanh.default", "aten.avg_pool2d.default", "aten.gelu.default"]
+    with pytest.raises(UnsupportedError, match=r"uses 4 things(.|\n)*silu(.|\n)*tanh(.|\n)*avg_pool2d(.|\n)*gelu"):
+        to_graph(module, (2, 8, 7))
+
+
+def test_softmax_at_the_end_is_a_note() -> None:
+    findings = check(Fn(lambda m, x: torch.log_softmax(m.conv(x), 1).argmax(1)), (2, 8, 7))
+    notes = [f for f in findings if f.op.startswith("aten")]
+    assert [f.op for f in notes] == ["aten.log_softmax.int", "aten.argmax.default"]
+    assert all(f.severity == Severity.NOTE for f in findings)
+    graph = to_graph(Fn(lambda m, x: torch.softmax(m.conv(x), 1)), (2, 8, 7))
+    assert graph.outputs == ("conv",)
+
+
+def test_unused_parameters_are_noted() -> None:
+    findings = check(Fn(lambda m, x: m.conv(x)), (2, 8, 7))
+    assert [(f.node, f.problem) for f in findings] == [
+        ("fc.weight", "forward() does not use it"),
+        ("fc.bias", "forward() does not use it"),
+    ]
+
+
+def test_a_parameter_that_feeds_no_layer_is_refused() -> None:
+    program = export(Fn(lambda m, x: m.conv(x)), (2, 8, 7))
+    nodes = {node.name: node for node in program.graph_module.graph.nodes}
+    with program.graph_module.graph.inserting_before(nodes["output"]):
+        double = program.graph_module.graph.call_function(torch.ops.aten.mul.Tensor, (nodes["p_fc_weight"], 2))
+        double.meta["val"] = nodes["p_fc_weight"].meta["val"]
+    errors = [f for f in check(program) if f.severity == Severity.ERROR]
+    assert [str(f) for f in errors] == [
+        "fc.weight (parameter): no supported layer takes it in; remove what uses it from forward()"
+    ]
+
+
+def test_a_batch_norm_that_nothing_can_take_in_is_refused() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 2, 3), nn.Flatten(), nn.BatchNorm1d(60), nn.ReLU(), nn.Linear(60, 2))
+    findings = check(module, (2, 8, 7))
+    assert [f.op for f in findings] == ["graph"]
+    assert "batch norm '2' follows a flatten" in findings[0].problem
+    assert "put it before the flatten" in findings[0].remedy
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [
+        ((2, 8, 7, 1, 1), "cannot trace"),
+        ((3, 8, 7), "cannot trace Fn on an input of shape"),
+        ((2, 1, 1), "cannot trace"),
+    ],
+)
+def test_wrong_shapes_do_not_trace(shape: tuple[int, ...], text: str) -> None:
+    with pytest.raises(UnsupportedError, match=text):
+        check(Fn(lambda m, x: m.conv(x)), shape)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 3, 3), (1.5,)])
+def test_impossible_shapes(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ModelError, match="the input shape must be positive integers"):
+        export(Everything(), shape)
+
+
+def test_a_module_needs_a_shape() -> None:
+    with pytest.raises(ModelError, match=r"give example_shape=\(C, H, W\)"):
+        to_graph(Everything())
+
+
+def test_no_network_at_all() -> None:
+    with pytest.raises(ModelError, match=r"must be a torch.nn.Module or an ExportedProgram, not str"):
+        to_graph("model.pt2", (1,))
+
+
+@pytest.mark.parametrize("module", [nn.Identity(), nn.Flatten(), nn.Dropout()])
+def test_a_network_without_layers(module: nn.Module) -> None:
+    with pytest.raises((ModelError, UnsupportedError), match="returns its input|no layer that computes"):
+        to_graph(module, (2, 8, 7))
+
+
+def test_two_inputs_are_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            return functional.max_pool2d(x, 2) + y
+
+    image = torch.zeros(1, 2, 8, 8)
+    program = torch.export.export(Two(), (image, torch.zeros(1, 2, 4, 4)))
+    assert ("y", "it is a second input") in [(f.node, f.problem) for f in check(program)]
+
+
+def test_an_input_without_batch_is_refused() -> None:
+    program = torch.export.export(Fn(lambda m, x: m.conv(x)).eval(), (torch.zeros(2, 8, 7),))
+    assert [f.op for f in check(program) if f.severity == Severity.ERROR] == ["input", "aten.conv2d.default"]
+
+
+def test_dynamic_height_is_refused() -> None:
+    shapes = {"x": {2: torch.export.Dim("height", min=4)}}
+    module = nn.Sequential(nn.Conv2d(2, 2, 3)).eval()
+    program = torch.export.export(module, (torch.zeros(1, 2, 8, 7),), dynamic_shapes=({2: shapes["x"][2]},))
+    errors = [f for f in check(program) if f.op == "input"]
+    assert "is dynamic" in errors[0].problem and "only the batch may vary" in errors[0].remedy
+
+
+def test_another_shape_than_exported_is_refused() -> None:
+    program = export(Everything(), (2, 18, 17))
+    with pytest.raises(ModelError, match=r"exported for images \(2, 18, 17\), not \(1, 18, 17\)"):
+        to_graph(program, (1, 18, 17))
+
+
+def test_nan_weights_are_refused() -> None:
+    module = Everything()
+    with torch.no_grad():
+        module.fc2.weight[0, 0] = float("nan")
+    with pytest.raises(ModelError, match="weight of 'fc2' holds NaN or infinity"):
+        to_graph(module, (2, 18, 17))
+
+
+def test_export_leaves_training_flags_alone() -> None:
+    module = Everything().train()
+    module.norm1.eval()
+    export(module, (2, 18, 17))
+    assert module.training and module.fc1.training and not module.norm1.training
+
+
+def test_pt2_round_trip(tmp_path: Path) -> None:
+    torch.export.save(export(Everything(), (2, 18, 17)), tmp_path / "model.pt2")
+    names = [node.name for node in to_graph(load_pt2(tmp_path / "model.pt2")).nodes]
+    assert names == [node.name for node in to_graph(Everything(), (2, 18, 17)).nodes]
+
+
+def test_files_that_are_no_pt2(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"is no file; write it with torch.export.save"):
+        load_pt2(tmp_path / "absent.pt2")
+    (tmp_path / "text.pt2").write_text("hello")
+    with pytest.raises(ModelError, match=r"is no torch.export file \(or was cut short\); write it with"):
+        load_pt2(tmp_path / "text.pt2")
+    torch.save(nn.Linear(2, 2).state_dict(), tmp_path / "state.pt2")
+    with pytest.raises(ModelError, match=r"is an archive, but torch.export cannot read it"):
+        load_pt2(tmp_path / "state.pt2")
+    torch.export.save(export(Everything(), (2, 18, 17)), tmp_path / "whole.pt2")
+    data = (tmp_path / "whole.pt2").read_bytes()
+    (tmp_path / "cut.pt2").write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match=r"was cut short"):
+        load_pt2(tmp_path / "cut.pt2")
