@@ -23,6 +23,8 @@ FETCH = 4
 ACCUMULATE = 2
 #: Bias, multiplication, shift, clamp.
 REQUANTISE = 4
+#: Next layer's constants read and its lanes walked, beyond one cycle per lane; hidden behind the drain but for tiny tiles.
+LANE_SETUP = 4
 #: Vector queue, then the sequencer sees the layer done and issues.
 HANDOVER = 2
 
@@ -135,4 +137,4 @@ def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
         drained = result + last.filters - 1 + HANDOVER
     else:
         drained = result + hw.rows - 1 + last.filters * last.last_writes + HANDOVER
-    return max(drained, hw.rows + 3) - 1
+    return max(drained, hw.rows + LANE_SETUP) - 1

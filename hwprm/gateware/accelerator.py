@@ -1,0 +1,236 @@
+"""The accelerator: the blocks wired together, image in, output words out."""
+
+from collections.abc import Mapping, Sequence
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.arithmetic import delay
+from hwprm.gateware.array import SystolicArray
+from hwprm.gateware.drain import Drain
+from hwprm.gateware.egress import Egress
+from hwprm.gateware.ingress import Ingress
+from hwprm.gateware.lanes import LaneAddresses
+from hwprm.gateware.memories import Rom
+from hwprm.gateware.processing_element import ProcessingElement
+from hwprm.gateware.registers import RegisterFile, axi_lite_ports
+from hwprm.gateware.sequencer import Sequencer
+from hwprm.gateware.store import StoreUnit
+from hwprm.gateware.vector_memory import VectorMemory
+from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
+from hwprm.numerics import WIDE_BITS
+
+__all__ = ["Accelerator"]
+
+
+class Accelerator(wiring.Component):
+    """The whole core, with flat port names.
+
+    `contents` gives each ROM's words for simulation by Amaranth; emitted Verilog reads files instead.
+
+    Members
+    -------
+    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster, sign-extended
+    s_axis_tvalid, s_axis_tlast : In(1)
+    s_axis_tready : Out(1)
+    m_axis_tdata : Out(32), one signed output word a beat
+    m_axis_tvalid, m_axis_tlast : Out(1)
+    m_axis_tready : In(1)
+    s_axil_* : AXI4-Lite slave
+    probe_frame_start : Out(1), with the first list entry of an image
+    probe_frame_done : Out(1), with the last output word of an image
+    probe_valid : Out(1), the vector below is being stored
+    probe_layer, probe_filter, probe_pixel, probe_lanes : Out, which one
+    probe_data : Out(rows * act_bits), lane 0 in the low bits
+    """
+
+    def __init__(
+        self,
+        hw: Hardware,
+        contents: Mapping[str, Sequence[int]] | None = None,
+        element: ProcessingElement | None = None,
+    ):
+        self._hw, self._contents, self._element = hw, contents or {}, element
+        self._store = StoreUnit(hw)
+        super().__init__(
+            {
+                "s_axis_tdata": In(8 * hw.data_bytes),
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tlast": In(1),
+                "m_axis_tdata": Out(WIDE_BITS),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+                **{f"s_axil_{name}": member for name, member in axi_lite_ports().items()},
+                "probe_frame_start": Out(1),
+                "probe_frame_done": Out(1),
+                "probe_valid": Out(1),
+                "probe_layer": Out(self._store.probe_layer.shape()),
+                "probe_filter": Out(self._store.probe_filter.shape()),
+                "probe_pixel": Out(self._store.probe_pixel.shape()),
+                "probe_lanes": Out(self._store.probe_lanes.shape()),
+                "probe_data": Out(hw.rows * hw.act_bits),
+            }
+        )
+
+    def _rom(self, m: Module, name: str, width: int, depth: int):
+        m.submodules[f"rom_{name}"] = rom = Rom(name=name, width=width, depth=depth, contents=self._contents.get(name))
+        return rom
+
+    def elaborate(self, platform):
+        m = Module()
+        hw = self._hw
+        m.submodules.sequencer = sequencer = Sequencer(hw)
+        m.submodules.memory = memory = VectorMemory(hw)
+        m.submodules.drain = drain = Drain(hw)
+        m.submodules.ingress = ingress = Ingress(hw)
+        m.submodules.egress = egress = Egress(hw, drain.flags_layout)
+        m.submodules.registers = registers = RegisterFile(hw)
+        m.submodules.store = store = self._store
+
+        self._descriptors(m, sequencer, store)
+        self._compute(m, sequencer, memory, drain, ingress)
+        self._results(m, sequencer, drain, store, egress)
+        self._memory_writes(m, memory, store, ingress)
+        self._streams(m, ingress, egress)
+        self._registers(m, registers, sequencer, ingress, egress)
+        self._probe(m, sequencer, store, egress)
+        m.d.comb += [
+            sequencer.layer_done.eq(store.layer_done | egress.layer_done),
+            sequencer.image_ready.eq(ingress.image_ready),
+            sequencer.room.eq(egress.room),
+            sequencer.run.eq(registers.run),
+            ingress.release.eq(egress.frame_done),
+        ]
+        return m
+
+    def _descriptors(self, m: Module, sequencer, store):
+        hw = self._hw
+        tiles = self._rom(m, "tiles", tile_format(hw).width, hw.tiles)
+        layers = self._rom(m, "layers", layer_format(hw).width, hw.layers)
+        stores = self._rom(m, "stores", store_format(hw).width, hw.stores)
+        m.d.comb += [
+            tiles.addr.eq(sequencer.tile_addr),
+            sequencer.tile.eq(tiles.data),
+            layers.addr.eq(sequencer.layer_addr),
+            sequencer.layer_word.eq(layers.data),
+            stores.addr.eq(store.store_addr),
+            store.store.eq(stores.data),
+        ]
+
+    def _compute(self, m: Module, sequencer, memory, drain, ingress):
+        """Entry issued -> list word -> lane words -> bank words -> operands, weights beside them -> array -> drain."""
+        hw = self._hw
+        m.submodules.lanes = lanes = LaneAddresses(hw)
+        m.submodules.array = array = SystolicArray(hw, self._element)
+        entries = self._rom(m, "entries", entry_format(hw).width, hw.entries)
+        weights = self._rom(m, "weights", hw.cols * hw.weight_bits, hw.weights)
+        params = self._rom(m, "params", param_format(hw).width, hw.params)
+        to_memory = Rom.LATENCY + LaneAddresses.LATENCY
+        to_array = to_memory + VectorMemory.READ_LATENCY
+        slot = sequencer.slot
+        m.d.comb += [
+            entries.addr.eq(sequencer.entry_addr),
+            lanes.entry.eq(entries.data),
+            lanes.layer.eq(sequencer.layer),
+            lanes.offset.eq(Mux(ingress.buffer ^ sequencer.next_image, hw.input_words, 0)),
+            lanes.start.eq(sequencer.lanes_start),
+            sequencer.lanes_ready.eq(lanes.ready),
+            lanes.advance.eq(delay(m, slot.advance, Rom.LATENCY, name="advance")),
+            lanes.restart.eq(delay(m, slot.restart, Rom.LATENCY, name="restart") | sequencer.lanes_restart),
+            memory.rotation.eq(lanes.rotation),
+            # The next layer's constants come two cycles behind the last entry, whose lanes are read only then.
+            memory.stride.eq(delay(m, sequencer.layer.stride, 1, name="stride")),
+            weights.addr.eq(delay(m, sequencer.weight_addr, to_array - Rom.LATENCY, name="weight_addr")),
+        ]
+        guard = delay(m, lanes.entry.guard, LaneAddresses.LATENCY, name="guard")
+        flags = {key: delay(m, slot[key], to_array, name=f"slot_{key}") for key in ("first", "close", "open")}
+        for r in range(hw.rows):
+            keep = delay(m, lanes.inside[r] | ~guard, VectorMemory.READ_LATENCY, name=f"keep{r}")
+            m.d.comb += [
+                memory.words[r].eq(lanes.words[r]),
+                memory.inside[r].eq(lanes.inside[r] & ~guard),
+                array.operands[r].act.eq(memory.data[r]),
+                array.operands[r].first.eq(flags["first"]),
+            ]
+            if hw.pooling:
+                m.d.comb += [array.operands[r][key].eq(flags[key]) for key in ("close", "open")]
+                m.d.comb += array.operands[r].keep.eq(keep)
+        bits = hw.weight_bits
+        for c in range(hw.cols):
+            m.d.comb += array.weights[c].eq(weights.data[c * bits : (c + 1) * bits])
+
+        ahead = to_array + SystolicArray.latency(hw) - 1  # the drain wants its tag a cycle before the result
+        tag = Signal(drain.tag.shape())
+        m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
+        m.d.comb += [
+            drain.tag.eq(tag),
+            drain.layer.eq(sequencer.result_layer),
+            array.select.eq(drain.select),
+            params.addr.eq(drain.param_addr),
+            drain.param.eq(params.data),
+        ]
+        m.d.comb += [drain.drained[r].eq(array.drained[r]) for r in range(hw.rows)]
+
+    def _results(self, m: Module, sequencer, drain, store, egress):
+        m.d.comb += [
+            store.vector_valid.eq(drain.vector_valid),
+            egress.layer.eq(sequencer.result_layer),
+            egress.valid.eq(drain.wide_valid),
+            egress.word.eq(drain.wide),
+            egress.flags.eq(drain.wide_flags),
+        ]
+        m.d.comb += [store.vector[r].eq(drain.vector[r]) for r in range(self._hw.rows)]
+
+    def _memory_writes(self, m: Module, memory, store, ingress):
+        """Stores first: the schedule counts on them. The image takes the cycles they leave."""
+        m.d.comb += [
+            ingress.grant.eq(ingress.write & ~store.write),
+            memory.write.eq(store.write | ingress.write),
+            memory.write_at.eq(Mux(store.write, store.write_at.as_value(), ingress.write_at.as_value())),
+            memory.first_lane.eq(Mux(store.write, store.first_lane, 0)),
+            memory.last_lane.eq(Mux(store.write, store.last_lane, 1)),
+        ]
+        for r in range(self._hw.rows):
+            image = ingress.write_data if r == 0 else 0
+            m.d.comb += memory.write_data[r].eq(Mux(store.write, store.write_data[r], image))
+
+    def _streams(self, m: Module, ingress, egress):
+        m.d.comb += [
+            ingress.data.eq(self.s_axis_tdata),
+            ingress.valid.eq(self.s_axis_tvalid),
+            ingress.last.eq(self.s_axis_tlast),
+            self.s_axis_tready.eq(ingress.ready),
+            self.m_axis_tdata.eq(egress.data),
+            self.m_axis_tvalid.eq(egress.out_valid),
+            self.m_axis_tlast.eq(egress.last),
+            egress.out_ready.eq(self.m_axis_tready),
+        ]
+
+    def _registers(self, m: Module, registers, sequencer, ingress, egress):
+        for name, member in axi_lite_ports().items():
+            outer, inner = getattr(self, f"s_axil_{name}"), getattr(registers, name)
+            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        m.d.comb += [
+            registers.busy.eq(sequencer.busy),
+            registers.cycles.eq(sequencer.cycles),
+            registers.stalled.eq(sequencer.stalled),
+            registers.short.eq(ingress.short),
+            registers.long.eq(ingress.long),
+            registers.received.eq(ingress.received),
+            registers.frame_done.eq(egress.frame_done),
+        ]
+
+    def _probe(self, m: Module, sequencer, store, egress):
+        m.d.comb += [
+            self.probe_frame_start.eq(sequencer.frame_start),
+            self.probe_frame_done.eq(egress.frame_done),
+            self.probe_valid.eq(store.probe_valid),
+            self.probe_layer.eq(store.probe_layer),
+            self.probe_filter.eq(store.probe_filter),
+            self.probe_pixel.eq(store.probe_pixel),
+            self.probe_lanes.eq(store.probe_lanes),
+            self.probe_data.eq(Cat(*store.write_data)),
+        ]

@@ -1,0 +1,65 @@
+"""Small pieces that several blocks share: delays, mixed-radix addition, rotations, multiplexers."""
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+
+__all__ = ["add_mixed", "delay", "multiplex", "rotate_left", "rotate_right"]
+
+
+def delay(m: Module, value, cycles: int, *, name: str, reset_less: bool = True):
+    """`value` `cycles` clock cycles later, through registers called ``<name>_<i>``."""
+    for i in range(cycles):
+        stage = Signal(value.shape(), name=f"{name}_{i}", reset_less=reset_less)
+        m.d.sync += stage.eq(value)
+        value = stage
+    return value
+
+
+def add_mixed(m: Module, banks: int, a, b, *, name: str):
+    """``(word, bank)`` of the sum of two mixed-radix addresses, given and returned as pairs of values."""
+    (a_word, a_bank), (b_word, b_bank) = a, b
+    total = Signal(range(2 * banks), name=f"{name}_total")
+    carry = Signal(name=f"{name}_carry")
+    bank = Signal(range(max(2, banks)), name=f"{name}_bank")
+    word = Signal(len(a_word), name=f"{name}_word")
+    m.d.comb += [
+        total.eq(a_bank + b_bank),
+        carry.eq(total >= banks),
+        bank.eq(Mux(carry, total - banks, total)),
+        word.eq(a_word + b_word + carry),
+    ]
+    return word, bank
+
+
+def rotate_left(m: Module, items: Sequence[Value], amount: Value, *, name: str) -> list[Value]:
+    """``out[j] = items[(j + amount) mod n]`` for amount in 0..n-1, as a barrel of n-item stages."""
+    return _rotate(m, items, amount, 1, name)
+
+
+def rotate_right(m: Module, items: Sequence[Value], amount: Value, *, name: str) -> list[Value]:
+    """``out[j] = items[(j - amount) mod n]`` for amount in 0..n-1."""
+    return _rotate(m, items, amount, -1, name)
+
+
+def _rotate(m: Module, items: Sequence[Value], amount: Value, sign: int, name: str) -> list[Value]:
+    n, width = len(items), len(items[0])
+    current = list(items)
+    for bit in range((n - 1).bit_length()):
+        turned = [current[(j + sign * (1 << bit)) % n] for j in range(n)]
+        stage = Signal(n * width, name=f"{name}_stage{bit}")
+        m.d.comb += stage.eq(Mux(amount[bit], Cat(*turned), Cat(*current)))
+        current = [stage[j * width : (j + 1) * width] for j in range(n)]
+    return current
+
+
+def multiplex(values: Sequence[Value], select: Value) -> Value:
+    """``values[select]`` as a balanced tree; anything for a select past the end."""
+    values = list(values)
+    bit = 0
+    while len(values) > 1:
+        if len(values) % 2:
+            values.append(Const(0, Shape.cast(values[0].shape())))
+        values = [Mux(select[bit], odd, even) for even, odd in zip(values[::2], values[1::2], strict=True)]
+        bit += 1
+    return values[0]

@@ -1,0 +1,35 @@
+"""Amaranth layouts of the words that compiler and gateware share, and of what travels between blocks."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data
+
+from hwprm.isa import Hardware, WordFormat
+
+__all__ = ["LayoutOf", "address_layout", "layout_of", "tag_layout"]
+
+LayoutOf = data.StructLayout
+
+
+def layout_of(form: WordFormat) -> data.StructLayout:
+    """The struct layout with `form`'s fields, least significant first."""
+    return data.StructLayout({f.name: signed(f.width) if f.signed else unsigned(f.width) for f in form.fields})
+
+
+def address_layout(hw: Hardware) -> data.StructLayout:
+    """A vector-memory address in mixed radix."""
+    return data.StructLayout({"word": unsigned(hw.word_bits), "bank": unsigned(hw.bank_bits)})
+
+
+def tag_layout(hw: Hardware) -> data.StructLayout:
+    """What accompanies the end of a pixel tile from the sequencer to the drain."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "filters": max(1, (hw.cols - 1).bit_length()),
+            "param_base": max(1, (hw.params - 1).bit_length()),
+            "layer_first": 1,  # first filter tile of its layer
+            "pixel_first": 1,  # first pixel tile of its filter tile
+            "layer_last": 1,  # last pixel tile of the last filter tile
+            "frame_last": 1,
+        }
+    )

@@ -1,0 +1,118 @@
+"""The AXI4-Lite slave: `hwprm.isa.REGISTERS` in gates."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.isa import REGISTERS, Hardware, register_offset
+from hwprm.isa.registers import ADDRESS_BITS, ID_VALUE, INTERFACE_VERSION
+
+__all__ = ["RegisterFile", "axi_lite_ports"]
+
+
+def axi_lite_ports() -> dict:
+    """Members of an AXI4-Lite slave with 32-bit data, without the protection signals, which are ignored."""
+    return {
+        "awaddr": In(ADDRESS_BITS),
+        "awvalid": In(1),
+        "awready": Out(1),
+        "wdata": In(32),
+        "wstrb": In(4),
+        "wvalid": In(1),
+        "wready": Out(1),
+        "bresp": Out(2),
+        "bvalid": Out(1),
+        "bready": In(1),
+        "araddr": In(ADDRESS_BITS),
+        "arvalid": In(1),
+        "arready": Out(1),
+        "rdata": Out(32),
+        "rresp": Out(2),
+        "rvalid": Out(1),
+        "rready": In(1),
+    }
+
+
+class RegisterFile(wiring.Component):
+    """One access at a time in each direction. Writes take the low byte's strobe; unknown addresses read as zero.
+
+    Members
+    -------
+    the ports of `axi_lite_ports`, and
+    run : Out(1)
+    busy : In(1)
+    short, long, received, frame_done, stalled : In(1), pulses that set or count
+    cycles : In(32)
+    """
+
+    def __init__(self, hw: Hardware):
+        self._hw = hw
+        inputs = dict.fromkeys(("busy", "short", "long", "received", "frame_done", "stalled"), In(1))
+        super().__init__(axi_lite_ports() | inputs | {"run": Out(1, init=1), "cycles": In(32)})
+
+    def elaborate(self, platform):
+        m = Module()
+        sticky_short, sticky_long = Signal(), Signal()
+        counters = {
+            "FRAMES_IN": self.received,
+            "FRAMES_OUT": self.frame_done,
+            "FRAMES_DROPPED": self.short | self.long,
+            "STALLS": self.stalled,
+        }
+        values = self._constants()
+        for name, event in counters.items():
+            count = Signal(32, name=name.lower())
+            m.d.sync += count.eq(count + event)
+            values[name] = count
+        values |= {
+            "CONTROL": self.run,
+            "STATUS": self.busy | (sticky_short << 1) | (sticky_long << 2),
+            "CYCLES": self.cycles,
+        }
+        self._reads(m, values)
+        write = self._writes(m)
+        at_control = write & (self.awaddr[2:] == register_offset("CONTROL") >> 2) & self.wstrb[0]
+        at_status = write & (self.awaddr[2:] == register_offset("STATUS") >> 2) & self.wstrb[0]
+        with m.If(at_control):
+            m.d.sync += self.run.eq(self.wdata[0])
+        m.d.sync += [
+            sticky_short.eq((sticky_short & ~(at_status & self.wdata[1])) | self.short),
+            sticky_long.eq((sticky_long & ~(at_status & self.wdata[2])) | self.long),
+        ]
+        return m
+
+    def _constants(self) -> dict:
+        hw = self._hw
+        digest = int(hw.design_hash, 16) if hw.design_hash else 0
+        values = {f"HASH{i}": Const(digest >> 32 * i & 0xFFFFFFFF, 32) for i in range(8)}
+        plain = {
+            "ID": ID_VALUE,
+            "VERSION": INTERFACE_VERSION,
+            "ROWS": hw.rows,
+            "COLS": hw.cols,
+            "INPUT_BEATS": hw.input_beats,
+            "OUTPUT_BEATS": hw.output_words,
+        }
+        return values | {name: Const(value, 32) for name, value in plain.items()}
+
+    def _reads(self, m: Module, values: dict):
+        m.d.comb += self.arready.eq(~self.rvalid | self.rready)
+        with m.If(self.arvalid & self.arready):
+            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
+            with m.Switch(self.araddr[2:]):
+                for register in REGISTERS:
+                    with m.Case(register.offset >> 2):
+                        m.d.sync += self.rdata.eq(values[register.name])
+        with m.Elif(self.rready):
+            m.d.sync += self.rvalid.eq(0)
+
+    def _writes(self, m: Module):
+        """Address and data are taken together; returns the strobe."""
+        write = Signal()
+        m.d.comb += [
+            write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
+            self.awready.eq(write),
+            self.wready.eq(write),
+        ]
+        m.d.sync += self.bvalid.eq(Mux(write, 1, self.bvalid & ~self.bready))
+        return write

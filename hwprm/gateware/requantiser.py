@@ -1,0 +1,74 @@
+"""Requantisation in gates: bias, multiplier, rounding right shift, clamp; the twin of `hwprm.numerics.requantise`."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.layouts import layout_of
+from hwprm.isa import Hardware, param_format
+from hwprm.numerics import WIDE_BITS
+
+__all__ = ["Requantiser"]
+
+
+class Requantiser(wiring.Component):
+    """One lane. A result every cycle, `LATENCY` cycles after its accumulator; no flow control.
+
+    ``result = clamp(round_shift((acc + bias) * mult, shift))``; the rounding ``(x + 2**(s-1)) >> s`` is computed as
+    ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a barrel.
+
+    Members
+    -------
+    acc : In(signed(acc_bits))
+    param : In(param word)
+    clamp_low, clamp_high : In(signed(act_bits))
+    wide_low, wide_high : In(signed(32))
+    result : Out(signed(act_bits))
+    wide : Out(signed(32)), the same value with the wide clamp
+    """
+
+    LATENCY = 4
+
+    def __init__(self, hw: Hardware, *, wide: bool):
+        self._hw, self._wide = hw, wide
+        super().__init__(
+            {
+                "acc": In(signed(hw.acc_bits)),
+                "param": In(layout_of(param_format(hw))),
+                "clamp_low": In(signed(hw.act_bits)),
+                "clamp_high": In(signed(hw.act_bits)),
+                "wide_low": In(signed(WIDE_BITS)),
+                "wide_high": In(signed(WIDE_BITS)),
+                "result": Out(signed(hw.act_bits)),
+                "wide": Out(signed(WIDE_BITS)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        hw, param = self._hw, self.param
+        total = Signal(signed(hw.acc_bits), reset_less=True)
+        mult = Signal(unsigned(len(param.mult)), reset_less=True)
+        shift1 = Signal(unsigned(len(param.shift)), reset_less=True)
+        m.d.sync += [total.eq(self.acc + param.bias), mult.eq(param.mult), shift1.eq(param.shift)]
+
+        product = Signal(signed(hw.acc_bits + len(param.mult)), reset_less=True)
+        shift2 = Signal.like(shift1, reset_less=True)
+        m.d.sync += [product.eq(total * mult), shift2.eq(shift1)]
+
+        halved = product >> (hw.shift_min - 1)
+        shifted = Signal(signed(len(halved)))
+        m.d.comb += shifted.eq(halved >> shift2)
+        rounded = Signal(signed(len(halved) + 1), reset_less=True)
+        m.d.sync += rounded.eq((shifted + 1) >> 1)
+
+        m.d.sync += self.result.eq(self._clamp(rounded, self.clamp_low, self.clamp_high))
+        if self._wide:
+            m.d.sync += self.wide.eq(self._clamp(rounded, self.wide_low, self.wide_high))
+        else:
+            m.d.comb += self.wide.eq(Const(0, WIDE_BITS))
+        return m
+
+    @staticmethod
+    def _clamp(value, low, high):
+        return Mux(value < low, low, Mux(value > high, high, value))
