@@ -23,13 +23,13 @@ def check_network(net: IntegerNetwork) -> None:
             raise ModelError(f"{label} must be in 2..16, not {bits}")
     if len(net.tensor) != len(net.tensors):
         raise ModelError("two tensors share a name; give every layer its own")
+    for name in net.outputs:
+        if name not in {layer.name for layer in net.layers}:
+            raise ModelError(f"output {name!r} is no layer of the network")
     known = set(net.inputs)
     for layer in net.layers:
         _check_layer(net, layer, known)
         known.add(layer.name)
-    for name in net.outputs:
-        if name not in known or name in net.inputs:
-            raise ModelError(f"output {name!r} is no layer of the network")
 
 
 def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None:
