@@ -50,7 +50,9 @@ def load_npz(path: Path) -> Dataset:
 
 def _read(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here, so that a broken archive does not leave the file open.
+        with path.open("rb") as stream:
+            file = np.load(stream, allow_pickle=False)
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} is a single array; store x and y with numpy.savez")
             return {key: file[key] for key in ("x", "y", "x_test", "y_test") if key in file.files}
