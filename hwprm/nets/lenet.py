@@ -18,20 +18,22 @@ def lenet5(seed: int = 0) -> nn.Sequential:
     Reads ``(n, 1, 28, 28)`` float32 in 0..1, makes ``(n, 10)`` logits. The weights are drawn from `seed` (Kaiming
     normal, zero biases); the global random state of torch is left alone.
     """
-    net = nn.Sequential(
-        OrderedDict[str, nn.Module](
-            conv1=nn.Conv2d(1, 20, 5),
-            relu1=nn.ReLU(),
-            pool1=nn.MaxPool2d(2),
-            conv2=nn.Conv2d(20, 50, 5),
-            relu2=nn.ReLU(),
-            pool2=nn.MaxPool2d(2),
-            flatten=nn.Flatten(),
-            fc1=nn.Linear(800, 500),
-            relu3=nn.ReLU(),
-            fc2=nn.Linear(500, 10),
+    # Layers draw default weights when made; those must not move the caller's random state.
+    with torch.random.fork_rng(devices=[]):
+        net = nn.Sequential(
+            OrderedDict[str, nn.Module](
+                conv1=nn.Conv2d(1, 20, 5),
+                relu1=nn.ReLU(),
+                pool1=nn.MaxPool2d(2),
+                conv2=nn.Conv2d(20, 50, 5),
+                relu2=nn.ReLU(),
+                pool2=nn.MaxPool2d(2),
+                flatten=nn.Flatten(),
+                fc1=nn.Linear(800, 500),
+                relu3=nn.ReLU(),
+                fc2=nn.Linear(500, 10),
+            )
         )
-    )
     generator = torch.Generator().manual_seed(seed)
     for module in net:
         if isinstance(module, nn.Conv2d | nn.Linear):
