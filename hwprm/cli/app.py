@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-__all__ = ["app", "main"]
+__all__ = ["VERBS", "app", "main", "register"]
+
+#: The verbs, in the order of the help.
+VERBS = ("demo", "train", "prune", "quantize", "compile", "verify", "estimate", "report", "check", "doctor")
 
 app = typer.Typer(
     name="hwprm",
@@ -37,6 +41,11 @@ def _root(
 
 def main() -> None:
     """Entry point of the `hwprm` command."""
-    from hwprm.cli import doctor  # noqa: F401  # importing a verb registers it
-
+    register()
     app()
+
+
+def register() -> None:
+    """Import every verb, in the order of the flow: that registers it."""
+    for name in VERBS:
+        import_module(f"hwprm.cli.{name}")

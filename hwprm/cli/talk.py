@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "Talk", "Ticker"]
 
-#: Called with steps done, steps in all, and a word on where things stand.
-Ticker = Callable[[int, int, str], None]
+#: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
+Ticker = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +54,7 @@ class Talk:
             yield _ignore
         else:
             columns = (
-                TextColumn("{task.description:<12}"),
+                TextColumn("{task.description:<16}"),
                 BarColumn(),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TimeElapsedColumn(),
@@ -64,7 +64,7 @@ class Talk:
             )
             with Progress(*columns, console=self.progress, transient=True) as bar:
                 task = bar.add_task(escape(name), total=None, word="")
-                yield _Bar(bar, task)
+                yield _Bar(bar, task, name)
         self.say(f"{name}: {time.monotonic() - started:.1f} s")
 
     def finish(self, outcome: Outcome) -> None:
@@ -87,10 +87,13 @@ class Talk:
 class _Bar:
     bar: Progress
     task: TaskID
+    name: str
 
-    def __call__(self, done: int, total: int, word: str = "") -> None:
-        self.bar.update(self.task, completed=done, total=total, word=escape(word))
+    def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        what = self.name if stage == self.name else f"{self.name}: {stage}"
+        word = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        self.bar.update(self.task, description=escape(what), completed=done, total=total, word=escape(word))
 
 
-def _ignore(done: int, total: int, word: str = "") -> None:
+def _ignore(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
     """The ticker of a stage that nobody watches."""

@@ -6,7 +6,7 @@ import inspect
 import shlex
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -16,11 +16,11 @@ import typer
 from rich.markup import escape
 
 from hwprm.cli.talk import Outcome, Talk
-from hwprm.config import SECTIONS, load_settings
+from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.errors import HwprmError
 
-__all__ = ["CRASHED", "INTERRUPTED", "Take", "verb"]
+__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "Take", "verb"]
 
 #: Exit code after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -50,14 +50,23 @@ class Take:
         return "--" + words.replace("_", "-")
 
 
+#: Quantisation inside a larger verb: the widths under their own names, the rest with a prefix.
+INTEGERS = (
+    Take("quantize", only=("weight_bits", "act_bits")),
+    Take("quantize", prefix=True, only=("images", "percentile")),
+)
+
 #: A verb's function: `Talk` and `Settings`, then its positional arguments.
 Body = Callable[..., Outcome]
+#: Makes a verb's defaults from its positional arguments.
+Base = Callable[[Mapping[str, Any]], Settings]
 
 
-def verb(app: typer.Typer, *takes: Take, out: bool = True) -> Callable[[Body], Body]:
+def verb(app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = None) -> Callable[[Body], Body]:
     """Register the decorated function with `app` under its own name.
 
     Its two first parameters are a `Talk` and the `Settings`; the rest are positional arguments of the command line.
+    `base` makes the defaults from those arguments, where the dataclasses' own do not serve.
     """
     common = ("out", "json", "quiet") if out else ("json", "quiet")
     taken = (*takes, Take("run", only=common))
@@ -69,20 +78,26 @@ def verb(app: typer.Typer, *takes: Take, out: bool = True) -> Callable[[Body], B
             file = given.pop("config")
             chosen = {place: given.pop(key) for key, place in targets.items()}
             overrides = {place: value for place, value in chosen.items() if value is not None}
-            raise typer.Exit(_guarded(body, file, overrides, given))
 
-        _dress(command, body, taken)
+            def settle() -> Settings:
+                return load_settings(file, overrides, base(given) if base else None)
+
+            raise typer.Exit(_guarded(body, settle, overrides, given))
+
+        _dress(command, body, taken, base)
         app.command(body.__name__.rstrip("_"))(command)
         return body
 
     return register
 
 
-def _guarded(body: Body, file: Path | None, overrides: dict[tuple[str, str], Any], arguments: dict[str, Any]) -> int:
-    """Run `body` and turn whatever happens into an exit code."""
+def _guarded(
+    body: Body, settle: Callable[[], Settings], overrides: dict[tuple[str, str], Any], arguments: dict[str, Any]
+) -> int:
+    """Run `body` with the settings that `settle` makes and turn whatever happens into an exit code."""
     talk = Talk(quiet=bool(overrides.get(("run", "quiet"))), json=bool(overrides.get(("run", "json"))))
     try:
-        settings = load_settings(file, overrides)
+        settings = settle()
         talk = Talk(quiet=settings.run.quiet, json=settings.run.json)
         outcome = body(talk, settings, **arguments)
         talk.finish(outcome)
@@ -102,26 +117,27 @@ def _guarded(body: Body, file: Path | None, overrides: dict[tuple[str, str], Any
         return CRASHED
 
 
-def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...]) -> None:
+def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], base: Base | None) -> None:
     """Give `command` the signature that typer reads: `body`'s arguments, then one option per config field."""
-    parameters = [
-        parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for parameter in list(inspect.signature(body, eval_str=True).parameters.values())[2:]
-    ]
+    arguments = list(inspect.signature(body, eval_str=True).parameters.values())[2:]
+    # Defaults that hang on arguments cannot be shown beforehand.
+    shown = base({}) if base and not arguments else Settings()
+    parameters = [argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments]
     config = typer.Option("--config", "-c", help="TOML file of options; the command line overrides it.")
     parameters.append(_keyword("config", Annotated[Path | None, config]))
     for take in taken:
         for option in take.options:
-            parameters.append(_keyword(_parameter(take, option), _annotation(take, option)))
+            default = getattr(getattr(shown, option.section), option.name)
+            parameters.append(_keyword(_parameter(take, option), _annotation(take, option, default)))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may carry one
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = body.__doc__
     command.__name__ = body.__name__
 
 
-def _annotation(take: Take, option: Option) -> Any:
+def _annotation(take: Take, option: Option, default: Any) -> Any:
     flag = take.flag(option)
-    text = f"{option.text} \\[default: {escape(show(option.default))}]"
+    text = f"{option.text} \\[default: {escape(show(default))}]"
     names = [flag, "-o"] if option.key == "run.out" else [flag]
     panel = "Options" if option.section == "run" else f"Options: {option.section}"
     if option.kind is bool:

@@ -1,7 +1,28 @@
 """Every option, as frozen, checked dataclasses: one file per section, no torch, no numpy arrays."""
 
+from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.array import ArrayConfig
+from hwprm.config.data import DataConfig
+from hwprm.config.emit import EmitConfig
+from hwprm.config.purify import PurifyConfig
+from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.settings import SECTIONS, Settings, load_settings
+from hwprm.config.train import TrainConfig
+from hwprm.config.verify import VerifyConfig
 
-__all__ = ["SECTIONS", "ArrayConfig", "RunConfig", "Settings", "load_settings"]
+__all__ = [
+    "SECTIONS",
+    "AdmmConfig",
+    "ArrayConfig",
+    "DataConfig",
+    "EmitConfig",
+    "LayerBudget",
+    "PurifyConfig",
+    "QuantizeConfig",
+    "RunConfig",
+    "Settings",
+    "TrainConfig",
+    "VerifyConfig",
+    "load_settings",
+]

@@ -18,7 +18,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from hwprm.errors import ConfigError
 
-__all__ = ["Option", "convert", "describe", "options_of", "show"]
+__all__ = ["Option", "convert", "describe", "options_of", "record", "show"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +57,7 @@ def options_of(section: str, config: type) -> tuple[Option, ...]:
 def convert(option: Option, value: Any) -> Any:
     """`value`, a string of the command line or a TOML value, as the type of `option`.
 
-    Lists are written ``a,b``, tables ``key=a,key=b``, nothing at all ``none``.
+    Lists are written ``a,b``, tables ``key=a,key=b``, records ``field:a/field:b``, nothing at all ``none``.
     Raises ConfigError when it cannot be read so; ranges are the config's own business.
     """
     try:
@@ -79,6 +79,8 @@ def describe(kind: Any) -> str:
         return f"a table name=value, each value {describe(args[1])}"
     if isinstance(kind, type) and issubclass(kind, Enum):
         return "one of " + ", ".join(str(member.value) for member in kind)
+    if dataclasses.is_dataclass(kind):
+        return "/".join(f"{field.name}:value" for field in dataclasses.fields(kind))
     words = {int: "an integer", float: "a number", bool: "true or false", str: "text", Path: "a path"}
     return words.get(kind, "none")
 
@@ -95,7 +97,15 @@ def show(value: Any) -> str:
         return ",".join(f"{key}={show(item)}" for key, item in value.items())
     if isinstance(value, tuple | list):
         return ",".join(show(item) for item in value)
+    if dataclasses.is_dataclass(value):
+        return "/".join(f"{key}:{show(item)}" for key, item in record(value).items())
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def record(value: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not None."""
+    pairs = ((field.name, getattr(value, field.name)) for field in dataclasses.fields(value))
+    return {name: item for name, item in pairs if item is not None}
 
 
 def _convert(kind: Any, value: Any) -> Any:
@@ -110,6 +120,8 @@ def _convert(kind: Any, value: Any) -> Any:
         return _convert_table(args[1], value)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return kind(value)
+    if dataclasses.is_dataclass(kind):
+        return _convert_record(kind, value)
     if kind is type(None):
         if value is None or value == "none":
             return None
@@ -153,14 +165,29 @@ def _convert_tuple(args: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
 
 
 def _convert_table(kind: Any, value: Any) -> dict[str, Any]:
+    return {key: _convert(kind, item) for key, item in _pairs(value, ",", "=").items()}
+
+
+def _convert_record(kind: Any, value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    hints = typing.get_type_hints(kind)
+    pairs = _pairs(value, "/", ":")
+    if unknown := sorted(set(pairs) - set(hints)):
+        raise ValueError(unknown)
+    return kind(**{key: _convert(hints[key], item) for key, item in pairs.items()})
+
+
+def _pairs(value: Any, between: str, equals: str) -> Mapping[str, Any]:
+    """A mapping itself, or one from text such as ``a=1,b=2``."""
     if isinstance(value, str):
-        pairs = [item.partition("=") for item in value.split(",") if item.strip()]
-        if any(not equals for _, equals, _ in pairs):
+        parts = [item.partition(equals) for item in value.split(between) if item.strip()]
+        if any(not sign for _, sign, _ in parts):
             raise ValueError(value)
-        value = {key.strip(): item.strip() for key, _, item in pairs}
+        return {key.strip(): item.strip() for key, _, item in parts}
     if not isinstance(value, Mapping):
         raise TypeError(value)
-    return {key: _convert(kind, item) for key, item in value.items()}
+    return value
 
 
 def _choose(choices: Mapping[str, Any], value: Any) -> Any:

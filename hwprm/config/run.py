@@ -17,6 +17,8 @@ class RunConfig:
     out: Path | None = None
     #: Last step of `prune`: ADMM with hard pruning, P-RM, or compaction.
     stop_after: Literal["admm", "purify", "compact"] = "compact"
+    #: Write the results of `verify` to this JUnit XML file.
+    junit: Path | None = None
     #: Print one JSON object on standard output; progress goes to standard error.
     json: bool = False
     #: Print nothing but errors (and the JSON object, where asked for).

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
-from hwprm.config.options import convert, options_of
+from hwprm.config.emit import EmitConfig
+from hwprm.config.options import convert, options_of, record
+from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
+from hwprm.config.train import TrainConfig
+from hwprm.config.verify import VerifyConfig
 from hwprm.errors import ConfigError
 
 __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
@@ -25,8 +31,13 @@ class Settings:
     """One value per section, each a checked config."""
 
     data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    admm: AdmmConfig = field(default_factory=AdmmConfig)
+    purify: PurifyConfig = field(default_factory=PurifyConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     array: ArrayConfig = field(default_factory=ArrayConfig)
+    emit: EmitConfig = field(default_factory=EmitConfig)
+    verify: VerifyConfig = field(default_factory=VerifyConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -39,8 +50,10 @@ SECTIONS: Mapping[str, type] = {
 Values = dict[tuple[str, str], Any]
 
 
-def load_settings(file: Path | None = None, overrides: Mapping[tuple[str, str], Any] | None = None) -> Settings:
-    """Settings of a TOML `file`, with `overrides` {(section, key): value} on top, defaults below.
+def load_settings(
+    file: Path | None = None, overrides: Mapping[tuple[str, str], Any] | None = None, base: Settings | None = None
+) -> Settings:
+    """Settings of a TOML `file`, with `overrides` {(section, key): value} on top, `base` (else the defaults) below.
 
     Raises ConfigError when the file cannot be read, names something unknown, or a value is of the wrong type or
     out of range.
@@ -51,7 +64,7 @@ def load_settings(file: Path | None = None, overrides: Mapping[tuple[str, str], 
     for section, kind in SECTIONS.items():
         options = options_of(section, kind)
         given = {o.name: convert(o, values[section, o.name]) for o in options if (section, o.name) in values}
-        made[section] = kind(**given)
+        made[section] = replace(getattr(base or Settings(), section), **given)
     return Settings(**made)
 
 
@@ -91,8 +104,10 @@ def sections_toml(settings: Settings) -> str:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float):
         return repr(value)
+    if dataclasses.is_dataclass(value):
+        value = record(value)
     if isinstance(value, Mapping):
         return "{ " + ", ".join(f"{_text(key)} = {_toml(item)}" for key, item in value.items()) + " }"
     if isinstance(value, tuple | list):
@@ -102,8 +117,6 @@ def _toml(value: Any) -> str:
 
 def _text(value: str) -> str:
     """A TOML basic string: JSON's escapes are a subset of TOML's."""
-    import json
-
     return json.dumps(value)
 
 

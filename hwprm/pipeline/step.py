@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,18 +19,18 @@ from hwprm.config.settings import SECTIONS
 from hwprm.errors import InputError
 from hwprm.folders import check_output, write_file
 
-__all__ = ["Done", "Facts", "Job", "Listener", "Step", "Ticker", "run_steps", "start_run"]
+__all__ = ["Desk", "Done", "Facts", "Job", "Listener", "Silent", "Step", "Ticker", "run_steps", "start_run"]
 
 Facts = dict[str, Any]
-#: Called with steps done, steps in all, and a word on where things stand.
-Ticker = Callable[[int, int, str], None]
+#: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
+Ticker = Callable[[str, int, int, Mapping[str, float]], None]
 #: Content of ``run.json``: tells a run folder, of this version, from any other.
 MARK = json.dumps({"format": "hwprm-run-1"}) + "\n"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Done:
-    """What is known of a finished step: plain JSON facts for the report, and how long it took (0.0 s: reused now)."""
+    """What is known of a finished step: plain JSON facts for the report, and how long it took when it ran."""
 
     key: str
     seconds: float
@@ -44,8 +45,8 @@ class Job:
     settings: Settings
     #: What identifies the inputs from outside, such as the data set's bytes.
     inputs: Mapping[str, str]
-    #: Objects from outside that steps use (the data set, the network).
-    given: Mapping[str, Any]
+    #: What the steps use from outside, such as the data set itself.
+    given: Any
     #: Finished steps by name, filled as they finish.
     done: dict[str, Done] = field(default_factory=dict)
 
@@ -55,17 +56,28 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Desk:
+    """Where one step works."""
+
+    #: The artefact, a file or folder that does not exist yet.
+    place: Path
+    #: A folder for what an interrupted step can go on from; it vanishes when the step ends well.
+    scratch: Path
+    tick: Ticker
+
+
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One stage of the flow.
 
-    `run(job, place, tick)` writes the artefact to `place`, which does not exist yet, and returns its facts.
+    `run(job, desk)` writes the artefact to ``desk.place`` and returns its facts.
     The artefact is made again when the step before it was, when an option of `sections` changed, or when the code of
     `packages` did.
     """
 
     name: str
     place: str
-    run: Callable[[Job, Path, Ticker], Facts]
+    run: Callable[[Job, Desk], Facts]
     sections: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
 
@@ -75,7 +87,18 @@ class Listener(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def stage(self, name: str) -> Any: ...
+    def stage(self, name: str) -> AbstractContextManager[Ticker]: ...
+
+
+class Silent:
+    """The listener that says nothing."""
+
+    def say(self, text: str) -> None:
+        """Say nothing."""
+
+    def stage(self, name: str) -> AbstractContextManager[Ticker]:
+        """A ticker that does nothing."""
+        return nullcontext(lambda stage, done, total, metrics: None)
 
 
 def start_run(out: Path) -> None:
@@ -110,20 +133,25 @@ def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
 def _run(job: Job, step: Step, key: str, tick: Ticker) -> Done:
     place = job.place(step)
     work = place.with_name(f".{place.name}.partial")
-    for stale in (place, work):
-        if stale.is_dir():
-            shutil.rmtree(stale)
-        stale.unlink(missing_ok=True)
+    scratch = job.out / "stages" / f".{step.name}-{key[:12]}"
+    others = [path for path in scratch.parent.glob(f".{step.name}-*") if path != scratch]
+    for stale in (place, work, *others):
+        _remove(stale)
     place.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     try:
-        facts = step.run(job, work, tick)
+        facts = step.run(job, Desk(place=work, scratch=scratch, tick=tick))
         work.rename(place)
     finally:
-        if work.is_dir():
-            shutil.rmtree(work)
-        work.unlink(missing_ok=True)
+        _remove(work)
+    _remove(scratch)
     return Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
 
 
 def _key(job: Job, step: Step, before: str) -> str:

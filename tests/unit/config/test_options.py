@@ -10,6 +10,7 @@ from typing import Any, Literal
 import pytest
 
 from hwprm.config import SECTIONS, ArrayConfig
+from hwprm.config.admm import LayerBudget
 from hwprm.config.options import Option, convert, describe, options_of, show
 from hwprm.errors import ConfigError
 
@@ -57,6 +58,9 @@ def test_text_comes_from_the_line_above() -> None:
         (tuple[int, int], [4, 5], (4, 5)),
         (Mapping[str, int], "conv1=5,fc1=7", {"conv1": 5, "fc1": 7}),
         (Mapping[str, float], {"conv1": 5}, {"conv1": 5.0}),
+        (Mapping[str, LayerBudget] | None, "none", None),
+        (Mapping[str, LayerBudget] | None, "fc1=filters:6/columns:15", {"fc1": LayerBudget(filters=6, columns=15)}),
+        (Mapping[str, LayerBudget] | None, {"fc1": {"filters": 6}}, {"fc1": LayerBudget(filters=6)}),
     ],
 )
 def test_convert(kind: Any, value: Any, expected: Any) -> None:
@@ -79,6 +83,14 @@ def test_convert(kind: Any, value: Any, expected: Any) -> None:
         (Colour, "blue", "array.rows must be one of red, not 'blue'"),
         (tuple[int, ...], "1,x", "array.rows must be a list, each an integer, not '1,x'"),
         (tuple[int, int], "1", "array.rows must be a list, each an integer, not '1'"),
+        (
+            Mapping[str, LayerBudget],
+            {"fc1": {"filter": 6}},
+            (
+                "array.rows must be a table name=value, each value filters:value/columns:value/channels:value, "
+                "not {'fc1': {'filter': 6}}"
+            ),
+        ),
         (Mapping[str, int], "conv1", "array.rows must be a table name=value, each value an integer, not 'conv1'"),
     ],
 )
@@ -96,6 +108,7 @@ def test_convert_refuses(kind: Any, value: Any, text: str) -> None:
         (0.001, "0.001"),
         ((1, 2), "1,2"),
         ({"a": 1}, "a=1"),
+        ({"a": LayerBudget(filters=6, columns=15)}, "a=filters:6/columns:15"),
         (Colour.RED, "red"),
         (3, "3"),
     ],

@@ -28,7 +28,8 @@ def test_no_file_is_the_defaults() -> None:
 
 
 def test_written_settings_read_back(tmp_path: Path) -> None:
-    settings = load_settings(None, {("array", "rows"): 3, ("array", "acc_bits"): 24, ("run", "out"): 'a "b" \\c'})
+    overrides = {("array", "rows"): 3, ("array", "acc_bits"): 24, ("run", "out"): 'a "b" \\c'}
+    settings = load_settings(None, overrides | {("admm", "budgets"): "conv1=filters:6/columns:15,fc1=filters:60"})
     assert load_settings(_file(tmp_path, sections_toml(settings))) == settings
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from hwprm.config import ArrayConfig, Settings
 from hwprm.errors import InputError
-from hwprm.pipeline.step import Facts, Job, Step, Ticker, run_steps, start_run
+from hwprm.pipeline.step import Desk, Facts, Job, Step, Ticker, run_steps, start_run
 
 
 class Ears:
@@ -25,18 +25,18 @@ class Ears:
     @contextmanager
     def stage(self, name: str) -> Iterator[Ticker]:
         self.heard.append(f"run {name}")
-        yield lambda done, total, word: None
+        yield lambda stage, done, total, metrics: None
 
 
-def _first(job: Job, place: Path, tick: Ticker) -> Facts:
-    place.mkdir()
-    (place / "rows").write_text(str(job.settings.array.rows))
+def _first(job: Job, desk: Desk) -> Facts:
+    desk.place.mkdir()
+    (desk.place / "rows").write_text(str(job.settings.array.rows))
     return {"rows": job.settings.array.rows}
 
 
-def _second(job: Job, place: Path, tick: Ticker) -> Facts:
+def _second(job: Job, desk: Desk) -> Facts:
     rows = int((job.out / "stages/first/rows").read_text())
-    place.write_text(str(rows * 2))
+    desk.place.write_text(str(rows * 2))
     return {"twice": rows * 2}
 
 
@@ -49,7 +49,7 @@ STEPS = (
 def _run(out: Path, settings: Settings | None = None, inputs: dict[str, str] | None = None) -> tuple[Ears, Job]:
     start_run(out)
     ears = Ears()
-    job = Job(out=out, settings=settings or Settings(), inputs=inputs or {}, given={})
+    job = Job(out=out, settings=settings or Settings(), inputs=inputs or {}, given=None)
     run_steps(job, STEPS, ears)
     return ears, job
 
@@ -92,18 +92,21 @@ def test_broken_mark_runs_again(tmp_path: Path, text: str) -> None:
 
 
 def test_interrupted_step_leaves_nothing_and_the_run_continues(tmp_path: Path) -> None:
-    def interrupted(job: Job, place: Path, tick: Ticker) -> Facts:
-        place.write_text("half")
+    def interrupted(job: Job, desk: Desk) -> Facts:
+        desk.place.write_text("half")
+        desk.scratch.mkdir()
+        (desk.scratch / "epoch").write_text("7")
         raise KeyboardInterrupt
 
     start_run(tmp_path)
-    job = Job(out=tmp_path, settings=Settings(), inputs={}, given={})
+    job = Job(out=tmp_path, settings=Settings(), inputs={}, given=None)
     with pytest.raises(KeyboardInterrupt):
         run_steps(job, (STEPS[0], Step(name="second", place="second.txt", run=interrupted)), Ears())
-    files = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
-    assert files == ["run.json", "stages/first.json", "stages/first/rows"]
+    files = {p.name for p in tmp_path.rglob("*") if p.is_file()}
+    assert files == {"run.json", "first.json", "rows", "epoch"}
     ears, _ = _run(tmp_path)
     assert ears.heard == ["first: reused, its inputs are the same", "run second"]
+    assert not list((tmp_path / "stages").glob(".second-*"))
 
 
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:

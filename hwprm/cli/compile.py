@@ -1,0 +1,41 @@
+"""`hwprm compile`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import INTEGERS, Take, verb
+from hwprm.config import Settings
+
+__all__ = ["compile"]
+
+
+@verb(app, Take("array"), *INTEGERS, Take("data"), Take("emit", prefix=True))
+def compile(
+    talk: Talk,
+    settings: Settings,
+    source: Annotated[str, typer.Argument(help="Model .pt2 file, model folder, or integer network folder.")],
+) -> Outcome:
+    """Compile a network for an array and emit a bundle: Verilog, ROM images, test bench, golden vectors.
+
+    A float network is quantised first, calibrated with the training images of --data; zero filters and columns are
+    compacted away, exactly. The test images of --data become the bundle's.
+    """
+    from hwprm import api
+    from hwprm.folders import check_output
+    from hwprm.report import describe, tables
+    from hwprm.sources import as_dataset
+
+    out = settings.run.out or Path("bundle")
+    check_output(out)
+    data = as_dataset(settings.data)
+    talk.say(f"data: {data.name}, {data.source}")
+    with talk.stage("compile"):
+        api.compile(source, data, out=out, array=settings.array, quantize=settings.quantize, emit=settings.emit)
+    facts = describe(out)
+    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))

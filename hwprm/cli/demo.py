@@ -1,0 +1,41 @@
+"""`hwprm demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import INTEGERS, Take, verb
+from hwprm.config import Settings
+from hwprm.pipeline.settings import demo_settings
+
+__all__ = ["demo"]
+
+
+@verb(
+    app,
+    Take("data"),
+    Take("train", prefix=True),
+    Take("admm", prefix=True),
+    Take("purify", prefix=True),
+    *INTEGERS,
+    Take("array"),
+    Take("emit", prefix=True),
+    Take("verify"),
+    base=lambda arguments: demo_settings(),
+)
+def demo(talk: Talk, settings: Settings) -> Outcome:
+    """The main job: train a LeNet-5, prune it, quantise, compile, emit and verify it, and report.
+
+    The run folder keeps every stage; the same command continues an interrupted run and reuses what is finished.
+    """
+    from hwprm.errors import MismatchError
+    from hwprm.pipeline import run_demo
+    from hwprm.report import tables
+
+    out = settings.run.out or Path("runs/demo")
+    facts = run_demo(out, settings, talk)
+    talk.say(f"report: {out / 'report.json'}, bundle: {out / 'bundle'}, test results: {out / 'junit.xml'}")
+    good = facts["verify"]["mismatches"] == 0
+    return Outcome(data=facts, tables=tables(facts), exit_code=0 if good else MismatchError.exit_code)

@@ -1,0 +1,31 @@
+"""`hwprm train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import Take, verb
+from hwprm.config import Settings
+
+__all__ = ["train"]
+
+
+@verb(app, Take("train"), Take("data"))
+def train(
+    talk: Talk,
+    settings: Settings,
+    network: Annotated[str, typer.Argument(help="lenet5, a .pt2 file, or a model folder to train on.")] = "lenet5",
+) -> Outcome:
+    """Train a network on a data set; the result is a model folder."""
+    from hwprm import api
+    from hwprm.cli.steps import finish_model, working_on
+
+    out = settings.run.out or Path("model")
+    with working_on(talk, settings, "train", out, network) as work:
+        model = api.train(network, work.data, settings.train, progress=work.progress, checkpoint=work.checkpoint)
+    return finish_model(model, out)

@@ -1,0 +1,114 @@
+"""The main job: a LeNet-5 from random weights to RTL that is proven equal to it, as a tuple of named steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hwprm import api
+from hwprm.pipeline.step import Desk, Facts, Job, Step
+
+if TYPE_CHECKING:
+    from hwprm.model import Model
+    from hwprm.sources import Split
+    from hwprm.train import Checkpoint
+
+__all__ = ["FLOW", "Given"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What the flow starts from."""
+
+    network: str
+    split: Split
+
+
+def _train(job: Job, desk: Desk) -> Facts:
+    given: Given = job.given
+    config = job.settings.train
+    model = api.train(given.network, given.split, config, progress=desk.tick, checkpoint=_checkpoint(desk))
+    return _keep(model, desk)
+
+
+def _admm(job: Job, desk: Desk) -> Facts:
+    model = api.prune(
+        _load(job, "train"),
+        job.given.split,
+        admm=job.settings.admm,
+        train=job.settings.train,
+        stop_after="admm",
+        progress=desk.tick,
+        checkpoint=_checkpoint(desk),
+    )
+    return _keep(model, desk)
+
+
+def _purify(job: Job, desk: Desk) -> Facts:
+    model = api.prune(
+        _load(job, "admm"), job.given.split, purify=job.settings.purify, stop_after="purify", progress=desk.tick
+    )
+    return _keep(model, desk)
+
+
+def _compact(job: Job, desk: Desk) -> Facts:
+    return _keep(api.prune(_load(job, "purify"), job.given.split), desk)
+
+
+def _quantize(job: Job, desk: Desk) -> Facts:
+    from hwprm.quantize import integer_accuracy, quantise_images
+
+    given: Given = job.given
+    data = given.split.dataset
+    net = api.quantize(_load(job, "compact"), data, job.settings.quantize, name=given.network)
+    net.save(desk.place)
+    images = quantise_images(data.x_test, data.input_scale, net)
+    return {"accuracy": {"integer": integer_accuracy(net, images, data.y_test)}}
+
+
+def _compile(job: Job, desk: Desk) -> Facts:
+    settings = job.settings
+    bundle = api.compile(
+        job.out / "stages/quantize", job.given.split, out=desk.place, array=settings.array, emit=settings.emit
+    )
+    return {"design_hash": bundle.manifest.design_hash}
+
+
+def _verify(job: Job, desk: Desk) -> Facts:
+    from hwprm.report import verify_facts
+
+    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place)
+    return verify_facts(report)
+
+
+def _load(job: Job, step: str) -> Model:
+    from hwprm.model import Model
+
+    return Model.load(job.out / "stages" / step)
+
+
+def _keep(model: Model, desk: Desk) -> Facts:
+    """Save `model`; its history is in it, so there is nothing to note."""
+    model.save(desk.place)
+    return {}
+
+
+def _checkpoint(desk: Desk) -> Checkpoint:
+    """Where a long step keeps its epochs until it is done."""
+    from hwprm.train import Checkpoint
+
+    return Checkpoint(folder=desk.scratch, resume=True)
+
+
+TORCH_TOWER = ("data", "graph", "nets", "train", "prune", "numerics")
+GATE_TOWER = ("isa", "compile", "gateware", "emit", "verify", "numerics", "intnet")
+
+FLOW = (
+    Step(name="train", place="stages/train", run=_train, sections=("train",), packages=TORCH_TOWER),
+    Step(name="admm", place="stages/admm", run=_admm, sections=("admm",)),
+    Step(name="purify", place="stages/purify", run=_purify, sections=("purify",)),
+    Step(name="compact", place="stages/compact", run=_compact),
+    Step(name="quantize", place="stages/quantize", run=_quantize, sections=("quantize",), packages=("quantize",)),
+    Step(name="compile", place="bundle", run=_compile, sections=("array", "emit"), packages=GATE_TOWER),
+    Step(name="verify", place="junit.xml", run=_verify, sections=("verify",)),
+)

@@ -1,0 +1,16 @@
+"""Results as plain facts and as tables for a terminal."""
+
+from hwprm.report.facts import bundle_facts, cycle_facts, describe, model_facts, network_facts, verify_facts
+from hwprm.report.run import run_facts
+from hwprm.report.tables import tables
+
+__all__ = [
+    "bundle_facts",
+    "cycle_facts",
+    "describe",
+    "model_facts",
+    "network_facts",
+    "run_facts",
+    "tables",
+    "verify_facts",
+]

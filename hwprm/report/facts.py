@@ -1,0 +1,166 @@
+"""Facts about every noun, as plain JSON with the keys of docs/report.md."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwprm.errors import InputError
+from hwprm.sources import holds
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from hwprm.bundle import Bundle
+    from hwprm.compile import CycleReport
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.model import Model
+    from hwprm.verify import VerifyReport
+
+__all__ = [
+    "bundle_facts",
+    "compression",
+    "cycle_facts",
+    "describe",
+    "in_order",
+    "model_facts",
+    "network_facts",
+    "verify_facts",
+]
+
+Facts = dict[str, Any]
+
+#: Stages in the order of the flow, as accuracies are listed.
+STAGES = ("dense", "admm", "purified", "compact", "integer")
+
+
+def describe(folder: Path) -> Facts:
+    """What is known about a run folder, a model, an integer network or a bundle.
+
+    Raises InputError when `folder` holds none of them, and what loading it raises.
+    """
+    from hwprm.bundle import Bundle
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.model import Model
+
+    kind = holds(folder)
+    if kind == "model":
+        return model_facts(Model.load(folder))
+    if kind == "network":
+        return network_facts(IntegerNetwork.load(folder))
+    if kind == "bundle":
+        return bundle_facts(Bundle.load(folder))
+    if kind == "run":
+        return _run(folder)
+    raise InputError(f"{folder} holds no run, model, integer network or bundle; give a folder that hwprm made")
+
+
+def model_facts(model: Model) -> Facts:
+    """Stage, shapes, accuracy and compression of a float network."""
+    meta = model.meta
+    facts: Facts = {
+        "net": meta.get("name", "network"),
+        "stage": str(model.stage),
+        "layers": {layer.name: list(layer.weight.shape) for layer in model.graph.weighted},
+        "accuracy": in_order(meta.get("accuracy", {})),
+        "seconds": in_order(meta.get("seconds", {})),
+    }
+    if rows := meta.get("waterfall"):
+        facts |= {"waterfall": rows, "compression": compression(rows)}
+    return facts
+
+
+def in_order(values: Mapping[str, float]) -> dict[str, float]:
+    """`values` by stage, in the order of the flow."""
+    return {stage: values[stage] for stage in STAGES if stage in values}
+
+
+def compression(waterfall: list[Facts]) -> Facts:
+    """The three counts of the last row of a waterfall."""
+    return {key: waterfall[-1][key] for key in ("conv_only", "all_weights", "stored_bits")}
+
+
+def network_facts(net: IntegerNetwork) -> Facts:
+    """Shapes and widths of an integer network."""
+    return {
+        "net": net.name,
+        "array": None,
+        "weight_bits": net.weight_bits,
+        "act_bits": net.act_bits,
+        "layers": {layer.name: [list(term.weight.shape) for term in layer.terms] for layer in net.layers},
+    }
+
+
+def bundle_facts(bundle: Bundle) -> Facts:
+    """Array and exact cycles of a bundle."""
+    from hwprm.compile import estimate
+    from hwprm.sources import array_of
+
+    own = bundle.manifest.array
+    return {
+        "net": bundle.manifest.net,
+        "design_hash": bundle.manifest.design_hash,
+        "images": bundle.manifest.images,
+        "array": asdict(own),
+        "cycles": cycle_facts(estimate(bundle.network, array_of(bundle))),
+    }
+
+
+def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, total: int | None = None) -> Facts:
+    """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known."""
+    simulated = simulated or {}
+    rows = [
+        {
+            "name": layer.name,
+            "predicted": layer.cycles,
+            "simulated": simulated.get(layer.name),
+            "promise": layer.promise,
+            "bound": layer.bound,
+            "macs": layer.macs,
+        }
+        for layer in report.layers
+    ]
+    return {
+        "predicted": report.total,
+        "simulated": total,
+        "promise": report.promise,
+        "bound": report.bound,
+        "limit": report.limit,
+        "layers": rows,
+    }
+
+
+def verify_facts(report: VerifyReport) -> Facts:
+    """What was simulated and compared."""
+    plain = report.as_dict()
+    return {
+        "net": report.net,
+        "verify": {
+            "simulator": ", ".join(report.simulators),
+            "images": report.images,
+            "values_compared": report.values_compared,
+            "mismatches": report.mismatches,
+            "failures": [asdict(case) for case in report.failures],
+            "seed": report.seed,
+            "ok": report.ok,
+        },
+        "simulated": {"image": report.cycles_simulated, "layers": plain["layer_cycles_simulated"]},
+        "predicted": {"image": report.cycles_predicted, "layers": plain["layer_cycles_predicted"]},
+        "waves": plain["waves"],
+        "seconds": {"verify": report.seconds},
+    }
+
+
+def _run(folder: Path) -> Facts:
+    """The report that a finished run left."""
+    try:
+        facts: Facts = json.loads((folder / "report.json").read_text())
+        return facts
+    except OSError:
+        raise InputError(f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`") from None
+    except ValueError as error:
+        raise InputError(
+            f"{folder / 'report.json'} cannot be read ({error}); delete it and run the demo again"
+        ) from error

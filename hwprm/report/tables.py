@@ -1,0 +1,108 @@
+"""Facts as tables for a terminal. Every column says its unit; a table appears where its facts are there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+__all__ = ["tables"]
+
+Facts = Mapping[str, Any]
+
+
+def tables(facts: Facts) -> tuple[Table, ...]:
+    """One table for each part of a report that `facts` holds; docs/report.md lists the keys."""
+    parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (
+        ("net", _summary),
+        ("accuracy", _accuracy),
+        ("waterfall", _waterfall),
+        ("cycles", _cycles),
+        ("verify", _verification),
+        ("seconds", _seconds),
+    )
+    return tuple(make(facts) for key, make in parts if facts.get(key))
+
+
+def _summary(facts: Facts) -> Table:
+    table = _table("Summary", "what", "value")
+    rows = [("network", facts["net"])]
+    if data := facts.get("data"):
+        rows.append(("data", f"{data['name']} ({data['source']}), {data['train']} train, {data['test']} test images"))
+    if stage := facts.get("stage"):
+        rows.append(("stage", stage))
+    if array := facts.get("array"):
+        widths = f"{array['weight_bits']}-bit weights, {array['act_bits']}-bit activations"
+        widths += f", {array['acc_bits']}-bit accumulators" if array.get("acc_bits") else ""
+        rows.append(("array", f"{array['rows']} x {array['cols']}, {widths}"))
+    for label, key in (("conv-only", "conv_only"), ("all weights", "all_weights"), ("stored bits", "stored_bits")):
+        if entry := facts.get("compression", {}).get(key):
+            rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
+    for name, value in rows:
+        table.add_row(name, escape(str(value)))
+    return table
+
+
+def _accuracy(facts: Facts) -> Table:
+    table = _table("Accuracy on the test split", "stage", "per cent")
+    for stage, value in facts["accuracy"].items():
+        table.add_row(stage, f"{value:.2f}")
+    return table
+
+
+def _waterfall(facts: Facts) -> Table:
+    table = _table("Compression: what is left (ratio to dense)", "after", "conv weights", "all weights", "stored bits")
+    for row in facts["waterfall"]:
+        counts = (row[key] for key in ("conv_only", "all_weights", "stored_bits"))
+        table.add_row(row["stage"], *(f"{count['left']} ({count['ratio']:.2f}x)" for count in counts))
+    return table
+
+
+def _cycles(facts: Facts) -> Table:
+    cycles = facts["cycles"]
+    array = facts.get("array")
+    where = f" on {array['rows']} x {array['cols']}" if array else ""
+    table = _table(f"Clock cycles per image{where}", "layer", "predicted", "simulated", "promise", "bound", "x bound")
+    for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
+        simulated = row.get("simulated")
+        table.add_row(
+            row["name"],
+            str(row["predicted"]),
+            "-" if simulated is None else str(simulated),
+            str(row["promise"]),
+            f"{row['bound']:.0f}",
+            f"{row['predicted'] / row['bound']:.2f}",
+        )
+    return table
+
+
+def _verification(facts: Facts) -> Table:
+    verify = facts["verify"]
+    table = _table("Verification against the integer reference", "what", "value")
+    for key, label in (
+        ("simulator", "simulator"),
+        ("images", "images"),
+        ("values_compared", "integers compared"),
+        ("mismatches", "mismatches"),
+    ):
+        table.add_row(label, escape(str(verify[key])))
+    for case in verify["failures"]:
+        table.add_row(f"[red]{escape(case['simulator'])} {escape(case['mode'])}[/]", escape(case["failure"]))
+    return table
+
+
+def _seconds(facts: Facts) -> Table:
+    table = _table("Time", "stage", "seconds")
+    for stage, value in facts["seconds"].items():
+        table.add_row(stage, f"{value:.1f}")
+    table.add_row("all", f"{sum(facts['seconds'].values()):.1f}")
+    return table
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 or column == "value" else "right")
+    return table

@@ -1,0 +1,155 @@
+"""From whatever a verb was given (an object, a name, a path) to the noun it needs."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwprm.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from hwprm.bundle import Bundle
+    from hwprm.config import ArrayConfig, QuantizeConfig
+    from hwprm.data import Dataset
+    from hwprm.graph import Graph
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.model import Model
+
+__all__ = ["Split", "array_of", "as_dataset", "as_model", "as_network", "as_split", "holds", "plain_network", "title"]
+
+#: Networks that are known by name.
+NETWORKS = ("lenet5",)
+#: File that tells what a folder holds.
+MARKS = {"model": "model.json", "network": "network.json", "bundle": "manifest.json", "run": "run.json"}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Split:
+    """A data set whose training part lacks the validation images; those are there, or None where none were held out."""
+
+    dataset: Dataset
+    x_validation: NDArray[Any] | None = None
+    y_validation: NDArray[np.int64] | None = None
+
+
+def as_split(data: Any) -> Split:
+    """A Split itself, a Dataset without validation images, what a DataConfig describes, or a set by name or path."""
+    from hwprm.config import DataConfig
+    from hwprm.data import Dataset, load_dataset, split_validation
+
+    if isinstance(data, Split):
+        return data
+    if isinstance(data, Dataset):
+        return Split(dataset=data)
+    config = data if isinstance(data, DataConfig) else DataConfig(name=str(data))
+    folder = Path(config.data_dir) if config.data_dir else None
+    dataset = load_dataset(config.name, data_dir=folder, download=config.download)
+    if not config.validation:
+        return Split(dataset=dataset)
+    # A fixed seed: the images held out are the same ones in every verb, whatever is trained with.
+    rest, images, labels = split_validation(dataset, config.validation, seed=0)
+    return Split(dataset=rest, x_validation=images, y_validation=labels)
+
+
+def as_dataset(data: Any) -> Dataset:
+    """The data set of `as_split`, without its validation images."""
+    return as_split(data).dataset
+
+
+def array_of(bundle: Bundle) -> ArrayConfig:
+    """The array that a bundle was compiled for."""
+    from hwprm.config import ArrayConfig
+
+    own = bundle.manifest.array
+    return ArrayConfig(rows=own.rows, cols=own.cols, multiplier_stages=own.multiplier_stages, acc_bits=own.acc_bits)
+
+
+def as_model(network: Any, image_shape: tuple[int, ...], seed: int = 0) -> Model:
+    """A Model itself, or one of stage dense from a Graph, a torch module, a known name, a .pt2 file or a model folder.
+
+    Raises ModelError when a path holds no model, InputError for an unknown name.
+    """
+    from hwprm.graph import Graph
+    from hwprm.model import Model, Stage
+
+    if isinstance(network, Model):
+        return network
+    if isinstance(network, Graph):
+        return Model(graph=network, stage=Stage.DENSE)
+    if isinstance(network, str | Path) and Path(network).is_dir():
+        return _load_folder(Path(network))
+    return Model(graph=_as_graph(network, image_shape, seed), stage=Stage.DENSE)
+
+
+def holds(source: Any) -> str | None:
+    """What the folder `source` holds: ``model``, ``network``, ``bundle`` or ``run``; None for everything else."""
+    if not isinstance(source, str | Path) or not Path(source).is_dir():
+        return None
+    return next((kind for kind, file in MARKS.items() if (Path(source) / file).exists()), None)
+
+
+def _as_graph(network: Any, image_shape: tuple[int, ...], seed: int) -> Graph:
+    from hwprm.frontend import load_pt2, to_graph
+    from hwprm.nets import lenet5_graph
+
+    if not isinstance(network, str | Path):
+        return to_graph(network, image_shape)
+    path = Path(network)
+    if path.suffix == ".pt2" or path.exists():
+        return to_graph(load_pt2(path), image_shape)
+    if str(network) in NETWORKS:
+        return lenet5_graph(seed=seed)
+    near = difflib.get_close_matches(str(network), NETWORKS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(NETWORKS)}, a .pt2 file or a model folder"
+    raise InputError(f"no network is called {str(network)!r}; {hint}")
+
+
+def _load_folder(folder: Path) -> Model:
+    from hwprm.model import Model
+
+    kind = holds(folder)
+    if kind == "network":
+        raise ModelError(f"{folder} holds an integer network, a float model is needed; give the folder it came from")
+    if kind == "bundle":
+        raise ModelError(f"{folder} holds a bundle, a float model is needed; give the folder it came from")
+    return Model.load(folder)
+
+
+def plain_network(source: Any) -> IntegerNetwork | None:
+    """The integer network that `source` is, or that its folder holds; None when it must be quantised first."""
+    from hwprm.bundle import Bundle
+    from hwprm.intnet import IntegerNetwork
+
+    if isinstance(source, IntegerNetwork):
+        return source
+    if isinstance(source, Bundle):
+        return source.network
+    kind = holds(source)
+    if kind == "network":
+        return IntegerNetwork.load(Path(source))
+    return Bundle.load(Path(source)).network if kind == "bundle" else None
+
+
+def as_network(source: Any, dataset: Dataset, config: QuantizeConfig | None, name: str | None = None) -> IntegerNetwork:
+    """`plain_network`, or a float network quantised with the training images of `dataset`.
+
+    Raises DataError when the images do not fit a network that was quantised before.
+    """
+    from hwprm.quantize import quantise_network
+
+    net = plain_network(source)
+    if net is None:
+        model = as_model(source, dataset.image_shape)
+        called = name or model.meta.get("name", title(source))
+        return quantise_network(model.graph, dataset.x_train, dataset.input_scale, config, name=called)
+    return net
+
+
+def title(source: Any) -> str:
+    """A name for a network: its own, or that of its file or folder, where it has one."""
+    return Path(source).stem if isinstance(source, str | Path) else "network"
