@@ -12,7 +12,7 @@ neither of the first two.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwprm.errors import ConfigError, ModelError
@@ -82,6 +82,25 @@ class Accounting:
     all_weights: Count
     stored_bits: Count
     layers: tuple[LayerCount, ...]
+
+    def dense(self) -> Accounting:
+        """The same network before anything was removed."""
+        counts = {
+            key: Count(base=getattr(self, key).base, left=getattr(self, key).base)
+            for key in ("conv_only", "all_weights", "stored_bits")
+        }
+        layers = tuple(
+            replace(
+                layer,
+                rows=layer.base_rows,
+                cols=layer.base_cols,
+                weight_bits=layer.base * DENSE_BITS,
+                list_bits=0,
+                bias_bits=layer.base_rows * DENSE_BITS,
+            )
+            for layer in self.layers
+        )
+        return Accounting(**counts, layers=layers)
 
     def row(self, stage: str) -> dict[str, Any]:
         """A row of the waterfall, plain JSON: ``stage``, the three counts, and ``layers`` {name: [rows, cols]}."""

@@ -19,7 +19,7 @@ from hwprm.errors import ModelError, UnsupportedError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, evaluate
 from hwprm.model import Model, Stage
 from hwprm.prune.accounting import account
-from hwprm.prune.paths import needed_channels, remove_unused_paths
+from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
 
 __all__ = ["compact", "compact_graph", "prove_equal"]
 
@@ -53,9 +53,12 @@ def compact_graph(graph: Graph) -> tuple[Graph, Plan]:
     """The compact graph of a masked one, and its plan (see `compact`, which names the errors)."""
     wide = _with_dtype(graph, {node.name: np.float64 for node in graph.nodes})
     closed, _ = remove_unused_paths(wide)
-    need = needed_channels(closed)
-    _check_not_empty(graph, closed, need)
-    keep = _kept_channels(closed, need)
+    if empty := emptied_layers(wide):
+        raise ModelError(
+            f"layer {empty[0]!r} is pruned to nothing: no weight is left in it that matters, and an output does not "
+            "depend on the input any more; keep more filters or columns there, or lower the thresholds"
+        )
+    keep = _kept_channels(closed, needed_channels(closed))
     nodes = tuple(
         _cut(node, keep[node.name], [keep[name] for name in node.inputs]) for node in closed.nodes if node.name in keep
     )
@@ -77,17 +80,6 @@ def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
             raise ModelError(
                 f"compaction changed output {name!r} by {error:.3g} (values reach {size:.3g}), which must not happen; "
                 "please report this network"
-            )
-
-
-def _check_not_empty(graph: Graph, closed: Graph, need: Mapping[str, BoolArray]) -> None:
-    """Raise ModelError when a layer that an output needs has no weight left."""
-    for layer in closed.weighted:
-        if need[layer.name].any() and not layer.weight.any():
-            empty = [other.name for other in graph.weighted if not other.weight.any()] or [layer.name]
-            raise ModelError(
-                f"layer {empty[0]!r} is pruned to nothing: it has no weight left that matters, so {layer.name!r} does "
-                "not depend on the input any more; keep more filters or columns there, or lower the thresholds"
             )
 
 

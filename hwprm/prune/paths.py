@@ -22,7 +22,7 @@ from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Linear, MaxPool2d, No
 from hwprm.prune.constants import Constants, fold_constants
 from hwprm.prune.removals import Kind, Refusal, Removal, Removals, Rule
 
-__all__ = ["needed_channels", "remove_unused_paths"]
+__all__ = ["emptied_layers", "needed_channels", "remove_unused_paths"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -57,6 +57,19 @@ def needed_channels(graph: Graph) -> dict[str, BoolArray]:
             for name, mask in zip(node.inputs, reads, strict=True):
                 need[name] |= mask
     return need
+
+
+def emptied_layers(graph: Graph) -> list[str]:
+    """Layers that have no weight left once constants are folded, first cause first, if an output is constant by them.
+
+    Empty when every output still depends on the input.
+    """
+    folded, _ = fold_constants(graph)
+    need = needed_channels(folded)
+    constant = [x.name for x in folded.weighted if need[x.name].any() and not x.weight[need[x.name]].any()]
+    if not constant:
+        return []
+    return [layer.name for layer in folded.weighted if not layer.weight.any()] or constant
 
 
 @singledispatch

@@ -6,11 +6,13 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 
 from hwprm.errors import ModelError
 from hwprm.graph import Graph, evaluate
 from hwprm.model import Model, Stage
+from hwprm.nets import GraphModule
 from hwprm.prune import compaction
 from hwprm.prune.compaction import compact, compact_graph, prove_equal
 from hwprm.prune.paths import remove_unused_paths
@@ -24,7 +26,7 @@ def test_equal_and_nothing_blank_left(graph):
     try:
         small, plan = compact_graph(graph)
     except ModelError as error:
-        assert "is pruned to nothing: it has no weight left" in str(error)
+        assert "is pruned to nothing: no weight is left in it" in str(error)
         closed, _ = remove_unused_paths(graph)
         assert any(not layer.weight.any() for layer in closed.weighted)
         return
@@ -122,7 +124,7 @@ def test_dead_branch_goes():
 def test_pruned_to_nothing():
     graph = lenet5()
     graph.by_name["conv2"].weight[:] = 0
-    text = r"layer 'conv2' is pruned to nothing: .* so 'fc2' does not depend on the input any more; keep more filters"
+    text = r"layer 'conv2' is pruned to nothing: .* does not depend on the input any more; keep more filters"
     with pytest.raises(ModelError, match=text):
         compact(Model(graph=graph, stage=Stage.ADMM))
 
@@ -159,3 +161,27 @@ def test_unneeded_input_channel_stays():
     assert small.input.shape == (3, 6, 6)
     assert len(plan["conv1"]["cols"]) == 18
     assert isinstance(small, Graph)
+
+
+def test_output_that_sees_only_a_padded_constant():
+    b = Builder((1, 6, 6), seed=4, keep=2.0)
+    b.conv(2)
+    b.conv(2, padding=1)
+    graph = b.done()
+    first, second = graph.weighted
+    first.weight[0], first.bias[0] = 0, 1.0
+    second.weight[:, 1] = 0
+    with pytest.raises(ModelError, match="layer 'conv1' is pruned to nothing"):
+        compact_graph(graph)
+
+
+def test_the_compact_network_is_an_ordinary_torch_module():
+    graph = after_admm(8, 30, dtype=np.float32)
+    small, _ = compact_graph(graph)
+    images = torch.from_numpy(np.random.default_rng(0).random((4, 1, 28, 28)).astype(np.float32))
+    with torch.no_grad():
+        masked, compacted = GraphModule(graph)(images), GraphModule(small)(images)
+    torch.testing.assert_close(compacted, masked, rtol=1e-5, atol=1e-5)
+    assert sum(p.numel() for p in GraphModule(small).parameters()) < sum(
+        p.numel() for p in GraphModule(graph).parameters()
+    )

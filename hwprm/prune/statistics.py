@@ -1,0 +1,97 @@
+"""Norms of rows and columns, taken once on the loaded model (Ma et al., equations 8 and 9).
+
+They are never taken again after a removal: every removal lowers the norms of its neighbours, and with absolute
+thresholds a second look would remove these too, and so on until the network is empty.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Linear, Relu
+
+__all__ = ["LayerStatistics", "layer_statistics", "matrix_view"]
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LayerStatistics:
+    """One layer's norms.
+
+    `column_sq` is ``(C, delta)``: squared Frobenius norm of each column, delta columns per input channel: KH*KW, or
+    the pixels H*W of a map for a linear layer behind a flatten, else 1. `filter_sq` is ``(M,)``.
+    """
+
+    name: str
+    column_sq: Array
+    filter_sq: Array
+    reads_input: bool  #: its channels are those of the network's input, which cannot be pruned
+    makes_output: bool  #: its rows are those of a network output, which cannot be pruned
+
+    def counted(self, th1: float) -> BoolArray:
+        """``(C, delta)``: columns that count as not empty, those at or above `th1`."""
+        return (self.column_sq > 0) & (self.column_sq >= th1)
+
+    def fullness(self, th1: float) -> Array:
+        """eta ``(C,)``, equation 8: the share of a channel's columns that are not empty."""
+        result: Array = self.counted(th1).mean(axis=1)
+        return result
+
+    def importance(self, th1: float) -> Array:
+        """sigma ``(C,)``, equation 9: sum of the squared norms of a channel's columns, empty ones as 0, by delta."""
+        result: Array = np.where(self.counted(th1), self.column_sq, 0.0).mean(axis=1)
+        return result
+
+
+def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
+    """Statistics of every weighted layer of `graph`, in order."""
+    result = []
+    for layer in graph.weighted:
+        square = matrix_view(graph, layer).astype(np.float64) ** 2
+        result.append(
+            LayerStatistics(
+                name=layer.name,
+                column_sq=square.sum(axis=1).reshape(-1, square.shape[3]),
+                filter_sq=square.sum(axis=(2, 3)).reshape(-1),
+                reads_input=_reads_input(graph, layer.inputs[0]),
+                makes_output=_makes_output(graph, layer.name),
+            )
+        )
+    return tuple(result)
+
+
+def matrix_view(graph: Graph, layer: Conv2d | Linear) -> NDArray[np.floating]:
+    """The weights as ``(groups, M / groups, C / groups, delta)``."""
+    if isinstance(layer, Conv2d):
+        m, c = layer.weight.shape[:2]
+        return layer.weight.reshape(layer.groups, m // layer.groups, c, -1)
+    m = len(layer.bias)
+    return layer.weight.reshape(1, m, -1, _pixels(graph, layer.inputs[0]))
+
+
+def _pixels(graph: Graph, name: str) -> int:
+    """Entries of the vector `name` that belong to one channel: the pixels of the map it was flattened from."""
+    node = graph.by_name[name]
+    while isinstance(node, Relu | BatchNorm):
+        node = graph.by_name[node.inputs[0]]
+    if not isinstance(node, Flatten):
+        return 1
+    shape = graph.shapes[node.inputs[0]]
+    return int(np.prod(shape[1:])) if len(shape) > 1 else _pixels(graph, node.inputs[0])
+
+
+def _reads_input(graph: Graph, name: str) -> bool:
+    node = graph.by_name[name]
+    if isinstance(node, Conv2d | Linear):
+        return False
+    return not node.inputs or any(_reads_input(graph, source) for source in node.inputs)
+
+
+def _makes_output(graph: Graph, name: str) -> bool:
+    readers = [node for node in graph.consumers(name) if not isinstance(node, Conv2d | Linear)]
+    return name in graph.outputs or any(_makes_output(graph, reader.name) for reader in readers)
