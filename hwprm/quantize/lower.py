@@ -43,7 +43,10 @@ class FusedLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedNetwork:
-    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``; `tensor_of` names the tensor of each node."""
+    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``.
+
+    `tensor_of` names the tensor that holds each node's result once its layer is done (folded batch norms have none).
+    """
 
     input: str
     layers: tuple[FusedLayer, ...]
