@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,16 +34,14 @@ class Tile:
     writes: int
     #: Writes that each filter's vector needs in the last pixel tile.
     last_writes: int
+    #: Cycles after each pixel tile in which nothing is issued: drain and stores of this pixel tile must be through
+    #: before the next one ends, and that may be another filter tile with a shorter list.
+    idle: int = 0
 
     @property
     def busy(self) -> int:
         """Cycles of one pixel tile that issue entries."""
         return self.length * self.passes
-
-    @property
-    def idle(self) -> int:
-        """Cycles after each pixel tile in which nothing is issued, so that drain and stores keep up."""
-        return max(0, self.filters * self.writes - self.busy)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +85,18 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     last_writes=writes[-1],
                 )
             )
-    return Schedule(tiles=tuple(tiles), lists=tuple(lists), weights=tuple(weights))
+    return Schedule(tiles=_with_idle(tiles), lists=tuple(lists), weights=tuple(weights))
+
+
+def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
+    result = []
+    for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
+        following = [tile.busy] if tile.pixel_tiles > 1 else []
+        if after is not None and after.layer == tile.layer:
+            following.append(after.busy)
+        idle = max(0, tile.filters * tile.writes - min(following)) if following else 0
+        result.append(replace(tile, idle=idle))
+    return tuple(result)
 
 
 def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:

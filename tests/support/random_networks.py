@@ -1,0 +1,129 @@
+"""Random integer networks: every operator the accelerator runs, odd sizes, random pruning, random bit widths."""
+
+from __future__ import annotations
+
+import numpy as np
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
+
+__all__ = ["random_network"]
+
+
+class _Builder:
+    def __init__(self, rng: np.random.Generator, weight_bits: int, act_bits: int) -> None:
+        self.rng, self.weight_bits, self.act_bits = rng, weight_bits, act_bits
+        self.tensors: list[Tensor] = []
+        self.layers: list[GemmLayer] = []
+
+    def tensor(self, name: str, shape: tuple[int, ...], bits: int) -> Tensor:
+        channels, height, width = shape
+        self.tensors.append(Tensor(name=name, shape=(channels, height, width), bits=bits, scale=1.0))
+        return self.tensors[-1]
+
+    def weight(self, filters: int, channels: int, kernel: tuple[int, int]) -> np.ndarray:
+        low, high = signed_range(self.weight_bits)
+        weight = self.rng.integers(low + 1, high + 1, (filters, channels, *kernel))
+        style = self.rng.random()
+        if style < 0.6:  # structured: whole columns and whole filters
+            weight[:, self.rng.random((channels, *kernel)) < self.rng.uniform(0, 0.8)] = 0
+            weight[self.rng.random(filters) < 0.15] = 0
+        elif style < 0.8:  # unstructured
+            weight[self.rng.random(weight.shape) < self.rng.uniform(0, 0.95)] = 0
+        return weight
+
+    def layer(self, terms: tuple[Term, ...], pool: Pool | None, *, wide: bool) -> Tensor:
+        rng, name = self.rng, f"layer{len(self.layers)}"
+        filters = terms[0].weight.shape[0]
+        source = next(t for t in self.tensors if t.name == terms[0].source)
+        size = terms[0].output_size(source.shape[1:])
+        size = pool.output_size(size) if pool else size
+        bias = rng.integers(-300, 300, filters) * (rng.random(filters) < 0.8)
+        low, high = signed_range(self.act_bits)
+        matrix = np.concatenate([t.weight.reshape(filters, -1) for t in terms], axis=1)
+        bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
+        factors = [high * rng.uniform(0.2, 6) / bound for _ in range(filters)]
+        if wide:
+            factors = [min(1.0, 2.0**30 / bound) * rng.uniform(0.1, 1) for _ in range(filters)]
+        pairs = [choose_multiplier(factor) for factor in factors]
+        clamp = signed_range(32) if wide else [(low, high), (0, high), (0, max(1, high // 2))][rng.integers(3)]
+        self.layers.append(
+            GemmLayer(
+                name=name,
+                terms=terms,
+                bias=bias,
+                mult=np.array([mult for mult, _ in pairs]),
+                shift=np.array([shift for _, shift in pairs]),
+                clamp=clamp,
+                pool=pool,
+                wide=wide,
+            )
+        )
+        return self.tensor(name, (filters, *size), 32 if wide else self.act_bits)
+
+    def conv(self, source: Tensor, *, wide: bool = False) -> Tensor:
+        rng = self.rng
+        channels, height, width = source.shape
+        for _ in range(100):
+            groups = (
+                int(rng.choice([g for g in range(1, channels + 1) if channels % g == 0])) if rng.random() < 0.3 else 1
+            )
+            kernel = (int(rng.integers(1, min(5, height + 2) + 1)), int(rng.integers(1, min(5, width + 2) + 1)))
+            term = Term(
+                source=source.name,
+                weight=self.weight(groups * int(rng.integers(1, 14 if groups == 1 else 4)), channels // groups, kernel),
+                stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))) if rng.random() < 0.3 else (1, 1),
+                padding=tuple(int(p) for p in rng.integers(0, 3, 4)) if rng.random() < 0.5 else (0, 0, 0, 0),
+                dilation=(int(rng.integers(1, 3)), int(rng.integers(1, 3))) if rng.random() < 0.2 else (1, 1),
+                groups=groups,
+            )
+            size = term.output_size((height, width))
+            pool = self.pool(size) if rng.random() < 0.4 else None
+            if min(size) >= 1 and (pool is None or min(pool.output_size(size)) >= 1):
+                return self.layer((term,), pool, wide=wide)
+        raise AssertionError("no convolution fits")
+
+    def pool(self, size: tuple[int, int]) -> Pool | None:
+        rng = self.rng
+        kernel = (int(rng.integers(1, 4)), int(rng.integers(1, 4)))
+        if kernel[0] > size[0] or kernel[1] > size[1]:
+            return None
+        padding = (
+            tuple(int(rng.integers(0, kernel[i // 2] // 2 + 1)) for i in range(4)) if rng.random() < 0.4 else (0,) * 4
+        )
+        if padding != (0,) * 4:  # torch pads both sides alike
+            padding = (padding[0], padding[0], padding[2], padding[2])
+        return Pool(
+            kernel=kernel,
+            stride=(int(rng.integers(1, 4)), int(rng.integers(1, 4))),
+            padding=padding,
+            ceil_mode=bool(rng.random() < 0.3),
+        )
+
+    def linear(self, source: Tensor, filters: int, *, wide: bool) -> Tensor:
+        weight = self.weight(filters, source.shape[0], source.shape[1:])
+        return self.layer((Term(source=source.name, weight=weight),), None, wide=wide)
+
+
+def random_network(seed: int, *, largest: int = 12) -> IntegerNetwork:
+    """A network of 1 to 5 layers drawn from `seed`; same seed, same network."""
+    rng = np.random.default_rng(seed)
+    build = _Builder(rng, int(rng.integers(2, 13)), int(rng.integers(2, 13)))
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, largest + 1)), int(rng.integers(1, largest + 1)))
+    current = build.tensor("image", shape, build.act_bits)
+    for _ in range(int(rng.integers(0, 4))):
+        current = build.conv(current)
+    if rng.random() < 0.7:
+        if rng.random() < 0.5:
+            current = build.linear(current, int(rng.integers(1, 20)), wide=False)
+        build.linear(current, int(rng.integers(1, 12)), wide=True)
+    else:
+        build.conv(current, wide=True)
+    return IntegerNetwork(
+        name=f"random{seed}",
+        tensors=tuple(build.tensors),
+        layers=tuple(build.layers),
+        inputs=("image",),
+        outputs=(build.layers[-1].name,),
+        weight_bits=build.weight_bits,
+        act_bits=build.act_bits,
+    )
