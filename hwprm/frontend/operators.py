@@ -126,7 +126,7 @@ def max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """Batch norm in evaluation mode, as exported or decomposed."""
     source = walk.activation(args["input"])
-    if args.get("training") or args["running_mean"] is None:
+    if args.get("training") or args.get("running_mean") is None:
         raise RefusalError(
             "it normalises with the statistics of the batch",
             "call model.eval() before exporting and keep track_running_stats=True",
@@ -277,10 +277,8 @@ HANDLERS: Mapping[str, Handler] = {
         reshape,
     ),
     **dict.fromkeys(("aten.pad.default", "aten.constant_pad_nd.default"), pad),
-    **dict.fromkeys(
-        ("aten.dropout.default", "aten.dropout_.default", "aten.feature_dropout.default", "aten.alpha_dropout.default"),
-        dropout,
-    ),
+    **dict.fromkeys(("aten.dropout.default", "aten.dropout_.default", "aten.feature_dropout.default"), dropout),
+    "aten.alpha_dropout.default": dropout,
     **dict.fromkeys(
         (
             "aten._to_copy.default",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +15,22 @@ from hwprm.quantize.calibrate import float_tensors, real_images
 from hwprm.quantize.emulate import run_torch
 from hwprm.quantize.lower import lower
 from hwprm.quantize.network import quantise_images
-from hwprm.verify import reference
 
 __all__ = ["crosscheck", "signal_to_noise"]
 
 IntArray = NDArray[np.int64]
 
 
-def crosscheck(net: IntegerNetwork, images: IntArray) -> int:
-    """Compare the torch and the numpy reference on every tensor of integer `images`; the number of values compared.
+def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, IntArray]) -> int:
+    """Compare the torch reference with the numpy one on every tensor of integer `images`; returns how many values.
 
-    Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch).
+    `expected` is ``hwprm.verify.reference.run(net, images)``; it is handed in because the torch tower does not import
+    `hwprm.verify`. Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch), or
+    when a tensor is missing.
     """
-    expected, got = reference.run(net, images), run_torch(net, images)
+    got = run_torch(net, images)
+    if set(expected) != set(got):
+        raise MismatchError(f"numpy makes the tensors {sorted(expected)}, torch {sorted(got)}")
     for name in (tensor.name for tensor in net.tensors):
         if expected[name].shape != got[name].shape:
             raise MismatchError(f"layer {name!r}: numpy makes {expected[name].shape}, torch {got[name].shape}")

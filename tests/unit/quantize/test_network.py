@@ -11,7 +11,6 @@ from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
 from hwprm.numerics import choose_multiplier, signed_width
 from hwprm.quantize import (
-    compare,
     crosscheck,
     integer_accuracy,
     quantise_images,
@@ -232,20 +231,21 @@ def test_images_of_another_shape_are_refused() -> None:
         run_torch(net, x[..., :3])
 
 
-def test_crosscheck_names_the_first_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crosscheck_names_the_first_difference() -> None:
     net, x = small()
-    assert crosscheck(net, x) == 8 * (16 + 12 + 2)
+    expected = reference.run(net, x)
+    assert crosscheck(net, x, expected) == 8 * (16 + 12 + 2)
+    with pytest.raises(MismatchError, match=r"numpy makes the tensors \['x'\], torch \['c', 'l', 'x'\]"):
+        crosscheck(net, x, {"x": x})
+    with pytest.raises(MismatchError, match=r"layer 'c': numpy makes \(7, 3, 2, 2\), torch \(8, 3, 2, 2\)"):
+        crosscheck(net, x, expected | {"c": expected["c"][:7]})
 
-    def wrong(*args: object) -> dict[str, np.ndarray]:
-        tensors = run_torch(net, x)
-        tensors["c"][3, 2, 1, 0] += 1
-        return tensors
-
-    value = run_torch(net, x)["c"][3, 2, 1, 0]
-    monkeypatch.setattr(compare, "run_torch", wrong)
-    text = rf"layer 'c', image 3, channel 2, row 1, column 0: expected {value} \(numpy\), got {value + 1} \(torch\); 1 "
+    planted = expected["c"].copy()
+    planted[3, 2, 1, 0] += 1
+    value = expected["c"][3, 2, 1, 0]
+    text = rf"layer 'c', image 3, channel 2, row 1, column 0: expected {value + 1} \(numpy\), got {value} \(torch\); 1 "
     with pytest.raises(MismatchError, match=text):
-        crosscheck(net, x)
+        crosscheck(net, x, expected | {"c": planted})
 
 
 def test_more_bits_are_closer_to_the_floats() -> None:
