@@ -23,7 +23,7 @@ FETCH = 4
 ACCUMULATE = 2
 #: Bias, multiplication, shift, clamp.
 REQUANTISE = 4
-#: Next layer's constants read and its lanes walked, beyond one cycle per lane; hidden behind the drain but for tiny tiles.
+#: Reading the next layer's constants and walking its lanes, beyond a cycle per lane; hidden by the drain as a rule.
 LANE_SETUP = 4
 #: Vector queue, then the sequencer sees the layer done and issues.
 HANDOVER = 2

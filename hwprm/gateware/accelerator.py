@@ -88,7 +88,7 @@ class Accelerator(wiring.Component):
         m.submodules.ingress = ingress = Ingress(hw)
         m.submodules.egress = egress = Egress(hw, drain.flags_layout)
         m.submodules.registers = registers = RegisterFile(hw)
-        m.submodules.store = store = self._store
+        m.submodules.store_unit = store = self._store
 
         self._descriptors(m, sequencer, store)
         self._compute(m, sequencer, memory, drain, ingress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
