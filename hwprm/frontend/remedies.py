@@ -18,6 +18,7 @@ REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("clamp", "clamp_min", "softplus", "tanh"), _RELU),
     **dict.fromkeys(("_adaptive_avg_pool2d", "adaptive_avg_pool2d", "avg_pool2d", "mean"), _POOL),
     "adaptive_max_pool2d": "use max_pool2d with a fixed kernel",
+    **dict.fromkeys(("_native_batch_norm_legit_functional", "native_dropout"), "call model.eval() before exporting"),
     "add": "remove the residual connection: the network must be a chain",
     "cat": "remove the concatenation: the network must be a chain",
     **dict.fromkeys(

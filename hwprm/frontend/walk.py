@@ -33,6 +33,8 @@ class Walk:
         self.findings: list[Finding] = []
         self.values: dict[str, Value] = {}
         self.visited: set[str] = set()
+        #: Names of refused operators: what reads their results gets no finding for that alone.
+        self.refused: set[str] = set()
         specs = program.graph_signature.input_specs
         paths = {module_path(spec.target) for spec in specs if spec.target}
         #: Names that belong to a layer, so that no other node may take them, and names in use.
@@ -145,6 +147,7 @@ class Walk:
             return handler(self, node, arguments(node))
         except RefusalError as refusal:
             self.refuse(node.name, op, refusal.problem, refusal.remedy)
+            self.refused.add(node.name)
             # Go on, as if it had worked, to find what else there is.
             return (
                 Activation(name=node.name)

@@ -127,6 +127,19 @@ def test_all_problems_are_listed_at_once() -> None:
         to_graph(module, (2, 8, 7))
 
 
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # torch's own copy of its tree specs
+def test_a_program_in_training_mode_is_told_to_call_eval(decomposed: bool) -> None:
+    module = nn.Sequential(nn.Conv2d(2, 4, 3), nn.BatchNorm2d(4), nn.Dropout(), nn.ReLU()).train()
+    program = torch.export.export(module, (torch.zeros(2, 2, 8, 7),))
+    errors = [f for f in check(program.run_decompositions() if decomposed else program) if f.severity == Severity.ERROR]
+    assert [f.op.split(".")[1].removeprefix("_native_").removeprefix("native_")[:10] for f in errors][-2:] == [
+        "batch_norm",
+        "dropout",
+    ]
+    assert all("call model.eval()" in f.remedy for f in errors)
+
+
 def test_softmax_at_the_end_is_a_note() -> None:
     findings = check(Fn(lambda m, x: torch.log_softmax(m.conv(x), 1).argmax(1)), (2, 8, 7))
     notes = [f for f in findings if f.op.startswith("aten")]

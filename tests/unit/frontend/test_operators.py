@@ -71,6 +71,7 @@ VARIANTS = {
     "shared layer": lambda m, x: m.conv(m.conv(x)),
     "reshape": lambda m, x: m.conv(x).reshape(1, -1),
     "flatten twice": lambda m, x: m.conv(x).flatten(1).flatten(1),
+    "squeeze step by step": lambda m, x: functional.max_pool2d(m.conv(x), (6, 5)).squeeze(-1).squeeze(-1),
     "detach": lambda m, x: m.conv(x.detach()),
     "full slice": lambda m, x: m.conv(x)[:, :],
     "matmul with a transposed weight": lambda m, x: m.conv(x).flatten(1) @ m.fc.weight.t(),
