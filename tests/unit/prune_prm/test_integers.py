@@ -1,0 +1,35 @@
+"""Removal and quantisation commute: masked or compact, the same integers come out."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwprm.compile.compact import compact_network, compaction
+from hwprm.prune.compaction import compact_graph
+from hwprm.prune.paths import remove_unused_paths
+from hwprm.quantize import quantise_images, quantise_network
+from hwprm.verify.reference import run
+from tests.unit.prune_prm.lenet import after_admm
+
+
+def test_masked_and_compact_networks_quantise_to_the_same_integers():
+    closed, _ = remove_unused_paths(after_admm(8, 30, dtype=np.float32))
+    small, _ = compact_graph(closed)
+    images = np.random.default_rng(0).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
+    masked_net = quantise_network(closed, images, 1 / 255)
+    small_net = quantise_network(small, images, 1 / 255)
+    masked, compacted = (run(net, quantise_images(images, 1 / 255, net)) for net in (masked_net, small_net))
+    np.testing.assert_array_equal(masked[masked_net.outputs[0]], compacted[small_net.outputs[0]])
+    assert [t.shape for t in compact_network(masked_net).tensors] == [t.shape for t in small_net.tensors]
+
+
+def test_integer_compaction_of_a_network_with_dead_paths_and_constants():
+    graph = after_admm(8, 30, dtype=np.float32)  # 18 filters of conv1 unread, 42 of conv2 constant
+    images = np.random.default_rng(1).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
+    net = quantise_network(graph, images, 1 / 255)
+    done = compaction(net)
+    before = run(net, quantise_images(images, 1 / 255, net))
+    after = run(done.network, quantise_images(images, 1 / 255, done.network))
+    for name, value in after.items():
+        np.testing.assert_array_equal(value, before[name][:, list(done.kept[name])])
+    assert [layer.terms[0].weight.shape[:2] for layer in done.network.layers] == [(2, 1), (8, 2), (500, 8), (10, 500)]
