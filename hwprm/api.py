@@ -152,20 +152,24 @@ def compile(
 
 
 def verify(
-    bundle: Bundle | Path | str, config: VerifyConfig | None = None, *, junit: Path | None = None
+    bundle: Bundle | Path | str,
+    config: VerifyConfig | None = None,
+    *,
+    junit: Path | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
+
+    `progress` is told in a line what comes next. A mismatch is in the report (``ok``, ``raise_on_failure()``).
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
     """
     from hwprm.bundle import Bundle
     from hwprm.config import VerifyConfig
-    from hwprm.verify import verify_bundle, write_junit
+    from hwprm.verify import verify_bundle
 
-    report = verify_bundle(bundle.folder if isinstance(bundle, Bundle) else Path(bundle), config or VerifyConfig())
-    if junit:
-        write_junit(report, junit)
-    return report
+    folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
+    return verify_bundle(folder, config or VerifyConfig(), junit=junit, progress=progress)
 
 
 def estimate(

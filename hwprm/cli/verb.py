@@ -20,7 +20,7 @@ from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.errors import HwprmError
 
-__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "Take", "verb"]
+__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "Take", "flags", "verb"]
 
 #: Exit code after Ctrl-C, as shells have it.
 INTERRUPTED = 130
@@ -105,9 +105,10 @@ def _guarded(
     except HwprmError as error:
         talk.fail(error)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
+        where = f", {str(stop).partition(';')[0]}" if str(stop) else ""
         again = shlex.join(["hwprm", *sys.argv[1:]])
-        talk.progress.print(f"interrupted; continue with: {escape(again)}", soft_wrap=True)
+        talk.progress.print(escape(f"interrupted{where}; continue with: {again}"), soft_wrap=True)
         return INTERRUPTED
     except BrokenPipeError:
         raise
@@ -132,6 +133,7 @@ def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], ba
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may carry one
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     command.__doc__ = body.__doc__
+    command.takes = taken  # type: ignore[attr-defined]  # for `flags`
     command.__name__ = body.__name__
 
 
@@ -167,3 +169,15 @@ def _parameter(take: Take, option: Option) -> str:
 
 def _keyword(name: str, annotation: Any) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def flags(app: typer.Typer) -> dict[str, dict[str, str]]:
+    """``{section.key: {verb: flag}}`` of every option that some verb of `app` takes, in the order of registration."""
+    found: dict[str, dict[str, str]] = {}
+    for info in app.registered_commands:
+        takes: tuple[Take, ...] = getattr(info.callback, "takes", ())
+        name = getattr(info.callback, "__name__", "")
+        for take in takes:
+            for option in take.options:
+                found.setdefault(option.key, {})[name] = take.flag(option)
+    return found

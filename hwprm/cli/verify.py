@@ -22,7 +22,8 @@ def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argumen
     from hwprm.errors import MismatchError
     from hwprm.report import tables, verify_facts
 
-    with talk.stage("verify"):
-        report = api.verify(bundle, settings.verify, junit=settings.run.junit)
+    with talk.stage("verify") as tick:
+        config, junit = settings.verify, settings.run.junit
+        report = api.verify(bundle, config, junit=junit, progress=lambda line: tick(line, 0, 1, {}))
     facts = verify_facts(report)
     return Outcome(data=facts, tables=tables(facts), exit_code=0 if report.ok else MismatchError.exit_code)

@@ -77,7 +77,10 @@ def _compile(job: Job, desk: Desk) -> Facts:
 def _verify(job: Job, desk: Desk) -> Facts:
     from hwprm.report import verify_facts
 
-    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place)
+    def say(line: str) -> None:
+        desk.tick(line, 0, 1, {})
+
+    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place, progress=say)
     return verify_facts(report)
 
 

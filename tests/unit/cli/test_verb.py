@@ -35,9 +35,9 @@ def _app() -> typer.Typer:
         if name == "crash":
             raise ZeroDivisionError("oh")
         if name == "interrupt":
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt("stopped in epoch 3; more words")
         with talk.stage("building") as tick:
-            tick(1, 2, "half")
+            tick("building", 1, 2, {"loss": 0.5})
         talk.say("built [net]")
         rows, bits = settings.array.rows, settings.quantize.act_bits
         data = {"name": name, "rows": rows, "bits": bits, "out": str(settings.run.out)}
@@ -112,7 +112,10 @@ def test_crash_keeps_its_traceback() -> None:
 def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["hwprm", "build", "a b"])
     result = _call("interrupt")
-    assert (result.exit_code, result.stderr) == (INTERRUPTED, "interrupted; continue with: hwprm build 'a b'\n")
+    assert (result.exit_code, result.stderr) == (
+        INTERRUPTED,
+        "interrupted, stopped in epoch 3; continue with: hwprm build 'a b'\n",
+    )
 
 
 def test_help_shows_defaults_and_sentences() -> None:

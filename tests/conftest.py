@@ -1,0 +1,52 @@
+"""A tiny network and a tiny data set, so that whole commands take a second."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
+from hwprm.model import Model, Stage
+
+
+def tiny_graph(seed: int = 0) -> Graph:
+    """conv 1->4 3x3, relu, pool 2, flatten, fc 36->3 over 8 x 8 images."""
+    rng = np.random.default_rng(seed)
+
+    def normal(*shape: int) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
+        return (rng.normal(size=shape) / 3).astype(np.float32)
+
+    return Graph(
+        (
+            Input(name="image", inputs=(), shape=(1, 8, 8)),
+            Conv2d(name="conv", inputs=("image",), weight=normal(4, 1, 3, 3), bias=normal(4)),
+            Relu(name="relu", inputs=("conv",)),
+            MaxPool2d(name="pool", inputs=("relu",), kernel=(2, 2), stride=(2, 2)),
+            Flatten(name="flat", inputs=("pool",)),
+            Linear(name="fc", inputs=("flat",), weight=normal(3, 36), bias=normal(3)),
+        ),
+        ("fc",),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """120 images of three classes, bright in one third each."""
+    rng = np.random.default_rng(1)
+    y = np.arange(120) % 3
+    x = rng.integers(0, 60, (120, 1, 8, 8))
+    for image, label in zip(x, y, strict=True):
+        image[:, :, 3 * label : 3 * label + 2] += 150
+    path = tmp_path_factory.mktemp("data") / "tiny.npz"
+    np.savez(path, x=x.astype(np.uint8), y=y)
+    return path
+
+
+@pytest.fixture
+def tiny_model(tmp_path: Path) -> Path:
+    """A dense model folder."""
+    folder = tmp_path / "tiny"
+    Model(graph=tiny_graph(), stage=Stage.DENSE).save(folder)
+    return folder

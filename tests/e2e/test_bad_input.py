@@ -1,0 +1,189 @@
+"""Bad input to the command line: one clear line, the right exit code, nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm.model import Model, Stage
+from tests.conftest import tiny_graph
+from tests.e2e.conftest import Run
+
+
+def _refused(result: object, code: int, pattern: str, *absent: Path) -> None:
+    """`result` is one error line that matches, with exit `code`, and none of `absent` was made."""
+    assert (result.exit_code, result.stdout) == (code, ""), result.output  # type: ignore[attr-defined]  # Result
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("data: ")]  # type: ignore[attr-defined]
+    assert len(lines) == 1, lines
+    assert re.search(r"^error: " + pattern, lines[0]), lines[0]
+    for path in absent:
+        assert not list(path.parent.glob(f"*{path.name}*")), f"{path} was left behind"
+
+
+def _idx(folder: Path, images: bytes, labels: bytes) -> None:
+    for split in ("train", "t10k"):
+        (folder / f"{split}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images))
+        (folder / f"{split}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels))
+
+
+IMAGES = struct.pack(">IIII", 2051, 2, 28, 28) + bytes(2 * 784)
+LABELS = struct.pack(">II", 2049, 2) + bytes([0, 1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "words"),
+    [
+        (IMAGES[:-1], LABELS, r".*images.*"),
+        (b"\0\0\x08\x04" + IMAGES[4:], LABELS, r".*magic.*"),
+        (IMAGES, LABELS[:-1], r".*labels.*"),
+        (IMAGES, LABELS[:-1] + b"\x0b", r".*label 11 .*"),
+        (struct.pack(">IIII", 2051, 0, 28, 28), struct.pack(">II", 2049, 0), r".*(empty|no images).*"),
+    ],
+    ids=["truncated", "magic", "short_labels", "label_range", "empty"],
+)
+def test_data_files(tmp_path: Path, run: Run, images: bytes, labels: bytes, words: str) -> None:
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    _idx(folder, images, labels)
+    _refused(run("train", data_dir=tmp_path, out=tmp_path / "model"), 2, words, tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "words"),
+    [
+        (np.zeros((0, 1, 8, 8), np.uint8), np.zeros(0, np.int64), ".*(empty|at least)"),
+        (np.zeros((9, 1, 8, 8), np.uint8), np.arange(9) % 3 - 1, ".*label -1"),
+        (np.full((9, 1, 8, 8), np.nan, np.float32), np.arange(9) % 3, ".*NaN"),
+        (np.zeros((9, 1, 8, 8), np.uint8), np.arange(8), ".*9 images in x but 8 labels"),
+    ],
+    ids=["empty", "label", "nan", "lengths"],
+)
+def test_npz(tmp_path: Path, run: Run, tiny_model: Path, x: np.ndarray, y: np.ndarray, words: str) -> None:
+    np.savez(tmp_path / "bad.npz", x=x, y=y)
+    out = tmp_path / "model"
+    _refused(run("train", tiny_model, data=tmp_path / "bad.npz", out=out), 2, words, out)
+
+
+def test_unknown_data(tmp_path: Path, run: Run) -> None:
+    words = r"no data set is called 'mnits'; did you mean 'mnist'|.*mnits.*"
+    _refused(run("train", data="mnits", out=tmp_path / "model"), 2, words, tmp_path / "model")
+
+
+def test_data_that_does_not_fit(tmp_path: Path, run: Run, tiny_model: Path) -> None:
+    words = r"the network reads \(1, 8, 8\), the images are \(1, 28, 28\); choose a data set that fits it$"
+    _refused(run("train", tiny_model, out=tmp_path / "model"), 2, words, tmp_path / "model")
+
+
+def test_unknown_network(tmp_path: Path, run: Run) -> None:
+    words = r"no network is called 'lenet'; did you mean 'lenet5'\?$"
+    _refused(run("train", "lenet", out=tmp_path / "model"), 2, words, tmp_path / "model")
+
+
+def test_nan_weights(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(tiny_model / "weights.safetensors")
+    weights["conv.weight"] = np.full_like(weights["conv.weight"], np.nan)
+    save_file(weights, tiny_model / "weights.safetensors")
+    words = r"weight of 'conv' holds NaN or infinity; retrain with a smaller learning rate$"
+    _refused(run("compile", tiny_model, data=tiny_data, out=tmp_path / "b"), 2, words, tmp_path / "b")
+
+
+@pytest.mark.parametrize("verb", ["prune", "quantize", "compile", "estimate", "check"])
+def test_file_that_is_no_model(tmp_path: Path, run: Run, tiny_data: Path, verb: str) -> None:
+    (tmp_path / "junk.pt2").write_text("not a model")
+    options = {} if verb == "check" else {"data": tiny_data}
+    words = r".*junk\.pt2 is no torch\.export file"
+    _refused(run(verb, tmp_path / "junk.pt2", **options), 2, words)
+
+
+@pytest.mark.parametrize("verb", ["prune", "quantize", "compile"])
+def test_folder_that_is_no_model(tmp_path: Path, run: Run, tiny_data: Path, verb: str) -> None:
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "made"
+    _refused(run(verb, tmp_path / "empty", data=tiny_data, out=out), 2, r".*empty holds no model", out)
+
+
+def test_unsupported_operators(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.Softmax(-1), torch.nn.GELU())
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(net.eval(), (torch.zeros(1, 1, 8, 8),)), path)
+    found = run("check", path)
+    assert found.exit_code == 3
+    assert "gelu" in found.stdout
+    made = run("compile", path, data=tiny_data, out=tmp_path / "b")
+    assert made.exit_code == 3
+    assert "gelu" in made.stderr
+    assert not list(tmp_path.glob("*b"))
+
+
+def test_layer_pruned_to_nothing(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    graph = tiny_graph()
+    fc = graph.by_name["fc"]
+    blank = graph.replace(type(fc)(name="fc", inputs=fc.inputs, weight=fc.weight * 0, bias=fc.bias))  # type: ignore[attr-defined, call-arg]  # Linear
+    Model(graph=blank, stage=Stage.ADMM).save(tmp_path / "blank")
+    words = r".*'fc'.*"
+    _refused(run("prune", tmp_path / "blank", data=tiny_data, out=tmp_path / "p"), 2, words, tmp_path / "p")
+    _refused(run("compile", tmp_path / "blank", data=tiny_data, out=tmp_path / "b"), 2, words, tmp_path / "b")
+
+
+def test_thresholds_that_empty_a_layer(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    Model(graph=tiny_graph(), stage=Stage.ADMM).save(tmp_path / "m")
+    result = run("prune", tmp_path / "m", data=tiny_data, out=tmp_path / "p", purify_mode="absolute", purify_th4=1e9)
+    _refused(result, 2, r".*layer 'conv'.*lower the threshold$", tmp_path / "p")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("rows", 0, r"array\.rows must be in 1\.\.64, not 0$"),
+        ("cols", -1, r"array\.cols must be in 1\.\.64, not -1$"),
+        ("weight_bits", 1, r"quantize\.weight_bits must be in 2\.\.16, not 1$"),
+        ("act_bits", 17, r"quantize\.act_bits must be in 2\.\.16, not 17$"),
+        ("acc_bits", 3, r"array\.acc_bits must be in 4\.\.46, not 3$"),
+        ("acc_bits", 8, r".*accumulator"),
+    ],
+)
+def test_arrays_that_cannot_be(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, option: str, value: int, words: str
+) -> None:
+    out = tmp_path / "b"
+    _refused(run("compile", tiny_model, data=tiny_data, out=out, **{option: value}), 2, words, out)
+
+
+@pytest.mark.parametrize("verb", ["train", "prune", "quantize", "compile"])
+def test_output_that_is_not_empty(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, verb: str) -> None:
+    out = tmp_path / "full"
+    out.mkdir()
+    (out / "thesis.tex").write_text("x")
+    words = r"the output folder .*full is not empty; choose another one or delete it$"
+    _refused(run(verb, tiny_model, data=tiny_data, out=out), 2, words)
+    assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+def test_output_inside_a_file(tmp_path: Path, run: Run, tiny_data: Path, tiny_model: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    words = r"the output folder .* lies in .*file, which is a file; choose another name$"
+    _refused(run("quantize", tiny_model, data=tiny_data, out=tmp_path / "file" / "q"), 2, words)
+
+
+def test_demo_into_a_folder_of_something_else(tmp_path: Path, run: Run) -> None:
+    (tmp_path / "thesis.tex").write_text("x")
+    words = r"the output folder .* is not empty; choose another one or delete it$"
+    _refused(run("demo", out=tmp_path), 2, words)
+
+
+def test_report_of_nothing(tmp_path: Path, run: Run) -> None:
+    _refused(run("report", tmp_path), 2, r".* holds no run, model, integer network or bundle; give a folder that")
+
+
+def test_options_file(tmp_path: Path, run: Run) -> None:
+    file = tmp_path / "o.toml"
+    file.write_text("[train]\nepocs = 3\n")
+    _refused(run("train", config=file), 2, r".*unknown key train\.epocs; did you mean 'epochs'\?$")

@@ -1,0 +1,82 @@
+"""The wheel in a clean environment outside the checkout: complete, and able to compile and simulate."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from hwprm.model import Model, Stage
+from tests.conftest import tiny_graph
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the checkout."""
+    out = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(out), str(ROOT)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return next(out.glob("hwprm-*.whl"))
+
+
+@pytest.fixture(scope="module")
+def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of a new environment with the wheel; its dependencies come from ours, so that no network is needed."""
+    venv = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    executable = venv / "bin" / "python"
+    install = [str(executable), "-m", "pip", "install", "--quiet", "--no-index", "--no-deps", str(wheel)]
+    subprocess.run(install, check=True)
+    site = next((venv / "lib").glob("python*/site-packages"))
+    # The wheel's folder comes first on the path, and the editable checkout's finder is not in a .pth of ours.
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    return executable
+
+
+def _run(python: Path, folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    environment["PATH"] = f"{python.parent}{os.pathsep}{environment['PATH']}"
+    command = [str(python), "-m", "hwprm.cli", *map(str, words)]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_wheel_carries_what_is_not_python(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for kind in ("rtl_templates", "sim"):
+        beside = {p.relative_to(ROOT).as_posix() for p in (ROOT / kind).rglob("*") if p.suffix in (".j2", ".py")}
+        assert beside, kind
+        assert {f"hwprm/_data/{name}" for name in beside} <= names
+    assert "hwprm/_data/constraints.txt" in names
+    assert "hwprm/data/embedded/mnist_subset.gz" in names
+    assert all(name.startswith(("hwprm/", "hwprm-")) for name in names), "the wheel installs something else too"
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_compile_and_simulate(python: Path, tmp_path: Path, tiny_data: Path) -> None:
+    where = subprocess.run(
+        [str(python), "-c", "import hwprm; print(hwprm.__file__)"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert str(python.parent.parent) in where.stdout, "the checkout was imported, not the wheel"
+    Model(graph=tiny_graph(), stage=Stage.DENSE).save(tmp_path / "tiny")
+    options = ("--data", tiny_data, "--rows", 3, "--cols", 2)
+    made = _run(python, tmp_path, "compile", "tiny", *options, "-o", "bundle", "--json")
+    assert made.returncode == 0, made.stderr
+    done = _run(python, tmp_path, "verify", "bundle", "--images", 4, "--json", "--work", tmp_path / "work")
+    assert done.returncode == 0, done.stderr + done.stdout
+    facts = json.loads(done.stdout)["verify"]
+    assert facts["mismatches"] == 0
+    assert facts["values_compared"] > 0
