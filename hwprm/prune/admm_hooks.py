@@ -35,11 +35,12 @@ class AdmmHooks(Hooks):
         weights = {name: module.weight(name).detach().clone() for name in self.limits}
         self.u = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         self.z = self._project(module)
+        self.targets = self._targets()
         self.start = {name: _relative(weights[name], self.z[name]) for name in weights}
         self.last = dict(self.start)
 
     def penalty(self, module: GraphModule) -> Tensor | None:
-        terms = [(module.weight(name) - (z - self.u[name])).square().sum() for name, z in self.z.items()]
+        terms = [(module.weight(name) - target).square().sum() for name, target in self.targets.items()]
         return 0.5 * self.rho * torch.stack(terms).sum() if terms else None
 
     def after_backward(self, module: GraphModule) -> None:
@@ -68,6 +69,7 @@ class AdmmHooks(Hooks):
             metrics[f"grew.{name}"] = float(primal > self.last[name])
             self.last[name] = primal
         self._next_rho(epoch // self.config.interval)
+        self.targets = self._targets()
         return metrics
 
     def state(self) -> dict[str, Tensor]:
@@ -84,6 +86,11 @@ class AdmmHooks(Hooks):
             self.z[name].copy_(state[f"z.{name}"])
             self.u[name].copy_(state[f"u.{name}"])
             self.last[name] = float(state[f"last.{name}"])
+        self.targets = self._targets()
+
+    def _targets(self) -> dict[str, Tensor]:
+        """What the penalty pulls W towards, Z - U; made once per update, read at every step."""
+        return {name: z - self.u[name] for name, z in self.z.items()}
 
     def _project(self, module: GraphModule) -> dict[str, Tensor]:
         """Projection of W + U for every limited layer, shaped as its weight."""

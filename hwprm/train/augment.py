@@ -28,10 +28,11 @@ def augment_batch(images: Tensor, kind: str, clean_share: float, rng: np.random.
         return images
     n, _, h, w = images.shape
     theta = _shifts(n, h, w, rng) if kind == "shift" else _affine(n, h, w, rng)
-    theta[rng.random(n) < clean_share] = np.eye(2, 3)
+    clean = torch.from_numpy(rng.random(n) < clean_share)
     grid = functional.affine_grid(torch.from_numpy(theta).to(images.dtype), list(images.shape), align_corners=False)
     mode = "nearest" if kind == "shift" else "bilinear"
-    return functional.grid_sample(images, grid, mode=mode, align_corners=False)
+    moved = functional.grid_sample(images, grid, mode=mode, align_corners=False)
+    return torch.where(clean[:, None, None, None], images, moved)
 
 
 def _shifts(n: int, h: int, w: int, rng: np.random.Generator) -> NDArray[np.float64]:
