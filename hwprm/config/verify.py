@@ -1,0 +1,69 @@
+"""Options of verification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from hwprm.errors import ConfigError
+
+__all__ = ["VerifyConfig"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyConfig:
+    """What is simulated, with what, and for how long."""
+
+    #: Simulator; `both` also demands that their outputs and cycle counts are equal.
+    sim: Literal["verilator", "icarus", "both"] = "verilator"
+    #: Images of the bulk mode; where the bundle stores fewer, seeded random ones are added.
+    images: int = 100
+    #: Most images of the bulk mode under Icarus, which is some thirty times slower.
+    icarus_images: int = 2
+    #: Images of each test of the protocol mode.
+    protocol_images: int = 2
+    #: What runs: `protocol` (AXI traffic, every layer compared) and `bulk` (many images at full speed).
+    modes: tuple[Literal["protocol", "bulk"], ...] = ("protocol", "bulk")
+    #: Seed of gaps, back-pressure, random images and initial memory contents.
+    seed: int = 1
+    #: Record a waveform of these clock cycles, `FROM:TO`; nothing is recorded without it.
+    wave: str | None = None
+    #: Where the waveform goes; the current folder by default.
+    wave_dir: Path | None = None
+    #: Simulate a bundle whose files were edited.
+    allow_edited: bool = False
+    #: Folder that keeps compiled simulations; `~/.cache/hwprm` by default.
+    work: Path | None = None
+    #: Seconds after which one simulator run is given up.
+    timeout: float = 3600.0
+
+    def __post_init__(self) -> None:
+        for name in ("images", "icarus_images", "protocol_images"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"verify.{name} must be 1 or more, not {value!r}")
+        if self.sim not in ("verilator", "icarus", "both"):
+            raise ConfigError(f"verify.sim must be verilator, icarus or both, not {self.sim!r}")
+        if not self.modes or any(mode not in ("protocol", "bulk") for mode in self.modes):
+            raise ConfigError(f"verify.modes must be protocol, bulk or both, not {self.modes!r}")
+        if not 0 <= self.seed < 1 << 31:
+            raise ConfigError(f"verify.seed must be in 0..{(1 << 31) - 1}, not {self.seed!r}")
+        if not self.timeout > 0:
+            raise ConfigError(f"verify.timeout must be more than 0 seconds, not {self.timeout!r}")
+        _ = self.wave_window
+
+    @property
+    def wave_window(self) -> tuple[int, int] | None:
+        """First and last clock cycle of the waveform, or None."""
+        if self.wave is None:
+            return None
+        first, colon, last = self.wave.partition(":")
+        if not (colon and first.isdecimal() and last.isdecimal() and int(first) < int(last) < 1 << 31):
+            raise ConfigError(f"verify.wave must be FROM:TO in clock cycles, such as 0:20000, not {self.wave!r}")
+        return int(first), int(last)
+
+    @property
+    def simulators(self) -> tuple[str, ...]:
+        """Names of the simulators to run, in order."""
+        return ("verilator", "icarus") if self.sim == "both" else (self.sim,)

@@ -1,0 +1,63 @@
+"""The ports of ``hwprm_top``: the only place where they are listed."""
+
+from __future__ import annotations
+
+from hwprm.manifest import PortEntry
+
+__all__ = ["AXIL", "STREAMS", "probe_ports", "top_ports"]
+
+STREAMS = ("clk", "rst", "s_axis_", "m_axis_")
+AXIL = "s_axil_"
+
+
+def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
+    """Ports of the top module for an image stream of `tdata_bits` and AXI4-Lite addresses of `address_bits`."""
+    table: tuple[tuple[str, str, int, str], ...] = (
+        ("input", "clk", 1, "Clock, rising edge."),
+        ("input", "rst", 1, "Reset, synchronous, active high."),
+        ("input", "s_axis_tdata", tdata_bits, "Activation of the image, sign-extended."),
+        ("input", "s_axis_tvalid", 1, ""),
+        ("output", "s_axis_tready", 1, ""),
+        ("input", "s_axis_tlast", 1, "Last activation of the image."),
+        ("output", "m_axis_tdata", 32, "Logit, signed."),
+        ("output", "m_axis_tvalid", 1, ""),
+        ("input", "m_axis_tready", 1, ""),
+        ("output", "m_axis_tlast", 1, "Last logit of the image."),
+        ("input", "s_axil_awaddr", address_bits, "Byte address of a write."),
+        ("input", "s_axil_awprot", 3, "Ignored."),
+        ("input", "s_axil_awvalid", 1, ""),
+        ("output", "s_axil_awready", 1, ""),
+        ("input", "s_axil_wdata", 32, ""),
+        ("input", "s_axil_wstrb", 4, ""),
+        ("input", "s_axil_wvalid", 1, ""),
+        ("output", "s_axil_wready", 1, ""),
+        ("output", "s_axil_bresp", 2, ""),
+        ("output", "s_axil_bvalid", 1, ""),
+        ("input", "s_axil_bready", 1, ""),
+        ("input", "s_axil_araddr", address_bits, "Byte address of a read."),
+        ("input", "s_axil_arprot", 3, "Ignored."),
+        ("input", "s_axil_arvalid", 1, ""),
+        ("output", "s_axil_arready", 1, ""),
+        ("output", "s_axil_rdata", 32, ""),
+        ("output", "s_axil_rresp", 2, ""),
+        ("output", "s_axil_rvalid", 1, ""),
+        ("input", "s_axil_rready", 1, ""),
+    )
+    return tuple(
+        PortEntry(name=name, direction=direction, width=width, doc=doc, core=not name.endswith("prot"))
+        for direction, name, width, doc in table
+    )
+
+
+def probe_ports(layer: int, filter: int, pixel: int, lanes: int, data: int) -> tuple[PortEntry, ...]:
+    """Outputs of ``hwprm_core`` that show every stored vector; arguments are widths. The top leaves them open."""
+    table = (
+        ("probe_valid", 1, "A vector of neighbouring pixels is stored in this cycle."),
+        ("probe_layer", layer, "Its layer."),
+        ("probe_filter", filter, "Its filter."),
+        ("probe_pixel", pixel, "Its first pixel, raster order."),
+        ("probe_lanes", lanes, "How many pixels."),
+        ("probe_data", data, "The activations, first pixel in the low bits."),
+        ("probe_frame_done", 1, "The last layer of an image has finished."),
+    )
+    return tuple(PortEntry(name=name, direction="output", width=width, doc=doc) for name, width, doc in table)

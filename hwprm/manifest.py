@@ -1,0 +1,138 @@
+"""What ``manifest.json`` of a bundle says, as dataclasses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+__all__ = ["FORMAT", "ArrayEntry", "CycleEntry", "LayerEntry", "Manifest", "PortEntry", "RegisterEntry", "RomEntry"]
+
+FORMAT = "hwprm-bundle-1"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayEntry:
+    """Geometry and widths of the hardware."""
+
+    rows: int
+    cols: int
+    multiplier_stages: int
+    weight_bits: int
+    act_bits: int
+    acc_bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerEntry:
+    """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``."""
+
+    index: int
+    name: str
+    shape: tuple[int, int, int]
+    wide: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleEntry:
+    """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with."""
+
+    image: int
+    layers: tuple[int, ...]
+    promise: int
+    bound: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class PortEntry:
+    """A port of ``hwprm_top``; `core` tells whether ``hwprm_core`` has it too."""
+
+    name: str
+    direction: str
+    width: int
+    doc: str = ""
+    core: bool = True
+
+    @property
+    def range(self) -> str:
+        """Verilog range, empty for a single bit."""
+        return f"[{self.width - 1}:0]" if self.width > 1 else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegisterEntry:
+    """A 32-bit AXI4-Lite register; `value` is what it always reads, None when it changes."""
+
+    name: str
+    offset: int
+    access: str
+    doc: str
+    value: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RomEntry:
+    """A ROM image: `depth` lines of `width` bits in ``mem/<name>.mem``."""
+
+    name: str
+    width: int
+    depth: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a user of a bundle needs to know about it. No dates, no paths of this machine."""
+
+    net: str
+    design_hash: str
+    source_hash: str
+    array: ArrayEntry
+    input_name: str
+    input_shape: tuple[int, int, int]
+    layers: tuple[LayerEntry, ...]
+    cycles: CycleEntry
+    ports: tuple[PortEntry, ...]
+    probes: tuple[PortEntry, ...]
+    registers: tuple[RegisterEntry, ...]
+    roms: tuple[RomEntry, ...]
+    images: int
+    layer_images: int
+    chunk_images: int
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, keys in the order of the fields."""
+        return {"format": FORMAT} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> Self:
+        """Read what `to_json` made. Raises ValueError, KeyError or TypeError when it is anything else."""
+        fields = dict(plain)
+        if (found := fields.pop("format")) != FORMAT:
+            raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
+        fields["array"] = ArrayEntry(**fields["array"])
+        fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
+        fields["input_shape"] = tuple(fields["input_shape"])
+        fields["layers"] = tuple(LayerEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["layers"])
+        for key, kind in (("ports", PortEntry), ("probes", PortEntry), ("registers", RegisterEntry), ("roms", RomEntry)):
+            fields[key] = tuple(kind(**entry) for entry in fields[key])
+        return cls(**fields)
+
+    def port(self, name: str) -> PortEntry:
+        """The port or probe of that name. Raises KeyError when there is none."""
+        return {port.name: port for port in self.ports + self.probes}[name]
+
+    def register(self, name: str) -> RegisterEntry:
+        """The register of that name. Raises KeyError when there is none."""
+        return {register.name: register for register in self.registers}[name]
+
+    @property
+    def tdata_bits(self) -> int:
+        """Width of ``s_axis_tdata``."""
+        return self.port("s_axis_tdata").width
+
+    @property
+    def image_words(self) -> int:
+        """Beats of one image."""
+        c, h, w = self.input_shape
+        return c * h * w

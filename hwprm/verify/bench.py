@@ -1,0 +1,110 @@
+"""Helpers of the cocotb testbenches in ``sim/``. Imported inside the simulator only."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from cocotb.triggers import RisingEdge, Timer, with_timeout
+from cocotb.triggers import SimTimeoutError as SimTimeout
+from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+
+__all__ = ["CLOCK_NS", "STATUS_LONG", "STATUS_SHORT", "Bench", "bursts", "write_note"]
+
+CLOCK_NS = 10
+#: Bits of the STATUS register.
+STATUS_SHORT, STATUS_LONG = 1 << 1, 1 << 2
+
+
+class Bench:
+    """The design under test with a driver on every bus (`source` for the image, if wanted). Everything is timed by ``py_clk``, see tb_hwprm.v."""
+
+    def __init__(self, dut: Any, *, source: bool = True) -> None:
+        self.dut = dut
+        self.plan: dict[str, Any] = json.loads(Path("plan.json").read_text())
+        images = np.load("images.npy")
+        mask = (1 << len(dut.s_axis_tdata)) - 1
+        #: Beats of every image, as unsigned words.
+        self.images = [[int(v) & mask for v in image] for image in images.reshape(len(images), -1)]
+        logits = np.load("logits.npy")
+        #: Words of every image's result, as signed integers.
+        self.logits = [[int(v) for v in row] for row in logits.reshape(len(logits), -1)]
+        self.random = random.Random(self.plan["seed"])
+        reset = dut.rst
+        if source:
+            self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.py_clk, reset, byte_lanes=1)
+        self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.py_clk, reset, byte_lanes=1)
+        self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
+
+    async def ticks(self, count: int = 1) -> None:
+        """Wait for `count` sampling points."""
+        for _ in range(count):
+            await RisingEdge(self.dut.py_clk)
+
+    async def reset(self, mark: int | None = None, *, cycles: int = 8) -> None:
+        """Hold reset for `cycles`; `mark` (1 and up) begins another section of the event log."""
+        if mark is not None:
+            self.dut.mark.value = mark
+            await self.ticks()
+        self.dut.rst.value = 1
+        self.dut.s_axis_tvalid.value = 0
+        await self.ticks(cycles)
+        self.dut.rst.value = 0
+
+    def send(self, index: int, *, words: int | None = None) -> None:
+        """Queue image `index`; `words` cuts it short or (repeating its start) makes it longer."""
+        image = self.images[index]
+        beats = image if words is None else (image * (1 + words // len(image)))[:words]
+        self.source.send_nowait(AxiStreamFrame(beats))
+
+    async def receive(self) -> list[int]:
+        """The next result, signed words. Raises AssertionError when none comes in time."""
+        limit = self.plan["limit_cycles"]
+        try:
+            frame = await with_timeout(self.sink.recv(), limit * CLOCK_NS, "ns")
+        except SimTimeout:
+            raise AssertionError(f"no logits within {limit} cycles: the design hangs or lost an image") from None
+        return [word - (1 << 32) if word >> 31 else word for word in frame.tdata]
+
+    async def expect(self, indices: Sequence[int]) -> None:
+        """Receive the results of images `indices`, in that order, and nothing else."""
+        for index in indices:
+            got, want = await self.receive(), self.logits[index]
+            assert len(got) == len(want), f"image {index}: {len(got)} logits instead of {len(want)}, so TLAST is wrong"
+            bad = [f"logit {i}: expected {w}, got {g}" for i, (w, g) in enumerate(zip(want, got, strict=True)) if w != g]
+            assert not bad, f"image {index}: " + "; ".join(bad[:4])
+        await self.ticks(20)
+        assert self.sink.empty(), "a result came that belongs to no image"
+
+    async def read(self, name: str) -> int:
+        """Value of the register called `name`."""
+        offset = self.plan["registers"][name]["offset"]
+        word = await with_timeout(self.axil.read_dword(offset), 10_000 * CLOCK_NS, "ns")
+        return int(word)
+
+    async def write(self, name: str, value: int) -> None:
+        """Write the register called `name`."""
+        offset = self.plan["registers"][name]["offset"]
+        await with_timeout(self.axil.write_dword(offset, value), 10_000 * CLOCK_NS, "ns")
+
+    async def wait_cycles(self, count: int) -> None:
+        """Let `count` clock cycles pass without waking."""
+        await Timer(count * CLOCK_NS, "ns")
+
+
+def bursts(seed: int) -> Iterator[bool]:
+    """Endless pauses for a bus: single cycles, runs, and stretches at full speed."""
+    rng = random.Random(seed)
+    while True:
+        likelihood = rng.choice((0.0, 0.1, 0.5, 0.9))
+        for _ in range(rng.randint(1, 60)):
+            yield rng.random() < likelihood
+
+
+def write_note(name: str, value: Any) -> None:
+    """Leave `value` as JSON for the process that started the simulator."""
+    Path(name).write_text(json.dumps(value))

@@ -1,0 +1,134 @@
+"""Compiling a bundle's simulation, once: builds are kept by the hash of everything that goes into them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from cocotb_tools import config as cocotb_config
+
+from hwprm.bundle import Bundle
+from hwprm.errors import ConfigError, ToolError
+from hwprm.resources import resource_dir
+from hwprm.verify.process import run_logged
+from hwprm.verify.simulators import Simulator
+
+__all__ = ["TOP", "build", "default_work"]
+
+TOP = "tb_hwprm"
+
+#: Verilator arguments. WIDTH alone is waived. Initial contents of memories are random (seeded at run time), so that
+#: nothing can rely on them. No --public-flat-rw: the testbench marks the few signals that Python touches.
+VERILATOR = (
+    "--cc --exe --vpi --timing -O3 --x-initial unique --x-assign fast --timescale 1ns/1ps "
+    "-Wno-WIDTH -Wno-TIMESCALEMOD --prefix Vtop"
+).split()
+CFLAGS = "-std=gnu++20 -fcoroutines"
+#: Optimisation of the code that runs every cycle, and of the rest.
+OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+ICARUS = ["-g2005"]
+BUILD_SECONDS = 3600.0
+
+
+def default_work() -> Path:
+    """Folder of kept builds when none is given."""
+    return Path.home() / ".cache" / "hwprm"
+
+
+def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = False) -> Path:
+    """The compiled simulation of `bundle`: a Verilator executable, or a file for Icarus's vvp.
+
+    Kept under `work`; made again when the design, the testbench, the flags or a tool changes.
+    Raises ToolError with the end of the compiler's output when it fails, ConfigError when `work` is not writable.
+    """
+    sources = (*bundle.sources(), bundle.testbench)
+    product = "sim.vvp" if simulator.name == "icarus" else "sim"
+    kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, wave)}"
+    if (kept / product).is_file():
+        os.utime(kept)
+        return kept / product
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".build-", dir=kept.parent))
+    except OSError as error:
+        raise ConfigError(f"builds cannot be kept in {work} ({error.strerror}); choose another with --work") from error
+    try:
+        _compile(simulator, sources, temporary, wave)
+        _keep(temporary / product, kept)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return kept / product
+
+
+def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> None:
+    environment = simulator.full_environment()
+    for command in _icarus(simulator, sources, wave) if simulator.name == "icarus" else _verilator(
+        simulator, sources, folder, wave
+    ):
+        outcome = run_logged(command, folder, environment, BUILD_SECONDS)
+        if outcome.returncode != 0:
+            raise ToolError(
+                f"{simulator.name} {simulator.version} could not compile the bundle; the end of its output:\n"
+                f"{outcome.tail()}"
+            )
+
+
+def _icarus(simulator: Simulator, sources: Sequence[Path], wave: bool) -> list[list[str]]:
+    define = ["-DHWPRM_WAVE"] if wave else []
+    files = [str(path.absolute()) for path in _timed_first(sources)]
+    return [[str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]]
+
+
+def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> list[list[str]]:
+    libraries = cocotb_config.libs_dir
+    link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+    main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    cflags, make = CFLAGS, [*OPTIMISE, *simulator.make_arguments]
+    if wave and simulator.bundled_fst:
+        # Its FST writer wants lz4 and zlib with their headers; ours have the four functions that it calls.
+        cflags += f" -I{resource_dir('sim') / 'include'}"
+        make.append(f"LDLIBS={link} -pthread")
+    trace = ["--trace-fst", "-DHWPRM_WAVE"] if wave else []
+    first = [
+        str(simulator.executable),
+        *VERILATOR,
+        *trace,
+        *("--top-module", TOP, "-Mdir", str(folder), "-o", "sim"),
+        *("-CFLAGS", cflags, "-LDFLAGS", link),
+        str(main),
+        *(str(path.absolute()) for path in _timed_first(sources)),
+    ]
+    # Only the FST writer is compiled for a wave build; the testbench, not cocotb's main, opens the file.
+    second = ["make", f"-j{os.cpu_count() or 1}", "-f", "Vtop.mk", *make]
+    return [first, second]
+
+
+def _timed_first(sources: Sequence[Path]) -> list[Path]:
+    """The testbench, which has a timescale, before the design, which has none and takes over its."""
+    return [sources[-1], *sources[:-1]]
+
+
+def _keep(product: Path, kept: Path) -> None:
+    """Move `product` alone into the folder `kept`, at once; whoever comes second finds the first's equal build."""
+    shell = Path(tempfile.mkdtemp(prefix=".keep-", dir=kept.parent))
+    try:
+        product.rename(shell / product.name)
+        if not (kept / product.name).exists():
+            shell.rename(kept)
+    finally:
+        shutil.rmtree(shell, ignore_errors=True)
+
+
+def _key(sources: Sequence[Path], simulator: Simulator, wave: bool) -> str:
+    digest = hashlib.sha256()
+    facts = (*VERILATOR, CFLAGS, *OPTIMISE, *ICARUS, str(wave), simulator.version, str(simulator.executable))
+    for fact in (*facts, version("cocotb"), str(cocotb_config.libs_dir)):
+        digest.update(fact.encode() + b"\0")
+    for path in sources:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:32]

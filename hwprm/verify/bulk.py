@@ -1,0 +1,126 @@
+"""Bulk mode: many images at full speed; logits and cycle counts compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwprm.manifest import Manifest
+from hwprm.verify.compare import Comparison, compare_logits
+from hwprm.verify.events import Frame, Section, read_sections
+from hwprm.verify.images import write_images
+from hwprm.verify.job import Job, ModeOutcome, keep_wave, running
+from hwprm.verify.reference import logits as reference_logits
+from hwprm.verify.report import Case
+from hwprm.verify.session import Session
+
+__all__ = ["run_bulk"]
+
+MODE = "bulk"
+TESTS = ["stream"]
+
+
+def run_bulk(job: Job, count: int) -> ModeOutcome:
+    """Stream the job's first `count` images; compare every logit, the cycle register and every frame interval."""
+    manifest = job.bundle.manifest
+    images = job.images[:count]
+    expected = reference_logits(job.bundle.network, images)
+    flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
+    with running(
+        job,
+        MODE,
+        images,
+        flat,
+        TESTS,
+        ["+bulk", f"+images={len(images)}"],
+        prepare=lambda folder: write_images(images, manifest.array.act_bits, folder),
+    ) as session:
+        sections = read_sections(session.events)
+        counters = session.note("bulk.json")
+        waves = keep_wave(job, MODE, session)
+    frames = sections[0].frames
+    cases = [_stream_case(job, session, sections[0])]
+    for name, first, last in _sets(job, len(images)):
+        total = Comparison()
+        for i in range(first, last):
+            frame = frames[i] if i < len(frames) else None
+            total += compare_logits(frame, i, manifest.layers, {k: v[i] for k, v in expected.items()})
+        cases.append(_case(job, name, total.values, total.wrong, total.failure))
+    if len(frames) > len(images):
+        cases.append(_case(job, "surplus", failure=f"{len(frames)} images left the design, {len(images)} went in"))
+    interval, cycle_case = _cycles(job, manifest, frames, counters)
+    return ModeOutcome(
+        mode=MODE,
+        simulator=job.simulator.name,
+        cases=(*cases, cycle_case),
+        images=len(images),
+        sections=tuple(sections),
+        cycles=interval,
+        waves=waves,
+    )
+
+
+def _sets(job: Job, count: int) -> list[tuple[str, int, int]]:
+    stored = min(job.stored, count)
+    sets = [(f"images 0..{stored - 1}, stored", 0, stored)]
+    if count > stored:
+        sets.append((f"images {stored}..{count - 1}, random", stored, count))
+    return sets
+
+
+def _stream_case(job: Job, session: Session, section: Section) -> Case:
+    failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
+    if failure is None and section.stuck:
+        failure = "the watchdog barked"
+    return _case(job, "stream", failure=failure, seconds=sum(case.seconds for case in session.cases))
+
+
+def _cycles(
+    job: Job, manifest: Manifest, frames: Sequence[Frame], counters: dict[str, int] | None
+) -> tuple[int | None, Case]:
+    """Steady-state cycles per image, and the case that holds them against the prediction."""
+    predicted = manifest.cycles.image
+    register = counters["CYCLES"] if counters else None
+    done = [frame.done for frame in frames if frame.done is not None]
+    # The first images fill the pipeline; from then on every interval must be the predicted one.
+    intervals = Counter(b - a for a, b in zip(done[1:], done[2:], strict=False))
+    output = sum(c * h * w for c, h, w in (e.shape for e in manifest.layers if e.wide))
+    hidden = max(manifest.image_words, output) + 16 < predicted
+    failure = None
+    if register != predicted:
+        failure = f"the CYCLES register reads {register}, {predicted} are predicted"
+    elif hidden and set(intervals) - {predicted}:
+        failure = f"images finish {dict(sorted(intervals.items()))} cycles apart, {predicted} are predicted"
+    elif len(done) != len(frames) or not done:
+        failure = f"{len(done)} of {len(frames)} images were reported done"
+    simulated = next(iter(intervals)) if hidden and len(intervals) == 1 else register
+    properties = (
+        ("cycles_predicted", str(predicted)),
+        ("cycles_simulated", str(simulated)),
+        ("cycles_register", str(register)),
+        ("intervals", str(sum(intervals.values()))),
+    )
+    return simulated, _case(job, "cycles per image", failure=failure, properties=properties)
+
+
+def _case(
+    job: Job,
+    name: str,
+    values: int = 0,
+    wrong: int = 0,
+    failure: str | None = None,
+    properties: tuple[tuple[str, str], ...] = (),
+    seconds: float = 0.0,
+) -> Case:
+    return Case(
+        simulator=job.simulator.name,
+        mode=MODE,
+        name=name,
+        values=values,
+        wrong=wrong,
+        seconds=seconds,
+        failure=failure,
+        properties=properties,
+    )

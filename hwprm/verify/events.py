@@ -1,0 +1,105 @@
+"""Reading the event log that ``tb_hwprm.v`` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+__all__ = ["Frame", "Section", "Store", "read_sections"]
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A vector of `lanes` pixels of a filter, stored in `cycle`; `data` is hexadecimal and may hold x."""
+
+    cycle: int
+    layer: int
+    filter: int
+    pixel: int
+    lanes: int
+    data: str
+
+
+@dataclass(slots=True)
+class Frame:
+    """What happened to one image: stored vectors until it was done, and the beats that left for it."""
+
+    stores: list[Store] = field(default_factory=list)
+    #: Cycle in which the last layer finished.
+    done: int | None = None
+    #: Cycle and hexadecimal data of every beat of the result.
+    beats: list[tuple[int, str]] = field(default_factory=list)
+    #: Whether TLAST was seen.
+    complete: bool = False
+
+
+@dataclass(slots=True)
+class Section:
+    """Frames between a mark, or a reset inside it, and the next mark."""
+
+    mark: int
+    frames: list[Frame] = field(default_factory=list)
+    #: Whether the watchdog barked.
+    stuck: bool = False
+
+
+def read_sections(log: Path) -> list[Section]:
+    """Sections of the event `log` in order; a section that was reset keeps only what came after the last reset.
+
+    A log that ends in mid-line, after a crash, is read up to there.
+    """
+    sections = [Section(0)]
+    reader = _Reader(sections[0])
+    for fields in _lines(log):
+        kind, values = fields[0], fields[1:]
+        if kind == "M":
+            sections.append(Section(int(values[0])))
+            reader = _Reader(sections[-1])
+        elif kind == "R":
+            sections[-1].frames.clear()
+            reader = _Reader(sections[-1])
+        else:
+            reader.take(kind, values)
+    return sections
+
+
+def _lines(log: Path) -> Iterator[list[str]]:
+    count = {"M": 2, "R": 2, "P": 7, "F": 2, "O": 4, "S": 2}
+    if not log.is_file():
+        return
+    with log.open() as file:
+        for line in file:
+            fields = line.split()
+            if line.endswith("\n") and fields and len(fields) == count.get(fields[0]):
+                yield fields
+
+
+class _Reader:
+    """Files events under their frame: computing and sending may be a frame apart."""
+
+    def __init__(self, section: Section) -> None:
+        self.section = section
+        self.computing = 0
+        self.sending = 0
+
+    def _frame(self, index: int) -> Frame:
+        while len(self.section.frames) <= index:
+            self.section.frames.append(Frame())
+        return self.section.frames[index]
+
+    def take(self, kind: str, values: list[str]) -> None:
+        if kind == "P":
+            cycle, layer, filter, pixel, lanes = map(int, values[:5])
+            self._frame(self.computing).stores.append(Store(cycle, layer, filter, pixel, lanes, values[5]))
+        elif kind == "F":
+            self._frame(self.computing).done = int(values[0])
+            self.computing += 1
+        elif kind == "O":
+            frame = self._frame(self.sending)
+            frame.beats.append((int(values[0]), values[1]))
+            if values[2] == "1":
+                frame.complete = True
+                self.sending += 1
+        elif kind == "S":
+            self.section.stuck = True

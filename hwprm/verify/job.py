@@ -1,0 +1,130 @@
+"""What both modes of a verification share: the bundle, its images and expectations, and a folder to run in."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.bundle import Bundle
+from hwprm.config.verify import VerifyConfig
+from hwprm.errors import ConfigError
+from hwprm.verify.builds import build
+from hwprm.verify.events import Section
+from hwprm.verify.report import Case
+from hwprm.verify.session import PLAN, Session, run_session
+from hwprm.verify.simulators import Simulator
+
+__all__ = ["Job", "ModeOutcome", "keep_wave", "running"]
+
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Job:
+    """One bundle on one simulator. images ``(n, C, H, W)``: the first `stored` are the bundle's, the rest random."""
+
+    bundle: Bundle
+    simulator: Simulator
+    config: VerifyConfig
+    work: Path
+    images: IntArray
+    stored: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModeOutcome:
+    """What one mode found on one simulator."""
+
+    mode: str
+    simulator: str
+    cases: tuple[Case, ...]
+    images: int
+    sections: tuple[Section, ...] = ()
+    cycles: int | None = None
+    layer_cycles: tuple[tuple[str, int], ...] = ()
+    waves: tuple[str, ...] = ()
+
+
+@contextmanager
+def running(
+    job: Job,
+    mode: str,
+    images: IntArray,
+    logits: IntArray,
+    tests: Sequence[str],
+    plusargs: Sequence[str],
+    prepare: Callable[[Path], None] | None = None,
+) -> Iterator[Session]:
+    """Build, run ``sim/tb_<mode>.py`` on `images` in a fresh folder, and give the session while that folder lives.
+
+    images ``(n, C, H, W)``, logits ``(n, words)`` in the order in which they leave; `prepare` may add files.
+    """
+    window = job.config.wave_window
+    program = build(job.bundle, job.simulator, job.work, wave=window is not None)
+    with _run_folder(job.work) as folder:
+        (folder / "mem").symlink_to((job.bundle.folder / "mem").absolute())
+        np.save(folder / "images.npy", images)
+        np.save(folder / "logits.npy", logits)
+        (folder / PLAN).write_text(json.dumps(_plan(job, len(images))))
+        if prepare is not None:
+            prepare(folder)
+        extra = list(plusargs)
+        if window is not None:
+            extra += ["+wave=wave.fst", f"+wave_from={window[0]}", f"+wave_to={window[1]}"]
+        yield run_session(
+            job.simulator,
+            program,
+            folder,
+            f"tb_{mode}",
+            expected_tests=tests,
+            plusargs=extra,
+            seed=job.config.seed,
+            timeout=job.config.timeout,
+        )
+
+
+def keep_wave(job: Job, mode: str, session: Session) -> tuple[str, ...]:
+    """Move the session's waveform to where the user wants it; its path, or nothing when none was recorded."""
+    made = session.folder / "wave.fst"
+    if job.config.wave is None or not made.is_file():
+        return ()
+    target = (job.config.wave_dir or Path()) / f"{job.bundle.manifest.net}-{job.simulator.name}-{mode}.fst"
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, target)
+    except OSError as error:
+        raise ConfigError(f"the waveform cannot be written to {target}: {error.strerror}; set verify.wave_dir") from error
+    return (str(target),)
+
+
+@contextmanager
+def _run_folder(work: Path) -> Iterator[Path]:
+    runs = work / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=runs))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _plan(job: Job, images: int) -> dict[str, Any]:
+    manifest = job.bundle.manifest
+    cycles, words = manifest.cycles.image, manifest.image_words
+    return {
+        "seed": job.config.seed,
+        "images": images,
+        "cycles": cycles,
+        # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
+        "limit_cycles": 8 * cycles + 20 * words + 20_000,
+        "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
+    }

@@ -1,0 +1,177 @@
+"""Protocol mode: every bus driven through cocotbext-axi, with gaps, back-pressure and misuse.
+
+Logits are compared here; the layers in between are compared afterwards from the event log, for which every test
+leaves a note of the images that ran to the end, in order.
+"""
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+from hwprm.verify.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
+
+
+def note(mark, name, images):
+    write_note(f"note_{mark}.json", {"name": name, "images": images})
+
+
+@cocotb.test()
+async def registers(dut):
+    """Constants, design hash, and a status that is idle after reset."""
+    bench = Bench(dut)
+    await bench.reset(mark=1)
+    for name, entry in bench.plan["registers"].items():
+        if entry["value"] is not None:
+            value = await bench.read(name)
+            assert value == entry["value"], f"register {name} reads {value:#x}, the manifest says {entry['value']:#x}"
+    assert await bench.read("STATUS") == 0, "STATUS is not idle after reset"
+    for name in ("FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED"):
+        assert await bench.read(name) == 0, f"{name} is not 0 after reset"
+
+
+@cocotb.test()
+async def random_traffic(dut):
+    """Random gaps in the image, random back-pressure on the logits, status polled meanwhile."""
+    bench = Bench(dut)
+    count = bench.plan["images"]
+    await bench.reset(mark=2)
+    bench.source.set_pause_generator(bursts(bench.random.getrandbits(30)))
+    bench.sink.set_pause_generator(bursts(bench.random.getrandbits(30)))
+
+    async def poll():
+        while True:
+            await bench.read("STATUS")
+            await bench.wait_cycles(bench.random.randint(1, 500))
+
+    cocotb.start_soon(poll())
+    for index in range(count):
+        bench.send(index)
+    await bench.expect(range(count))
+    note(2, "random_traffic", list(range(count)))
+
+
+@cocotb.test()
+async def back_to_back(dut):
+    """Images without a gap between them; counters and the cycle counter."""
+    bench = Bench(dut)
+    count = bench.plan["images"]
+    await bench.reset(mark=3)
+    for index in range(count):
+        bench.send(index)
+    await bench.expect(range(count))
+    assert await bench.read("FRAMES_IN") == count
+    assert await bench.read("FRAMES_OUT") == count
+    assert await bench.read("FRAMES_DROPPED") == 0
+    assert await bench.read("STATUS") == 0, "STATUS is not idle after the last logit"
+    cycles = await bench.read("CYCLES")
+    assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles}, predicted are {bench.plan['cycles']}"
+    note(3, "back_to_back", list(range(count)))
+
+
+@cocotb.test()
+async def first_beat_after_reset(dut):
+    """TVALID is high throughout reset and the first beat is taken in the first cycle that offers it."""
+    bench = Bench(dut, source=False)
+    dut.mark.value = 4
+    dut.rst.value = 1
+    await bench.ticks(8)
+    dut.s_axis_tdata.value = bench.images[0][0]
+    dut.s_axis_tlast.value = int(len(bench.images[0]) == 1)
+    dut.s_axis_tvalid.value = 1
+    await bench.ticks(4)
+    dut.rst.value = 0
+    for i in range(len(bench.images[0])):
+        dut.s_axis_tdata.value = bench.images[0][i]
+        dut.s_axis_tlast.value = int(i == len(bench.images[0]) - 1)
+        while True:
+            await RisingEdge(dut.py_clk)
+            if dut.s_axis_tready.value:
+                break
+    dut.s_axis_tvalid.value = 0
+    await bench.expect([0])
+    note(4, "first_beat_after_reset", [0])
+
+
+@cocotb.test()
+async def reset_in_mid_image(dut):
+    """Reset while an image is computed and half of the next one has been received; the one after is right."""
+    bench = Bench(dut)
+    last = bench.plan["images"] - 1
+    await bench.reset(mark=5)
+    bench.send(0)
+    bench.send(last, words=max(1, len(bench.images[last]) // 2))
+    await bench.wait_cycles(len(bench.images[0]) + bench.plan["cycles"] // 3)
+    bench.source.clear()
+    await bench.reset()
+    bench.sink.clear()
+    assert await bench.read("STATUS") == 0, "STATUS is not idle after reset"
+    bench.send(last)
+    await bench.expect([last])
+    note(5, "reset_in_mid_image", [last])
+
+
+@cocotb.test()
+async def short_image(dut):
+    """TLAST comes early: flagged, dropped, the next image is right; the flag clears by writing a one."""
+    bench = Bench(dut)
+    await bench.reset(mark=6)
+    lengths = sorted({1, len(bench.images[0]) // 2, len(bench.images[0]) - 1} - {0, len(bench.images[0])})
+    for words in lengths:
+        bench.send(0, words=words)
+    bench.send(1 % bench.plan["images"])
+    await bench.expect([1 % bench.plan["images"]])
+    assert await bench.read("FRAMES_DROPPED") == len(lengths)
+    status = await bench.read("STATUS")
+    assert status == (STATUS_SHORT if lengths else 0), f"STATUS reads {status:#x} after a short image"
+    await bench.write("STATUS", STATUS_SHORT)
+    assert await bench.read("STATUS") == 0, "the flag of a short image does not clear"
+    note(6, "short_image", [1 % bench.plan["images"]])
+
+
+@cocotb.test()
+async def long_image(dut):
+    """TLAST comes late: flagged, dropped, the next image is right; the flag clears by writing a one."""
+    bench = Bench(dut)
+    await bench.reset(mark=7)
+    words = len(bench.images[0])
+    for length in (words + 1, 2 * words + 3):
+        bench.send(0, words=length)
+    bench.send(0)
+    await bench.expect([0])
+    assert await bench.read("FRAMES_DROPPED") == 2
+    status = await bench.read("STATUS")
+    assert status == STATUS_LONG, f"STATUS reads {status:#x} after a long image"
+    await bench.write("STATUS", STATUS_LONG)
+    assert await bench.read("STATUS") == 0, "the flag of a long image does not clear"
+    note(7, "long_image", [0])
+
+
+@cocotb.test()
+async def stalled_sink(dut):
+    """Nobody takes logits for a long time; nothing is lost, and the cycle counter leaves the waiting out."""
+    bench = Bench(dut)
+    order = [i % bench.plan["images"] for i in range(3)]
+    await bench.reset(mark=8)
+    bench.sink.pause = True
+    for index in order:
+        bench.send(index)
+    await bench.wait_cycles(2 * (bench.plan["cycles"] + len(bench.images[0])) + 200)
+    bench.sink.pause = False
+    await bench.expect(order)
+    cycles = await bench.read("CYCLES")
+    assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles} after a stall, predicted are {bench.plan['cycles']}"
+    note(8, "stalled_sink", order)
+
+
+@cocotb.test()
+async def run_control(dut):
+    """With CONTROL bit 0 cleared no image is started; setting it again starts the one that waits."""
+    bench = Bench(dut)
+    await bench.reset(mark=9)
+    assert await bench.read("CONTROL") == 1, "CONTROL is not 1 after reset"
+    await bench.write("CONTROL", 0)
+    bench.send(0)
+    await bench.wait_cycles(bench.plan["cycles"] + 2 * len(bench.images[0]) + 200)
+    assert bench.sink.empty(), "an image was computed although CONTROL bit 0 is 0"
+    await bench.write("CONTROL", 1)
+    await bench.expect([0])
+    note(9, "run_control", [0])
