@@ -13,19 +13,14 @@ from hwprm.config import ArrayConfig
 from hwprm.errors import ConfigError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
-from hwprm.numerics import ACC_BITS_MAX, accumulator_bounds, signed_range, signed_width
+from hwprm.numerics import ACC_BITS_MAX, signed_width
 
 __all__ = ["accumulator_bits", "derive_hardware"]
 
 
 def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
     """Bits that each layer's accumulator needs, bias included, proven from its weights (any order of summation)."""
-    low, high = signed_range(net.act_bits)
-    needed = {}
-    for layer in net.layers:
-        matrix = np.concatenate([term.weight.reshape(len(layer.bias), -1) for term in layer.terms], axis=1)
-        needed[layer.name] = signed_width(*accumulator_bounds(matrix, layer.bias, low, high))
-    return needed
+    return {layer.name: signed_width(*net.accumulator_limits(layer)) for layer in net.layers}
 
 
 def derive_hardware(
