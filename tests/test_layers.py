@@ -16,13 +16,13 @@ PACKAGE = ROOT / "hwprm"
 VOCABULARY = {"errors", "numerics", "graph", "intnet", "config", "model", "resources", "folders"}
 TORCH_TOWER = {"nets", "train", "frontend", "prune", "quantize"}
 BUNDLE = {"bundle", "manifest"}
-TOP = {"", "api", "cli", "pipeline", "report", "matrix"}
+TOP = {"", "api", "cli", "pipeline", "report", "matrix", "sources"}
 
 #: Room -> (rooms of hwprm, distributions outside the standard library) that it may import, beside itself.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     **{room: (VOCABULARY, {"numpy", "safetensors"}) for room in VOCABULARY},
     "data": (VOCABULARY, {"numpy"}),
-    **{room: (VOCABULARY | TORCH_TOWER | {"data"}, {"numpy", "torch"}) for room in TORCH_TOWER},
+    **{room: (VOCABULARY | TORCH_TOWER | {"data"}, {"numpy", "safetensors", "torch"}) for room in TORCH_TOWER},
     "isa": (VOCABULARY, set()),
     "compile": (VOCABULARY | {"isa"}, {"numpy"}),
     "gateware": (VOCABULARY | {"isa"}, {"amaranth"}),

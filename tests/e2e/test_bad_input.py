@@ -76,7 +76,7 @@ def test_unknown_data(tmp_path: Path, run: Run) -> None:
 
 
 def test_data_that_does_not_fit(tmp_path: Path, run: Run, tiny_model: Path) -> None:
-    words = r"the network reads \(1, 8, 8\), the images are \(1, 28, 28\); choose a data set that fits it$"
+    words = r"the network reads \(1, 8, 8\), the images are \(1, 28, 28\); choose a fitting data set$"
     _refused(run("train", tiny_model, out=tmp_path / "model"), 2, words, tmp_path / "model")
 
 

@@ -1,0 +1,172 @@
+"""The main job, small: every stage for real, every promised file and key."""
+
+from __future__ import annotations
+
+import json
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hwprm.config import Settings, load_settings
+from hwprm.pipeline import Silent, demo_settings, run_demo
+from tests.e2e.conftest import Run
+
+pytestmark = [pytest.mark.slow, pytest.mark.sim]
+
+OPTIONS = """
+[train]
+epochs = 1
+[admm]
+stages = 1
+epochs = 1
+retrain_epochs = 0
+final_epochs = 1
+[verify]
+images = 100
+[run]
+quiet = true
+json = true
+"""
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+class Ears(Silent):
+    """Remembers what is said."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.heard.append(text)
+
+
+def _settings(folder: Path, **verify: object) -> Settings:
+    file = folder / "options.toml"
+    file.write_text(OPTIONS)
+    return load_settings(file, {("verify", key): value for key, value in verify.items()}, demo_settings())
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A finished run with the embedded data."""
+    folder = tmp_path_factory.mktemp("demo")
+    run_demo(folder / "run", _settings(folder), Silent())
+    yield folder / "run"
+
+
+@pytest.fixture(scope="module")
+def report(out: Path) -> Any:
+    return json.loads((out / "report.json").read_text())
+
+
+def test_files(out: Path) -> None:
+    assert {path.name for path in out.iterdir()} == {"bundle", "junit.xml", "report.json", "run.json", "stages"}
+    assert not list(out.rglob("*.partial")), "half-made things were left"
+    assert (out / "bundle" / "manifest.json").is_file()
+    suite = ET.parse(out / "junit.xml").getroot()
+    assert int(suite.get("tests", 0)) > 0
+    assert suite.get("failures") == "0"
+
+
+def test_report_keys_are_the_documented_ones(report: Any) -> None:
+    text = (DOCS / "report.md").read_text()
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    keys = {key for row in rows for key in re.findall(r"`([\w.]+)`", row)}
+    for key in keys:
+        value = report
+        for part in key.split("."):
+            assert part in value, key
+            value = value[part]
+    assert {key.partition(".")[0] for key in keys} == set(report)
+
+
+def test_report_is_consistent(report: Any) -> None:
+    assert report["net"] == "lenet5"
+    assert report["data"]["test"] == 2000
+    assert list(report["accuracy"]) == ["dense", "admm", "purified", "compact", "integer"]
+    assert all(50 < value <= 100 for value in report["accuracy"].values())
+    assert report["accuracy"]["compact"] == report["accuracy"]["purified"]
+    bases = {key: entry["base"] for key, entry in report["compression"].items()}
+    assert (bases["conv_only"], bases["all_weights"]) == (25_500, 430_500)
+    for entry in report["compression"].values():
+        assert entry["ratio"] == entry["base"] / entry["left"] > 1
+    assert [row["stage"] for row in report["waterfall"]] == ["dense", "admm", "purification", "path_removal"]
+    left = [row["all_weights"]["left"] for row in report["waterfall"]]
+    assert left == sorted(left, reverse=True)
+
+
+def test_cycles(report: Any) -> None:
+    cycles = report["cycles"]
+    assert cycles["predicted"] == cycles["simulated"] <= cycles["limit"]
+    assert cycles["bound"] <= cycles["predicted"]
+    assert len(cycles["layers"]) == 4
+    for key in ("predicted", "simulated", "promise", "bound"):
+        assert sum(layer[key] for layer in cycles["layers"]) == pytest.approx(cycles[key], rel=1e-12), key
+
+
+def test_verification(report: Any) -> None:
+    verify = report["verify"]
+    assert verify["ok"] and verify["mismatches"] == 0 and verify["failures"] == []
+    assert verify["images"] == 100
+    assert verify["values_compared"] >= 1000
+    assert verify["simulator"].startswith("verilator 5.")
+
+
+def test_no_path_of_this_machine(out: Path) -> None:
+    assert str(out) not in (out / "report.json").read_text()
+    for path in (out / "bundle").rglob("*"):
+        if path.is_file():
+            assert str(out).encode() not in path.read_bytes(), path
+
+
+def test_second_run_reuses_everything(out: Path, report: Any) -> None:
+    ears = Ears()
+    again = run_demo(out, _settings(out.parent), ears)
+    assert again == report
+    reused = [line for line in ears.heard if line.endswith("reused, its inputs are the same")]
+    assert len(reused) == 7
+    assert ears.heard[0] == "data: mnist, embedded subset (10,000 train, 2,000 test images)"
+
+
+def test_report_verb(out: Path, report: Any, run: Run) -> None:
+    assert json.loads(run("report", out, "--json").stdout) == report
+    tables = run("report", out).stdout
+    for title in ("Summary", "Accuracy", "Compression", "Clock cycles per image on 8 x 8", "Verification", "Time"):
+        assert title in tables
+    bundle = json.loads(run("report", out / "bundle", "--json").stdout)
+    assert bundle["cycles"]["predicted"] == report["cycles"]["predicted"]
+
+
+def test_estimate_verb(out: Path, report: Any, run: Run) -> None:
+    counted = json.loads(run("estimate", out / "bundle", "--json").stdout)
+    assert counted["cycles"]["predicted"] == report["cycles"]["simulated"]
+    wider = json.loads(run("estimate", out / "bundle", "--json", cols=16).stdout)
+    assert wider["array"] == {"rows": 8, "cols": 16}
+    assert wider["cycles"]["predicted"] < counted["cycles"]["predicted"]
+    same = json.loads(run("estimate", out / "stages" / "quantize", "--json").stdout)
+    assert same["cycles"]["predicted"] == counted["cycles"]["predicted"]
+
+
+def test_edited_bundle(out: Path, run: Run, tmp_path: Path) -> None:
+    import shutil
+
+    bundle = tmp_path / "bundle"
+    shutil.copytree(out / "bundle", bundle)
+    image = next((bundle / "mem").glob("*.mem"))
+    text = image.read_text()
+    image.write_text(("0" if text[0] != "0" else "1") + text[1:])
+    for verb in ("verify", "estimate", "report"):
+        result = run(verb, bundle)
+        assert result.exit_code == 2, verb
+        assert f"{image.name} was edited (its SHA-256 is not the manifest's)" in result.stderr
+    shutil.rmtree(bundle)
+    shutil.copytree(out / "bundle", bundle)
+    manifest = bundle / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"rows": 8', '"rows": 7'))
+    result = run("verify", bundle)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "manifest.json was edited" in result.stderr
