@@ -71,9 +71,10 @@ def derive_hardware(
 
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
-    """Largest row or column that a lane counts to, lanes past the last pixel included."""
-    last_pixel = (geo.pixel_tiles(rows) - 1) * geo.pixel_step(rows) + rows - 1
-    return max(geo.width, geo.height, last_pixel // geo.width)
+    """Largest row or column that a lane counts to, lanes past the last pixel included, and the tile's step in rows."""
+    step = geo.pixel_step(rows)
+    last_pixel = (geo.pixel_tiles(rows) - 1) * step + rows - 1
+    return max(geo.width, geo.height, last_pixel // geo.width, step // geo.width)
 
 
 def _accumulator(net: IntegerNetwork, array: ArrayConfig) -> int:

@@ -115,11 +115,18 @@ def estimate(net: IntegerNetwork, array: ArrayConfig) -> CycleReport:
 def _check_supported(net: IntegerNetwork) -> None:
     if len(net.inputs) != 1:
         raise UnsupportedError(f"the network has {len(net.inputs)} inputs; one is supported")
-    read = {term.source for layer in net.layers for term in layer.terms}
-    for layer in net.layers:
-        if layer.wide and layer.name in read:
+    for tensor in net.tensors:
+        if tensor.name not in net.outputs and tensor.bits > net.act_bits:
             raise UnsupportedError(
-                f"layer {layer.name!r} is an output and is read by another layer; make the output a layer of its own"
+                f"tensor {tensor.name!r} has {tensor.bits} bits, the activation memory {net.act_bits}; "
+                f"quantise it to act_bits"
+            )
+    for layer in net.layers:
+        sources = {term.source for term in layer.terms}
+        if len(sources) > 1 and sources & {*net.inputs}:  # the image alternates between two buffers, nothing else does
+            raise UnsupportedError(
+                f"layer {layer.name!r} sums the network input with another tensor; "
+                f"put a 1x1 identity layer behind the input and sum that"
             )
 
 

@@ -1,0 +1,261 @@
+"""The accelerator on Amaranth's simulator: verbs for its streams and registers, and a whole run compared."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from amaranth.sim import Simulator
+from numpy.typing import NDArray
+
+from hwprm.compile import Program
+from hwprm.errors import MismatchError
+from hwprm.gateware import Accelerator, ProcessingElement
+from hwprm.isa import register_offset
+from hwprm.verify import reference
+
+__all__ = [
+    "Run",
+    "Stream",
+    "axil_read",
+    "axil_write",
+    "check",
+    "no_pause",
+    "random_images",
+    "rom_contents",
+    "run",
+    "run_checked",
+    "simulate",
+    "signed_word",
+    "stream_get",
+    "stream_put",
+]
+
+IntArray = NDArray[np.int64]
+#: Cycles to wait before the next beat.
+Pause = Callable[[], int]
+
+
+class Stream(NamedTuple):
+    """The signals of one AXI4-Stream, whichever way it goes."""
+
+    data: Any
+    valid: Any
+    ready: Any
+    last: Any
+
+
+def no_pause() -> int:
+    """Full speed."""
+    return 0
+
+
+def signed_word(value: int, bits: int) -> int:
+    """`bits` bits read as two's complement."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >> (bits - 1) else value
+
+
+def simulate(dut: Any, *benches: Any, background: Sequence[Any] = (), deadline: int = 100_000) -> None:
+    """Run `dut` until all `benches` are done. Raises TimeoutError after `deadline` cycles: a bench that hangs fails."""
+
+    async def watchdog(ctx: Any) -> None:
+        await ctx.delay(deadline * 1e-6)
+        raise TimeoutError(f"the benches were not done after {deadline} cycles")
+
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    for bench in benches:
+        simulator.add_testbench(bench)
+    for bench in (*background, watchdog):
+        simulator.add_testbench(bench, background=True)
+    simulator.run()
+
+
+async def stream_put(
+    ctx: Any, port: Stream, words: Sequence[int], *, last: bool = True, pause: Pause = no_pause
+) -> None:
+    """Send `words`, the final one with TLAST unless `last` is false; data and TLAST are noise while VALID is low."""
+    for i, word in enumerate(words):
+        if wait := pause():
+            ctx.set(port.valid, 0)
+            ctx.set(port.data, ~word & ((1 << len(port.data)) - 1))
+            ctx.set(port.last, i % 2)
+            await ctx.tick().repeat(wait)
+        ctx.set(port.data, word & ((1 << len(port.data)) - 1))
+        ctx.set(port.last, int(last and i == len(words) - 1))
+        ctx.set(port.valid, 1)
+        await ctx.tick().until(port.ready)
+    ctx.set(port.valid, 0)
+
+
+async def stream_get(ctx: Any, port: Stream, *, pause: Pause = no_pause) -> list[int]:
+    """Receive beats up to and including TLAST; while READY is low the beat must stand still."""
+    words = []
+    while True:
+        for _ in range(pause()):
+            ctx.set(port.ready, 0)
+            _, _, valid, data, last = await ctx.tick().sample(port.valid, port.data, port.last)
+            if valid and (ctx.get(port.valid), ctx.get(port.data), ctx.get(port.last)) != (1, data, last):
+                raise AssertionError("a beat that was offered changed before it was taken")
+        ctx.set(port.ready, 1)
+        data, last = await ctx.tick().sample(port.data, port.last).until(port.valid)
+        words.append(data)
+        if last:
+            ctx.set(port.ready, 0)
+            return words
+
+
+async def axil_read(ctx: Any, dut: Any, address: int, *, prefix: str = "", wait: int = 0) -> int:
+    """Read 32 bits; RREADY comes `wait` cycles after RVALID, or is up before it when `wait` is 0."""
+    port = {name: getattr(dut, prefix + name) for name in ("araddr", "arvalid", "arready", "rdata", "rvalid", "rready")}
+    ctx.set(port["rready"], int(wait == 0))
+    ctx.set(port["araddr"], address)
+    ctx.set(port["arvalid"], 1)
+    await ctx.tick().until(port["arready"])
+    ctx.set(port["arvalid"], 0)
+    if wait:
+        while not ctx.get(port["rvalid"]):
+            await ctx.tick()
+        await ctx.tick().repeat(wait)
+        ctx.set(port["rready"], 1)
+    (data,) = await ctx.tick().sample(port["rdata"]).until(port["rvalid"])
+    ctx.set(port["rready"], 0)
+    return int(data)
+
+
+async def axil_write(ctx: Any, dut: Any, address: int, data: int, *, strobe: int = 0xF, prefix: str = "") -> None:
+    """Write 32 bits under the byte strobes and wait for the response."""
+    names = ("awaddr", "awvalid", "awready", "wdata", "wstrb", "wvalid", "wready", "bvalid", "bready")
+    port = {name: getattr(dut, prefix + name) for name in names}
+    for name, value in (("awaddr", address), ("wdata", data), ("wstrb", strobe), ("bready", 1)):
+        ctx.set(port[name], value)
+    ctx.set(port["awvalid"], 1)
+    ctx.set(port["wvalid"], 1)
+    await ctx.tick().until(port["awready"] & port["wready"])
+    ctx.set(port["awvalid"], 0)
+    ctx.set(port["wvalid"], 0)
+    await ctx.tick().until(port["bvalid"])
+    ctx.set(port["bready"], 0)
+
+
+@dataclass(kw_only=True)
+class Run:
+    """What a simulation of the whole accelerator showed, one entry per image."""
+
+    #: Output words as they left.
+    outputs: list[list[int]] = field(default_factory=list)
+    #: {tensor: ``(C, H, W)``} of every stored layer, as the probe showed it; -2**40 where nothing was stored.
+    tensors: list[dict[str, IntArray]] = field(default_factory=list)
+    #: The cycle register after each image but the last, which is read when all are through.
+    cycles: list[int] = field(default_factory=list)
+    #: Clock cycle of each image's first list entry.
+    starts: list[int] = field(default_factory=list)
+    #: The registers at the end, by name.
+    registers: dict[str, int] = field(default_factory=dict)
+
+
+def rom_contents(program: Program) -> dict[str, list[int]]:
+    """Words of every ROM by name, to be changed where a fault is wanted."""
+    return {rom.name: rom.words() for rom in program.roms}
+
+
+def random_images(program: Program, count: int, seed: int = 0) -> IntArray:
+    """`count` images over the input's whole range."""
+    half = 1 << (program.network.input.bits - 1)
+    return np.random.default_rng(seed).integers(-half, half, (count, *program.network.input.shape))
+
+
+def run(
+    program: Program,
+    images: IntArray,
+    *,
+    contents: Mapping[str, Sequence[int]] | None = None,
+    element: ProcessingElement | None = None,
+    pause_in: Pause = no_pause,
+    pause_out: Pause = no_pause,
+) -> Run:
+    """Simulate `program` over `images` ``(n, C, H, W)``."""
+    hw = program.hardware
+    dut = Accelerator(hw, contents or rom_contents(program), element)
+    result = Run()
+
+    async def feed(ctx: Any) -> None:
+        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        for image in images:
+            await stream_put(ctx, port, [int(v) for v in image.reshape(-1)], pause=pause_in)
+
+    async def collect(ctx: Any) -> None:
+        port = Stream(dut.m_axis_tdata, dut.m_axis_tvalid, dut.m_axis_tready, dut.m_axis_tlast)
+        for _ in images:
+            words = await stream_get(ctx, port, pause=pause_out)
+            result.outputs.append([signed_word(word, 32) for word in words])
+        await ctx.tick().repeat(hw.rows + 20)  # the counter stands when the next image could start
+        for name in ("CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "STATUS"):
+            result.registers[name] = await axil_read(ctx, dut, register_offset(name), prefix="s_axil_")
+
+    async def watch(ctx: Any) -> None:
+        probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes, dut.probe_data)
+        time = 0
+        samples = ctx.tick().sample(dut.probe_frame_start, dut.probe_frame_done, dut.probe_valid, *probe)
+        async for _, _, start, done, valid, *vector in samples:
+            time += 1
+            if start:
+                result.starts.append(time)
+            if valid:
+                if len(result.tensors) < len(result.starts):
+                    result.tensors.append(_blank(program))
+                _place(program, result.tensors[-1], *vector)
+
+    deadline = 2000 + 50 * len(images) * (program.cycles.total + hw.input_beats + hw.output_words)
+    simulate(dut, feed, collect, background=[watch], deadline=deadline)
+    return result
+
+
+def _blank(program: Program) -> dict[str, IntArray]:
+    net = program.network
+    return {name: np.full(net.tensor[name].shape, -(1 << 40)) for name in program.layers if name not in net.outputs}
+
+
+def _place(
+    program: Program, tensors: dict[str, IntArray], layer: int, filt: int, pixel: int, lanes: int, data: int
+) -> None:
+    bits = program.hardware.act_bits
+    name = program.layers[layer]
+    for lane in range(lanes):
+        tensors[name][filt].reshape(-1)[pixel + lane] = signed_word(data >> (lane * bits), bits)
+
+
+def check(program: Program, images: IntArray, result: Run) -> None:
+    """Raise MismatchError at the first integer, or cycle, that is not what reference and cycle model say."""
+    net = program.network
+    want = reference.run(net, images)
+    for i in range(len(images)):
+        for name in program.layers:
+            if name in net.outputs or not len(result.tensors):
+                continue
+            _compare(f"image {i}, tensor {name!r}", want[name][i], result.tensors[i][name])
+        words = np.concatenate([want[name][i].reshape(-1) for name in program.layers if name in net.outputs])
+        _compare(f"image {i}, output words", words, np.array(result.outputs[i]))
+    _compare("cycle register", np.array(program.cycles.total), np.array(result.registers["CYCLES"]))
+    counts = (len(images), len(images), 0)
+    got = tuple(result.registers[name] for name in ("FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED"))
+    _compare("frame counters", np.array(counts), np.array(got))
+
+
+def _compare(what: str, expected: IntArray, got: IntArray) -> None:
+    if expected.shape != got.shape:
+        raise MismatchError(f"{what}: expected {expected.shape} values, got {got.shape}")
+    wrong = np.argwhere(expected != got)
+    if len(wrong):
+        at = tuple(int(i) for i in wrong[0])
+        raise MismatchError(f"{what}{list(at)}: expected {int(expected[at])}, got {int(got[at])}; {len(wrong)} differ")
+
+
+def run_checked(program: Program, images: IntArray, **options: Any) -> Run:
+    """`run`, then `check`."""
+    result = run(program, images, **options)
+    check(program, images, result)
+    return result

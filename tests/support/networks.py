@@ -1,0 +1,108 @@
+"""Integer networks made to order: layers by name, tensors and plausible requantisation worked out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
+
+__all__ = ["Spec", "lenet", "network", "small_lenet", "weights"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """A layer before its requantisation is known; `factor` scales the accumulator's bound to the clamp's end."""
+
+    name: str
+    terms: tuple[Term, ...]
+    pool: Pool | None = None
+    wide: bool = False
+    relu: bool = True
+
+
+def weights(rng: np.random.Generator, shape: Sequence[int], *, bits: int = 8, pruned: float = 0.0) -> np.ndarray:
+    """Weights ``(M, C, KH, KW)`` of which the share `pruned` of the columns is zero in every filter."""
+    low, high = signed_range(bits)
+    weight = rng.integers(low + 1, high + 1, tuple(shape))
+    columns = int(np.prod(shape[1:]))
+    gone = rng.permutation(columns)[: int(columns * pruned)]
+    weight.reshape(shape[0], columns)[:, gone] = 0
+    return weight
+
+
+def network(
+    shape: tuple[int, int, int], layers: Sequence[Spec], *, seed: int = 0, weight_bits: int = 8, act_bits: int = 8
+) -> IntegerNetwork:
+    """A network over the input ``image`` of `shape`; bias and requantisation are drawn from `seed`."""
+    rng = np.random.default_rng(seed)
+    tensors = {"image": Tensor(name="image", shape=shape, bits=act_bits, scale=1.0)}
+    made = []
+    for spec in layers:
+        first = spec.terms[0]
+        size = first.output_size(tensors[first.source].shape[1:])
+        size = spec.pool.output_size(size) if spec.pool else size
+        filters = first.weight.shape[0]
+        tensors[spec.name] = Tensor(
+            name=spec.name, shape=(filters, *size), bits=32 if spec.wide else act_bits, scale=1.0
+        )
+        made.append(_layer(rng, spec, filters, act_bits))
+    return IntegerNetwork(
+        name="made",
+        tensors=tuple(tensors.values()),
+        layers=tuple(made),
+        inputs=("image",),
+        outputs=tuple(spec.name for spec in layers if spec.wide),
+        weight_bits=weight_bits,
+        act_bits=act_bits,
+    )
+
+
+def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) -> GemmLayer:
+    low, high = signed_range(act_bits)
+    bias = rng.integers(-200, 201, filters)
+    matrix = np.concatenate([term.weight.reshape(filters, -1) for term in spec.terms], axis=1)
+    bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
+    target = min(2.0**30, bound) if spec.wide else 4 * high
+    pairs = [choose_multiplier(target / bound * rng.uniform(0.5, 1)) for _ in range(filters)]
+    return GemmLayer(
+        name=spec.name,
+        terms=spec.terms,
+        bias=bias,
+        mult=np.array([mult for mult, _ in pairs]),
+        shift=np.array([shift for _, shift in pairs]),
+        clamp=signed_range(32) if spec.wide else (0 if spec.relu else low, high),
+        pool=spec.pool,
+        wide=spec.wide,
+    )
+
+
+def lenet(
+    sizes: tuple[int, int, int, int] = (20, 50, 500, 10), *, image: int = 28, kernel: int = 5, pruned: float = 0.0
+) -> IntegerNetwork:
+    """LeNet-5's geometry with `sizes` filters per layer; the share `pruned` of each layer's columns is zero."""
+    rng = np.random.default_rng(7)
+    pool = Pool(kernel=(2, 2), stride=(2, 2))
+    second = (image - kernel + 1) // 2
+    last = (second - kernel + 1) // 2
+
+    def term(source: str, *shape: int) -> tuple[Term, ...]:
+        return (Term(source=source, weight=weights(rng, shape, pruned=pruned)),)
+
+    return network(
+        (1, image, image),
+        (
+            Spec(name="conv1", terms=term("image", sizes[0], 1, kernel, kernel), pool=pool),
+            Spec(name="conv2", terms=term("conv1", sizes[1], sizes[0], kernel, kernel), pool=pool),
+            Spec(name="fc1", terms=term("conv2", sizes[2], sizes[1], last, last)),
+            Spec(name="fc2", terms=term("fc1", sizes[3], sizes[2], 1, 1), wide=True),
+        ),
+    )
+
+
+def small_lenet() -> IntegerNetwork:
+    """Every layer kind of LeNet-5, small enough to simulate in a second."""
+    return lenet((3, 5, 7, 4), image=12, kernel=3, pruned=0.4)
