@@ -40,7 +40,7 @@ class AdmmConfig:
     #: Weights before by weights after, all layers together; read only where `budgets` is None.
     compression: float = 40.0
     #: sequential (columns and channels, retrain, then filters, retrain) or joint (all constraints at once).
-    mode: str = "sequential"
+    mode: str = "joint"
     #: Progressive steps of each part, the budgets shrinking geometrically; at most 4x a step converges well.
     stages: int = 2
     #: Epochs of ADMM in each step.
@@ -48,17 +48,17 @@ class AdmmConfig:
     #: Epochs of masked retraining between steps.
     retrain_epochs: int = 1
     #: Epochs of masked retraining at the very end.
-    final_epochs: int = 6
+    final_epochs: int = 8
     #: Epochs between updates of Z and U; less than one epoch lets the residual grow.
     interval: int = 1
     #: Penalty rho at the first update; below 1e-2 the residual tends to grow.
     rho_start: float = 0.02
     #: Penalty rho at the last update of a step; in between it grows geometrically.
-    rho_end: float = 1.0
+    rho_end: float = 0.5
     #: Learning rate of ADMM steps.
-    lr: float = 1e-3
+    lr: float = 2e-3
     #: Learning rate of masked retraining.
-    retrain_lr: float = 2e-3
+    retrain_lr: float = 4e-3
     #: Count a filter that no later layer reads as empty when choosing filters (the papers do not).
     path_aware: bool = True
     #: An ADMM step whose relative primal residual exceeds this many times its first value is stopped as diverged.

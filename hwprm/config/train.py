@@ -35,7 +35,7 @@ class TrainConfig:
     #: none, shift (up to 2 pixels), affine (rotation, scale, shear, shift); auto takes affine for mnist, else none.
     augment: str = "auto"
     #: Share of the images left as they are when augmenting.
-    clean_share: float = 0.3
+    clean_share: float = 0.5
     #: Seed of the weights, the order of the images and the augmentation.
     seed: int = 0
     #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.

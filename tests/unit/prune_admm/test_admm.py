@@ -28,7 +28,17 @@ BUDGETS = {
     "fc1": LayerBudget(filters=6, columns=12, channels=4),
     "fc2": LayerBudget(columns=6),
 }
-CONFIG = AdmmConfig(budgets=BUDGETS, epochs=3, retrain_epochs=1, final_epochs=3, lr=3e-3, rho_end=2.0)
+CONFIG = AdmmConfig(
+    budgets=BUDGETS,
+    mode="sequential",
+    stages=2,
+    epochs=3,
+    retrain_epochs=1,
+    final_epochs=3,
+    rho_end=2.0,
+    lr=3e-3,
+    retrain_lr=2e-3,
+)
 
 
 @pytest.fixture(scope="module")
