@@ -43,7 +43,8 @@ class Bundle:
             seal = (folder / SEAL).read_text().split()[:1]
         except OSError as error:
             raise BundleError(
-                f"{folder} is no bundle: {Path(str(error.filename)).name} cannot be read; write one with `hwprm compile`"
+                f"{folder} is no bundle: {Path(str(error.filename)).name} cannot be read; "
+                "write one with `hwprm compile`"
             ) from error
         if not allow_edited and seal != [hashlib.sha256(text).hexdigest()]:
             raise BundleError(_edited(folder, MANIFEST))
@@ -104,7 +105,8 @@ class Bundle:
     def _array(self, name: str) -> NDArray[np.int64]:
         path = self.folder / "golden" / f"{name}.npy"
         try:
-            return np.load(path, allow_pickle=False).astype(np.int64)
+            array: NDArray[np.int64] = np.load(path, allow_pickle=False).astype(np.int64)
+            return array
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
 

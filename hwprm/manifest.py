@@ -85,7 +85,6 @@ class Manifest:
 
     net: str
     design_hash: str
-    source_hash: str
     array: ArrayEntry
     input_name: str
     input_shape: tuple[int, int, int]
@@ -114,7 +113,8 @@ class Manifest:
         fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
         fields["input_shape"] = tuple(fields["input_shape"])
         fields["layers"] = tuple(LayerEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["layers"])
-        for key, kind in (("ports", PortEntry), ("probes", PortEntry), ("registers", RegisterEntry), ("roms", RomEntry)):
+        lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
+        for key, kind in lists.items():
             fields[key] = tuple(kind(**entry) for entry in fields[key])
         return cls(**fields)
 

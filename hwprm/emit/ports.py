@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hwprm.manifest import PortEntry
 
-__all__ = ["AXIL", "STREAMS", "probe_ports", "top_ports"]
+__all__ = ["AXIL", "PROBES", "probe_ports", "top_ports"]
 
-STREAMS = ("clk", "rst", "s_axis_", "m_axis_")
+#: What the names of the AXI4-Lite ports begin with.
 AXIL = "s_axil_"
 
 
@@ -49,15 +51,22 @@ def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
     )
 
 
-def probe_ports(layer: int, filter: int, pixel: int, lanes: int, data: int) -> tuple[PortEntry, ...]:
-    """Outputs of ``hwprm_core`` that show every stored vector; arguments are widths. The top leaves them open."""
-    table = (
-        ("probe_valid", 1, "A vector of neighbouring pixels is stored in this cycle."),
-        ("probe_layer", layer, "Its layer."),
-        ("probe_filter", filter, "Its filter."),
-        ("probe_pixel", pixel, "Its first pixel, raster order."),
-        ("probe_lanes", lanes, "How many pixels."),
-        ("probe_data", data, "The activations, first pixel in the low bits."),
-        ("probe_frame_done", 1, "The last layer of an image has finished."),
+#: Outputs of ``hwprm_core`` that show what happens inside. The top leaves them open; the testbench reads them.
+PROBES: Mapping[str, str] = {
+    "probe_frame_start": "The first list entry of an image is issued.",
+    "probe_layer_start": "The first list entry of a layer is issued.",
+    "probe_frame_done": "The last output word of an image has been computed.",
+    "probe_valid": "A vector of neighbouring pixels is stored in this cycle.",
+    "probe_layer": "Its layer.",
+    "probe_filter": "Its filter.",
+    "probe_pixel": "Its first pixel, raster order.",
+    "probe_lanes": "How many pixels.",
+    "probe_data": "The activations, first pixel in the low bits.",
+}
+
+
+def probe_ports(widths: Mapping[str, int]) -> tuple[PortEntry, ...]:
+    """The probes with their widths, 1 where `widths` does not say."""
+    return tuple(
+        PortEntry(name=name, direction="output", width=widths.get(name, 1), doc=doc) for name, doc in PROBES.items()
     )
-    return tuple(PortEntry(name=name, direction="output", width=width, doc=doc) for name, width, doc in table)

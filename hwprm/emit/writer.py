@@ -33,7 +33,6 @@ class Parts:
 
     network: IntegerNetwork
     design_hash: str
-    source_hash: str
     array: ArrayEntry
     cycles: CycleEntry
     core: str
@@ -74,7 +73,6 @@ def _describe(parts: Parts, images: int) -> Manifest:
     return Manifest(
         net=net.name,
         design_hash=parts.design_hash,
-        source_hash=parts.source_hash,
         array=parts.array,
         input_name=net.input.name,
         input_shape=net.input.shape,

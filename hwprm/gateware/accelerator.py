@@ -39,6 +39,7 @@ class Accelerator(wiring.Component):
     m_axis_tready : In(1)
     s_axil_* : AXI4-Lite slave
     probe_frame_start : Out(1), with the first list entry of an image
+    probe_layer_start : Out(1), with the first list entry of a layer
     probe_frame_done : Out(1), with the last output word of an image
     probe_valid : Out(1), the vector below is being stored
     probe_layer, probe_filter, probe_pixel, probe_lanes : Out, which one
@@ -65,6 +66,7 @@ class Accelerator(wiring.Component):
                 "m_axis_tlast": Out(1),
                 **{f"s_axil_{name}": member for name, member in axi_lite_ports().items()},
                 "probe_frame_start": Out(1),
+                "probe_layer_start": Out(1),
                 "probe_frame_done": Out(1),
                 "probe_valid": Out(1),
                 "probe_layer": Out(self._store.probe_layer.shape()),
@@ -226,6 +228,7 @@ class Accelerator(wiring.Component):
     def _probe(self, m: Module, sequencer, store, egress):
         m.d.comb += [
             self.probe_frame_start.eq(sequencer.frame_start),
+            self.probe_layer_start.eq(sequencer.layer_start),
             self.probe_frame_done.eq(egress.frame_done),
             self.probe_valid.eq(store.probe_valid),
             self.probe_layer.eq(store.probe_layer),

@@ -49,6 +49,7 @@ class Sequencer(wiring.Component):
     image_ready : In(1)
     room : In(1)
     frame_start : Out(1), with the first entry of an image
+    layer_start : Out(1), with the first entry of a layer
     next_image : Out(1), the layer being prepared belongs to the image after the one being drained
     busy : Out(1)
     stalled : Out(1), waiting for room
@@ -78,6 +79,7 @@ class Sequencer(wiring.Component):
                 "image_ready": In(1),
                 "room": In(1),
                 "frame_start": Out(1),
+                "layer_start": Out(1),
                 "next_image": Out(1),
                 "busy": Out(1),
                 "stalled": Out(1),
@@ -194,7 +196,7 @@ class Sequencer(wiring.Component):
         with m.If(fsm.ongoing("LOAD")):
             m.d.sync += frame_first.eq(now.frame_last | frame_first)
         start = go & frame_first
-        m.d.sync += self.frame_start.eq(start)
+        m.d.sync += [self.frame_start.eq(start), self.layer_start.eq(go)]
         with m.If(start):
             m.d.sync += [elapsed.eq(1), counted.eq(0)]
         with m.Elif(~self.stalled):

@@ -21,7 +21,10 @@ STATUS_SHORT, STATUS_LONG = 1 << 1, 1 << 2
 
 
 class Bench:
-    """The design under test with a driver on every bus (`source` for the image, if wanted). Everything is timed by ``py_clk``, see tb_hwprm.v."""
+    """The design under test with a driver on every bus, on the image's if `source`.
+
+    Everything is timed by ``py_clk``, see tb_hwprm.v.
+    """
 
     def __init__(self, dut: Any, *, source: bool = True) -> None:
         self.dut = dut
@@ -75,7 +78,9 @@ class Bench:
         for index in indices:
             got, want = await self.receive(), self.logits[index]
             assert len(got) == len(want), f"image {index}: {len(got)} logits instead of {len(want)}, so TLAST is wrong"
-            bad = [f"logit {i}: expected {w}, got {g}" for i, (w, g) in enumerate(zip(want, got, strict=True)) if w != g]
+            bad = [
+                f"logit {i}: expected {w}, got {g}" for i, (w, g) in enumerate(zip(want, got, strict=True)) if w != g
+            ]
             assert not bad, f"image {index}: " + "; ".join(bad[:4])
         await self.ticks(20)
         assert self.sink.empty(), "a result came that belongs to no image"

@@ -25,9 +25,9 @@ TOP = "tb_hwprm"
 #: Verilator arguments. WIDTH alone is waived. Initial contents of memories are random (seeded at run time), so that
 #: nothing can rely on them. No --public-flat-rw: the testbench marks the few signals that Python touches.
 VERILATOR = (
-    "--cc --exe --vpi --timing -O3 --x-initial unique --x-assign fast --timescale 1ns/1ps "
-    "-Wno-WIDTH -Wno-TIMESCALEMOD --prefix Vtop"
-).split()
+    *("--cc", "--exe", "--vpi", "--timing", "-O3", "--prefix", "Vtop", "--timescale", "1ns/1ps"),
+    *("--x-initial", "unique", "--x-assign", "fast", "-Wno-WIDTH", "-Wno-TIMESCALEMOD"),
+)
 CFLAGS = "-std=gnu++20 -fcoroutines"
 #: Optimisation of the code that runs every cycle, and of the rest.
 OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
@@ -67,8 +67,10 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
 
 def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> None:
     environment = simulator.full_environment()
-    for command in _icarus(simulator, sources, wave) if simulator.name == "icarus" else _verilator(
-        simulator, sources, folder, wave
+    for command in (
+        _icarus(simulator, sources, wave)
+        if simulator.name == "icarus"
+        else _verilator(simulator, sources, folder, wave)
     ):
         outcome = run_logged(command, folder, environment, BUILD_SECONDS)
         if outcome.returncode != 0:

@@ -15,6 +15,7 @@ from hwprm.verify.job import Job, ModeOutcome, keep_wave, running
 from hwprm.verify.reference import logits as reference_logits
 from hwprm.verify.report import Case
 from hwprm.verify.session import Session
+from hwprm.verify.timing import loading_hidden
 
 __all__ = ["run_bulk"]
 
@@ -83,18 +84,16 @@ def _cycles(
     """Steady-state cycles per image, and the case that holds them against the prediction."""
     predicted = manifest.cycles.image
     register = counters["CYCLES"] if counters else None
-    done = [frame.done for frame in frames if frame.done is not None]
-    # The first images fill the pipeline; from then on every interval must be the predicted one.
-    intervals = Counter(b - a for a, b in zip(done[1:], done[2:], strict=False))
-    output = sum(c * h * w for c, h, w in (e.shape for e in manifest.layers if e.wide))
-    hidden = max(manifest.image_words, output) + 16 < predicted
+    starts = [frame.starts[0] for frame in frames if frame.starts]
+    intervals = Counter(after - start for start, after in zip(starts, starts[1:], strict=False))
+    hidden = loading_hidden(manifest)
     failure = None
     if register != predicted:
         failure = f"the CYCLES register reads {register}, {predicted} are predicted"
     elif hidden and set(intervals) - {predicted}:
-        failure = f"images finish {dict(sorted(intervals.items()))} cycles apart, {predicted} are predicted"
-    elif len(done) != len(frames) or not done:
-        failure = f"{len(done)} of {len(frames)} images were reported done"
+        failure = f"images start {dict(sorted(intervals.items()))} cycles apart (times), {predicted} are predicted"
+    elif len(starts) != len(frames) or not starts:
+        failure = f"{len(starts)} of {len(frames)} images were seen to start"
     simulated = next(iter(intervals)) if hidden and len(intervals) == 1 else register
     properties = (
         ("cycles_predicted", str(predicted)),

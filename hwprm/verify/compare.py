@@ -160,7 +160,8 @@ def compare_logits(
     A beat that never came is wrong, and so is one too many.
     """
     beats = frame.beats if frame else []
-    values, wrong, first, place = 0, 0, [], 0
+    values = wrong = place = 0
+    first: list[Mismatch] = []
     for layer in layers:
         if not layer.wide:
             continue

@@ -26,7 +26,9 @@ class Frame:
     """What happened to one image: stored vectors until it was done, and the beats that left for it."""
 
     stores: list[Store] = field(default_factory=list)
-    #: Cycle in which the last layer finished.
+    #: Cycle in which each of its layers started.
+    starts: list[int] = field(default_factory=list)
+    #: Cycle in which its last output word was computed.
     done: int | None = None
     #: Cycle and hexadecimal data of every beat of the result.
     beats: list[tuple[int, str]] = field(default_factory=list)
@@ -65,7 +67,7 @@ def read_sections(log: Path) -> list[Section]:
 
 
 def _lines(log: Path) -> Iterator[list[str]]:
-    count = {"M": 2, "R": 2, "P": 7, "F": 2, "O": 4, "S": 2}
+    count = {"M": 2, "R": 2, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2}
     if not log.is_file():
         return
     with log.open() as file:
@@ -92,6 +94,8 @@ class _Reader:
         if kind == "P":
             cycle, layer, filter, pixel, lanes = map(int, values[:5])
             self._frame(self.computing).stores.append(Store(cycle, layer, filter, pixel, lanes, values[5]))
+        elif kind == "L":
+            self._frame(self.computing).starts.append(int(values[0]))
         elif kind == "F":
             self._frame(self.computing).done = int(values[0])
             self.computing += 1

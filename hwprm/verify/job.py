@@ -102,7 +102,9 @@ def keep_wave(job: Job, mode: str, session: Session) -> tuple[str, ...]:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(made, target)
     except OSError as error:
-        raise ConfigError(f"the waveform cannot be written to {target}: {error.strerror}; set verify.wave_dir") from error
+        raise ConfigError(
+            f"the waveform cannot be written to {target}: {error.strerror}; set verify.wave_dir"
+        ) from error
     return (str(target),)
 
 

@@ -65,7 +65,8 @@ class VerifyReport:
         lines = lines or ["nothing was compared"]
         more = len(self.failures) - 4
         tail = [f"... and {more} more failures"] if more > 0 else []
-        raise MismatchError(f"{self.net!r} in RTL is not what the integer reference computes:\n" + "\n".join(lines + tail))
+        head = f"{self.net!r} in RTL is not what the integer reference computes:"
+        raise MismatchError("\n".join([head, *lines, *tail]))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

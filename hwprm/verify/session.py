@@ -73,7 +73,7 @@ def run_session(
     """
     results = folder / "results.xml"
     command = _command(simulator, program, seed, plusargs)
-    environment = simulator.full_environment() | _cocotb_environment(module, results, seed)
+    environment = {**simulator.full_environment(), **_cocotb_environment(module, results, seed)}
     outcome = run_logged(command, folder, environment, timeout)
     cases = _read_results(results)
     return Session(

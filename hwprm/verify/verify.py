@@ -64,9 +64,7 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
         extra = random_images(wanted - len(images), manifest.input_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = config.work or default_work()
-    return Job(
-        bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images)
-    )
+    return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))
 
 
 def _bulk_images(job: Job) -> int:

@@ -63,23 +63,22 @@ def images(count: int = 5) -> NDArray[np.int64]:
     return np.random.default_rng(5).integers(-128, 128, (count, 1, 2, 3), dtype=np.int64)
 
 
-def parts(core: str | None = None, cycles: int = 15) -> Parts:
+def parts(core: str | None = None, cycles: int = 45) -> Parts:
     """Parts of the stand-in bundle, with another `core` text or cycle prediction where asked for."""
     return Parts(
         network=network(),
         design_hash=HASH,
-        source_hash="0" * 64,
         array=ArrayEntry(rows=2, cols=2, multiplier_stages=1, weight_bits=8, act_bits=8, acc_bits=20),
-        cycles=CycleEntry(image=cycles, layers=(13, cycles - 13), promise=cycles, bound=9.0),
+        cycles=CycleEntry(image=cycles, layers=(5, cycles - 5), promise=cycles, bound=9.0),
         core=CORE.read_text() if core is None else core,
         ports=top_ports(8, 8),
-        probes=probe_ports(layer=2, filter=2, pixel=4, lanes=2, data=16),
+        probes=probe_ports({"probe_layer": 2, "probe_filter": 2, "probe_pixel": 4, "probe_lanes": 2, "probe_data": 16}),
         registers=register_entries(HASH, {"ROWS": 2, "COLS": 2, "INPUT_BEATS": 6, "OUTPUT_BEATS": 2}),
         roms=(pack_vectors("weights", WEIGHTS.T, 8),),
         save_program=lambda folder: folder.mkdir(),
     )
 
 
-def standin_bundle(out: Path, core: str | None = None, cycles: int = 15, count: int = 5) -> Bundle:
+def standin_bundle(out: Path, core: str | None = None, cycles: int = 45, count: int = 5) -> Bundle:
     """Write the stand-in bundle into `out`."""
     return write_bundle(parts(core, cycles), images(count), np.arange(count), out)

@@ -1,5 +1,5 @@
 // A stand-in for the generated core, small enough to be read: relu of six pixels, then two dot products with
-// weights from a ROM. It keeps the core's contract on every port, so that the harness can be tested without it.
+// weights from a ROM, then a rest, so that an image takes longer to compute than to load. It keeps the core's contract on every port, so that the harness can be tested without it.
 module hwprm_core (
     input wire clk, input wire rst,
     input wire [7:0] s_axis_tdata, input wire s_axis_tvalid, output wire s_axis_tready, input wire s_axis_tlast,
@@ -11,18 +11,18 @@ module hwprm_core (
     output reg [31:0] s_axil_rdata, output wire [1:0] s_axil_rresp, output reg s_axil_rvalid, input wire s_axil_rready,
     output wire probe_valid, output wire [1:0] probe_layer, output wire [1:0] probe_filter,
     output wire [3:0] probe_pixel, output wire [1:0] probe_lanes, output wire [15:0] probe_data,
-    output wire probe_frame_done
+    output wire probe_frame_start, output wire probe_layer_start, output wire probe_frame_done
 );
     localparam LOAD = 0, DRAIN = 1, CALC = 2, SEND = 3;
     reg [1:0] state = LOAD;
-    reg [3:0] count = 0;
+    reg [5:0] count = 0;
     reg signed [7:0] x0 = 0, x1 = 0, x2 = 0, x3 = 0, x4 = 0, x5 = 0;
     reg signed [31:0] acc0 = 0, acc1 = 0;
     reg run = 1, too_short = 0, too_long = 0;
     reg [31:0] cycles = 0, running = 0, frames_in = 0, frames_out = 0, dropped = 0;
 
     wire [15:0] weights;
-    hwprm_rom #(.WIDTH(16), .DEPTH(6), .FILE("mem/weights.mem")) rom (
+    hwprm_rom #(.WIDTH(16), .DEPTH(6), .ADDR_BITS(3), .FILE("mem/weights.mem")) rom (
         .clk(clk), .addr(count[2:0]), .data(weights));
 
     wire signed [7:0] w0 = weights[7:0], w1 = weights[15:8];
@@ -40,7 +40,9 @@ module hwprm_core (
     assign probe_pixel = count;
     assign probe_lanes = 2;
     assign probe_data = {second, head};
-    assign probe_frame_done = state == CALC && count == 6;
+    assign probe_frame_start = state == CALC && count == 0;
+    assign probe_layer_start = state == CALC && (count == 0 || count == 5);
+    assign probe_frame_done = state == CALC && count == 36;
 
     wire write = s_axil_awvalid && s_axil_wvalid && !s_axil_bvalid;
     wire clear = write && s_axil_awaddr == 8'h0c && s_axil_wstrb[0];
@@ -65,11 +67,11 @@ module hwprm_core (
                 too_long <= 1; dropped <= dropped + 1; running <= 0; count <= 0; state <= LOAD;
             end
             CALC: begin
-                if (count > 0) begin acc0 <= acc0 + w0 * operand; acc1 <= acc1 + w1 * operand; end
+                if (count > 0 && count <= 6) begin acc0 <= acc0 + w0 * operand; acc1 <= acc1 + w1 * operand; end
                 operand <= head;
                 {x0, x1, x2, x3, x4} <= {x1, x2, x3, x4, x5};
                 count <= count + 1;
-                if (count == 6) begin state <= SEND; count <= 0; frames_out <= frames_out + 1; end
+                if (count == 36) begin state <= SEND; count <= 0; frames_out <= frames_out + 1; end
             end
             SEND: if (m_axis_tready) begin
                 count <= count + 1;

@@ -1,0 +1,30 @@
+"""Clock cycles as the testbench saw them."""
+
+from __future__ import annotations
+
+from hwprm.manifest import Manifest
+from hwprm.verify.events import Frame
+
+__all__ = ["layer_cycles", "loading_hidden"]
+
+
+def loading_hidden(manifest: Manifest) -> bool:
+    """Whether an image is computed for so long that the next one has always come meanwhile.
+
+    Stored results go before arriving ones, hence the margin. In tiny networks the host sets the pace instead.
+    """
+    output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
+    return 3 * max(manifest.image_words, output) // 2 + 16 < manifest.cycles.image
+
+
+def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple[str, int], ...]:
+    """Cycles of every layer of the first frame, from its start to the next start, the second frame's being the last.
+
+    Nothing when the starts are not one per layer.
+    """
+    frame, after = frames
+    if len(frame.starts) != len(manifest.layers) or not after.starts:
+        return ()
+    ends = [*frame.starts[1:], after.starts[0]]
+    names = [entry.name for entry in manifest.layers]
+    return tuple((name, end - start) for name, start, end in zip(names, frame.starts, ends, strict=True))
