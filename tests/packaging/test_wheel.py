@@ -52,7 +52,8 @@ def _run(python: Path, folder: Path, *words: object) -> subprocess.CompletedProc
 def test_wheel_carries_what_is_not_python(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for kind in ("rtl_templates", "sim"):
-        beside = {p.relative_to(ROOT).as_posix() for p in (ROOT / kind).rglob("*") if p.suffix in (".j2", ".py")}
+        files = (path for path in (ROOT / kind).rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+        beside = {path.relative_to(ROOT).as_posix() for path in files}
         assert beside, kind
         assert {f"hwprm/_data/{name}" for name in beside} <= names
     assert "hwprm/_data/constraints.txt" in names

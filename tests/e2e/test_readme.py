@@ -1,0 +1,36 @@
+"""The README's Python example runs as it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+
+
+def test_commands_stand_at_the_top() -> None:
+    lines = [line.strip() for line in README.read_text().splitlines() if line.strip()]
+    assert lines[1].startswith("make demo ")
+    assert lines[2].startswith("make test ")
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_example(tmp_path: Path) -> None:
+    code = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert len(code) == 1
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code[0]], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    *_, predicted, simulated = done.stdout.split()
+    assert predicted == simulated
+
+
+def test_linked_files_exist() -> None:
+    for link in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
+        assert (README.parent / link).exists(), link
