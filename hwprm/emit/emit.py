@@ -6,21 +6,18 @@ import json
 from pathlib import Path
 
 import numpy as np
-from amaranth.back import verilog
-from amaranth.lib.wiring import Member
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
 from hwprm.compile import CycleReport, Program
+from hwprm.emit.core import core_verilog
 from hwprm.emit.ports import probe_ports, top_ports
 from hwprm.emit.registers import register_entries
 from hwprm.emit.writer import Parts, write_bundle
-from hwprm.gateware import Accelerator, MemoryTemplates
-from hwprm.isa import Hardware
 from hwprm.isa.registers import ADDRESS_BITS
-from hwprm.manifest import ArrayEntry, CycleEntry, PortEntry
+from hwprm.manifest import ArrayEntry, CycleEntry
 
-__all__ = ["core_verilog", "emit_bundle"]
+__all__ = ["emit_bundle"]
 
 
 def emit_bundle(program: Program, images: NDArray[np.int64], labels: NDArray[np.int64] | None, out: Path) -> Bundle:
@@ -32,20 +29,9 @@ def emit_bundle(program: Program, images: NDArray[np.int64], labels: NDArray[np.
     return write_bundle(_parts(program), images, labels, out)
 
 
-def core_verilog(hardware: Hardware) -> str:
-    """Verilog of ``hwprm_core``, memories as instances of the templates' modules. Holds no path and no date."""
-    text: str = verilog.convert(
-        Accelerator(hardware),
-        name="hwprm_core",
-        platform=MemoryTemplates(),
-        emit_src=False,
-        strip_internal_attrs=True,
-    )
-    return text
-
-
 def _parts(program: Program) -> Parts:
     hw = program.hardware
+    core = core_verilog(hw)
     geometry = {
         "ROWS": hw.rows,
         "COLS": hw.cols,
@@ -64,9 +50,9 @@ def _parts(program: Program) -> Parts:
             acc_bits=hw.acc_bits,
         ),
         cycles=_cycles(program.cycles),
-        core=core_verilog(hw),
+        core=core.text,
         ports=top_ports(8 * hw.data_bytes, ADDRESS_BITS),
-        probes=_probes(hw),
+        probes=probe_ports(core.probe_widths),
         registers=register_entries(program.design_hash, geometry),
         roms=program.roms,
         save_program=lambda folder: _save_program(program, folder),
@@ -76,11 +62,6 @@ def _parts(program: Program) -> Parts:
 def _cycles(report: CycleReport) -> CycleEntry:
     layers = tuple(layer.cycles for layer in report.layers)
     return CycleEntry(image=report.total, layers=layers, promise=report.promise, bound=report.bound)
-
-
-def _probes(hw: Hardware) -> tuple[PortEntry, ...]:
-    members: dict[str, Member] = dict(Accelerator(hw).signature.members)
-    return probe_ports({name: member.shape for name, member in members.items() if name.startswith("probe_")})
 
 
 def _save_program(program: Program, folder: Path) -> None:

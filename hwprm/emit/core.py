@@ -1,0 +1,69 @@
+"""The accelerator as Verilog text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+from amaranth.hdl import Shape
+
+from hwprm.gateware import Accelerator, MemoryTemplates
+from hwprm.isa import Hardware
+
+__all__ = ["Core", "complete_cases", "core_verilog", "drop_empty_wires"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Core:
+    """Verilog `text` of ``hwprm_core`` and the widths of its probe outputs by name."""
+
+    text: str
+    probe_widths: Mapping[str, int]
+
+
+def core_verilog(hardware: Hardware) -> Core:
+    """``hwprm_core`` with its memories as instances of the templates' modules. Holds no path and no date."""
+    component = Accelerator(hardware)
+    widths = {
+        name: Shape.cast(member.shape).width
+        for name, member in component.signature.members.items()
+        if name.startswith("probe_")
+    }
+    text: str = verilog.convert(
+        component, name="hwprm_core", platform=MemoryTemplates(), emit_src=False, strip_internal_attrs=True
+    )
+    return Core(text=complete_cases(drop_empty_wires(text)), probe_widths=widths)
+
+
+def drop_empty_wires(text: str) -> str:
+    """`text` without declarations of signals of no bits, which Yosys writes as ``[-1:0]`` and nothing uses.
+
+    One that is used is left for the linters to refuse.
+    """
+    for declaration, name in re.findall(r"^( *wire \[-1:0\] (\S+) ;\n)", text, re.MULTILINE):
+        if text.count(f"{name} ") == 1:
+            text = text.replace(declaration, "")
+    return text
+
+
+def complete_cases(text: str) -> str:
+    """`text` with an empty default in every case statement that has none.
+
+    Yosys writes a state machine's case without one where the remaining codes cannot occur; the variable has been
+    assigned before. Linters cannot know that.
+    """
+    lines: list[str] = []
+    open_cases: list[bool] = []
+    for line in text.split("\n"):
+        word = line.strip().split(" ")[0]
+        if word in ("case", "casez"):
+            open_cases.append(False)
+        elif word.startswith("default") and open_cases:
+            open_cases[-1] = True
+        elif word == "endcase" and not open_cases.pop():
+            indent = line[: len(line) - len(line.lstrip())]
+            lines.append(f"{indent}  default: ;")
+        lines.append(line)
+    return "\n".join(lines)
