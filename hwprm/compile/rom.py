@@ -56,7 +56,7 @@ def pack_records(name: str, form: WordFormat, columns: Mapping[str, NDArray[np.i
     place = 0
     for f in form.fields:
         values = np.asarray(columns[f.name], dtype=np.int64)
-        low, high = (-(1 << f.width >> 1), (1 << f.width >> 1) - 1) if f.signed else (0, (1 << f.width) - 1)
+        low, high = f.limits
         if depth and not (low <= values.min() and values.max() <= high):
             raise ValueError(f"{form.name}.{f.name}: {values.min()}..{values.max()} does not fit {f.width} bits")
         bits[:, place : place + f.width] = (values[:, None] >> np.arange(f.width)) & 1

@@ -17,6 +17,12 @@ class Field:
     doc: str
     signed: bool = False
 
+    @property
+    def limits(self) -> tuple[int, int]:
+        """Smallest and largest value that fits; a field without bits holds 0."""
+        half = 1 << self.width >> 1
+        return (-half, max(half - 1, 0)) if self.signed else (0, (1 << self.width) - 1)
+
 
 @dataclass(frozen=True)
 class WordFormat:
@@ -40,7 +46,7 @@ class WordFormat:
         word = shift = 0
         for f in self.fields:
             value = values[f.name]
-            low, high = (-(1 << f.width >> 1), (1 << f.width >> 1) - 1) if f.signed else (0, (1 << f.width) - 1)
+            low, high = f.limits
             if not low <= value <= high:
                 raise ValueError(f"{self.name}.{f.name} = {value} does not fit {f.width} bits ({low}..{high})")
             word |= (value & ((1 << f.width) - 1)) << shift

@@ -27,8 +27,8 @@ __all__ = [
     "rom_contents",
     "run",
     "run_checked",
-    "simulate",
     "signed_word",
+    "simulate",
     "stream_get",
     "stream_put",
 ]
@@ -149,8 +149,6 @@ class Run:
     outputs: list[list[int]] = field(default_factory=list)
     #: {tensor: ``(C, H, W)``} of every stored layer, as the probe showed it; -2**40 where nothing was stored.
     tensors: list[dict[str, IntArray]] = field(default_factory=list)
-    #: The cycle register after each image but the last, which is read when all are through.
-    cycles: list[int] = field(default_factory=list)
     #: Clock cycle of each image's first list entry.
     starts: list[int] = field(default_factory=list)
     #: The registers at the end, by name.
@@ -199,8 +197,8 @@ def run(
     async def watch(ctx: Any) -> None:
         probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes, dut.probe_data)
         time = 0
-        samples = ctx.tick().sample(dut.probe_frame_start, dut.probe_frame_done, dut.probe_valid, *probe)
-        async for _, _, start, done, valid, *vector in samples:
+        samples = ctx.tick().sample(dut.probe_frame_start, dut.probe_valid, *probe)
+        async for _, _, start, valid, *vector in samples:
             time += 1
             if start:
                 result.starts.append(time)

@@ -1,0 +1,55 @@
+"""A small `Hardware` for tests of single blocks; every parameter can be replaced."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from typing import Any
+
+from hwprm.isa import Hardware
+
+__all__ = ["hardware"]
+
+_SMALL = Hardware(
+    rows=3,
+    cols=2,
+    banks=3,
+    act_bits=8,
+    weight_bits=8,
+    acc_bits=24,
+    multiplier_stages=1,
+    pooling=False,
+    strides=(1,),
+    memory_words=16,
+    coordinate_bits=5,
+    shift_min=1,
+    shift_max=24,
+    entries=16,
+    weights=16,
+    params=16,
+    tiles=4,
+    layers=4,
+    stores=2,
+    pass_length_max=16,
+    passes_max=4,
+    idle_max=4,
+    pixel_tiles_max=8,
+    pixels_max=64,
+    filters_max=16,
+    input_shape=(1, 4, 4),
+    input_pitch=4,
+    input_words=6,
+    input_base=0,
+    output_words=10,
+    wide_pixels_max=4,
+    design_hash="",
+)
+
+
+def hardware(**changes: Any) -> Hardware:
+    """The small one with `changes`; `banks` follows `rows` unless given."""
+    unknown = changes.keys() - {f.name for f in fields(Hardware)}
+    if unknown:
+        raise ValueError(f"no such parameters: {sorted(unknown)}")
+    if "rows" in changes:
+        changes.setdefault("banks", changes["rows"])
+    return replace(_SMALL, **changes)
