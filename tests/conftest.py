@@ -1,14 +1,19 @@
-"""A tiny network and a tiny data set, so that whole commands take a second."""
+"""A tiny network and a tiny data set, so that whole commands take a second, and command lines in this process."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
+from hwprm.cli.app import app, register
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.model import Model, Stage
+
+Run = Callable[..., Result]
 
 
 def tiny_graph(seed: int = 0) -> Graph:
@@ -50,3 +55,15 @@ def tiny_model(tmp_path: Path) -> Path:
     folder = tmp_path / "tiny"
     Model(graph=tiny_graph(), stage=Stage.DENSE).save(folder)
     return folder
+
+
+@pytest.fixture
+def run() -> Run:
+    """Runs a command line in this process: ``run("train", "lenet5", epochs=1)``."""
+    register()
+
+    def call(*words: object, **options: object) -> Result:
+        flags = [text for key, value in options.items() for text in (f"--{key.replace('_', '-')}", str(value))]
+        return CliRunner().invoke(app, [*map(str, words), *flags])
+
+    return call

@@ -5,21 +5,23 @@ from __future__ import annotations
 import gzip
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import Result
 
+from hwprm.graph import Linear
 from hwprm.model import Model, Stage
-from tests.conftest import tiny_graph
-from tests.e2e.conftest import Run
+from tests.conftest import Run, tiny_graph
 
 
-def _refused(result: object, code: int, pattern: str, *absent: Path) -> None:
+def _refused(result: Result, code: int, pattern: str, *absent: Path) -> None:
     """`result` is one error line that matches, with exit `code`, and none of `absent` was made."""
-    assert (result.exit_code, result.stdout) == (code, ""), result.output  # type: ignore[attr-defined]  # Result
-    lines = [line for line in result.stderr.splitlines() if not line.startswith("data: ")]  # type: ignore[attr-defined]
+    assert (result.exit_code, result.stdout) == (code, ""), result.output
+    lines = [line for line in result.stderr.splitlines() if not line.startswith("data: ")]
     assert len(lines) == 1, lines
     assert re.search(r"^error: " + pattern, lines[0]), lines[0]
     for path in absent:
@@ -92,7 +94,7 @@ def test_nan_weights(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path
     weights["conv.weight"] = np.full_like(weights["conv.weight"], np.nan)
     save_file(weights, tiny_model / "weights.safetensors")
     words = r"weight of 'conv' holds NaN or infinity; retrain with a smaller learning rate$"
-    _refused(run("compile", tiny_model, data=tiny_data, out=tmp_path / "b"), 2, words, tmp_path / "b")
+    _refused(run("compile", tiny_model, data=tiny_data, out=tmp_path / "rtl"), 2, words, tmp_path / "rtl")
 
 
 @pytest.mark.parametrize("verb", ["prune", "quantize", "compile", "estimate", "check"])
@@ -117,20 +119,21 @@ def test_unsupported_operators(tmp_path: Path, run: Run, tiny_data: Path) -> Non
     found = run("check", path)
     assert found.exit_code == 3
     assert "gelu" in found.stdout
-    made = run("compile", path, data=tiny_data, out=tmp_path / "b")
+    made = run("compile", path, data=tiny_data, out=tmp_path / "rtl")
     assert made.exit_code == 3
     assert "gelu" in made.stderr
-    assert not list(tmp_path.glob("*b"))
+    assert not list(tmp_path.glob("*rtl*"))
 
 
 def test_layer_pruned_to_nothing(tmp_path: Path, run: Run, tiny_data: Path) -> None:
     graph = tiny_graph()
     fc = graph.by_name["fc"]
-    blank = graph.replace(type(fc)(name="fc", inputs=fc.inputs, weight=fc.weight * 0, bias=fc.bias))  # type: ignore[attr-defined, call-arg]  # Linear
+    assert isinstance(fc, Linear)
+    blank = graph.replace(replace(fc, weight=fc.weight * 0))
     Model(graph=blank, stage=Stage.ADMM).save(tmp_path / "blank")
     words = r".*'fc'.*"
     _refused(run("prune", tmp_path / "blank", data=tiny_data, out=tmp_path / "p"), 2, words, tmp_path / "p")
-    _refused(run("compile", tmp_path / "blank", data=tiny_data, out=tmp_path / "b"), 2, words, tmp_path / "b")
+    _refused(run("compile", tmp_path / "blank", data=tiny_data, out=tmp_path / "rtl"), 2, words, tmp_path / "rtl")
 
 
 def test_thresholds_that_empty_a_layer(tmp_path: Path, run: Run, tiny_data: Path) -> None:
@@ -147,7 +150,11 @@ def test_thresholds_that_empty_a_layer(tmp_path: Path, run: Run, tiny_data: Path
         ("weight_bits", 1, r"quantize\.weight_bits must be in 2\.\.16, not 1$"),
         ("act_bits", 17, r"quantize\.act_bits must be in 2\.\.16, not 17$"),
         ("acc_bits", 3, r"array\.acc_bits must be in 4\.\.46, not 3$"),
-        ("acc_bits", 8, r".*accumulator"),
+        (
+            "acc_bits",
+            8,
+            r"array\.acc_bits = 8 is too narrow: layer 'fc' can reach \d+ bits; set it to \d+ or leave it out$",
+        ),
     ],
 )
 def test_arrays_that_cannot_be(

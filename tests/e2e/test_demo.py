@@ -13,7 +13,7 @@ import pytest
 
 from hwprm.config import Settings, load_settings
 from hwprm.pipeline import Silent, demo_settings, run_demo
-from tests.e2e.conftest import Run
+from tests.conftest import Run
 
 pytestmark = [pytest.mark.slow, pytest.mark.sim]
 

@@ -1,0 +1,96 @@
+"""Facts of each noun, and the tables they make."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from hwprm.config import QuantizeConfig
+from hwprm.errors import InputError
+from hwprm.model import Model
+from hwprm.report import describe, tables
+from hwprm.sources import as_dataset, as_network
+
+WATERFALL = [
+    {
+        "stage": stage,
+        "conv_only": {"base": 100, "left": conv, "ratio": 100 / conv},
+        "all_weights": {"base": 400, "left": conv * 2, "ratio": 200 / conv},
+        "stored_bits": {"base": 3200, "left": conv * 32, "ratio": 100 / conv},
+    }
+    for stage, conv in (("dense", 100), ("admm", 25))
+]
+CYCLES = {
+    "predicted": 150,
+    "simulated": 150,
+    "promise": 120,
+    "bound": 100.0,
+    "layers": [{"name": "conv[1]", "predicted": 150, "simulated": None, "promise": 120, "bound": 100.0}],
+}
+
+
+def _print(facts: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    for table in tables(facts):
+        console.print(table)
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_only_what_is_known_is_shown() -> None:
+    assert _print({}) == ""
+    assert "Accuracy" in _print({"accuracy": {"dense": 99.5}})
+    assert "Summary" not in _print({"accuracy": {"dense": 99.5}})
+
+
+def test_waterfall_shows_counts_and_ratios() -> None:
+    text = _print({"waterfall": WATERFALL})
+    assert "25 (4.00x)" in text
+    assert "50 (8.00x)" in text
+    assert "800 (4.00x)" in text
+
+
+def test_cycles_show_what_was_not_simulated_as_a_dash() -> None:
+    lines = _print({"cycles": CYCLES, "array": {"rows": 3, "cols": 2}}).splitlines()
+    assert "Clock cycles per image on 3 x 2" in lines[0]
+    row = next(line for line in lines if "conv[1]" in line)
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["conv[1]", "150", "-", "120", "100", "1.50"]
+
+
+def test_failures_are_told() -> None:
+    case = {"simulator": "icarus", "mode": "bulk", "failure": "image 0, layer 'fc': expected 3, got 4 [x]"}
+    verify = {"simulator": "icarus 11", "images": 2, "values_compared": 9, "mismatches": 1, "failures": [case]}
+    text = _print({"verify": verify})
+    assert "expected 3, got 4 [x]" in text
+
+
+def test_model_folder(tiny_model: Path) -> None:
+    model = Model.load(tiny_model)
+    accuracy = {"integer": 1.0, "dense": 90.0, "admm": 80.0}
+    model.advance(model.graph, model.stage, name="tiny", accuracy=accuracy, waterfall=WATERFALL).save(tiny_model)
+    facts = describe(tiny_model)
+    assert facts["net"] == "tiny"
+    assert list(facts["accuracy"]) == ["dense", "admm", "integer"]
+    assert facts["compression"] == {key: WATERFALL[-1][key] for key in ("conv_only", "all_weights", "stored_bits")}
+    assert "25 (4.00x)" in _print(facts)
+
+
+def test_network_folder(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    net = as_network(tiny_model, as_dataset(tiny_data), QuantizeConfig(weight_bits=5))
+    net.save(tmp_path / "net")
+    facts = describe(tmp_path / "net")
+    assert (facts["net"], facts["weight_bits"], facts["act_bits"]) == ("tiny", 5, 8)
+    assert facts["layers"] == {"conv": [[4, 1, 3, 3]], "fc": [[3, 4, 3, 3]]}
+
+
+def test_unfinished_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(InputError, match=r"has no report\.json yet; finish it with `hwprm demo --out "):
+        describe(tmp_path)
+    (tmp_path / "report.json").write_text("{")
+    with pytest.raises(InputError, match=r"report\.json cannot be read .*; delete it and run the demo again$"):
+        describe(tmp_path)

@@ -1,0 +1,72 @@
+"""From names and paths to nouns."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm.config import DataConfig
+from hwprm.errors import InputError, ModelError
+from hwprm.model import Model, Stage
+from hwprm.sources import as_dataset, as_model, as_network, as_split, holds, plain_network, title
+from tests.conftest import tiny_graph
+
+
+def test_split_holds_out_the_same_images_every_time(tiny_data: Path) -> None:
+    config = DataConfig(name=str(tiny_data), validation=12)
+    first, second = as_split(config), as_split(config)
+    assert first.x_validation is not None and second.x_validation is not None
+    assert len(first.dataset.x_train) + 12 == len(as_dataset(tiny_data).x_train)
+    np.testing.assert_array_equal(first.x_validation, second.x_validation)
+    assert as_split(first) is first
+    assert as_split(first.dataset).x_validation is None
+
+
+def test_models_from_everything(tiny_model: Path, tmp_path: Path) -> None:
+    graph = tiny_graph()
+    model = Model(graph=graph, stage=Stage.ADMM)
+    assert as_model(model, (1, 8, 8)) is model
+    assert as_model(graph, (1, 8, 8)).graph is graph
+    assert as_model(str(tiny_model), (1, 8, 8)).stage is Stage.DENSE
+    assert as_model("lenet5", (1, 28, 28)).graph.input.shape == (1, 28, 28)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+    assert as_model(net, (1, 8, 8)).graph.outputs
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(net.eval(), (torch.zeros(1, 1, 8, 8),)), path)
+    assert as_model(path, (1, 8, 8)).graph.input.shape == (1, 8, 8)
+
+
+def test_networks_and_their_names(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    data = as_dataset(tiny_data)
+    net = as_network(tiny_model, data, None)
+    assert net.name == "tiny" == title(tiny_model)
+    assert as_network(tiny_graph(), data, None, "mine").name == "mine"
+    assert plain_network(net) is net
+    assert plain_network(tiny_model) is None
+    net.save(tmp_path / "net")
+    loaded = plain_network(tmp_path / "net")
+    assert loaded is not None and loaded.name == "tiny"
+
+
+def test_what_a_folder_holds(tiny_model: Path, tmp_path: Path) -> None:
+    assert holds(tiny_model) == "model"
+    assert holds(tmp_path) is None
+    assert holds("lenet5") is None
+    assert holds(tiny_graph()) is None
+
+
+@pytest.mark.parametrize(("mark", "word"), [("network.json", "an integer network"), ("manifest.json", "a bundle")])
+def test_wrong_folders(tmp_path: Path, mark: str, word: str) -> None:
+    (tmp_path / mark).write_text("{}")
+    with pytest.raises(ModelError, match=rf"holds {word}, a float model is needed; give the folder it came from$"):
+        as_model(tmp_path, (1, 8, 8))
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(
+        InputError, match=r"^no network is called 'vgg'; known are lenet5, a \.pt2 file or a model folder$"
+    ):
+        as_model("vgg", (1, 8, 8))
