@@ -1,0 +1,143 @@
+"""Accuracy and compression of LeNet-5 after every stage, on full MNIST.
+
+What: test accuracy (per cent) of the dense, the ADMM-pruned, the purified and the integer network; what is left of the
+weights in three counts (convolutions only, all weights, stored bits) after every step; seconds of every stage.
+How: the main job's own steps (train, admm, purify, compact, quantize) with the main job's options, but on the full set
+with --data-dir and 5,000 validation images. Without it, the embedded subset. One thread. An interrupted run goes on
+where it was; the run folder keeps every stage for the other benchmarks:
+    python benchmarks/cycles.py --model RUN/stages/quantize
+Target: none is set for accuracy. To compare: the P-RM paper's LeNet-5 has 99.17 per cent dense and 98.48 per cent at
+231.82x, counted on convolutions alone. int8 should cost less than 0.1 points.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from common import RUNS, markdown, parser, say, write_results
+
+from hwprm.config import Settings
+from hwprm.config.settings import load_settings
+from hwprm.folders import write_file
+from hwprm.model import Model
+from hwprm.pipeline import demo_settings
+from hwprm.pipeline.flow import FLOW, Given
+from hwprm.pipeline.step import Job, Ticker, run_steps, start_run
+from hwprm.sources import Split, as_split
+
+STEPS = tuple(step for step in FLOW if step.name not in ("compile", "verify"))
+VALIDATION_FULL = 5000
+SECONDS_BETWEEN_LINES = 20
+
+
+@dataclass
+class Stopwatch:
+    """A listener that prints a line now and then and keeps the CPU seconds of every stage in a file of the run."""
+
+    file: Path
+    cpu: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.file.exists():
+            self.cpu = json.loads(self.file.read_text())
+
+    def say(self, text: str) -> None:
+        """A line of progress."""
+        say(text)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Ticker]:
+        """A ticker for the stage `name`, whose CPU seconds are counted; those of an interrupted attempt too."""
+        last = 0.0
+
+        def tick(what: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+            nonlocal last
+            if time.monotonic() - last > SECONDS_BETWEEN_LINES:
+                last = time.monotonic()
+                say(f"{name}: {what} {done}/{total} " + " ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
+
+        start = time.process_time()
+        try:
+            yield tick
+        finally:
+            self.cpu[name] = round(self.cpu.get(name, 0.0) + time.process_time() - start, 1)
+            write_file(self.file, json.dumps(self.cpu) + "\n")
+
+
+def main() -> None:
+    """Run the stages, print and write what they reached."""
+    args = _arguments()
+    base = demo_settings()
+    if args.data_dir:
+        base = replace(base, data=replace(base.data, data_dir=args.data_dir, validation=VALIDATION_FULL))
+    settings = load_settings(args.config, base=base)
+    split = as_split(settings.data)
+    start_run(args.out)
+    watch = Stopwatch(args.out / "cpu.json")
+    # The full set in another folder is the same set: no path goes into the key.
+    inputs = {"network": "lenet5", "data": f"{split.dataset.name} {len(split.dataset.y_train)}"}
+    job = Job(out=args.out, settings=settings, inputs=inputs, given=Given(network="lenet5", split=split))
+    run_steps(job, STEPS, watch)
+    facts = _facts(job, split, settings, watch.cpu)
+    print(_tables(facts))
+    say(f"written: {write_results(args.name, facts, args.results)}")
+
+
+def _arguments() -> Any:
+    made = parser(__doc__ or "")
+    made.add_argument("--data-dir", help="folder of the full sets; without it the embedded subset is used")
+    made.add_argument("--out", type=Path, default=RUNS / "mnist", help="run folder (default: %(default)s)")
+    made.add_argument("--config", type=Path, help="TOML file of options, on top of the main job's")
+    made.add_argument("--name", default="accuracy", help="name of the result file (default: %(default)s)")
+    return made.parse_args()
+
+
+def _facts(job: Job, split: Split, settings: Settings, cpu: Mapping[str, float]) -> dict[str, Any]:
+    model = Model.load(job.out / "stages" / "compact")
+    accuracy = model.meta["accuracy"] | job.done["quantize"].facts["accuracy"]
+    held_out = 0 if split.y_validation is None else len(split.y_validation)
+    return {
+        "data": {
+            "name": split.dataset.name,
+            "train": len(split.dataset.y_train),
+            "validation": held_out,
+            "test": len(split.dataset.y_test),
+        },
+        "options": {
+            "train.epochs": settings.train.epochs,
+            "admm.stages": settings.admm.stages,
+            "admm.epochs": settings.admm.epochs,
+            "admm.retrain_epochs": settings.admm.retrain_epochs,
+            "admm.final_epochs": settings.admm.final_epochs,
+            "admm.mode": settings.admm.mode,
+            "train.seed": settings.train.seed,
+        },
+        "accuracy_per_cent": {stage: round(value, 4) for stage, value in accuracy.items()},
+        "waterfall": model.meta["waterfall"],
+        "seconds": {name: {"wall": done.seconds, "cpu": cpu.get(name)} for name, done in job.done.items()},
+        "cpu_seconds_total": round(sum(cpu.values()), 1),
+    }
+
+
+def _tables(facts: dict[str, Any]) -> str:
+    accuracy = facts["accuracy_per_cent"]
+    keys = ("conv_only", "all_weights", "stored_bits")
+    rows = []
+    for row in facts["waterfall"]:
+        counts = [f"{row[key]['left']:,} ({row[key]['ratio']:.2f}x)" for key in keys]
+        shapes = ", ".join(f"{name} {a}x{b}" for name, (a, b) in row["layers"].items())
+        rows.append((row["stage"], *counts, shapes))
+    stages = markdown(("stage", "test accuracy, per cent"), [(k, f"{v:.2f}") for k, v in accuracy.items()])
+    left = markdown(("after", "conv only", "all weights", "stored bits", "matrices"), rows)
+    seconds = markdown(("step", "wall s", "CPU s"), [(k, v["wall"], v["cpu"]) for k, v in facts["seconds"].items()])
+    return "\n\n".join((stages, left, seconds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,118 @@
+"""The integer networks that the benchmarks run. Cycles depend on shapes and zeros alone, so untrained ones serve."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.data import Dataset, load_dataset
+from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
+from hwprm.intnet import IntegerNetwork
+from hwprm.nets import lenet5_graph
+from hwprm.prune.admm_budgets import LENET5_BUDGETS
+from hwprm.quantize import quantise_network
+from hwprm.sources import as_network
+
+__all__ = ["dense_lenet5", "embedded", "fully_connected", "pruned_lenet5", "slim_lenet", "stored_network"]
+
+#: Positions of one map behind LeNet-5's flatten.
+MAP = 16
+
+
+@cache
+def embedded() -> Dataset:
+    """The embedded MNIST subset; calibrates the scales and gives test images."""
+    return load_dataset("mnist_subset")
+
+
+def dense_lenet5(seed: int = 0) -> IntegerNetwork:
+    """LeNet-5 with random weights, nothing pruned."""
+    return _quantised(lenet5_graph(seed), "lenet5-dense")
+
+
+def pruned_lenet5(seed: int = 0) -> IntegerNetwork:
+    """LeNet-5 with a random structured mask of the sizes that the pruning stage aims at by default.
+
+    Every kept column belongs to a channel that the layer before makes, as after unused-path removal.
+    """
+    rng = np.random.default_rng(seed)
+    graph = lenet5_graph(seed)
+    channels = np.zeros(1, np.int64)
+    made = {}
+    for layer in graph.weighted:
+        budget = LENET5_BUDGETS[layer.name]
+        weight = layer.weight.reshape(len(layer.bias), -1)
+        group = {"conv1": 25, "conv2": 25, "fc1": MAP, "fc2": 1}[layer.name]
+        readable = (channels[:, None] * group + np.arange(group)).ravel()
+        columns = _choose(rng, readable, budget.columns, group)
+        rows = np.sort(rng.permutation(len(weight))[: budget.filters])
+        kept = np.zeros_like(weight)
+        kept[np.ix_(rows, columns)] = weight[np.ix_(rows, columns)]
+        made[layer.name] = dataclasses.replace(layer, weight=kept.reshape(layer.weight.shape))
+        channels = rows
+    nodes = tuple(made.get(node.name, node) for node in graph.nodes)
+    return _quantised(Graph(nodes, graph.outputs), "lenet5-pruned")
+
+
+def slim_lenet(widths: tuple[int, int, int, int] = (5, 10, 40, 10), seed: int = 0) -> IntegerNetwork:
+    """A LeNet of other widths, dense: conv 5x5, pool, conv 5x5, pool, linear, linear, with ReLUs between."""
+    rng = np.random.default_rng(seed)
+    one, two, three, four = widths
+
+    def weight(*shape: int) -> NDArray[np.float32]:
+        return rng.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
+
+    def bias(count: int) -> NDArray[np.float32]:
+        return np.zeros(count, np.float32)
+
+    nodes = (
+        Input(name="image", inputs=(), shape=(1, 28, 28)),
+        Conv2d(name="conv1", inputs=("image",), weight=weight(one, 1, 5, 5), bias=bias(one)),
+        Relu(name="relu1", inputs=("conv1",)),
+        MaxPool2d(name="pool1", inputs=("relu1",), kernel=(2, 2), stride=(2, 2)),
+        Conv2d(name="conv2", inputs=("pool1",), weight=weight(two, one, 5, 5), bias=bias(two)),
+        Relu(name="relu2", inputs=("conv2",)),
+        MaxPool2d(name="pool2", inputs=("relu2",), kernel=(2, 2), stride=(2, 2)),
+        Flatten(name="flatten", inputs=("pool2",)),
+        Linear(name="fc1", inputs=("flatten",), weight=weight(three, two * MAP), bias=bias(three)),
+        Relu(name="relu3", inputs=("fc1",)),
+        Linear(name="fc2", inputs=("relu3",), weight=weight(four, three), bias=bias(four)),
+    )
+    return _quantised(Graph(nodes, ("fc2",)), "lenet-" + "-".join(map(str, widths)))
+
+
+def fully_connected(inputs: int = 1024, outputs: int = 1024, seed: int = 0) -> IntegerNetwork:
+    """One linear layer; 1024 x 1024 are a million weights."""
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(0, (2 / inputs) ** 0.5, (outputs, inputs)).astype(np.float32)
+    nodes = (
+        Input(name="image", inputs=(), shape=(inputs,)),
+        Linear(name="fc", inputs=("image",), weight=weight, bias=np.zeros(outputs, np.float32)),
+    )
+    images = rng.integers(0, 256, (64, inputs), dtype=np.uint8)
+    return quantise_network(Graph(nodes, ("fc",)), images, 1 / 255, name=f"linear-{inputs}-{outputs}")
+
+
+def stored_network(folder: Path) -> IntegerNetwork:
+    """The integer network in `folder`, or its float model quantised with the embedded data."""
+    return as_network(folder, embedded(), None)
+
+
+def _choose(rng: np.random.Generator, readable: NDArray[np.int64], count: int | None, group: int) -> NDArray[np.int64]:
+    """`count` of the `readable` columns at random, at least one of each `group`."""
+    if count is None or count >= len(readable):
+        return readable
+    first = np.array([rng.choice(part) for part in readable.reshape(-1, group)])
+    if len(first) > count:
+        first = first[:count]
+    rest = rng.permutation(np.setdiff1d(readable, first))[: count - len(first)]
+    return np.sort(np.concatenate([first, rest]))
+
+
+def _quantised(graph: Graph, name: str) -> IntegerNetwork:
+    data = embedded()
+    return quantise_network(graph, data.x_train, data.input_scale, name=name)
