@@ -1,0 +1,31 @@
+"""Networks that several tests of the compiler share."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from hwprm.compile import Program, compile_network
+from hwprm.config import ArrayConfig
+from hwprm.errors import ModelError, UnsupportedError
+from hwprm.intnet import IntegerNetwork
+from tests.support.random_networks import random_network
+
+__all__ = ["compiled", "random_programs"]
+
+
+def compiled(net: IntegerNetwork, rows: int, cols: int, **options: int) -> Program:
+    """`net` for a ``rows`` x ``cols`` array."""
+    return compile_network(net, ArrayConfig(rows=rows, cols=cols, **options))
+
+
+def random_programs(seeds: range, *, largest: int = 10) -> list[Program]:
+    """Programs of random networks on random arrays; nets that are pruned to nothing are left out."""
+    programs = []
+    for seed in seeds:
+        rng = np.random.default_rng(seed)
+        try:
+            programs.append(compiled(random_network(seed, largest=largest), *(int(v) for v in rng.integers(1, 18, 2))))
+        except (ModelError, UnsupportedError) as error:
+            assert "does not depend on the input" in str(error)  # nothing else may be refused
+    assert len(programs) > len(seeds) / 2
+    return programs

@@ -1,0 +1,147 @@
+"""The memory plan, by enumeration: no two lanes ever meet in a bank, no two live tensors in a word."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwprm.compile import Program
+from hwprm.compile.geometry import LayerGeometry, layer_geometry
+from hwprm.compile.memory import MemoryPlan, plan_memory
+from hwprm.errors import UnsupportedError
+from hwprm.intnet import IntegerNetwork, Term
+from tests.support.networks import Spec, lenet, network, weights
+from tests.unit.compile.cases import compiled, random_programs
+
+
+def _addresses(plan: MemoryPlan, net: IntegerNetwork, name: str, buffer: int = 0) -> np.ndarray:
+    """Linear address of every element ``(C, H, W)``."""
+    place, shape = plan[name], net.tensor[name].shape
+    c, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
+    return (place.base + buffer * place.words) * plan.banks + c * place.channel + y * place.pitch + x
+
+
+def _assert_no_conflict(net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, rows: int) -> int:
+    """Every tap of every pixel tile, lanes that read the map only. Returns how many reads were looked at."""
+    pixel = np.arange(geo.pixels)
+    y, x = pixel // geo.width, pixel % geo.width
+    pool = geo.layer.pool
+    stride = pool.stride if pool else (1, 1)
+    seen = 0
+    for term in geo.layer.terms:
+        address = _addresses(plan, net, term.source)
+        _, height, width = address.shape
+        for window_y, window_x in geo.windows:
+            for ky in range(term.weight.shape[2]):
+                for kx in range(term.weight.shape[3]):
+                    row = (y * stride[0] + window_y) * term.stride[0] + ky * term.dilation[0] - term.padding[0]
+                    col = (x * stride[1] + window_x) * term.stride[1] + kx * term.dilation[1] - term.padding[2]
+                    inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
+                    for channel in {0, len(address) - 1}:
+                        banks = address[channel, np.clip(row, 0, height - 1), np.clip(col, 0, width - 1)] % plan.banks
+                        for start in range(0, geo.pixels, rows):
+                            read = banks[start : start + rows][inside[start : start + rows]]
+                            assert len(set(read.tolist())) == len(read), (geo.layer.name, start, ky, kx)
+                            seen += len(read)
+    return seen
+
+
+def _assert_no_overlap(net: IntegerNetwork, plan: MemoryPlan) -> None:
+    """At every layer: the elements of all tensors alive, both input buffers among them, lie in different places."""
+    stored = [tensor.name for tensor in net.tensors if tensor.name not in net.outputs]
+    birth = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
+    readers = {name: [i for i, la in enumerate(net.layers) if name in [t.source for t in la.terms]] for name in stored}
+    for i in range(len(net.layers)):
+        alive = [n for n in stored if n not in net.inputs and birth[n] <= i <= max(readers[n])]
+        places = [_addresses(plan, net, name).reshape(-1) for name in alive]
+        places += [_addresses(plan, net, name, buffer).reshape(-1) for name in net.inputs for buffer in (0, 1)]
+        taken = np.concatenate(places)
+        assert len(np.unique(taken)) == len(taken), f"layer {i}"
+        assert taken.min() >= 0 and taken.max() < plan.words * plan.banks
+
+
+def _assert_sound(program: Program) -> None:
+    reads = [_assert_no_conflict(program.network, geo, program.plan, program.hardware.rows) for geo in program.geometry]
+    assert sum(reads) > 0
+    _assert_no_overlap(program.network, program.plan)
+
+
+def test_random_networks():
+    for program in random_programs(range(300, 360), largest=8):
+        _assert_sound(program)
+
+
+@pytest.mark.parametrize("rows", range(1, 18))
+def test_lenet_on_any_number_of_rows(rows):
+    net = lenet((5, 6, 20, 10))
+    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
+    plan = plan_memory(net, geometry, rows)
+    assert rows <= plan.banks
+    assert sum(_assert_no_conflict(net, geo, plan, rows) for geo in geometry) > 0
+    _assert_no_overlap(net, plan)
+
+
+def test_a_wrong_pitch_is_seen():
+    """The proof above must be able to fail."""
+    net = lenet((2, 2, 3, 2), image=12, kernel=3)
+    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
+    plan = plan_memory(net, geometry, 4)
+    places = tuple(
+        replace(p, pitch=p.pitch + 2, channel=p.height * (p.pitch + 2)) if p.name == "image" else p
+        for p in plan.placements
+    )
+    with pytest.raises(AssertionError, match="^\\('conv1'"):
+        _assert_no_conflict(net, geometry[0], replace(plan, placements=places), 4)
+    squeezed = tuple(replace(p, base=0) for p in plan.placements)
+    with pytest.raises(AssertionError, match="^layer 0"):
+        _assert_no_overlap(net, replace(plan, placements=squeezed))
+
+
+def test_dead_tensors_make_room():
+    rng = np.random.default_rng(0)
+    chain = [
+        Spec(name=f"l{i}", terms=(Term(source=f"l{i - 1}" if i else "image", weight=weights(rng, (4, 4, 1, 1))),))
+        for i in range(6)
+    ]
+    last = Spec(name="out", terms=(Term(source="l5", weight=weights(rng, (2, 4, 1, 1))),), wide=True)
+    plan = compiled(network((4, 5, 5), (*chain, last)), 4, 4).plan
+    sizes = [place.words for place in plan.placements]
+    assert plan.words == 2 * sizes[0] + 2 * max(sizes[1:])
+
+
+def test_rows_that_no_pitch_serves_together():
+    rng = np.random.default_rng(0)
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=weights(rng, (2, 1, 1, 1))),)),
+        Spec(name="b", terms=(Term(source="a", weight=weights(rng, (2, 2, 2, 2))),), wide=True),
+        Spec(name="c", terms=(Term(source="a", weight=weights(rng, (2, 2, 2, 1))),), wide=True),
+    )
+    net = network((1, 5, 5), layers)
+    assert compiled(net, 1, 2).plan.banks == 1
+    with pytest.raises(
+        UnsupportedError,
+        match=r"^tensor 'a' is read by layers whose row lengths no common layout serves; "
+        r"copy it through an identity layer for one of them$",
+    ):
+        compiled(net, 5, 2)
+
+
+def test_sources_of_one_layer_share_their_pitch():
+    rng = np.random.default_rng(0)
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=weights(rng, (2, 1, 3, 3))),)),
+        Spec(name="b", terms=(Term(source="a", weight=weights(rng, (2, 2, 3, 3)), padding=(1, 1, 1, 1)),)),
+        Spec(
+            name="sum",
+            terms=(
+                Term(source="a", weight=weights(rng, (2, 2, 1, 1))),
+                Term(source="b", weight=weights(rng, (2, 2, 1, 1))),
+            ),
+        ),
+        Spec(name="out", terms=(Term(source="sum", weight=weights(rng, (2, 2, 5, 4))),), wide=True),
+    )
+    program = compiled(network((1, 7, 6), layers), 5, 2)
+    assert program.plan["a"].pitch == program.plan["b"].pitch
+    _assert_sound(program)
