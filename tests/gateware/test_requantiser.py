@@ -1,0 +1,106 @@
+"""Requantisation in gates against `hwprm.numerics.requantise`."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwprm.gateware.requantiser import Requantiser
+from hwprm.isa import Hardware
+from hwprm.numerics import SHIFT_MAX, SHIFT_MIN, requantise, signed_range
+from tests.support.bench import simulate
+from tests.support.hardware import hardware
+
+
+def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple[int, int]) -> np.ndarray:
+    """Results ``(n, 2)``, stored and wide, of `cases` ``(n, 4)``: acc, bias, mult, shift; one case a cycle."""
+    dut = Requantiser(hw, wide=True)
+    results = []
+
+    async def bench(ctx):
+        ports = (dut.clamp_low, dut.clamp_high, dut.wide_low, dut.wide_high)
+        for port, value in zip(ports, (*ends, *wide), strict=True):
+            ctx.set(port, value)
+        padded = [*cases.tolist(), *[cases[-1].tolist()] * Requantiser.LATENCY]
+        for i, (acc, bias, mult, shift) in enumerate(padded):
+            ctx.set(dut.acc, acc)
+            ctx.set(dut.param, {"bias": bias, "mult": mult, "shift": shift - hw.shift_min})
+            if i >= Requantiser.LATENCY:
+                results.append((ctx.get(dut.result), ctx.get(dut.wide)))
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=len(cases) + 100)
+    return np.array(results)
+
+
+def _assert_equal(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple[int, int]) -> None:
+    got = _through(hw, cases, ends, wide)
+    total = cases[:, 0] + cases[:, 1]
+    for column, (low, high) in enumerate((ends, wide)):
+        want = requantise(total, cases[:, 2], cases[:, 3], low, high)
+        wrong = np.flatnonzero(want != got[:, column])
+        assert not len(wrong), (cases[wrong[0]].tolist(), int(want[wrong[0]]), int(got[wrong[0], column]))
+
+
+def _edges(hw: Hardware) -> np.ndarray:
+    """Extremes and ties for every shift: the total is acc + bias and stays inside the accumulator."""
+    low, high = signed_range(hw.acc_bits)
+    rows = []
+    for shift in range(hw.shift_min, hw.shift_max + 1):
+        for mult in (0, 1, (1 << 15) + 1, (1 << 16) - 1):
+            totals = {low, low + 1, -1, 0, 1, high - 1, high}
+            tie = (1 << shift - 1) // max(mult & -mult, 1)  # mult * tie lies half way where mult is a power of two
+            totals |= {t for t in (tie, -tie, 3 * tie, -3 * tie, tie - 1) if low <= t <= high}
+            rows += [(total - (total // 3), total // 3, mult, shift) for total in sorted(totals)]
+    return np.array(rows, dtype=np.int64)
+
+
+@pytest.mark.parametrize(
+    ("acc_bits", "act_bits", "shifts"),
+    [(12, 8, (1, 16)), (24, 8, (9, 24)), (46, 16, (SHIFT_MIN, SHIFT_MAX)), (4, 2, (5, 5)), (20, 5, (40, 47))],
+    ids=lambda v: str(v).replace(", ", "-"),
+)
+def test_edges(acc_bits, act_bits, shifts):
+    hw = hardware(acc_bits=acc_bits, act_bits=act_bits, shift_min=shifts[0], shift_max=shifts[1])
+    cases = _edges(hw)
+    _assert_equal(hw, cases, signed_range(act_bits), signed_range(32))
+
+
+def test_random_values_and_narrow_clamps():
+    rng = np.random.default_rng(0)
+    hw = hardware(acc_bits=22, act_bits=8, shift_min=14, shift_max=23)
+    total = rng.integers(-(1 << 21), 1 << 21, 400)
+    bias = rng.integers(-(1 << 19), 1 << 19, 400)
+    acc = np.clip(total, -(1 << 21) + (1 << 19), (1 << 21) - 1 - (1 << 19)) - bias // 2
+    cases = np.stack([acc, bias // 2, rng.integers(0, 1 << 16, 400), rng.integers(14, 24, 400)], axis=1)
+    _assert_equal(hw, cases, (0, 100), (-500, 70_000))
+
+
+def test_ties_go_up():
+    """-0.5 -> 0, 0.5 -> 1, 1.5 -> 2, -1.5 -> -1."""
+    hw = hardware(shift_min=1, shift_max=2)
+    cases = np.array([(-1, 0, 1, 1), (1, 0, 1, 1), (3, 0, 1, 1), (-3, 0, 1, 1), (-6, 0, 1, 2), (6, 0, 1, 2)])
+    assert _through(hw, cases, (-128, 127), (-128, 127))[:, 0].tolist() == [0, 1, 2, -1, -1, 2]
+
+
+def test_latency():
+    """A single value among zeros comes out after LATENCY cycles, and only then."""
+    hw = hardware(shift_min=1)
+    dut = Requantiser(hw, wide=False)
+    seen = []
+
+    async def bench(ctx):
+        ctx.set(dut.clamp_low, -128)
+        ctx.set(dut.clamp_high, 127)
+        ctx.set(dut.acc, 40)
+        ctx.set(dut.param, {"bias": 2, "mult": 2, "shift": 0})
+        await ctx.tick()
+        ctx.set(dut.acc, 0)
+        ctx.set(dut.param, {"bias": 0, "mult": 2, "shift": 0})
+        for cycle in range(1, 10):
+            if ctx.get(dut.result):
+                seen.append((cycle, ctx.get(dut.result)))
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=50)
+    assert seen == [(Requantiser.LATENCY, 42)]

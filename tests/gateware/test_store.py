@@ -1,0 +1,157 @@
+"""The store unit against a flat memory: gaps, tiles of one filter, several layers one after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from hwprm.compile.schedule import row_segments
+from hwprm.gateware.store import StoreUnit
+from hwprm.isa import store_format
+from tests.support.bench import simulate
+from tests.support.hardware import hardware
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """A stored tensor ``(filters, height, width)`` with rows `pitch` apart, at word `base`."""
+
+    filters: int
+    height: int
+    width: int
+    pitch: int
+    base: int
+
+    @property
+    def gap(self) -> int:
+        return self.pitch - self.width if self.height > 1 else 0
+
+    @property
+    def channel(self) -> int:
+        return self.height * self.pitch if self.height > 1 else self.width
+
+
+def _word(hw, layer: Layer, index: int, count: int) -> dict[str, int]:
+    channel, tile, gap = (hw.address(v) for v in (layer.channel, layer.channel * hw.cols, layer.gap))
+    return {
+        "base_word": layer.base,
+        "channel_word": channel.word, "channel_bank": channel.bank,
+        "tile_word": tile.word, "tile_bank": tile.bank,
+        "gap_word": gap.word, "gap_bank": gap.bank,
+        "width": layer.width if layer.gap else layer.height * layer.width,
+        "pixels": layer.height * layer.width,
+        "filters": layer.filters,
+        "last": int(index == count - 1),
+        "layer": index,
+    }  # fmt: skip
+
+
+CASES = {
+    "contiguous": (4, 3, (Layer(filters=5, height=3, width=5, pitch=5, base=1),)),
+    "gaps": (4, 2, (Layer(filters=5, height=4, width=3, pitch=5, base=2),)),
+    "vector-over-many-rows": (7, 3, (Layer(filters=4, height=5, width=2, pitch=3, base=0),)),
+    "one-filter-tiles": (3, 1, (Layer(filters=4, height=3, width=4, pitch=6, base=1),)),
+    "one-filter-left-over": (3, 2, (Layer(filters=3, height=3, width=4, pitch=5, base=1),)),
+    "single-pixel": (4, 3, (Layer(filters=7, height=1, width=1, pitch=1, base=3),)),
+    "one-lane": (1, 2, (Layer(filters=3, height=2, width=3, pitch=4, base=0),)),
+    "three-layers": (
+        4,
+        3,
+        (
+            Layer(filters=4, height=4, width=3, pitch=5, base=0),
+            Layer(filters=7, height=1, width=1, pitch=1, base=30),
+            Layer(filters=3, height=2, width=6, pitch=7, base=40),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_stores_land_where_the_plan_says(name):
+    rows, cols, layers = CASES[name]
+    hw = hardware(
+        rows=rows, cols=cols, banks=rows + 1, memory_words=200, act_bits=8, layers=len(layers), stores=len(layers)
+    )
+    dut, rng = StoreUnit(hw), np.random.default_rng(0)
+    words = [_word(hw, layer, i, len(layers)) for i, layer in enumerate(layers)]
+    assert all(word.keys() == {f.name for f in store_format(hw).fields} for word in words)
+    memory: dict[int, int] = {}
+    writes: list[int] = [0]
+    probes: list[tuple[int, int, int, int]] = []
+    done: list[int] = []
+    tensors = [rng.integers(0, 256, (2, la.filters, la.height * la.width)) for la in layers]
+
+    async def rom(ctx):
+        """A cycle from address to word, as the ROM has it."""
+        ctx.set(dut.store, words[0])
+        async for _, _, address in ctx.tick().sample(dut.store_addr):
+            ctx.set(dut.store, words[address])
+
+    async def watch(ctx):
+        ports = (dut.write, dut.write_at, dut.first_lane, dut.last_lane, dut.layer_done, dut.probe_valid)
+        probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes)
+        async for _, _, *values in ctx.tick().sample(*ports, *probe, *dut.write_data):
+            write, at, first, last, layer_done, probed, *rest = values
+            if probed:
+                probes.append(tuple(rest[:4]))
+            if write:
+                writes[0] += 1
+                for r in range(first, last):
+                    memory[at.word * hw.banks + at.bank + r] = rest[4 + r]
+            if layer_done:
+                done.append(writes[0])
+
+    async def bench(ctx):
+        for image in range(2):
+            memory.clear()
+            for i, layer in enumerate(layers):
+                await _send(ctx, dut, hw, layer, tensors[i][image])
+                while len(done) < image * len(layers) + i + 1:
+                    await ctx.tick()
+                await ctx.tick()
+            _assert_memory(hw, layers, [tensor[image] for tensor in tensors], memory)
+
+    simulate(dut, bench, background=[rom, watch], deadline=5000)
+    assert probes == [p for _ in range(2) for i, la in enumerate(layers) for p in _vectors(hw, i, la)]
+    assert done[-1] == 2 * sum(la.filters * sum(_segments(hw, la)) for la in layers)
+
+
+def _segments(hw, layer: Layer) -> list[int]:
+    pixels = layer.height * layer.width
+    return row_segments(pixels, layer.width if layer.gap else pixels, hw.rows)
+
+
+def _vectors(hw, index: int, layer: Layer):
+    """(layer, filter, first pixel, lanes) in the order in which vectors come."""
+    pixels = layer.height * layer.width
+    for tile in range(0, layer.filters, hw.cols):
+        for pixel in range(0, pixels, hw.rows):
+            for f in range(tile, min(tile + hw.cols, layer.filters)):
+                yield index, f, pixel, min(hw.rows, pixels - pixel)
+
+
+async def _send(ctx, dut: StoreUnit, hw, layer: Layer, tensor: np.ndarray) -> None:
+    """The filters of a tile a cycle apart, then time for the writes that a vector of several rows needs."""
+    worst = max(_segments(hw, layer))
+    for _, f, pixel, lanes in _vectors(hw, 0, layer):
+        ctx.set(dut.vector_valid, 1)
+        for r in range(hw.rows):
+            ctx.set(dut.vector[r], int(tensor[f, pixel + r]) if r < lanes else 0xEE)
+        await ctx.tick()
+        ctx.set(dut.vector_valid, 0)
+        filters = min(hw.cols, layer.filters - f // hw.cols * hw.cols)
+        if f % hw.cols == filters - 1 and worst > 1:
+            await ctx.tick().repeat(filters * (worst - 1))
+
+
+def _assert_memory(hw, layers, tensors, memory: dict[int, int]) -> None:
+    """Exactly the elements, nothing beside them."""
+    want = {}
+    for layer, tensor in zip(layers, tensors, strict=True):
+        for f in range(layer.filters):
+            for p in range(layer.height * layer.width):
+                at = layer.base * hw.banks + f * layer.channel + p // layer.width * (layer.width + layer.gap)
+                want[at + p % layer.width] = int(tensor[f, p])
+    assert memory == want

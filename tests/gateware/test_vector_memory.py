@@ -1,0 +1,116 @@
+"""The vector memory against a flat numpy array."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwprm.gateware.vector_memory import VectorMemory
+from hwprm.isa import Hardware
+from tests.support.bench import simulate
+from tests.support.hardware import hardware
+
+
+def _present_read(ctx, dut: VectorMemory, hw: Hardware, at: int, choice: int, inside: np.ndarray) -> None:
+    """Lane r asks for linear address ``at + r * stride``."""
+    stride = hw.strides[choice]
+    for r in range(hw.rows):
+        ctx.set(dut.words[r], hw.address(at + r * stride).word)
+        ctx.set(dut.inside[r], int(inside[r]))
+    ctx.set(dut.rotation, hw.address(at).bank)
+    ctx.set(dut.stride, choice)
+
+
+def _present_write(ctx, dut: VectorMemory, hw: Hardware, at: int, first: int, last: int, data: np.ndarray) -> None:
+    ctx.set(dut.write, 1)
+    ctx.set(dut.write_at, hw.address(at)._asdict())
+    ctx.set(dut.first_lane, first)
+    ctx.set(dut.last_lane, last)
+    for r in range(hw.rows):
+        ctx.set(dut.write_data[r], int(data[r]) & ((1 << hw.act_bits) - 1))
+
+
+GEOMETRIES = {
+    "1-lane": {"rows": 1, "banks": 1, "strides": (0,)},
+    "2-lanes": {"rows": 2, "banks": 3, "strides": (1, 2)},
+    "4-lanes": {"rows": 4, "banks": 4, "strides": (1, 3)},
+    "5-lanes-7-banks": {"rows": 5, "banks": 7, "strides": (1, 2, 3, 6)},
+    "8-lanes-9-banks": {"rows": 8, "banks": 9, "strides": (2,)},
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_random_writes_and_reads(name):
+    """A read and a write every cycle; a read sees every write of WRITE_LATENCY cycles before."""
+    hw = hardware(**GEOMETRIES[name], memory_words=11, act_bits=6)
+    rng = np.random.default_rng(len(name))
+    dut, size = VectorMemory(hw), hw.banks * hw.memory_words
+    model = np.zeros(size, dtype=np.int64)
+    pending: list[tuple[int, int, int, np.ndarray]] = []  # cycle of visibility, address, lane, data
+    expected: dict[int, np.ndarray] = {}
+
+    async def bench(ctx):
+        for cycle in range(300):
+            while pending and pending[0][0] <= cycle:
+                _, at, first, data = pending.pop(0)
+                model[at + first : at + first + len(data)] = data
+            choice = int(rng.integers(len(hw.strides)))
+            stride, inside = hw.strides[choice], rng.random(hw.rows) < 0.8
+            at = int(rng.integers(0, size - (hw.rows - 1) * stride))
+            touched = at + stride * np.arange(hw.rows)
+            in_flight = [p for p in pending if set(range(p[1] + p[2], p[1] + p[2] + len(p[3]))) & set(touched)]
+            _present_read(ctx, dut, hw, at, choice, inside)
+            if not in_flight:
+                expected[cycle + VectorMemory.READ_LATENCY] = np.where(inside, model[touched], 0)
+            ctx.set(dut.write, 0)
+            if rng.random() < 0.7:
+                first = int(rng.integers(0, hw.rows))
+                last = int(rng.integers(first, hw.rows + 1))
+                to = int(rng.integers(0, size - hw.rows + 1))
+                data = rng.integers(-32, 32, hw.rows)
+                _present_write(ctx, dut, hw, to, first, last, data)
+                pending.append((cycle + VectorMemory.WRITE_LATENCY, to, first, data[first:last]))
+            if cycle in expected:
+                assert [ctx.get(lane) for lane in dut.data] == expected[cycle].tolist(), cycle
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=1000)
+    assert len(expected) > 100
+
+
+def test_latencies():
+    """A written word is seen by addresses WRITE_LATENCY cycles later, and its data READ_LATENCY after that."""
+    hw = hardware(rows=2, banks=2, memory_words=4)
+    dut = VectorMemory(hw)
+    seen = []
+
+    async def bench(ctx):
+        _present_read(ctx, dut, hw, 2, 0, np.ones(2))
+        _present_write(ctx, dut, hw, 2, 0, 2, np.array([5, 6]))
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        for cycle in range(1, 12):
+            if [ctx.get(lane) for lane in dut.data] == [5, 6]:
+                seen.append(cycle)
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=50)
+    assert seen[0] == VectorMemory.WRITE_LATENCY + VectorMemory.READ_LATENCY
+
+
+def test_masked_lanes_are_not_written():
+    hw = hardware(rows=4, banks=5, memory_words=4)
+    dut = VectorMemory(hw)
+
+    async def bench(ctx):
+        _present_write(ctx, dut, hw, 3, 0, 4, np.array([1, 2, 3, 4]))
+        await ctx.tick()
+        _present_write(ctx, dut, hw, 3, 1, 3, np.array([9, 8, 7, 6]))
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        await ctx.tick().repeat(VectorMemory.WRITE_LATENCY)
+        _present_read(ctx, dut, hw, 3, 0, np.ones(4))
+        await ctx.tick().repeat(VectorMemory.READ_LATENCY)
+        assert [ctx.get(lane) for lane in dut.data] == [1, 8, 7, 4]
+
+    simulate(dut, bench, deadline=50)
