@@ -1,0 +1,200 @@
+"""The AXI4-Lite slave: every register, strobes, order of valid and ready, reads beside writes."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from hwprm.gateware.registers import RegisterFile
+from hwprm.isa import REGISTERS, register_offset
+from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION
+from tests.support.bench import axil_read, axil_write, simulate
+from tests.support.hardware import hardware
+
+DIGEST = hashlib.sha256(b"design").hexdigest()
+
+
+def _file() -> RegisterFile:
+    return RegisterFile(hardware(rows=5, cols=7, input_shape=(3, 4, 5), output_words=11, design_hash=DIGEST))
+
+
+async def _read(ctx, dut, name, **options):
+    return await axil_read(ctx, dut, register_offset(name), **options)
+
+
+async def _write(ctx, dut, name, value, **options):
+    await axil_write(ctx, dut, register_offset(name), value, **options)
+
+
+async def _pulse(ctx, *ports):
+    for port in ports:
+        ctx.set(port, 1)
+    await ctx.tick()
+    for port in ports:
+        ctx.set(port, 0)
+
+
+@pytest.mark.parametrize("wait", [0, 3], ids=["ready-first", "ready-late"])
+def test_every_register_reads_its_value(wait):
+    dut = _file()
+    want = {
+        "ID": ID_VALUE, "VERSION": INTERFACE_VERSION, "CONTROL": 1, "STATUS": 1, "CYCLES": 1234567890, "FRAMES_IN": 1,
+        "FRAMES_OUT": 2, "FRAMES_DROPPED": 0, "STALLS": 3, "ROWS": 5, "COLS": 7, "INPUT_BEATS": 60, "OUTPUT_BEATS": 11,
+    }  # fmt: skip
+    want |= {f"HASH{i}": int(DIGEST, 16) >> 32 * i & 0xFFFFFFFF for i in range(8)}
+    assert want.keys() == {register.name for register in REGISTERS}
+
+    async def bench(ctx):
+        ctx.set(dut.cycles, 1234567890)
+        ctx.set(dut.busy, 1)
+        await _pulse(ctx, dut.received, dut.frame_done, dut.stalled)
+        await _pulse(ctx, dut.frame_done, dut.stalled)
+        await _pulse(ctx, dut.stalled)
+        for name, value in want.items():
+            assert await _read(ctx, dut, name, wait=wait) == value, name
+        for address in (0x34, 0x38, 0x3C, 0x60, 0xFC):
+            assert await axil_read(ctx, dut, address, wait=wait) == 0, hex(address)
+
+    simulate(dut, bench, deadline=2000)
+
+
+def test_read_data_stand_until_taken():
+    dut = _file()
+
+    async def bench(ctx):
+        ctx.set(dut.araddr, register_offset("ROWS"))
+        ctx.set(dut.arvalid, 1)
+        await ctx.tick()
+        ctx.set(dut.araddr, register_offset("COLS"))
+        for _ in range(4):
+            await ctx.tick()
+            assert (ctx.get(dut.rvalid), ctx.get(dut.rdata), ctx.get(dut.arready)) == (1, 5, 0)
+        ctx.set(dut.rready, 1)
+        await ctx.tick()
+        assert (ctx.get(dut.rvalid), ctx.get(dut.rdata)) == (1, 7)
+        ctx.set(dut.arvalid, 0)
+        await ctx.tick()
+        assert not ctx.get(dut.rvalid)
+
+    simulate(dut, bench, deadline=100)
+
+
+def test_control_and_strobes():
+    dut = _file()
+
+    async def bench(ctx):
+        assert ctx.get(dut.run) == 1
+        await _write(ctx, dut, "CONTROL", 0, strobe=0b1110)
+        assert ctx.get(dut.run) == 1, "the low byte was not written"
+        await _write(ctx, dut, "CONTROL", 0xFFFFFFFE, strobe=0b0001)
+        assert ctx.get(dut.run) == 0
+        assert await _read(ctx, dut, "CONTROL") == 0
+        await _write(ctx, dut, "CYCLES", 1)
+        await _write(ctx, dut, "STATUS", 1)
+        assert ctx.get(dut.run) == 0, "another register's write"
+        await _write(ctx, dut, "CONTROL", 1)
+        assert ctx.get(dut.run) == 1
+
+    simulate(dut, bench, deadline=200)
+
+
+def test_status_bits_stick_until_ones_are_written():
+    dut = _file()
+
+    async def bench(ctx):
+        await _pulse(ctx, dut.short)
+        await _pulse(ctx, dut.long)
+        assert await _read(ctx, dut, "STATUS") == 0b110
+        assert await _read(ctx, dut, "FRAMES_DROPPED") == 2
+        await _write(ctx, dut, "STATUS", 0)
+        assert await _read(ctx, dut, "STATUS") == 0b110
+        await _write(ctx, dut, "STATUS", 0b010, strobe=0b1110)
+        assert await _read(ctx, dut, "STATUS") == 0b110
+        await _write(ctx, dut, "STATUS", 0b010)
+        assert await _read(ctx, dut, "STATUS") == 0b100
+        await _write(ctx, dut, "STATUS", 0b100)
+        assert await _read(ctx, dut, "STATUS") == 0
+
+    simulate(dut, bench, deadline=200)
+
+
+def test_an_event_in_the_cycle_of_its_clearing_is_kept():
+    dut = _file()
+
+    async def bench(ctx):
+        await _pulse(ctx, dut.short)
+        ctx.set(dut.awaddr, register_offset("STATUS"))
+        ctx.set(dut.wdata, 0b010)
+        ctx.set(dut.wstrb, 0b1111)
+        ctx.set(dut.bready, 1)
+        await _pulse(ctx, dut.awvalid, dut.wvalid, dut.short)
+        assert await _read(ctx, dut, "STATUS") == 0b010
+
+    simulate(dut, bench, deadline=100)
+
+
+@pytest.mark.parametrize("first", ["awvalid", "wvalid"])
+def test_address_and_data_may_come_apart(first):
+    dut = _file()
+
+    async def bench(ctx):
+        other = "wvalid" if first == "awvalid" else "awvalid"
+        ctx.set(dut.awaddr, register_offset("CONTROL"))
+        ctx.set(dut.wdata, 0)
+        ctx.set(dut.wstrb, 0b1111)
+        ctx.set(getattr(dut, first), 1)
+        for _ in range(3):
+            await ctx.tick()
+            assert (ctx.get(dut.awready), ctx.get(dut.wready), ctx.get(dut.run)) == (0, 0, 1)
+        ctx.set(getattr(dut, other), 1)
+        assert (ctx.get(dut.awready), ctx.get(dut.wready)) == (1, 1)
+        await ctx.tick()
+        ctx.set(dut.awvalid, 0)
+        ctx.set(dut.wvalid, 0)
+        for _ in range(3):
+            assert (ctx.get(dut.bvalid), ctx.get(dut.bresp), ctx.get(dut.run)) == (1, 0, 0)
+            await ctx.tick()
+        ctx.set(dut.bready, 1)
+        await ctx.tick()
+        assert not ctx.get(dut.bvalid)
+
+    simulate(dut, bench, deadline=100)
+
+
+def test_a_second_write_waits_for_the_first_response():
+    dut = _file()
+
+    async def bench(ctx):
+        ctx.set(dut.awaddr, register_offset("CONTROL"))
+        ctx.set(dut.wstrb, 0b1111)
+        ctx.set(dut.awvalid, 1)
+        ctx.set(dut.wvalid, 1)
+        ctx.set(dut.wdata, 0)
+        await ctx.tick()
+        ctx.set(dut.wdata, 1)
+        for _ in range(3):
+            await ctx.tick()
+            assert (ctx.get(dut.awready), ctx.get(dut.run)) == (0, 0)
+        ctx.set(dut.bready, 1)
+        await ctx.tick()
+        assert (ctx.get(dut.run), ctx.get(dut.bvalid)) == (1, 1)
+
+    simulate(dut, bench, deadline=100)
+
+
+def test_reads_and_writes_at_the_same_time():
+    dut = _file()
+    seen: list[int] = []
+
+    async def reader(ctx):
+        for _ in range(20):
+            seen.append(await _read(ctx, dut, "ROWS"))
+
+    async def writer(ctx):
+        for i in range(10):
+            await _write(ctx, dut, "CONTROL", i % 2)
+            assert ctx.get(dut.run) == i % 2
+
+    simulate(dut, reader, writer, deadline=500)
+    assert seen == [5] * 20
