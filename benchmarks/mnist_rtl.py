@@ -1,7 +1,7 @@
 """All 10,000 MNIST test images through the RTL, every logit compared.
 
-What: the pruned LeNet-5 on an 8x8 array is simulated under Verilator with the whole MNIST test split; mismatches between
-its logits and the integer reference, its accuracy from its own logits, images and cycles per second.
+What: the pruned LeNet-5 on an 8x8 array is simulated under Verilator with the whole MNIST test split; mismatches
+between its logits and the integer reference, its accuracy from its own logits, images and cycles per second.
 How: the bulk mode of `hwprm verify`, the images split over --processes simulations of the same build. Wall time counts
 everything from the integer network to the verdict: compiling, emitting, building the simulation (unless kept from
 before), the reference, simulating, comparing. The accuracy of the integer network is that of the torch reference, a

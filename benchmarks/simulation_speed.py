@@ -1,8 +1,8 @@
 """Speed of the bulk mode of `hwprm verify` against a bare C++ loop.
 
 What: clock cycles per second of CPU of (a) the bulk mode under Verilator, the whole simulator process with its start
-and its Python, and (b) benchmarks/bare_loop.cpp, which toggles the clock of the same design compiled by the same Verilator
-with the same optimisation, without VPI, timing, Python and log. 8x8, LeNet-5 dense and pruned.
+and its Python, and (b) benchmarks/bare_loop.cpp, which toggles the clock of the same design compiled by the same
+Verilator with the same optimisation, without VPI, timing, Python and log. 8x8, LeNet-5 dense and pruned.
 How: both stream the same images; logits of both are compared with the reference. User + system time of the simulator
 process, as the machine may be shared; runs alternate, the least of --repeat runs counts. Building and the reference are
 in neither. "marginal" is the cost of further images alone: the difference of a long and a short run.
