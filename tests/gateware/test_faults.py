@@ -29,12 +29,12 @@ def _changed(program, rom: str, form: WordFormat, index: int, **values: int) -> 
     return words
 
 
-class OffByOne(ProcessingElement):
-    """A product that is one too high where both operands are negative."""
+class BitStuck(ProcessingElement):
+    """A product with bit 9 stuck at one where both operands are negative."""
 
     def product(self, m: Module, act, weight, name: str):
         value = Signal(signed(self._hw.act_bits + self._hw.weight_bits), name=f"{name}_wrong")
-        m.d.sync += value.eq(act * weight + ((act < 0) & (weight < 0)))
+        m.d.sync += value.eq((act * weight) | (((act < 0) & (weight < 0)) << 9))
         return value
 
 
@@ -44,7 +44,7 @@ def test_no_fault(program):
 
 def test_wrong_product(program):
     with pytest.raises(MismatchError, match=r"^image 0, tensor 'conv1'\[\d+, \d+, \d+\]: expected -?\d+, got -?\d+; "):
-        run_checked(program, random_images(program, 1), element=OffByOne(program.hardware))
+        run_checked(program, random_images(program, 1), element=BitStuck(program.hardware))
 
 
 def test_swapped_list_entries(program):

@@ -105,4 +105,4 @@ def lenet(
 
 def small_lenet() -> IntegerNetwork:
     """Every layer kind of LeNet-5, small enough to simulate in a second."""
-    return lenet((3, 5, 7, 4), image=12, kernel=3, pruned=0.4)
+    return lenet((3, 5, 7, 4), image=14, kernel=3, pruned=0.4)
