@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -33,6 +34,8 @@ CFLAGS = "-std=gnu++20 -fcoroutines"
 OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
 ICARUS = ["-g2005"]
 BUILD_SECONDS = 3600.0
+#: Objects that every Verilator build has in common; half of the time of a small one.
+RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_timing.o", "verilated_threads.o")
 
 
 def default_work() -> Path:
@@ -58,35 +61,42 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     except OSError as error:
         raise ConfigError(f"builds cannot be kept in {work} ({error.strerror}); choose another with --work") from error
     try:
-        _compile(simulator, sources, temporary, wave)
-        _keep(temporary / product, kept)
+        _compile(simulator, sources, temporary, work, wave)
+        _keep([temporary / product], kept)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return kept / product
 
 
-def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> None:
-    environment = simulator.full_environment()
-    for command in (
-        _icarus(simulator, sources, wave)
-        if simulator.name == "icarus"
-        else _verilator(simulator, sources, folder, wave)
-    ):
-        outcome = run_logged(command, folder, environment, BUILD_SECONDS)
-        if outcome.returncode != 0:
-            raise ToolError(
-                f"{simulator.name} {simulator.version} could not compile the bundle; the end of its output:\n"
-                f"{outcome.tail()}"
-            )
+def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: Path, wave: bool) -> None:
+    if simulator.name == "icarus":
+        _run(simulator, _icarus(simulator, sources, wave), folder)
+        return
+    translate, make = _verilator(simulator, sources, folder, wave)
+    _run(simulator, translate, folder)
+    runtime = work / "runtime" / _digest([*_facts(simulator, wave), *make])
+    for path in runtime.glob("*.o"):  # copied after translation, so that make finds them newer than its makefile
+        shutil.copyfile(path, folder / path.name)
+    _run(simulator, make, folder)
+    if not runtime.is_dir():
+        _keep([path for path in folder.glob("verilat*.o") if path.name in RUNTIME], runtime)
 
 
-def _icarus(simulator: Simulator, sources: Sequence[Path], wave: bool) -> list[list[str]]:
+def _run(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
+    outcome = run_logged(command, folder, simulator.full_environment(), BUILD_SECONDS)
+    if outcome.returncode != 0:
+        what = f"{simulator.name} {simulator.version} could not compile the bundle"
+        raise ToolError(f"{what}; the end of its output:\n{outcome.tail()}")
+
+
+def _icarus(simulator: Simulator, sources: Sequence[Path], wave: bool) -> list[str]:
     define = ["-DHWPRM_WAVE"] if wave else []
     files = [str(path.absolute()) for path in _timed_first(sources)]
-    return [[str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]]
+    return [str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]
 
 
-def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> list[list[str]]:
+def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> tuple[list[str], list[str]]:
+    """The command that translates to C++, and the one that compiles that."""
     libraries = cocotb_config.libs_dir
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
     main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
@@ -107,7 +117,7 @@ def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, wave
     ]
     # Only the FST writer is compiled for a wave build; the testbench, not cocotb's main, opens the file.
     second = ["make", f"-j{os.cpu_count() or 1}", "-f", "Vtop.mk", *make]
-    return [first, second]
+    return first, second
 
 
 def _timed_first(sources: Sequence[Path]) -> list[Path]:
@@ -115,22 +125,32 @@ def _timed_first(sources: Sequence[Path]) -> list[Path]:
     return [sources[-1], *sources[:-1]]
 
 
-def _keep(product: Path, kept: Path) -> None:
-    """Move `product` alone into the folder `kept`, at once; whoever comes second finds the first's equal build."""
+def _keep(products: Sequence[Path], kept: Path) -> None:
+    """Move `products` alone into the folder `kept`, at once; whoever comes second leaves the first's equal files."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
     shell = Path(tempfile.mkdtemp(prefix=".keep-", dir=kept.parent))
     try:
-        product.rename(shell / product.name)
-        if not (kept / product.name).exists():
+        for product in products:
+            product.rename(shell / product.name)
+        with suppress(OSError):  # the name is taken by a folder that is not empty
             shell.rename(kept)
     finally:
         shutil.rmtree(shell, ignore_errors=True)
 
 
 def _key(sources: Sequence[Path], simulator: Simulator, wave: bool) -> str:
+    contents = [text for path in sources for text in (path.name, path.read_text())]
+    return _digest([*_facts(simulator, wave), *contents])
+
+
+def _facts(simulator: Simulator, wave: bool) -> list[str]:
+    """What a build depends on besides its sources."""
+    tool = (simulator.version, str(simulator.executable), version("cocotb"), str(cocotb_config.libs_dir))
+    return [*VERILATOR, CFLAGS, *OPTIMISE, *ICARUS, str(wave), *tool]
+
+
+def _digest(texts: Sequence[str]) -> str:
     digest = hashlib.sha256()
-    facts = (*VERILATOR, CFLAGS, *OPTIMISE, *ICARUS, str(wave), simulator.version, str(simulator.executable))
-    for fact in (*facts, version("cocotb"), str(cocotb_config.libs_dir)):
-        digest.update(fact.encode() + b"\0")
-    for path in sources:
-        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for text in texts:
+        digest.update(text.encode() + b"\0")
     return digest.hexdigest()[:32]
