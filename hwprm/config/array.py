@@ -24,7 +24,7 @@ class ArrayConfig:
     acc_bits: int | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("rows", 1, 64), ("cols", 1, 64), ("multiplier_stages", 1, 4)):
+        for name, low, high in (("rows", 1, 256), ("cols", 1, 256), ("multiplier_stages", 1, 4)):
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"array.{name} must be in {low}..{high}, not {value!r}")
