@@ -24,6 +24,7 @@ __all__ = [
     "check",
     "no_pause",
     "random_images",
+    "random_pause",
     "rom_contents",
     "run",
     "run_checked",
@@ -50,6 +51,12 @@ class Stream(NamedTuple):
 def no_pause() -> int:
     """Full speed."""
     return 0
+
+
+def random_pause(seed: int, longest: int = 5, share: float = 0.4) -> Pause:
+    """1 to `longest` cycles before the share `share` of the beats."""
+    rng = np.random.default_rng(seed)
+    return lambda: int(rng.integers(1, longest + 1)) if rng.random() < share else 0
 
 
 def signed_word(value: int, bits: int) -> int:

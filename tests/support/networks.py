@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hwprm.compile import Program, compile_network
+from hwprm.config import ArrayConfig
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
-__all__ = ["Spec", "lenet", "network", "small_lenet", "weights"]
+__all__ = ["Spec", "compiled", "lenet", "network", "seeded_weights", "small_lenet", "weights"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,16 @@ def weights(rng: np.random.Generator, shape: Sequence[int], *, bits: int = 8, pr
     gone = rng.permutation(columns)[: int(columns * pruned)]
     weight.reshape(shape[0], columns)[:, gone] = 0
     return weight
+
+
+def seeded_weights(*shape: int, bits: int = 8) -> np.ndarray:
+    """Weights that depend on their shape alone."""
+    return weights(np.random.default_rng(sum(shape)), shape, bits=bits)
+
+
+def compiled(net: IntegerNetwork, rows: int, cols: int, **options: int) -> Program:
+    """`net` for a `rows` x `cols` array."""
+    return compile_network(net, ArrayConfig(rows=rows, cols=cols, **options))
 
 
 def network(

@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwprm.compile import Program, compile_network
-from hwprm.config import ArrayConfig
+from hwprm.compile import Program
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.intnet import IntegerNetwork
+from tests.support.networks import compiled
 from tests.support.random_networks import random_network
 
-__all__ = ["compiled", "random_programs"]
-
-
-def compiled(net: IntegerNetwork, rows: int, cols: int, **options: int) -> Program:
-    """`net` for a ``rows`` x ``cols`` array."""
-    return compile_network(net, ArrayConfig(rows=rows, cols=cols, **options))
+__all__ = ["random_programs"]
 
 
 def random_programs(seeds: range, *, largest: int = 10) -> list[Program]:

@@ -11,8 +11,8 @@ from hwprm.isa import entry_format, param_format
 from hwprm.verify import reference
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
-from tests.support.networks import Spec, network, small_lenet, weights
-from tests.unit.compile.cases import compiled, random_programs
+from tests.support.networks import Spec, compiled, network, small_lenet, weights
+from tests.unit.compile.cases import random_programs
 
 
 def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[int]] | None = None) -> None:

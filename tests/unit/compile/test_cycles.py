@@ -10,8 +10,7 @@ import pytest
 from hwprm.compile import CycleReport, estimate
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Term
-from tests.support.networks import Spec, lenet, network, weights
-from tests.unit.compile.cases import compiled
+from tests.support.networks import Spec, compiled, lenet, network, weights
 
 ARRAYS = ((4, 4), (8, 8), (8, 16))
 

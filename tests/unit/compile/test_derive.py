@@ -14,8 +14,8 @@ from hwprm.config import ArrayConfig
 from hwprm.errors import ConfigError
 from hwprm.intnet import IntegerNetwork, Term
 from hwprm.numerics import signed_range
-from tests.support.networks import Spec, network, small_lenet
-from tests.unit.compile.cases import compiled, random_programs
+from tests.support.networks import Spec, compiled, network, small_lenet
+from tests.unit.compile.cases import random_programs
 
 
 def _one_layer(weight: np.ndarray, bias: list[int], act_bits: int) -> IntegerNetwork:
@@ -53,6 +53,19 @@ def test_accumulator_bits_by_enumeration():
 )
 def test_accumulator_bits_at_edges(weight, bias, bits):
     assert accumulator_bits(_one_layer(np.array(weight), bias, 8)) == {"a": bits}
+
+
+def test_a_clamp_before_the_layer_saves_bits():
+    """After a ReLU an activation of 8 bits has 7: weights -1, 1 reach -127..127, not -255..255."""
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=np.ones((2, 1, 1, 1), dtype=np.int64)),), relu=True),
+        Spec(name="b", terms=(Term(source="a", weight=np.array([[1, -1]]).reshape(1, 2, 1, 1)),), wide=True),
+    )
+    net = network((1, 1, 1), layers)
+    net = replace(net, layers=(net.layers[0], replace(net.layers[1], bias=np.zeros(1, dtype=np.int64))))
+    assert accumulator_bits(net)["b"] == 8
+    open_clamp = replace(net, layers=(replace(net.layers[0], clamp=(-128, 127)), net.layers[1]))
+    assert accumulator_bits(open_clamp)["b"] == 9
 
 
 def test_too_narrow_an_accumulator():

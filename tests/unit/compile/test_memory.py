@@ -12,8 +12,8 @@ from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Term
-from tests.support.networks import Spec, lenet, network, weights
-from tests.unit.compile.cases import compiled, random_programs
+from tests.support.networks import Spec, compiled, lenet, network, weights
+from tests.unit.compile.cases import random_programs
 
 
 def _addresses(plan: MemoryPlan, net: IntegerNetwork, name: str, buffer: int = 0) -> np.ndarray:

@@ -10,8 +10,7 @@ import pytest
 
 from hwprm.errors import ModelError, UnsupportedError
 from hwprm.intnet import IntegerNetwork, Tensor, Term
-from tests.support.networks import Spec, network, small_lenet, weights
-from tests.unit.compile.cases import compiled
+from tests.support.networks import Spec, compiled, network, small_lenet, weights
 
 
 def _bytes(net: IntegerNetwork, **options: int) -> tuple[str, dict[str, str]]:

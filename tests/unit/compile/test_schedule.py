@@ -14,9 +14,9 @@ from hwprm.compile.geometry import layer_geometry
 from hwprm.compile.memory import plan_memory
 from hwprm.compile.schedule import Schedule, Tile, build_schedule, row_segments
 from hwprm.intnet import IntegerNetwork, Term
-from tests.support.networks import Spec, network, small_lenet, weights
+from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
-from tests.unit.compile.cases import compiled, random_programs
+from tests.unit.compile.cases import random_programs
 
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
