@@ -122,3 +122,11 @@ def test_results_of_other_images_are_refused(program):
     result = run(program, random_images(program, 1, seed=1))
     with pytest.raises(MismatchError, match="^image 0, tensor 'conv1'"):
         check(program, random_images(program, 1, seed=2), result)
+
+
+def test_a_silent_probe_is_seen(program):
+    images = random_images(program, 1)
+    result = run(program, images)
+    result.tensors.clear()
+    with pytest.raises(MismatchError, match="^image 0, tensor 'conv1': the probe showed nothing$"):
+        check(program, images, result)
