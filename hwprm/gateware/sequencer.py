@@ -100,11 +100,12 @@ class Sequencer(wiring.Component):
             tile_ends.eq(pass_ends & (window == now.passes)),
             last_pixels.eq(pixel_tile == now.pixel_tiles),
         ]
-        waiting, blocked, go = Signal(), Signal(), Signal()
+        waiting, no_image, blocked, go = Signal(), Signal(), Signal(), Signal()
         m.d.comb += [
             waiting.eq(pending | ~self.lanes_ready),
-            self.stalled.eq(~waiting & self.layer.wide_first & ~self.room),
-            blocked.eq((frame_first & ~(self.image_ready & self.run)) | self.stalled),
+            no_image.eq(frame_first & ~(self.image_ready & self.run)),
+            self.stalled.eq(~waiting & ~no_image & self.layer.wide_first & ~self.room),
+            blocked.eq(no_image | self.stalled),
         ]
         with m.FSM(init="FETCH") as fsm:
             with m.State("FETCH"):  # once after reset: the ROMs' outputs are not the first words yet
