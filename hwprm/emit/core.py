@@ -40,12 +40,17 @@ def core_verilog(hardware: Hardware) -> Core:
 def drop_empty_wires(text: str) -> str:
     """`text` without declarations of signals of no bits, which Yosys writes as ``[-1:0]`` and nothing uses.
 
-    One that is used is left for the linters to refuse.
+    One that is used is left for the linters to refuse. Names are looked at module by module: Yosys numbers what has
+    none, and numbers begin again in every module.
     """
-    for declaration, name in re.findall(r"^( *wire \[-1:0\] (\S+) ;\n)", text, re.MULTILINE):
-        if text.count(f"{name} ") == 1:
-            text = text.replace(declaration, "")
-    return text
+    return "endmodule".join(_drop_empty_wires(module) for module in text.split("endmodule"))
+
+
+def _drop_empty_wires(module: str) -> str:
+    for declaration, name in re.findall(r"^( *wire \[-1:0\] (\S+) ;\n)", module, re.MULTILINE):
+        if module.count(f"{name} ") == 1:
+            module = module.replace(declaration, "")
+    return module
 
 
 def complete_cases(text: str) -> str:
