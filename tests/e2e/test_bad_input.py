@@ -145,8 +145,8 @@ def test_thresholds_that_empty_a_layer(tmp_path: Path, run: Run, tiny_data: Path
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("rows", 0, r"array\.rows must be in 1\.\.64, not 0$"),
-        ("cols", -1, r"array\.cols must be in 1\.\.64, not -1$"),
+        ("rows", 0, r"array\.rows must be in 1\.\.256, not 0$"),
+        ("cols", -1, r"array\.cols must be in 1\.\.256, not -1$"),
         ("weight_bits", 1, r"quantize\.weight_bits must be in 2\.\.16, not 1$"),
         ("act_bits", 17, r"quantize\.act_bits must be in 2\.\.16, not 17$"),
         ("acc_bits", 3, r"array\.acc_bits must be in 4\.\.46, not 3$"),

@@ -41,7 +41,7 @@ def test_written_settings_read_back(tmp_path: Path) -> None:
         ("[array]\nrow = 1\n", r"unknown key array\.row; did you mean 'rows'\?$"),
         ("[array]\nq = 1\n", r"unknown key array\.q; known are acc_bits, cols, multiplier_stages, rows$"),
         ("array = 3\n", r"array must be a section; write \[array\] and its keys below it$"),
-        ("[array]\nrows = 0\n", r"^array\.rows must be in 1\.\.64, not 0$"),
+        ("[array]\nrows = 0\n", r"^array\.rows must be in 1\.\.256, not 0$"),
         ("[array]\nrows = 'x'\n", r"^array\.rows must be an integer, not 'x'$"),
         ("[array\n", r"options\.toml is no TOML file: "),
     ],
@@ -63,3 +63,10 @@ def test_binary_file(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"is no TOML file"):
         load_settings(path)
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.toml")), ids=lambda path: path.stem
+)
+def test_examples_are_valid(file: Path) -> None:
+    assert load_settings(file) != Settings()
