@@ -25,7 +25,7 @@ $(STAMP): | check-tools
 check-tools:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "error: $(PYTHON) is older than 3.11; run: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
-	@for tool in g++ perl; do command -v $$tool > /dev/null || \
+	@for tool in c++ perl; do command -v $$tool > /dev/null || \
 	  { echo "error: $$tool is missing, Verilator needs it; install it with the system's package manager" >&2; exit 2; }; done
 
 demo: setup

@@ -33,6 +33,8 @@ def prune(
     from hwprm.cli.steps import finish_model, working_on
 
     out = settings.run.out or Path("pruned")
+    if settings.purify.mode == "auto" and not settings.data.validation and settings.run.stop_after != "admm":
+        talk.say("purify: thresholds are judged on the training images; hold some out with --validation N")
     with working_on(talk, settings, "prune", out, model) as work:
         done = api.prune(
             model,

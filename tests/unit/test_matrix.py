@@ -26,7 +26,7 @@ def _file(folder: Path, text: str) -> Path:
 def test_this_machine_has_what_is_needed() -> None:
     tools = {tool.name: tool for tool in survey()}
     assert not [tool.name for tool in tools.values() if tool.state is State.BAD]
-    assert {"python", "g++", "verilator", "cocotb", "amaranth", "torch", "iverilog"} <= set(tools)
+    assert {"python", "c++", "verilator", "cocotb", "amaranth", "torch", "iverilog"} <= set(tools)
 
 
 def test_every_dependency_is_pinned_inside_its_range() -> None:
