@@ -1,0 +1,130 @@
+"""Writes the table of targets and measured numbers in benchmarks/README.md from benchmarks/results/.
+
+What: one row per target, between the two marks of the README; nothing is measured here.
+How: reads the JSON files that the benchmarks left. --check only compares, and fails when the README is out of date.
+Target: every row says "met".
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from common import HERE, RESULTS, markdown, parser, verdict
+
+README = HERE / "README.md"
+BEGIN, END = "<!-- begin: benchmarks/summary.py -->", "<!-- end -->"
+
+Row = tuple[str, str, str, str]
+
+
+def main() -> None:
+    """Print the table; write it into the README, or compare it with what is there."""
+    made = parser(__doc__ or "")
+    made.add_argument("--check", action="store_true", help="compare only; exit code 1 when the README differs")
+    args = made.parse_args()
+    text = README.read_text(encoding="utf-8")
+    new = with_table(text, table(args.results))
+    print(table(args.results))
+    if args.check and new != text:
+        raise SystemExit(f"{README.name} is not what the results say; run python benchmarks/summary.py")
+    if not args.check:
+        README.write_text(new, encoding="utf-8")
+
+
+def with_table(text: str, made: str) -> str:
+    """The README `text` with the table between its marks replaced. Raises ValueError when a mark is missing."""
+    head, rest = text.split(BEGIN)
+    _, tail = rest.split(END)
+    return f"{head}{BEGIN}\n\n{made}\n\n{END}{tail}"
+
+
+def table(results: Path = RESULTS) -> str:
+    """Every target with what was measured."""
+
+    def read(name: str) -> dict[str, Any]:
+        facts: dict[str, Any] = json.loads((results / f"{name}.json").read_text(encoding="utf-8"))
+        return facts
+
+    rows = [
+        *_cycles(read("cycles")),
+        *_emission(read("emission")),
+        *_speed(read("simulation_speed")),
+        _mnist(read("mnist_rtl")),
+        *_accuracy(read("accuracy"), "accuracy.py"),
+        *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
+        _demo(read("demo")),
+    ]
+    return markdown(("benchmark", "target", "measured", ""), rows)
+
+
+def _cycles(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["networks"]:
+        same = "simulated the same" if e.get("simulated") == e["total"] else "not simulated"
+        measured = f"{e['total']:,} cycles ({same}); {e['total'] / e['bound']:.2f} x the ideal bound {e['bound']:,.0f}"
+        target = f"1.05 P + 64 a layer: {e['limit']:,.0f}"
+        rows.append((f"cycles.py: {e['net']}, {e['rows']}x{e['cols']}", target, measured, verdict(e["met"])))
+    ours = next(e for e in facts["networks"] if "5-10-40" in e["net"] and (e["rows"], e["cols"]) == (8, 8))
+    peers = min(peer["cycles"] for peer in facts["peers"])
+    target = "; ".join(f"{p['tool']}: {p['cycles']:,}" for p in facts["peers"])
+    rows.append(("cycles.py: 5-10-40-10, 8x8, others", target, f"{ours['total']:,}", verdict(ours["total"] < peers)))
+    return rows
+
+
+def _emission(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["cases"]:
+        limit = e["target"]
+        parts = [f"{limit['wall_seconds']:g} s"] if limit["wall_seconds"] else []
+        parts += [f"{limit['peak_bytes'] / 1e9:g} GB"] if limit["peak_bytes"] else []
+        measured = f"{e['wall_seconds']:.1f} s wall, {e['cpu_seconds']:.1f} s CPU, {e['peak_mib']:.0f} MiB"
+        target = " and ".join(parts)
+        name = f"emission.py: {e['case']}, {e['weights']:,} weights"
+        rows.append((name, target and f"under {target}", measured, verdict(e["met"]) if target else ""))
+    return rows
+
+
+def _speed(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["networks"]:
+        speed = e["cycles_per_cpu_second"]
+        measured = f"{e['ratio']:.0%}: {speed['bulk']:,} of {speed['bare']:,} cycles per CPU second"
+        name = f"simulation_speed.py: LeNet-5 {e['net']}, {e['array']}"
+        rows.append((name, "at least 50 % of bare C++", measured, verdict(e["ratio"] >= 0.5)))
+    return rows
+
+
+def _mnist(facts: dict[str, Any]) -> Row:
+    measured = (
+        f"{facts['images']:,} images, {facts['logits_compared']:,} logits, {facts['mismatches']} mismatches, "
+        f"RTL accuracy {facts['rtl_accuracy_per_cent']:.2f} per cent (integer reference "
+        f"{facts['integer_accuracy_per_cent']:.2f}), {facts['wall_seconds']:.0f} s wall"
+    )
+    return (f"mnist_rtl.py: LeNet-5 {facts['network']}", "all equal in under 600 s", measured, verdict(facts["met"]))
+
+
+def _accuracy(facts: dict[str, Any], name: str) -> list[Row]:
+    stages = ", ".join(f"{stage} {value:.2f}" for stage, value in facts["accuracy_per_cent"].items())
+    last = facts["waterfall"][-1]
+    kinds = {"conv_only": "conv only", "all_weights": "all weights", "stored_bits": "stored bits"}
+    left = ", ".join(f"{word} {last[key]['ratio']:.2f}x ({last[key]['left']:,})" for key, word in kinds.items())
+    data = f"{facts['data']['name']}, {facts['data']['train']:,} training images"
+    rows = [
+        (f"{name}: per cent on the test split", "", f"{stages}; {facts['cpu_seconds_total']:.0f} s CPU; {data}", "")
+    ]
+    return [*rows, (f"{name}: compression", "", left, "")]
+
+
+def _demo(facts: dict[str, Any]) -> Row:
+    usage, verify = facts["usage"], facts["verify"]
+    measured = (
+        f"{usage['wall_seconds']:.0f} s wall, {usage['cpu_seconds']:.0f} s CPU, {usage['peak_mib']:.0f} MiB; "
+        f"{verify['images']} images, {verify['values_compared']:,} integers, {verify['mismatches']} mismatches"
+    )
+    return ("demo.py: hwprm demo", "under 300 s, 100 images equal", measured, verdict(facts["met"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+"""The benchmark scripts start, explain themselves, and their README says what their results say."""
+
+import importlib
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
+HELPERS = {"common", "networks"}
+SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Imports a file of benchmarks/ as running it would."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(name)
+
+    yield load
+    for name in HELPERS | set(SCRIPTS):
+        sys.modules.pop(name, None)
+
+
+def test_there_is_one_for_every_question():
+    assert {"accuracy", "cycles", "demo", "emission", "mnist_rtl", "simulation_speed"} <= set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_script_explains_itself(name, load, monkeypatch, capsys):
+    script = load(name)
+    assert all(word in script.__doc__ for word in ("What:", "How:", "Target:"))
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert ended.value.code == 0
+    assert script.__doc__.splitlines()[0] in capsys.readouterr().out
+
+
+def test_readme_lists_every_script():
+    text = (FOLDER / "README.md").read_text()
+    assert all(f"benchmarks/{name}.py" in text for name in SCRIPTS)
+
+
+def test_readme_shows_the_results(load):
+    summary = load("summary")
+    text = (FOLDER / "README.md").read_text()
+    assert summary.with_table(text, summary.table()) == text
+
+
+def test_results_tell_no_paths_and_no_dates():
+    for path in (FOLDER / "results").glob("*.json"):
+        text = path.read_text()
+        assert "/home" not in text and "/tmp" not in text and "/work" not in text
+        assert '"machine": "' in text
+
+
+@pytest.mark.parametrize(
+    ("filters", "columns", "pixels", "expected"),
+    [
+        (5, 25, 576, {"ws": 2392, "is": 7776, "os": 2808}),
+        (10, 125, 64, {"ws": 2752, "is": 4096, "os": 2224}),
+        (40, 160, 1, {"ws": 2300, "is": 1240, "os": 870}),
+        (10, 40, 1, {"ws": 230, "is": 160, "os": 108}),
+    ],
+)
+def test_closed_form_is_within_a_cycle_of_the_simulator_it_stands_for(load, filters, columns, pixels, expected):
+    layer = SimpleNamespace(filters=filters, columns=columns, pixels=pixels, window=1)
+    found = load("cycles")._dataflows(layer, 8, 8)
+    assert found == {flow: cycles - 1 for flow, cycles in expected.items()}
+
+
+def test_random_mask_has_the_default_budgets_and_reads_only_what_is_made(load):
+    report = load("cycles").compile_network(load("networks").pruned_lenet5(), load("cycles").ArrayConfig()).cycles
+    assert [(layer.filters, layer.columns) for layer in report.layers] == [(10, 20), (20, 125), (50, 150), (10, 50)]
+
+
+def test_measure_counts_and_fails_with_its_child(load):
+    common = load("common")
+    usage, text = common.measure([sys.executable, "-c", "print('x' * 3, flush=True); bytearray(64 << 20)"])
+    assert text == "xxx\n" and usage.peak_mib > 64 and usage.cpu_seconds > 0
+    with pytest.raises(common.subprocess.CalledProcessError):
+        common.measure([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_markdown_cells(load):
+    made = load("common").markdown(("a", "b"), [(1234567, None), (0.12345, True), ("x", 12.34)])
+    assert made.splitlines() == ["| a | b |", "|---|---|", "| 1,234,567 | - |", "| 0.123 | yes |", "| x | 12.3 |"]
