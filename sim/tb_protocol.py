@@ -11,6 +11,7 @@ from hwprm.verify.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_n
 
 
 def note(mark, name, images):
+    """Before the images are sent, so that layers are compared even where logits turn out wrong."""
     write_note(f"note_{mark}.json", {"name": name, "images": images})
 
 
@@ -34,6 +35,7 @@ async def random_traffic(dut):
     bench = Bench(dut)
     count = bench.plan["images"]
     await bench.reset(mark=2)
+    note(2, "random_traffic", list(range(count)))
     bench.source.set_pause_generator(bursts(bench.random.getrandbits(30)))
     bench.sink.set_pause_generator(bursts(bench.random.getrandbits(30)))
 
@@ -46,7 +48,6 @@ async def random_traffic(dut):
     for index in range(count):
         bench.send(index)
     await bench.expect(range(count))
-    note(2, "random_traffic", list(range(count)))
 
 
 @cocotb.test()
@@ -55,6 +56,7 @@ async def back_to_back(dut):
     bench = Bench(dut)
     count = bench.plan["images"]
     await bench.reset(mark=3)
+    note(3, "back_to_back", list(range(count)))
     for index in range(count):
         bench.send(index)
     await bench.expect(range(count))
@@ -64,7 +66,6 @@ async def back_to_back(dut):
     assert await bench.read("STATUS") == 0, "STATUS is not idle after the last logit"
     cycles = await bench.read("CYCLES")
     assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles}, predicted are {bench.plan['cycles']}"
-    note(3, "back_to_back", list(range(count)))
 
 
 @cocotb.test()
@@ -72,6 +73,7 @@ async def first_beat_after_reset(dut):
     """TVALID is high throughout reset and the first beat is taken in the first cycle that offers it."""
     bench = Bench(dut, source=False)
     dut.mark.value = 4
+    note(4, "first_beat_after_reset", [0])
     dut.rst.value = 1
     await bench.ticks(8)
     dut.s_axis_tdata.value = bench.images[0][0]
@@ -88,7 +90,6 @@ async def first_beat_after_reset(dut):
                 break
     dut.s_axis_tvalid.value = 0
     await bench.expect([0])
-    note(4, "first_beat_after_reset", [0])
 
 
 @cocotb.test()
@@ -103,10 +104,10 @@ async def reset_in_mid_image(dut):
     bench.source.clear()
     await bench.reset()
     bench.sink.clear()
+    note(5, "reset_in_mid_image", [last])
     assert await bench.read("STATUS") == 0, "STATUS is not idle after reset"
     bench.send(last)
     await bench.expect([last])
-    note(5, "reset_in_mid_image", [last])
 
 
 @cocotb.test()
@@ -114,6 +115,7 @@ async def short_image(dut):
     """TLAST comes early: flagged, dropped, the next image is right; the flag clears by writing a one."""
     bench = Bench(dut)
     await bench.reset(mark=6)
+    note(6, "short_image", [1 % bench.plan["images"]])
     lengths = sorted({1, len(bench.images[0]) // 2, len(bench.images[0]) - 1} - {0, len(bench.images[0])})
     for words in lengths:
         bench.send(0, words=words)
@@ -124,7 +126,6 @@ async def short_image(dut):
     assert status == (STATUS_SHORT if lengths else 0), f"STATUS reads {status:#x} after a short image"
     await bench.write("STATUS", STATUS_SHORT)
     assert await bench.read("STATUS") == 0, "the flag of a short image does not clear"
-    note(6, "short_image", [1 % bench.plan["images"]])
 
 
 @cocotb.test()
@@ -132,6 +133,7 @@ async def long_image(dut):
     """TLAST comes late: flagged, dropped, the next image is right; the flag clears by writing a one."""
     bench = Bench(dut)
     await bench.reset(mark=7)
+    note(7, "long_image", [0])
     words = len(bench.images[0])
     for length in (words + 1, 2 * words + 3):
         bench.send(0, words=length)
@@ -142,7 +144,6 @@ async def long_image(dut):
     assert status == STATUS_LONG, f"STATUS reads {status:#x} after a long image"
     await bench.write("STATUS", STATUS_LONG)
     assert await bench.read("STATUS") == 0, "the flag of a long image does not clear"
-    note(7, "long_image", [0])
 
 
 @cocotb.test()
@@ -151,6 +152,7 @@ async def stalled_sink(dut):
     bench = Bench(dut)
     order = [i % bench.plan["images"] for i in range(3)]
     await bench.reset(mark=8)
+    note(8, "stalled_sink", order)
     bench.sink.pause = True
     for index in order:
         bench.send(index)
@@ -159,7 +161,6 @@ async def stalled_sink(dut):
     await bench.expect(order)
     cycles = await bench.read("CYCLES")
     assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles} after a stall, predicted are {bench.plan['cycles']}"
-    note(8, "stalled_sink", order)
 
 
 @cocotb.test()
@@ -167,6 +168,7 @@ async def run_control(dut):
     """With CONTROL bit 0 cleared no image is started; setting it again starts the one that waits."""
     bench = Bench(dut)
     await bench.reset(mark=9)
+    note(9, "run_control", [0])
     assert await bench.read("CONTROL") == 1, "CONTROL is not 1 after reset"
     await bench.write("CONTROL", 0)
     bench.send(0)
@@ -174,4 +176,3 @@ async def run_control(dut):
     assert bench.sink.empty(), "an image was computed although CONTROL bit 0 is 0"
     await bench.write("CONTROL", 1)
     await bench.expect([0])
-    note(9, "run_control", [0])
