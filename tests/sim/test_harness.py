@@ -194,21 +194,22 @@ def test_edited_golden_vectors(tmp_path: Path, work: Path) -> None:
     assert "1 golden integers are not what the reference computes" in text
 
 
-def test_a_waveform_of_a_window(standin: Bundle, work: Path, tmp_path: Path) -> None:
-    for sim in ("icarus", "verilator"):
-        report = check(standin.folder, work, sim=sim, modes=("bulk",), wave="50:90", wave_dir=tmp_path)
-        assert report.ok
-        assert report.waves == (str(tmp_path / f"standin-{sim}-bulk.fst"),)
-        assert fst_times(tmp_path / f"standin-{sim}-bulk.fst") == (500, 900), sim
+@pytest.mark.parametrize(("sim", "last"), [("icarus", 895), ("verilator", 890)])
+def test_a_waveform_of_a_window(standin: Bundle, work: Path, tmp_path: Path, sim: str, last: int) -> None:
+    report = check(standin.folder, work, sim=sim, modes=("bulk",), wave="50:90", wave_dir=tmp_path)
+    assert report.ok
+    assert report.waves == (str(tmp_path / f"standin-{sim}-bulk.fst"),)
+    # Cycle 50 begins 495 ns after the start; Verilator closes the file before it writes the step that ends the window.
+    assert fst_times(Path(report.waves[0])) == (495, last)
 
 
 def fst_times(path: Path) -> tuple[int, int]:
-    """First and last time of an FST file in ns, from its header block (type 0, length 329, two big-endian times)."""
+    """First and last time of an FST file in ns: its header is of type 0 and length 329, then come two times in ps."""
     data = path.read_bytes()
     assert data[0] == 0
     assert int.from_bytes(data[1:9], "big") == 329
     first, last = (int.from_bytes(data[i : i + 8], "big") for i in (9, 17))
-    return first // 1000 // 10 * 10, last // 1000 // 10 * 10
+    return first // 1000, last // 1000
 
 
 def test_by_hand_without_cocotb(standin: Bundle, tmp_path: Path) -> None:

