@@ -56,14 +56,26 @@ def _compact(job: Job, desk: Desk) -> Facts:
 
 
 def _quantize(job: Job, desk: Desk) -> Facts:
+    from hwprm.compile import accumulator_bits
+    from hwprm.prune import account
     from hwprm.quantize import integer_accuracy, quantise_images
 
     given: Given = job.given
     data = given.split.dataset
-    net = api.quantize(_load(job, "compact"), data, job.settings.quantize, name=given.network)
+    small = _load(job, "compact")
+    net = api.quantize(small, data, job.settings.quantize, name=given.network)
     net.save(desk.place)
     images = quantise_images(data.x_test, data.input_scale, net)
-    return {"accuracy": {"integer": integer_accuracy(net, images, data.y_test)}}
+    counts = account(
+        small.graph,
+        _load(job, "train").graph,
+        weight_bits=net.weight_bits,
+        bias_bits=max(accumulator_bits(net).values()),  # the hardware keeps biases at accumulator width
+    )
+    return {
+        "accuracy": {"integer": integer_accuracy(net, images, data.y_test)},
+        "waterfall": [counts.row("integer")],
+    }
 
 
 def _compile(job: Job, desk: Desk) -> Facts:

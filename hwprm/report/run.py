@@ -32,7 +32,7 @@ def run_facts(
     """The report of the run in `out`; `done` and `seconds` are facts and times of its steps by name."""
     model = Model.load(out / "stages/compact")
     bundle = Bundle.load(out / "bundle")
-    waterfall = model.meta["waterfall"]
+    waterfall = model.meta["waterfall"] + done["quantize"]["waterfall"]
     simulated = done["verify"]["simulated"]
     cycles = cycle_facts(estimate(bundle.network, array_of(bundle)), simulated["layers"], simulated["image"])
     own = bundle.manifest.array
