@@ -94,9 +94,11 @@ def test_report_is_consistent(report: Any) -> None:
     assert (bases["conv_only"], bases["all_weights"]) == (25_500, 430_500)
     for entry in report["compression"].values():
         assert entry["ratio"] == entry["base"] / entry["left"] > 1
-    assert [row["stage"] for row in report["waterfall"]] == ["dense", "admm", "purification", "path_removal"]
-    left = [row["all_weights"]["left"] for row in report["waterfall"]]
-    assert left == sorted(left, reverse=True)
+    stages = ["dense", "admm", "purification", "path_removal", "integer"]
+    assert [row["stage"] for row in report["waterfall"]] == stages
+    for count in ("conv_only", "all_weights", "stored_bits"):
+        left = [row[count]["left"] for row in report["waterfall"]]
+        assert left == sorted(left, reverse=True), count
 
 
 def test_cycles(report: Any) -> None:
