@@ -17,6 +17,7 @@ IntArray = NDArray[np.int64]
 
 #: Mismatches that are told apart in a report; the rest is counted.
 SHOWN = 5
+HEXADECIMAL = frozenset("0123456789abcdef")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,13 +140,11 @@ def _compare_layer(
 
 def _lane(data: str, lane: int, bits: int) -> int | str:
     """Signed activation of `lane`; its bits as text when some are unknown."""
-    try:
-        word = int(data, 16)
-    except ValueError:
-        text = "".join("x" * 4 if digit not in "0123456789abcdef" else f"{int(digit, 16):04b}" for digit in data)
-        part = text[len(text) - (lane + 1) * bits : len(text) - lane * bits]
-        return part if "x" in part else _signed(int(part, 2), bits)
-    return _signed(word >> lane * bits & (1 << bits) - 1, bits)
+    if HEXADECIMAL.issuperset(data):  # int() alone would take "0x12", whose second digit is unknown, for a number
+        return _signed(int(data, 16) >> lane * bits & (1 << bits) - 1, bits)
+    text = "".join(f"{int(digit, 16):04b}" if digit in HEXADECIMAL else "xxxx" for digit in data)
+    part = text[len(text) - (lane + 1) * bits : len(text) - lane * bits]
+    return part if "x" in part else _signed(int(part, 2), bits)
 
 
 def _signed(word: int, bits: int) -> int:
