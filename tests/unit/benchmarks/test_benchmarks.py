@@ -88,4 +88,4 @@ def test_measure_counts_and_fails_with_its_child(load):
 
 def test_markdown_cells(load):
     made = load("common").markdown(("a", "b"), [(1234567, None), (0.12345, True), ("x", 12.34)])
-    assert made.splitlines() == ["| a | b |", "|---|---|", "| 1,234,567 | - |", "| 0.123 | yes |", "| x | 12.3 |"]
+    assert made.splitlines() == ["| a | b |", "|---|---|", "| 1,234,567 | - |", "| 0.12 | yes |", "| x | 12.3 |"]
