@@ -101,7 +101,6 @@ def _layer(
         "stride": hw.strides.index(geo.step_x % hw.banks) if geo.pixels > 1 else 0,
         **clamp,
         **wide,
-        "reads_input": int(any(term.source in net.inputs for term in layer.terms)),
         "wide": int(layer.wide),
         "wide_first": int(layer.wide and not wide_before),
         "wide_pixels": geo.pixels if layer.wide else 0,

@@ -93,9 +93,11 @@ def _pass_entries(
     n = len(cols)
     linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
     height, width = np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64)
+    image = np.zeros(n, dtype=np.int64)
     for i, term in enumerate(geo.layer.terms):
         mine = cols.term == i
         place = plan[term.source]
+        image[mine] = term.source in net.inputs
         _, height[mine], width[mine] = net.tensor[term.source].shape
         off_y[mine] = window[0] * term.stride[0] + cols.ky[mine] * term.dilation[0] - term.padding[0]
         off_x[mine] = window[1] * term.stride[1] + cols.kx[mine] * term.dilation[1] - term.padding[2]
@@ -103,7 +105,14 @@ def _pass_entries(
         linear[mine] += off_y[mine] * place.pitch + off_x[mine]
     y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
     x_low, x_high = _bounds(off_x, width, geo.step_x, geo.width)
-    fields = {"y_low": y_low, "y_high": y_high, "x_low": x_low, "x_high": x_high, "guard": np.zeros(n, dtype=np.int64)}
+    fields = {
+        "y_low": y_low,
+        "y_high": y_high,
+        "x_low": x_low,
+        "x_high": x_high,
+        "guard": np.zeros(n, dtype=np.int64),
+        "image": image,
+    }
     if geo.guarded:
         linear = np.append(linear, 0)
         guard = _guard(geo, window)
@@ -131,4 +140,5 @@ def _guard(geo: LayerGeometry, window: tuple[int, int]) -> dict[str, int]:
         "x_low": int(x_low[0]),
         "x_high": int(x_high[0]),
         "guard": 1,
+        "image": 0,
     }

@@ -121,13 +121,6 @@ def _check_supported(net: IntegerNetwork) -> None:
                 f"tensor {tensor.name!r} has {tensor.bits} bits, the activation memory {net.act_bits}; "
                 f"quantise it to act_bits"
             )
-    for layer in net.layers:
-        sources = {term.source for term in layer.terms}
-        if len(sources) > 1 and sources & {*net.inputs}:  # the image alternates between two buffers, nothing else does
-            raise UnsupportedError(
-                f"layer {layer.name!r} sums the network input with another tensor; "
-                f"put a 1x1 identity layer behind the input and sum that"
-            )
 
 
 def _design_hash(hw: Hardware, roms: tuple[RomImage, ...]) -> str:

@@ -137,7 +137,7 @@ class Accelerator(wiring.Component):
             entries.addr.eq(sequencer.entry_addr),
             lanes.entry.eq(entries.data),
             lanes.layer.eq(sequencer.layer),
-            lanes.offset.eq(Mux(ingress.buffer ^ sequencer.next_image, hw.input_words, 0)),
+            lanes.offset.eq(Mux(ingress.buffer, hw.input_words, 0)),
             lanes.start.eq(sequencer.lanes_start),
             sequencer.lanes_ready.eq(lanes.ready),
             lanes.advance.eq(delay(m, slot.advance, Rom.LATENCY, name="advance")),

@@ -21,7 +21,7 @@ class LaneAddresses(wiring.Component):
     Members
     -------
     layer : In(layer word), constant while the layer runs
-    offset : In(word_bits), word of the tensor buffer in use
+    offset : In(word_bits), what the input buffer in use adds to the words of the image
     start : In(1)
     ready : Out(1)
     advance : In(1)
@@ -80,6 +80,8 @@ class LaneAddresses(wiring.Component):
         first = [self._position(f"first{r}") for r in range(hw.rows)]
         lanes = [self._position(f"lane{r}") for r in range(hw.rows)]
         self._walk(m, first)
+        word = Signal(hw.word_bits, name="entry_word")
+        m.d.comb += word.eq(self.entry.word + Mux(self.entry.image, self.offset, 0))
         tile_step = {"y": layer.step_y, "x": layer.step_x, "word": layer.step_word, "bank": layer.step_bank}
         for r, lane in enumerate(lanes):
             moved = self._moved(m, lane, tile_step, f"move{r}")
@@ -87,7 +89,7 @@ class LaneAddresses(wiring.Component):
                 m.d.sync += [lane[key].eq(first[r][key]) for key in lane]
             with m.Elif(self.advance):
                 m.d.sync += [lane[key].eq(moved[key]) for key in lane]
-            self._address(m, lane, r)
+            self._address(m, word, lane, r)
         return m
 
     def _walk(self, m: Module, first):
@@ -102,7 +104,7 @@ class LaneAddresses(wiring.Component):
                 left.eq(hw.rows),
                 walker["y"].eq(0),
                 walker["x"].eq(0),
-                walker["word"].eq(Mux(layer.reads_input, self.offset, 0)),
+                walker["word"].eq(0),
                 walker["bank"].eq(0),
             ]
         with m.Elif(left != 0):
@@ -112,9 +114,9 @@ class LaneAddresses(wiring.Component):
                 m.d.sync += [here[key].eq(after[key]) for key in here]
         m.d.comb += self.ready.eq((left == 0) & ~self.start)
 
-    def _address(self, m: Module, lane, r: int):
+    def _address(self, m: Module, entry_word, lane, r: int):
         hw, entry = self._hw, self.entry
-        word, bank = add_mixed(m, hw.banks, (entry.word, entry.bank), (lane["word"], lane["bank"]), name=f"address{r}")
+        word, bank = add_mixed(m, hw.banks, (entry_word, entry.bank), (lane["word"], lane["bank"]), name=f"address{r}")
         inside_y = (lane["y"] >= entry.y_low) & (lane["y"] < entry.y_high)
         inside_x = (lane["x"] >= entry.x_low) & (lane["x"] < entry.x_high)
         m.d.sync += [self.words[r].eq(word), self.inside[r].eq(inside_y & inside_x)]

@@ -50,7 +50,6 @@ class Sequencer(wiring.Component):
     room : In(1)
     frame_start : Out(1), with the first entry of an image
     layer_start : Out(1), with the first entry of a layer
-    next_image : Out(1), the layer being prepared belongs to the image after the one being drained
     busy : Out(1)
     stalled : Out(1), waiting for room
     cycles : Out(32), of the image finished last
@@ -80,7 +79,6 @@ class Sequencer(wiring.Component):
                 "room": In(1),
                 "frame_start": Out(1),
                 "layer_start": Out(1),
-                "next_image": Out(1),
                 "busy": Out(1),
                 "stalled": Out(1),
                 "cycles": Out(32),
@@ -92,7 +90,7 @@ class Sequencer(wiring.Component):
         hw = self._hw
         now = Signal(self.tile.shape())  # descriptor of the tile being issued
         load, pending, frame_first = Signal(), Signal(), Signal(init=1)
-        step, column, window = Signal(range(hw.idle_max + 1)), Signal.like(now.length), Signal.like(now.passes)
+        step, column, window = Signal.like(now.idle), Signal.like(now.length), Signal.like(now.passes)
         pixel_tile = Signal.like(now.pixel_tiles)
         pass_ends, tile_ends, last_pixels = Signal(), Signal(), Signal()
         m.d.comb += [
@@ -142,7 +140,6 @@ class Sequencer(wiring.Component):
         with m.If(self.layer_done):
             m.d.sync += pending.eq(0)
         self._count(m, now, fsm, go, pending, frame_first)
-        m.d.comb += self.next_image.eq(frame_first & pending)
         m.d.comb += self.busy.eq(pending | fsm.ongoing("ISSUE") | fsm.ongoing("IDLE"))
         return m
 

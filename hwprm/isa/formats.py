@@ -26,6 +26,7 @@ def entry_format(hw: Hardware) -> WordFormat:
             Field("x_low", coordinate, "First output column whose tap lies inside the map."),
             Field("x_high", coordinate, "One past the last such column."),
             Field("guard", 1, "The pass counts only in lanes inside these bounds (padded pooling)."),
+            Field("image", 1, "The tap lies in the image: the input buffer in use is added to the word."),
         ),
     )
 
@@ -69,7 +70,6 @@ def layer_format(hw: Hardware) -> WordFormat:
             Field("clamp_high", hw.act_bits, "Upper end of the clamp of stored activations.", signed=True),
             Field("wide_low", 32, "Lower end of the clamp of output words.", signed=True),
             Field("wide_high", 32, "Upper end of the clamp of output words.", signed=True),
-            Field("reads_input", 1, "Reads the image: its address depends on the input buffer in use."),
             Field("wide", 1, "Results are output words."),
             Field("wide_first", 1, "First wide layer of the image: needs a free output buffer."),
             Field("wide_pixels", _bits(hw.wide_pixels_max), "Pixels of a wide layer (stride of its filters)."),

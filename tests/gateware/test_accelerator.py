@@ -143,6 +143,24 @@ def test_residual_sum_shared_tensor_two_outputs(rows, cols):
     run_checked(program, random_images(program, 3), pause_out=random_pause(rows, 30))
 
 
+def test_image_added_to_another_tensor():
+    """The image changes places from image to image, other tensors do not."""
+    weight = seeded_weights(2, 2, 3, 3)
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=weight, padding=(1, 1, 1, 1)),)),
+        Spec(
+            name="sum",
+            terms=(
+                Term(source="a", weight=seeded_weights(3, 2, 1, 1)),
+                Term(source="image", weight=seeded_weights(3, 2, 1, 1)),
+            ),
+            wide=True,
+        ),
+    )
+    program = compiled(network((2, 3, 3), layers), 2, 2)
+    run_checked(program, random_images(program, 3))
+
+
 def test_single_layer_network():
     """The layer that needs an image is also the one that needs room for words."""
     layers = (Spec(name="only", terms=(Term(source="image", weight=seeded_weights(3, 1, 2, 2)),), wide=True),)

@@ -23,7 +23,7 @@ CASES = {
 }
 
 
-def _layer(hw, height, width, step_y, step_x, pitch, *, reads_input):
+def _layer(hw, height, width, step_y, step_x, pitch):
     advance = hw.rows
     step = hw.address(step_y * pitch * (advance // width) + step_x * (advance % width))
     wrap = hw.address(step_y * pitch - step_x * width) if height > 1 else hw.address(0)
@@ -33,24 +33,23 @@ def _layer(hw, height, width, step_y, step_x, pitch, *, reads_input):
     return dict.fromkeys(names, 0) | {
         "width": width, "step_x": advance % width, "step_y": advance // width, "step_word": step.word,
         "step_bank": step.bank, "lane_word": lane.word, "lane_bank": lane.bank, "wrap_word": wrap.word,
-        "reads_input": int(reads_input),
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("reads_input", [False, True], ids=["tensor", "image"])
+@pytest.mark.parametrize("image", [False, True], ids=["tensor", "image"])
 @pytest.mark.parametrize("name", CASES)
-def test_every_pixel_tile(name, reads_input):
+def test_every_pixel_tile(name, image):
     rows, banks, height, width, step_y, step_x, pitch = CASES[name]
     hw = hardware(rows=rows, banks=banks, memory_words=64, coordinate_bits=5)
     dut, rng = LaneAddresses(hw), np.random.default_rng(0)
-    offset = 9 if reads_input else 0
+    offset = 9 if image else 0
     size = banks << hw.word_bits
     tiles = -(-height * width // rows)
 
     async def check_tile(ctx, tile):
         entry = {key: int(rng.integers(0, limit)) for key, limit in (("word", 1 << hw.word_bits), ("bank", banks))}
         entry |= {key: int(rng.integers(0, 8)) for key in ("y_low", "y_high", "x_low", "x_high")}
-        ctx.set(dut.entry, entry | {"guard": 0})
+        ctx.set(dut.entry, entry | {"guard": 0, "image": int(image)})
         await ctx.tick()
         for r in range(rows):
             y, x = divmod(tile * rows + r, width)
@@ -68,7 +67,7 @@ def test_every_pixel_tile(name, reads_input):
         ctx.set(port, 0)
 
     async def bench(ctx):
-        ctx.set(dut.layer, _layer(hw, height, width, step_y, step_x, pitch, reads_input=reads_input))
+        ctx.set(dut.layer, _layer(hw, height, width, step_y, step_x, pitch))
         ctx.set(dut.offset, 9)
         ctx.set(dut.start, 1)
         assert not ctx.get(dut.ready)

@@ -90,8 +90,7 @@ class Interpreter:
             column = at[1] + x - wrap * constants["width"]
             return at[0] + y + wrap, column, at[2] + step + wrap * constants["wrap_word"] * hw.banks
 
-        start = self.buffer * hw.input_words * hw.banks if constants["reads_input"] else 0
-        row = [(0, 0, start)]
+        row = [(0, 0, 0)]
         while len(row) < hw.rows:
             row.append(moved(row[-1], 0, 1, address["lane"]))
         table = [row]
@@ -107,7 +106,8 @@ class Interpreter:
         e: dict[str, Any] = {name: values[chosen, None, None] for name, values in self.entries.items()}
         y, x, at = self._lanes(constants, tile["pixel_tiles"] + 1)
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
-        address = (e["word"] * self.hw.banks + e["bank"] + at) % self.size
+        word = e["word"] + e["image"] * self.buffer * self.hw.input_words
+        address = (word * self.hw.banks + e["bank"] + at) % self.size
         values = np.where(inside & (e["guard"] == 0), self.memory[address], 0).reshape(passes, length, *y.shape)
         weight = self.weights[tile["weight_base"] : tile["weight_base"] + length, :filters]
         acc = np.einsum("kf,pkts->pfts", weight, values)

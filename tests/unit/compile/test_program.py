@@ -84,27 +84,6 @@ def test_several_inputs():
         compiled(net, 2, 2)
 
 
-def test_sum_of_input_and_another_tensor():
-    """The image changes places from image to image, other tensors do not."""
-    layers = (
-        Spec(name="a", terms=(Term(source="image", weight=_weight(2, 2, 3, 3), padding=(1, 1, 1, 1)),)),
-        Spec(
-            name="sum",
-            terms=(
-                Term(source="a", weight=_weight(3, 2, 1, 1)),
-                Term(source="image", weight=_weight(3, 2, 1, 1)),
-            ),
-            wide=True,
-        ),
-    )
-    with pytest.raises(
-        UnsupportedError,
-        match="^layer 'sum' sums the network input with another tensor; "
-        "put a 1x1 identity layer behind the input and sum that$",
-    ):
-        compiled(network((2, 3, 3), layers), 2, 2)
-
-
 def test_output_read_by_another_layer():
     layers = (
         Spec(name="a", terms=(Term(source="image", weight=_weight(2, 1, 1, 1)),), wide=True),
