@@ -31,7 +31,7 @@ async def registers(dut):
 
 @cocotb.test()
 async def random_traffic(dut):
-    """Random gaps in the image, random back-pressure on the logits, status polled meanwhile."""
+    """Random gaps in the image, random back-pressure on the logits, registers used meanwhile, gaps there too."""
     bench = Bench(dut)
     count = bench.plan["images"]
     await bench.reset(mark=2)
@@ -39,9 +39,16 @@ async def random_traffic(dut):
     bench.source.set_pause_generator(bursts(bench.random.getrandbits(30)))
     bench.sink.set_pause_generator(bursts(bench.random.getrandbits(30)))
 
+    # Each channel on its own, so that addresses come before data and data before addresses.
+    write, read = bench.axil.write_if, bench.axil.read_if
+    for channel in (write.aw_channel, write.w_channel, write.b_channel, read.ar_channel, read.r_channel):
+        channel.set_pause_generator(bursts(bench.random.getrandbits(30)))
+
     async def poll():
         while True:
-            await bench.read("STATUS")
+            assert await bench.read("STATUS") in (0, 1), "an image is flagged as short or long, none is"
+            await bench.write("STATUS", STATUS_SHORT | STATUS_LONG)
+            assert await bench.read("ID") == bench.plan["registers"]["ID"]["value"]
             await bench.wait_cycles(bench.random.randint(1, 500))
 
     cocotb.start_soon(poll())

@@ -53,7 +53,6 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     product = "sim.vvp" if simulator.name == "icarus" else "sim"
     kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, wave)}"
     if (kept / product).is_file():
-        os.utime(kept)
         return kept / product
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)

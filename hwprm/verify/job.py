@@ -111,8 +111,11 @@ def keep_wave(job: Job, mode: str, session: Session) -> tuple[str, ...]:
 @contextmanager
 def _run_folder(work: Path) -> Iterator[Path]:
     runs = work / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=runs))
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(dir=runs))
+    except OSError as error:
+        raise ConfigError(f"nothing can be run in {work} ({error.strerror}); choose another with --work") from error
     try:
         yield folder
     finally:

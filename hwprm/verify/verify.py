@@ -45,8 +45,9 @@ def verify_bundle(
     for job in jobs:
         for mode in ("protocol", "bulk"):
             if mode in config.modes:
-                say(f"{job.simulator.name} {job.simulator.version}: {mode}")
-                outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, _bulk_images(job)))
+                count = config.protocol_images if mode == "protocol" else _bulk_images(job)
+                say(f"{job.simulator.name} {job.simulator.version}: {mode}, {count} image{'s' if count > 1 else ''}")
+                outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, count))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(jobs) == 2:
         cases += _agreement(outcomes, config.modes)

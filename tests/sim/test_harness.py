@@ -53,6 +53,7 @@ def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> N
     assert report.cycles_simulated == report.cycles_predicted == 45
     assert dict(report.layer_cycles_simulated) == {"squash": 5, "score": 40}
     assert [line.split()[0] for line in said] == ["verilator", "verilator", "icarus", "icarus"]
+    assert said[-1].endswith(": bulk, 20 images")
     suites = ET.parse(junit).getroot()
     assert suites.get("failures") == "0"
     names = {(case.get("classname"), case.get("name")) for case in suites.iter("testcase")}

@@ -1,0 +1,29 @@
+"""Networks and arrays of odd sizes, through every protocol test and the bulk mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.config.verify import VerifyConfig
+from hwprm.emit import emit_bundle
+from hwprm.verify import verify_bundle
+from hwprm.verify.images import random_images
+from tests.support.random_networks import random_network
+
+pytestmark = pytest.mark.sim
+
+
+@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), [(25, 1, 1, 1), (9, 3, 8, 2), (17, 7, 5, 1)])
+def test_random_network(tmp_path: Path, work: Path, seed: int, rows: int, cols: int, stages: int) -> None:
+    program = compile_network(random_network(seed), ArrayConfig(rows=rows, cols=cols, multiplier_stages=stages))
+    images = random_images(2, program.network.input.shape, program.network.act_bits, seed)
+    bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle")
+    report = verify_bundle(bundle.folder, VerifyConfig(sim="icarus", icarus_images=4, seed=seed, work=work))
+    report.raise_on_failure()
+    assert report.image_source == "2 stored, 2 random"
+    assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
