@@ -1,7 +1,8 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `train`, `prune`, `quantize`, `compile`, `verify`, `estimate`,
-`check`, `report`, `doctor`, `demo`; `hwprm.api` documents them. Nothing heavy is imported before it is used.
+`check`, `report`, `doctor` (documented in `hwprm.api`) and `demo` (in `hwprm.pipeline`).
+Nothing heavy is imported before it is used.
 """
 
 from __future__ import annotations
@@ -41,8 +42,11 @@ __all__ = [
 
 #: Verbs that share their name with a folder: the folder's module is made callable.
 _FOLDERS = frozenset({"compile", "prune", "quantize", "report", "train", "verify"})
-_VERBS = frozenset({"check", "demo", "doctor", "estimate"}) | _FOLDERS
 _PLACES = {
+    "check": "hwprm.api",
+    "demo": "hwprm.pipeline",
+    "doctor": "hwprm.api",
+    "estimate": "hwprm.api",
     "Graph": "hwprm.graph",
     "HwprmError": "hwprm.errors",
     "IntegerNetwork": "hwprm.intnet",
@@ -53,8 +57,6 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name in _FOLDERS:
         return import_module(f"hwprm.{name}")
-    if name in _VERBS:
-        return getattr(import_module("hwprm.api"), name)
     if name in __all__:
         return getattr(import_module(_PLACES.get(name, "hwprm.config")), name)
     raise AttributeError(f"module 'hwprm' has no attribute {name!r}")

@@ -1,5 +1,7 @@
 """The verbs as functions. Each takes and returns the nouns of docs/architecture.md; none writes to the terminal.
 
+The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
+
 >>> import hwprm
 >>> model = hwprm.train("lenet5", "mnist")
 >>> small = hwprm.prune(model, "mnist")
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
         EmitConfig,
         PurifyConfig,
         QuantizeConfig,
-        Settings,
         TrainConfig,
         VerifyConfig,
     )
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
     Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
-__all__ = ["check", "compile", "demo", "doctor", "estimate", "prune", "quantize", "report", "train", "verify"]
+__all__ = ["check", "compile", "doctor", "estimate", "prune", "quantize", "report", "train", "verify"]
 
 Stop = Literal["admm", "purify", "compact"]
 
@@ -73,8 +74,7 @@ def train(
     config = config or TrainConfig()
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
-    start = model if model.meta else model.graph
-    done = run(start, dataset, config, progress=progress or silent, checkpoint=checkpoint)
+    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -218,16 +218,6 @@ def doctor() -> tuple[Tool, ...]:
     from hwprm.matrix import survey
 
     return survey()
-
-
-def demo(out: Path | str, settings: Settings | None = None) -> dict[str, Any]:
-    """The main job into the folder `out`: train, prune, quantise, compile, emit, verify; returns report.json's content.
-
-    Finished stages found in `out` are reused while their inputs are the same.
-    """
-    from hwprm.pipeline import Silent, demo_settings, run_demo
-
-    return run_demo(Path(out), settings or demo_settings(), Silent())
 
 
 def _admm(

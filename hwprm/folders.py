@@ -11,20 +11,37 @@ from pathlib import Path
 
 from hwprm.errors import InputError
 
-__all__ = ["check_output", "new_folder", "write_file"]
+__all__ = ["check_file", "check_output", "new_folder", "write_file"]
 
 
-def check_output(target: Path) -> None:
-    """Raise InputError unless `target` can become a new folder: absent or empty, its parent writable."""
+def check_output(target: Path, *, inside: bool = False) -> None:
+    """Raise InputError unless `target` can become a new folder: absent or empty, it and its parent writable.
+
+    With `inside` a folder that exists is filled where it is, so that its parent need not be writable.
+    """
     if target.is_dir() and any(target.iterdir()):
         raise InputError(f"the output folder {target} is not empty; choose another one or delete it")
     if target.exists() and not target.is_dir():
         raise InputError(f"the output folder {target} is a file; choose another name")
-    parent = next(place for place in (target, *target.absolute().parents) if place.exists())
+    parent = _nearest(target.absolute().parent)
     if not parent.is_dir():
         raise InputError(f"the output folder {target} lies in {parent}, which is a file; choose another name")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise InputError(f"the output folder {target} cannot be made, {parent} is not writable; choose another place")
+    # A folder that exists is replaced by the finished one beside it, so its parent must be writable too.
+    places = {target} if target.is_dir() and inside else {parent, target} if target.is_dir() else {parent}
+    for place in sorted(places):
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise InputError(
+                f"the output folder {target} cannot be made, {place} is not writable; choose another place"
+            )
+
+
+def check_file(target: Path) -> None:
+    """Raise InputError unless a file `target` can be written, so that a long run does not find out at its end."""
+    if target.is_dir():
+        raise InputError(f"cannot write {target}: it is a folder; choose another name")
+    parent = _nearest(target.absolute().parent)
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        raise InputError(f"cannot write {target}: {parent} is no writable folder; choose another place")
 
 
 @contextmanager
@@ -34,6 +51,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     Raises InputError where `check_output` does.
     """
     check_output(target)
+    made = [place for place in target.absolute().parents if not place.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     work.chmod(0o777 & ~_umask())  # mkdtemp makes it private, an ordinary folder is not
@@ -44,6 +62,9 @@ def new_folder(target: Path) -> Iterator[Path]:
         work.rename(target)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+        with suppress(OSError):  # the first that holds something stays, and so do those above it
+            for place in made:
+                place.rmdir()
 
 
 def write_file(target: Path, text: str) -> None:
@@ -58,6 +79,11 @@ def write_file(target: Path, text: str) -> None:
     finally:
         with suppress(OSError):  # the first error has said it already
             work.unlink(missing_ok=True)
+
+
+def _nearest(place: Path) -> Path:
+    """`place`, or the first folder above it that exists."""
+    return next(path for path in (place, *place.parents) if path.exists())
 
 
 def _umask() -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import hwprm
+from hwprm.cli.app import VERBS
 
 PACKAGE = Path(hwprm.__file__).parent
 MODULES = sorted(
@@ -39,13 +40,14 @@ def test_verbs_are_callable_even_behind_folders_of_the_same_name() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("name", sorted(hwprm._VERBS))
+@pytest.mark.parametrize("name", VERBS)
 def test_verbs_are_documented_functions(name: str) -> None:
-    from hwprm import api
+    from hwprm import api, pipeline
 
+    place = pipeline if name == "demo" else api
     assert callable(getattr(hwprm, name))
-    assert inspect.signature(getattr(hwprm, name)) == inspect.signature(getattr(api, name))
-    assert getattr(api, name).__doc__
+    assert inspect.signature(getattr(hwprm, name)) == inspect.signature(getattr(place, name))
+    assert getattr(place, name).__doc__
 
 
 def test_unknown_attribute() -> None:
@@ -56,3 +58,8 @@ def test_unknown_attribute() -> None:
 def test_import_is_light() -> None:
     code = "import sys, hwprm; sys.exit(bool({'numpy', 'torch', 'amaranth', 'typer'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_api_stands_below_the_pipeline() -> None:
+    code = (PACKAGE / "api.py").read_text()
+    assert "import pipeline" not in code and "hwprm.pipeline import" not in code, "the pipeline imports the api"

@@ -19,7 +19,19 @@ from hwprm.config.settings import SECTIONS
 from hwprm.errors import InputError
 from hwprm.folders import check_output, write_file
 
-__all__ = ["Desk", "Done", "Facts", "Job", "Listener", "Silent", "Step", "Ticker", "run_steps", "start_run"]
+__all__ = [
+    "Desk",
+    "Done",
+    "Facts",
+    "Job",
+    "Listener",
+    "Silent",
+    "Step",
+    "Ticker",
+    "check_run",
+    "run_steps",
+    "start_run",
+]
 
 Facts = dict[str, Any]
 #: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
@@ -101,15 +113,19 @@ class Silent:
         return nullcontext(lambda stage, done, total, metrics: None)
 
 
+def check_run(out: Path) -> None:
+    """Raise InputError unless `out` is a run folder of this version, or can become one."""
+    mark = out / "run.json"
+    if not mark.is_file():
+        check_output(out, inside=True)
+    elif mark.read_text() != MARK:
+        raise InputError(f"{out} was made by another version of hwprm; choose another folder or delete it")
+
+
 def start_run(out: Path) -> None:
     """Make `out` a run folder, or find it to be one. Raises InputError when it holds something else."""
-    mark = out / "run.json"
-    if mark.is_file():
-        if mark.read_text() != MARK:
-            raise InputError(f"{out} was made by another version of hwprm; choose another folder or delete it")
-        return
-    check_output(out)
-    write_file(mark, MARK)
+    check_run(out)
+    write_file(out / "run.json", MARK)
 
 
 def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:

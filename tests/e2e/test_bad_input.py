@@ -186,6 +186,11 @@ def test_demo_into_a_folder_of_something_else(tmp_path: Path, run: Run) -> None:
     _refused(run("demo", out=tmp_path), 2, words)
 
 
+def test_demo_without_its_data(tmp_path: Path, run: Run) -> None:
+    words = r"mnist: the data folder .*absent does not exist; mend --data-dir or HWPRM_DATA$"
+    _refused(run("demo", out=tmp_path / "run", data_dir=tmp_path / "absent"), 2, words, tmp_path / "run")
+
+
 def test_report_of_nothing(tmp_path: Path, run: Run) -> None:
     _refused(run("report", tmp_path), 2, r".* holds no run, model, integer network or bundle; give a folder that")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hwprm.errors import InputError
-from hwprm.folders import check_output, new_folder, write_file
+from hwprm.folders import check_file, check_output, new_folder, write_file
 
 
 def test_new_folder_takes_its_name_at_the_end(tmp_path: Path) -> None:
@@ -34,6 +34,13 @@ def test_failure_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_failure_leaves_no_folder_above_either(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "mine" / "a" / "b"):
+        raise ZeroDivisionError
+    assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+
+
 def test_full_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_text("1")
     with pytest.raises(InputError, match=r"is not empty; choose another one or delete it$"):
@@ -53,6 +60,24 @@ def test_unwritable_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(os, "access", lambda *args: False)
     with pytest.raises(InputError, match=r"is not writable; choose another place$"):
         check_output(tmp_path / "a")
+
+
+def test_empty_folder_in_an_unwritable_place_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    (tmp_path / "a").mkdir()
+    with pytest.raises(InputError, match=rf"a cannot be made, {tmp_path} is not writable; choose another place$"):
+        check_output(tmp_path / "a")
+    check_output(tmp_path / "a", inside=True)
+
+
+def test_file_that_cannot_be_written(tmp_path: Path) -> None:
+    check_file(tmp_path / "new" / "f")
+    with pytest.raises(InputError, match=r"it is a folder; choose another name$"):
+        check_file(tmp_path)
+    (tmp_path / "x").write_text("1")
+    with pytest.raises(InputError, match=r"x is no writable folder; choose another place$"):
+        check_file(tmp_path / "x" / "f")
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_write_file_replaces_and_cleans_up(tmp_path: Path) -> None:

@@ -9,14 +9,23 @@ from typing import TYPE_CHECKING
 
 from hwprm.config import Settings
 from hwprm.folders import write_file
-from hwprm.pipeline.step import Facts, Job, Listener, run_steps, start_run
+from hwprm.pipeline.settings import demo_settings
+from hwprm.pipeline.step import Facts, Job, Listener, Silent, check_run, run_steps, start_run
 
 if TYPE_CHECKING:
     from hwprm.data import Dataset
 
-__all__ = ["run_demo"]
+__all__ = ["demo", "run_demo"]
 
 NETWORK = "lenet5"
+
+
+def demo(out: Path | str, settings: Settings | None = None) -> Facts:
+    """The main job into the folder `out`: train, prune, quantise, compile, emit, verify; returns report.json's content.
+
+    Finished stages found in `out` are reused while their inputs are the same. Raises what the verbs raise.
+    """
+    return run_demo(Path(out), settings or demo_settings(), Silent())
 
 
 def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
@@ -28,12 +37,14 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     from hwprm.report import run_facts
     from hwprm.sources import as_split
 
-    start_run(out)
-    split = as_split(settings.data)
+    check_run(out)
+    split = as_split(settings.data)  # before anything is written: a wrong folder leaves nothing behind
     data = split.dataset
+    start_run(out)
     listener.say(f"data: {data.name}, {data.source}")
     inputs = {"network": NETWORK, "data": _fingerprint(data)}
     job = Job(out=out, settings=settings, inputs=inputs, given=Given(network=NETWORK, split=split))
+    (out / "report.json").unlink(missing_ok=True)  # an interrupted run must not show the results of the one before
     run_steps(job, FLOW, listener)
     seconds = {name: done.seconds for name, done in job.done.items()}
     facts = run_facts(out, data, settings, {name: done.facts for name, done in job.done.items()}, seconds)
