@@ -99,12 +99,12 @@ def _read_batch(raw: bytes, what: str) -> tuple[NDArray[np.uint8], NDArray[np.in
     try:
         batch = _ArrayUnpickler(io.BytesIO(raw), encoding="bytes").load()
         data, labels = batch[b"data"], np.asarray(batch[b"labels"], dtype=np.int64)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except Exception as error:  # a broken pickle fails in any way, MemoryError and SystemError among them
         raise DataError(f"{what} is no CIFAR-10 batch ({error}); fetch it again") from error
     if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.ndim != 2 or data.shape[1] != PIXELS:
         raise DataError(f"{what}: its data is no uint8 array (n, {PIXELS}); fetch it again")
-    if len(data) != len(labels):
-        raise DataError(f"{what}: {len(data)} images but {len(labels)} labels; fetch it again")
+    if labels.shape != (len(data),):
+        raise DataError(f"{what}: {len(data)} images but labels of shape {labels.shape}; fetch it again")
     return data.reshape(-1, 3, 32, 32), labels
 
 

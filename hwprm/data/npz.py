@@ -56,7 +56,8 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise DataError(f"{path} is a single array; store x and y with numpy.savez")
             return {key: file[key] for key in ("x", "y", "x_test", "y_test") if key in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    # zipfile raises RuntimeError for an encrypted or unknown kind of member, numpy MemoryError for a mad shape.
+    except (OSError, ValueError, EOFError, RuntimeError, MemoryError, zipfile.BadZipFile, zlib.error) as error:
         raise DataError(f"{path} is no readable .npz file ({error}); store x and y with numpy.savez") from error
 
 

@@ -182,6 +182,18 @@ def test_unreadable_npz(tmp_path, raw):
         load_dataset(str(path))
 
 
+@pytest.mark.parametrize(("offset", "what"), [(6, "encrypted"), (8, "compressed in an unknown way")], ids=str)
+def test_npz_of_an_unknown_kind(tmp_path, offset, what):
+    path = tmp_path / "bad.npz"
+    np.savez(path, x=GOOD_X, y=GOOD_Y)
+    raw = bytearray(path.read_bytes())
+    for place, field in ((raw.find(b"PK\x03\x04"), offset), (raw.find(b"PK\x01\x02"), offset + 2)):
+        raw[place + field] |= 0x41  # the flag of encryption, or a method that nobody has
+    path.write_bytes(raw)
+    with pytest.raises(DataError, match=r"bad\.npz is no readable \.npz file"):
+        load_dataset(str(path))
+
+
 def test_npz_that_is_one_array(tmp_path):
     path = tmp_path / "one.npz"
     with path.open("wb") as file:
@@ -244,7 +256,13 @@ BAD_BATCHES = {
     "cut": (batch(10, 0)[:-100], r"is no CIFAR-10 batch"),
     "keys": (pickle.dumps({}), r"is no CIFAR-10 batch \(b'data'\)"),
     "shape": (pickle.dumps({b"data": np.zeros((1, 3), np.uint8), b"labels": [0]}), r"no uint8 array \(n, 3072\)"),
-    "count": (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]}), r"2 images but 1 labels"),
+    "count": (
+        pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]}),
+        r"2 images but labels of shape \(1,\)",
+    ),
+    "nested": (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [[0]]}), r"labels of shape \(1, 1\)"),
+    "huge": (pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [2**70]}), r"is no CIFAR-10 batch"),
+    "length": (b"\x80\x05\x96" + b"\xff" * 8, r"is no CIFAR-10 batch"),  # a byte array of 2**64 - 1 bytes
 }
 
 
