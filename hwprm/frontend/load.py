@@ -28,9 +28,12 @@ def export(module: torch.nn.Module, example_shape: tuple[int, ...]) -> ExportedP
     first = next(iter(module.parameters()), torch.zeros(()))
     example = torch.zeros((1, *example_shape), dtype=first.dtype, device=first.device)
     try:
-        with _evaluation_mode(module), torch.no_grad(), warnings.catch_warnings():
+        fake = "torch._subclasses.fake_tensor"
+        with _evaluation_mode(module), torch.no_grad(), _quiet(fake), warnings.catch_warnings():
             # torch tells how it pads internally; the graph we get is padded by us.
             warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
+            # torch.nn.utils.prune makes its masked weight anew in every call; the graph holds weight and mask.
+            warnings.filterwarnings("ignore", "The tensor attribute .* assigned during export", UserWarning)
             return torch.export.export(module, (example,), strict=False)
     except Exception as error:  # torch.export raises whatever the module's own code raises
         raise UnsupportedError(
@@ -77,7 +80,7 @@ def _evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """torch.export logs a warning before it raises; our error says it all."""
+    """torch logs what it raises; our error says it all."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)

@@ -156,7 +156,7 @@ def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     if before == after:
         return walk.activation(source_node, padded=True)
     source = walk.activation(source_node)
-    vector = 2 <= len(after) <= len(before) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) step by step
+    vector = 2 <= len(after) <= min(len(before), 3) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) in steps
     if not vector or str(after[0]) != str(before[0]):
         raise RefusalError(
             f"it makes {after} of {before}", "only flattening all but the batch is supported: torch.flatten(x, 1)"
@@ -198,8 +198,8 @@ def same(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def getitem(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """The values of a decomposed operator that returns several tensors."""
-    if args["1"] != 0 and args["0"].name not in walk.refused:
+    """The values of a decomposed operator that returns several tensors; a loaded file unpacks unread ones too."""
+    if args["1"] != 0 and node.users and args["0"].name not in walk.refused:
         raise RefusalError("it reads the indices or statistics of an operator", "use only the operator's values")
     return walk.activation(args["0"], padded=True)
 

@@ -102,11 +102,15 @@ class Walk:
             name = spec.arg.name
             if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 target = str(spec.target)
-                store = self.program.state_dict if target in self.program.state_dict else self.program.constants
-                self.values[name] = Constant(tensor=store[target].detach(), origins=(target,))
+                self.values[name] = Constant(tensor=self._tensor(target), origins=(target,))
             elif spec.kind == InputKind.USER_INPUT:
                 inputs += 1
                 self.values[name] = self._input(name, first=inputs == 1)
+
+    def _tensor(self, target: str) -> torch.Tensor:
+        """The parameter, buffer or constant called `target`."""
+        store = self.program.state_dict if target in self.program.state_dict else self.program.constants
+        return store[target].detach()
 
     def _input(self, name: str, *, first: bool) -> Value:
         node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)
@@ -193,9 +197,11 @@ class Walk:
         """No parameter may get lost: each one is in a node, or there is a finding about it."""
         used = {n.name for n in self.program.graph_module.graph.nodes if n.users}
         broken = any(finding.severity == Severity.ERROR for finding in self.findings)
+        # A module used under two names lists its parameters twice and reads one of them: the memory is the same.
+        taken = {self._tensor(target).data_ptr() for target in self.visited}
         for spec in self.program.graph_signature.input_specs:
             target = str(spec.target)
-            if spec.kind != InputKind.PARAMETER or target in self.visited:
+            if spec.kind != InputKind.PARAMETER or self._tensor(target).data_ptr() in taken:
                 continue
             if spec.arg.name not in used:
                 self.refuse(target, "parameter", "forward() does not use it", "it is ignored; delete it", Severity.NOTE)

@@ -276,3 +276,29 @@ def test_files_that_are_no_pt2(tmp_path: Path) -> None:
     (tmp_path / "cut.pt2").write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelError, match=r"was cut short"):
         load_pt2(tmp_path / "cut.pt2")
+
+
+def test_a_vector_made_a_map_again_is_refused() -> None:
+    class Reshaped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Conv2d(112, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(x).reshape(len(x), -1, 1, 1))
+
+    (finding,) = check(Reshaped(), (2, 8, 7))
+    assert finding.problem == "it makes (1, 112, 1, 1) of (1, 2, 8, 7)"
+
+
+def test_a_wrong_shape_is_one_error(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(UnsupportedError, match="cannot trace"):
+        check(nn.Sequential(nn.Flatten(), nn.Linear(5, 4)), (2, 8, 7))
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_batch_norm_without_variance_is_refused() -> None:
+    module = nn.Sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3))
+    module[1].running_var[1] = -1
+    with pytest.raises(ModelError, match="batch norm '1' has a variance that is not above 0; mend its running_var"):
+        to_graph(module, (2, 8, 7))

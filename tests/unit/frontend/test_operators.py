@@ -1,12 +1,15 @@
 """Exported graphs compute what the module computes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils import prune
 
-from hwprm.frontend import check, to_graph
+from hwprm.frontend import check, load_pt2, to_graph
 from hwprm.graph import Conv2d, Flatten, Linear, MaxPool2d
 from hwprm.graph.evaluation import evaluate
 
@@ -117,3 +120,29 @@ def test_a_vector_network() -> None:
 def test_half_precision_weights_become_float32() -> None:
     graph = to_graph(nn.Sequential(nn.Linear(5, 4)).to(torch.bfloat16), (5,))
     assert graph.weighted[0].weight.dtype == np.float32
+
+
+def test_pruning_masks_of_torch_are_carried_out() -> None:
+    conv = prune.random_unstructured(nn.Conv2d(2, 3, 3), "weight", 0.5)
+    module = nn.Sequential(conv).double()
+    assert_same(module, module, (2, 8, 7))
+    (layer,) = to_graph(module, (2, 8, 7)).weighted
+    assert layer.name == "0" and np.count_nonzero(layer.weight) == 27
+
+
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # torch's own copy of its tree specs
+def test_a_decomposed_program_from_a_file(tmp_path: Path) -> None:
+    """Written and read again, it unpacks the indices of max_pool2d, which nothing reads."""
+    module = randomise(nn.Sequential(nn.Conv2d(2, 3, 3), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(18, 4)))
+    program = torch.export.export(module, (torch.zeros(1, 2, 8, 7, dtype=torch.float64),)).run_decompositions()
+    torch.export.save(program, tmp_path / "net.pt2")
+    loaded = load_pt2(tmp_path / "net.pt2")
+    assert check(loaded) == []
+    assert_same(loaded, module, (2, 8, 7))
+
+
+def test_a_module_used_under_two_names() -> None:
+    shared = nn.Linear(5, 5)
+    module = randomise(nn.Sequential(shared, nn.ReLU(), shared))
+    assert check(module, (5,)) == []
+    assert_same(module, module, (5,))
