@@ -121,7 +121,7 @@ class Graph:
                 raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
             loaded = [_load_node(entry, arrays) for entry in plan["nodes"]]
             return cls(tuple(loaded), tuple(plan["outputs"]))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
             raise ModelError(f"{folder} holds no readable graph ({error}); make it again") from error
 
 
@@ -154,5 +154,7 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
             raise ModelError(f"max pool {node.name!r} needs a map (C, H, W), it reads {shape}")
         if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
             raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
+        if isinstance(node, BatchNorm) and not np.all(node.var + node.eps > 0):
+            raise ModelError(f"batch norm {node.name!r} has a variance that is not above 0; mend its running_var")
         if isinstance(node, WEIGHTED) and node.bias.shape != (len(node.weight),):
             raise ModelError(f"{node.name!r} has {len(node.weight)} filters and a bias of shape {node.bias.shape}")

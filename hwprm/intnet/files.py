@@ -78,7 +78,7 @@ def load_network(cls: type[Net], folder: Path) -> Net:
             weight_bits=plan["weight_bits"],
             act_bits=plan["act_bits"],
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no readable integer network ({error}); quantise again") from error
 
 

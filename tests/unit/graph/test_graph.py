@@ -134,6 +134,11 @@ def test_unreadable_folders(tmp_path: Path) -> None:
     (tmp_path / "graph.json").write_text(json.dumps(plan))
     with pytest.raises(ModelError, match="holds no readable graph"):
         Graph.load(tmp_path)
+    plan["nodes"][1] = {"op": "Input", "name": "conv", "inputs": [], "shape": []}
+    plan["nodes"] = plan["nodes"][1:]
+    (tmp_path / "graph.json").write_text(json.dumps(plan))
+    with pytest.raises(ModelError, match="holds no readable graph"):
+        Graph.load(tmp_path)
     graph().save(tmp_path)
     data = (tmp_path / "weights.safetensors").read_bytes()
     (tmp_path / "weights.safetensors").write_bytes(data[:-4])

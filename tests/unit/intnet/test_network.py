@@ -185,6 +185,10 @@ def test_unreadable_folders(tmp_path: Path) -> None:
     (tmp_path / "network.json").write_text(json.dumps(plan)[:99])
     with pytest.raises(ModelError, match="holds no readable integer network"):
         IntegerNetwork.load(tmp_path)
+    plan["tensors"][0]["shape"] = []
+    (tmp_path / "network.json").write_text(json.dumps(plan))
+    with pytest.raises(ModelError, match="holds no readable integer network"):
+        IntegerNetwork.load(tmp_path)
     network().save(tmp_path)
     data = (tmp_path / "weights.safetensors").read_bytes()
     (tmp_path / "weights.safetensors").write_bytes(data[:-4])
