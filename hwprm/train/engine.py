@@ -18,6 +18,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.errors import ModelError
+from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
 from hwprm.train.augment import augment_batch, resolve
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
@@ -52,10 +53,11 @@ def fit(
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
     The same inputs give the same bits, also when the run was stopped and resumed. Raises ModelError when the loss
-    stops being finite, DataError when images do not fit the network. On Ctrl-C a KeyboardInterrupt whose text says
-    how to go on leaves; the last finished epoch is in the checkpoint.
+    stops being finite or there is nothing to train, DataError when images do not fit the network. On Ctrl-C a
+    KeyboardInterrupt whose text says how to go on leaves; the last finished epoch is in the checkpoint.
     """
     check_fit(module.graph, dataset.image_shape, dataset.classes)
+    _check_trainable(module.graph, len(dataset.y_train), config)
     run = _Run(module, dataset, config, stage, hooks or Hooks(), progress)
     with _threads(config.threads):
         identity = run.identity()
@@ -72,8 +74,20 @@ def fit(
     return FitResult(history=tuple(run.history), seconds=run.seconds)
 
 
+def _check_trainable(graph: Graph, images: int, config: TrainConfig) -> None:
+    if not any(isinstance(node, (*WEIGHTED, BatchNorm)) for node in graph.nodes):
+        raise ModelError("the network has no weights, so there is nothing to train; give it a layer that has")
+    smallest = images // math.ceil(images / config.batch)
+    single = [n.name for n in graph.nodes if isinstance(n, BatchNorm) and math.prod(graph.shapes[n.name][1:]) == 1]
+    if single and smallest == 1:
+        raise ModelError(
+            f"batch norm {single[0]!r} cannot be trained on batches of one image ({images} images, train.batch = "
+            f"{config.batch}): they have no variance; use larger batches or more images"
+        )
+
+
 def _how_to_resume(run: _Run, checkpoint: Checkpoint | None) -> str:
-    where = f"stopped in epoch {run.epoch + 1} of {run.config.epochs} of {run.stage}"
+    where = f"stopped in epoch {min(run.epoch + 1, run.config.epochs)} of {run.config.epochs} of {run.stage}"
     if checkpoint is None:
         return f"{where}; nothing was kept, as no checkpoint folder was given"
     return f"{where}; run again with the same options and resume on, it goes on from {checkpoint.folder}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hwprm.config import DataConfig
-from hwprm.errors import InputError, ModelError
+import hwprm
+from hwprm.config import DataConfig, QuantizeConfig, TrainConfig
+from hwprm.errors import ConfigError, InputError, ModelError
+from hwprm.graph import Conv2d
 from hwprm.model import Model, Stage
 from hwprm.sources import as_dataset, as_model, as_network, as_split, holds, plain_network, title
 from tests.conftest import tiny_graph
@@ -70,3 +73,28 @@ def test_unknown_name() -> None:
         InputError, match=r"^no network is called 'vgg'; known are lenet5, a \.pt2 file or a model folder$"
     ):
         as_model("vgg", (1, 8, 8))
+
+
+def test_a_pruned_model_without_history_keeps_its_zeros(tiny_data: Path) -> None:
+    graph = tiny_graph()
+    conv = graph.by_name["conv"]
+    assert isinstance(conv, Conv2d)
+    weight = conv.weight.copy()
+    weight[0] = 0
+    model = Model(graph=graph.replace(replace(conv, weight=weight)), stage=Stage.ADMM)
+    done = hwprm.train(model, tiny_data, TrainConfig(epochs=1))
+    assert done.stage is Stage.ADMM
+    after = done.graph.by_name["conv"]
+    assert isinstance(after, Conv2d) and not after.weight[0].any() and after.weight[1:].any()
+
+
+def test_widths_of_integers_cannot_be_chosen_again(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    as_network(tiny_model, str(tiny_data), QuantizeConfig(act_bits=6)).save(tmp_path / "q")
+    for good in (None, QuantizeConfig(), QuantizeConfig(act_bits=6)):
+        assert as_network(tmp_path / "q", "no data set is read here", good).act_bits == 6
+    with pytest.raises(
+        ConfigError,
+        match=r"^quantize\.act_bits = 5, but 'q' is a network of integers already, with 6; "
+        r"give the float model, or leave the option out$",
+    ):
+        as_network(tmp_path / "q", str(tiny_data), QuantizeConfig(act_bits=5))

@@ -10,7 +10,7 @@ import torch
 
 from hwprm.config.train import TrainConfig
 from hwprm.errors import ConfigError, DataError, ModelError
-from hwprm.graph import Graph
+from hwprm.graph import BatchNorm, Graph
 from hwprm.model import Model, Stage
 from hwprm.train import Checkpoint, accuracy, train
 from tests.unit.train.synthetic import bits, blobs, tiny_graph
@@ -205,3 +205,31 @@ def test_a_model_goes_through_its_files(tmp_path):
     model.save(tmp_path)
     again = Model.load(tmp_path)
     assert bits(again.graph) == bits(model.graph) and again.meta == model.meta
+
+
+def test_nothing_to_train():
+    from hwprm.graph import Flatten, Input, Linear
+
+    image = Input(name="image", inputs=(), shape=(1, 8, 8))
+    with pytest.raises(ModelError, match=r"^the network has no weights, so there is nothing to train; give it a layer"):
+        train(Graph((image, Flatten(name="flat", inputs=("image",))), ("flat",)), blobs(), FAST)
+    flat, fc = Flatten(name="flat", inputs=("image",)), np.ones((3, 64), np.float32)
+    ones = np.ones(3, np.float32)
+    norm = BatchNorm(name="norm", inputs=("fc",), weight=ones, bias=ones, mean=ones, var=ones)
+    graph = Graph((image, flat, Linear(name="fc", inputs=("flat",), weight=fc, bias=ones), norm), ("norm",))
+    words = (
+        r"^batch norm 'norm' cannot be trained on batches of one image \(180 images, train.batch = 1\): they have no"
+    )
+    with pytest.raises(ModelError, match=words):
+        train(graph, blobs(), replace(FAST, batch=1))
+    assert train(graph, blobs(), replace(FAST, epochs=1, batch=2)).meta["log"]
+
+
+def test_a_stop_after_the_last_epoch_says_so():
+    class AtTheEnd:
+        def __call__(self, stage, done, total, metrics):
+            if done == total:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt, match="^stopped in epoch 2 of 2 of train; nothing was kept"):
+        train(tiny_graph(), blobs(), replace(FAST, epochs=2), progress=AtTheEnd())
