@@ -116,9 +116,9 @@ def quantize(
 
     Raises ModelError when an accumulator cannot be held, DataError when the images do not fit.
     """
-    from hwprm.sources import as_dataset, as_network
+    from hwprm.sources import as_network
 
-    return as_network(model, as_dataset(data), config, name)
+    return as_network(model, data, config, name)
 
 
 def compile(
@@ -187,11 +187,11 @@ def estimate(
     from hwprm.bundle import Bundle
     from hwprm.compile import estimate as run
     from hwprm.config import ArrayConfig
-    from hwprm.sources import array_of, as_dataset, as_network, holds, plain_network
+    from hwprm.sources import array_of, as_network, holds
 
     if array is None and (isinstance(source, Bundle) or holds(source) == "bundle"):
         array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
-    net = plain_network(source) or as_network(source, as_dataset(data), quantize)
+    net = as_network(source, data, quantize)
     return run(net, array or ArrayConfig())
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwprm.errors import InputError, ModelError
+from hwprm.errors import ConfigError, InputError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -135,18 +135,28 @@ def plain_network(source: Any) -> IntegerNetwork | None:
     return Bundle.load(Path(source)).network if kind == "bundle" else None
 
 
-def as_network(source: Any, dataset: Dataset, config: QuantizeConfig | None, name: str | None = None) -> IntegerNetwork:
-    """`plain_network`, or a float network quantised with the training images of `dataset`.
+def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str | None = None) -> IntegerNetwork:
+    """`plain_network`, or a float network quantised with the training images of `data`.
 
-    Raises DataError when the images do not fit a network that was quantised before.
+    `data`, as `as_dataset` takes it, is not touched where it is not needed.
+    Raises ConfigError when `config` asks for other widths than those of a network that was quantised before.
     """
+    from hwprm.config import QuantizeConfig
     from hwprm.quantize import quantise_network
 
     net = plain_network(source)
     if net is None:
+        dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)
         called = name or model.meta.get("name", title(source))
         return quantise_network(model.graph, dataset.x_train, dataset.input_scale, config, name=called)
+    for key in ("weight_bits", "act_bits"):
+        asked, own = getattr(config or QuantizeConfig(), key), getattr(net, key)
+        if asked not in (own, getattr(QuantizeConfig(), key)):  # a default is no wish
+            raise ConfigError(
+                f"quantize.{key} = {asked}, but {title(source)!r} is a network of integers already, with {own}; "
+                "give the float model, or leave the option out"
+            )
     return net
 
 

@@ -46,4 +46,4 @@ def prune(
             progress=work.progress,
             checkpoint=work.checkpoint,
         )
-    return finish_model(done, out)
+        return finish_model(done, out)

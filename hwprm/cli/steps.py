@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hwprm.cli.talk import Outcome, Talk, Ticker
 from hwprm.config import Settings
+from hwprm.errors import HwprmError
 
 if TYPE_CHECKING:
     from hwprm.data import Dataset
@@ -48,8 +49,13 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     for other in out.parent.glob(f".{out.name}.resume-*"):
         if other != folder:
             shutil.rmtree(other)
-    with talk.stage(verb) as tick:
-        yield Work(out=out, data=data, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
+    try:
+        with talk.stage(verb) as tick:
+            yield Work(out=out, data=data, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
+    except HwprmError:
+        if folder.is_dir():
+            talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
+        raise
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import inspect
+import os
 import shlex
 import sys
 import traceback
@@ -18,7 +20,7 @@ from rich.markup import escape
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
-from hwprm.errors import HwprmError
+from hwprm.errors import HwprmError, InputError
 
 __all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "Take", "flags", "verb"]
 
@@ -112,10 +114,25 @@ def _guarded(
         return INTERRUPTED
     except BrokenPipeError:
         raise
-    except Exception:  # a fault of ours: the traceback is what a report needs
+    except Exception as error:
+        if (room := _system_refused(error)) is not None:
+            talk.fail(room)
+            return room.exit_code
+        # A fault of ours: the traceback is what a report needs.
         traceback.print_exc()
         talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
         return CRASHED
+
+
+def _system_refused(error: Exception) -> InputError | None:
+    """What the system has against writing, or reading, as an error of the user's; None when it is not that."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number is None and "(os error " in str(error):  # safetensors hides the system's error in its text
+        number = int(str(error).rpartition("(os error ")[2].partition(")")[0])
+    if number not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS):
+        return None
+    where = f" at {error.filename}" if isinstance(error, OSError) and error.filename else ""
+    return InputError(f"the system refused{where}: {os.strerror(number)}; make room or choose another place")
 
 
 def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], base: Base | None) -> None:

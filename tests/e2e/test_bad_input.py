@@ -142,6 +142,18 @@ def test_thresholds_that_empty_a_layer(tmp_path: Path, run: Run, tiny_data: Path
     _refused(result, 2, r".*layer 'conv'.*lower the threshold$", tmp_path / "p")
 
 
+def test_thresholds_after_admm_keep_what_was_computed(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path
+) -> None:
+    options = {"admm_stages": 1, "admm_epochs": 1, "admm_final_epochs": 1, "admm_compression": 2, "data": tiny_data}
+    bad = run("prune", tiny_model, out=tmp_path / "p", purify_mode="absolute", purify_th4=1e9, **options)
+    kept = list(tmp_path.glob(".p.resume-*"))
+    assert (bad.exit_code, len(kept)) == (2, 1)
+    assert f"prune: epochs that were finished are kept in {kept[0]} for the next try" in bad.stderr
+    assert run("prune", tiny_model, out=tmp_path / "p", **options).exit_code == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "tiny"]
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

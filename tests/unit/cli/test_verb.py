@@ -34,6 +34,10 @@ def _app() -> typer.Typer:
             raise FAULTS[name][0]
         if name == "crash":
             raise ZeroDivisionError("oh")
+        if name == "full":
+            raise OSError(28, "No space left on device", "rtl/core.v")
+        if name == "full_rust":
+            raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
         if name == "interrupt":
             raise KeyboardInterrupt("stopped in epoch 3; more words")
         with talk.stage("building") as tick:
@@ -107,6 +111,13 @@ def test_crash_keeps_its_traceback() -> None:
     assert result.exit_code == CRASHED
     assert "ZeroDivisionError: oh" in result.stderr
     assert "fault in hwprm itself" in result.stderr
+
+
+@pytest.mark.parametrize(("name", "where"), [("full", " at rtl/core.v"), ("full_rust", "")])
+def test_full_disk_is_no_fault_of_ours(name: str, where: str) -> None:
+    result = _call(name)
+    words = f"error: the system refused{where}: No space left on device; make room or choose another place\n"
+    assert (result.exit_code, result.stderr) == (2, words)
 
 
 def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:
