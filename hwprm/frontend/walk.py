@@ -110,7 +110,8 @@ class Walk:
     def _tensor(self, target: str) -> torch.Tensor:
         """The parameter, buffer or constant called `target`."""
         store = self.program.state_dict if target in self.program.state_dict else self.program.constants
-        return store[target].detach()
+        found: torch.Tensor = store[target]
+        return found.detach()
 
     def _input(self, name: str, *, first: bool) -> Value:
         node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from hwprm.errors import ModelError, UnsupportedError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
 from hwprm.intnet import Pool
+from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize.fold import fold_batchnorm, scale_and_shift
 
 __all__ = ["FusedLayer", "FusedNetwork", "lower"]
@@ -59,10 +60,12 @@ def lower(graph: Graph) -> FusedNetwork:
     """Fuse `graph` into layers that the accelerator's one sentence describes.
 
     A vector ``(K,)`` becomes the map ``(K, 1, 1)``; a linear layer behind a flatten of ``(C, H, W)`` becomes a
-    convolution whose kernel is the whole map. Nodes that no output needs are dropped.
+    convolution whose kernel is the whole map. Nodes that no output needs are dropped,
+    and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
+    are removed.
     Raises ModelError without any layer or with several inputs, UnsupportedError where an output is also read inside.
     """
-    graph = _live(fold_batchnorm(graph))
+    graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
     source = graph.input
     shapes = {source.name: _as_map(source.shape)}
     tensor_of = {source.name: source.name}

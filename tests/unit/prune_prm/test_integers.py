@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+from hypothesis import given, settings
 
 from hwprm.compile.compact import compact_network, compaction
+from hwprm.errors import UnsupportedError
 from hwprm.prune.compaction import compact_graph
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize import quantise_images, quantise_network
 from hwprm.verify.reference import run
 from tests.unit.prune_prm.lenet import after_admm
+from tests.unit.prune_prm.random_graphs import graphs, with_dtype
 
 
 def test_masked_and_compact_networks_quantise_to_the_same_integers():
@@ -33,3 +37,32 @@ def test_integer_compaction_of_a_network_with_dead_paths_and_constants():
     for name, value in after.items():
         np.testing.assert_array_equal(value, before[name][:, list(done.kept[name])])
     assert [layer.terms[0].weight.shape[:2] for layer in done.network.layers] == [(2, 1), (8, 2), (500, 8), (10, 500)]
+
+
+def assert_same_integers(graph, images, scale):
+    """Every tensor of the integer network is the same before and after unused paths are removed."""
+    closed, _ = remove_unused_paths(graph)
+    nets = [quantise_network(g, images, scale) for g in (graph, closed)]
+    first, second = (run(net, quantise_images(images, scale, net)) for net in nets)
+    assert nets[0].tensors == nets[1].tensors
+    for name, value in first.items():
+        np.testing.assert_array_equal(value, second[name])
+
+
+@settings(max_examples=40, deadline=None)
+@given(graphs())
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_path_removal_changes_no_integer(dtype, graph):
+    try:
+        quantise_network(graph, np.ones((1, *graph.input.shape)), 1.0)
+    except UnsupportedError:  # an output that is also read inside
+        return
+    assert_same_integers(with_dtype(graph, dtype), np.random.default_rng(0).normal(size=(6, *graph.input.shape)), 1.0)
+
+
+def test_a_loud_filter_that_nobody_reads_changes_no_scale():
+    graph = after_admm(8, 30, dtype=np.float32)
+    weight = graph.by_name["conv1"].weight
+    weight[0] *= 100  # unread
+    images = np.random.default_rng(2).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
+    assert_same_integers(graph, images, 1 / 255)

@@ -69,7 +69,10 @@ def test_weights_are_symmetric_at_every_width(bits: int) -> None:
 def test_a_filter_of_zeros_is_a_constant_and_changes_nobody_else() -> None:
     w, b = weights(), np.array([0.5, 0.25, 0.125])
     w[1] = 0
-    net = quantise_network(conv_graph(w, b), images(), 1.0)
+    graph = conv_graph(w, b)
+    # A reader that pads cannot take the constant into its bias.
+    padded = Conv2d(name="d", inputs=("r",), weight=np.ones((2, 3, 3, 3)), bias=np.zeros(2), padding=(1, 1, 1, 1))
+    net = quantise_network(Graph((*graph.nodes[:3], padded), ("d",)), images(), 1.0)
     x = quantise_images(images(), 1.0, net)
     constant = reference.run(net, x)["c"][:, 1] * net.tensor["c"].scale
     np.testing.assert_allclose(constant, 0.25, atol=net.tensor["c"].scale)
