@@ -156,11 +156,11 @@ def verify(
     config: VerifyConfig | None = None,
     *,
     junit: Path | None = None,
-    progress: Callable[[str], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
 
-    `progress` is told in a line what comes next. A mismatch is in the report (``ok``, ``raise_on_failure()``).
+    `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``, ``raise_on_failure()``).
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
     """

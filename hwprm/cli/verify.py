@@ -23,7 +23,10 @@ def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argumen
     from hwprm.report import tables, verify_facts
 
     with talk.stage("verify") as tick:
-        config, junit = settings.verify, settings.run.junit
-        report = api.verify(bundle, config, junit=junit, progress=lambda line: tick(line, 0, 1, {}))
+
+        def tell(line: str, done: int, total: int) -> None:
+            tick(line, done, total, {})
+
+        report = api.verify(bundle, settings.verify, junit=settings.run.junit, progress=tell)
     facts = verify_facts(report)
     return Outcome(data=facts, tables=tables(facts), exit_code=0 if report.ok else MismatchError.exit_code)

@@ -89,10 +89,10 @@ def _compile(job: Job, desk: Desk) -> Facts:
 def _verify(job: Job, desk: Desk) -> Facts:
     from hwprm.report import verify_facts
 
-    def say(line: str) -> None:
-        desk.tick(line, 0, 1, {})
+    def tell(line: str, done: int, total: int) -> None:
+        desk.tick(line, done, total, {})
 
-    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place, progress=say)
+    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place, progress=tell)
     return verify_facts(report)
 
 

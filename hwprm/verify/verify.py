@@ -10,7 +10,8 @@ import numpy as np
 
 from hwprm.bundle import Bundle
 from hwprm.config.verify import VerifyConfig
-from hwprm.verify.builds import default_work
+from hwprm.folders import check_file
+from hwprm.verify.builds import build, default_work
 from hwprm.verify.bulk import run_bulk
 from hwprm.verify.events import Section
 from hwprm.verify.images import random_images
@@ -23,7 +24,11 @@ from hwprm.verify.simulators import Simulator, find_simulator
 
 __all__ = ["verify_bundle"]
 
-Progress = Callable[[str], None]
+#: Called before each step with what comes next, and steps done and in all; a step counts as long as it takes.
+Progress = Callable[[str, int, int], None]
+
+#: What the steps take, as parts of a LeNet-5's verification: compiling the simulation, protocol and bulk mode.
+PARTS = {"build": 8, "protocol": 1, "bulk": 1}
 
 
 def verify_bundle(
@@ -31,23 +36,18 @@ def verify_bundle(
 ) -> VerifyReport:
     """Simulate the bundle in `folder` and compare every integer with the numpy reference.
 
-    `progress` is called with one line before each step; `junit` is where to write JUnit XML. A mismatch is in the
-    report (see `VerifyReport.ok` and `raise_on_failure`), it is not raised.
-    Raises BundleError when the bundle is incomplete or edited, ToolError when a simulator is missing, too old or
-    cannot compile it, ConfigError when the work folder cannot be written.
+    `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
+    `VerifyReport.ok` and `raise_on_failure`), it is not raised.
+    Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
+    when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be written.
     """
     start = time.monotonic()
-    say = progress or (lambda line: None)
+    if junit is not None:
+        check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
     jobs = [_job(bundle, simulator, config) for simulator in simulators]
-    outcomes = []
-    for job in jobs:
-        for mode in ("protocol", "bulk"):
-            if mode in config.modes:
-                count = config.protocol_images if mode == "protocol" else _bulk_images(job)
-                say(f"{job.simulator.name} {job.simulator.version}: {mode}, {count} image{'s' if count > 1 else ''}")
-                outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, count))
+    outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(jobs) == 2:
         cases += _agreement(outcomes, config.modes)
@@ -57,6 +57,24 @@ def verify_bundle(
     return report
 
 
+def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
+    """Compile and run everything; `progress` hears what comes next."""
+    modes = [mode for mode in ("protocol", "bulk") if mode in config.modes]
+    done, total = 0, len(jobs) * sum(PARTS[step] for step in ("build", *modes))
+    outcomes = []
+    for job in jobs:
+        name = f"{job.simulator.name} {job.simulator.version}"
+        progress(f"{name}: compiling", done, total)
+        build(job.bundle, job.simulator, job.work, wave=config.wave is not None)
+        done += PARTS["build"]
+        for mode in modes:
+            count = config.protocol_images if mode == "protocol" else _bulk_images(job)
+            progress(f"{name}: {mode}, {count} image{'s' if count > 1 else ''}", done, total)
+            outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, count))
+            done += PARTS[mode]
+    return outcomes
+
+
 def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
     manifest = bundle.manifest
     images = bundle.images
@@ -64,7 +82,7 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.input_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
-    work = config.work or default_work()
+    work = (config.work or default_work()).absolute()  # tools run in folders of their own
     return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))
 
 

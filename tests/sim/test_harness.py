@@ -12,7 +12,7 @@ import pytest
 
 from hwprm.bundle import Bundle
 from hwprm.config.verify import VerifyConfig
-from hwprm.errors import BundleError, MismatchError, ToolError
+from hwprm.errors import BundleError, InputError, MismatchError, ToolError
 from hwprm.verify import VerifyReport, verify_bundle
 from tests.sim.standin import CORE, standin_bundle
 
@@ -43,8 +43,8 @@ def failures(report: VerifyReport) -> str:
 def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> None:
     config = VerifyConfig(sim="both", images=40, icarus_images=20, work=work)
     junit = tmp_path / "junit.xml"
-    said: list[str] = []
-    report = verify_bundle(standin.folder, config, junit=junit, progress=said.append)
+    said: list[tuple[str, int, int]] = []
+    report = verify_bundle(standin.folder, config, junit=junit, progress=lambda *step: said.append(step))
     assert report.failures == ()
     assert report.ok
     # protocol: per simulator 6 + 2 integers of 12 images; bulk: 2 logits an image
@@ -52,14 +52,29 @@ def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> N
     assert (report.images, report.image_source) == (40, "5 stored, 35 random")
     assert report.cycles_simulated == report.cycles_predicted == 45
     assert dict(report.layer_cycles_simulated) == {"squash": 5, "score": 40}
-    assert [line.split()[0] for line in said] == ["verilator", "verilator", "icarus", "icarus"]
-    assert said[-1].endswith(": bulk, 20 images")
+    assert [line.split()[0] for line, *_ in said] == ["verilator"] * 3 + ["icarus"] * 3
+    assert [done for _, done, _ in said] == [0, 8, 9, 10, 18, 19]
+    assert {total for _, _, total in said} == {20}
+    assert said[-1][0].endswith(": bulk, 20 images")
     suites = ET.parse(junit).getroot()
     assert suites.get("failures") == "0"
     names = {(case.get("classname"), case.get("name")) for case in suites.iter("testcase")}
     assert ("standin.icarus.protocol", "layer squash") in names
     assert ("standin.verilator.bulk", "images 5..39, random") in names
     assert ("standin.both.bulk", "equal outputs and cycles") in names
+
+
+def test_work_folder_may_be_relative(standin: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = VerifyConfig(sim="both", images=1, modes=("bulk",), work=Path("here"))
+    assert verify_bundle(standin.folder, config).ok
+    assert [path.name for path in tmp_path.iterdir()] == ["here"]
+
+
+def test_results_file_is_looked_at_first(standin: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"^cannot write .*junit.xml: .*file is no writable folder"):
+        verify_bundle(standin.folder, VerifyConfig(), junit=tmp_path / "file" / "junit.xml")
 
 
 def test_a_second_run_compiles_nothing(standin: Bundle, work: Path) -> None:
