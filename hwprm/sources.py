@@ -142,10 +142,11 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
     Raises ConfigError when `config` asks for other widths than those of a network that was quantised before.
     """
     from hwprm.config import QuantizeConfig
-    from hwprm.quantize import quantise_network
 
     net = plain_network(source)
     if net is None:
+        from hwprm.quantize import quantise_network  # needs torch, which integers do without
+
         dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)
         called = name or model.meta.get("name", title(source))

@@ -49,7 +49,7 @@ def assert_same_integers(graph, images, scale):
         np.testing.assert_array_equal(value, second[name])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(graphs())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_path_removal_changes_no_integer(dtype, graph):
