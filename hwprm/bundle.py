@@ -65,7 +65,7 @@ class Bundle:
             return
         for name in sorted(there - listed - {MANIFEST, SEAL}):
             raise BundleError(
-                f"{self.folder}: {name} is not in the manifest; move it away, or pass --allow-edited to simulate anyway"
+                f"{self.folder}: {name} is not in the manifest; move it away, or give `hwprm verify` --allow-edited"
             )
         for name, digest in sorted(self.manifest.files.items()):
             if hash_file(self.folder / name) != digest:
@@ -120,5 +120,5 @@ def hash_file(path: Path) -> str:
 def _edited(folder: Path, name: str) -> str:
     return (
         f"{folder}: {name} was edited (its SHA-256 is not the manifest's); "
-        "emit the bundle again, or pass --allow-edited to simulate it as it is"
+        "emit the bundle again, or simulate it as it is with `hwprm verify --allow-edited`"
     )

@@ -6,10 +6,11 @@ The command line, the TOML reader and ``docs/options.md`` all take names, types,
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import inspect
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
@@ -18,7 +19,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from hwprm.errors import ConfigError
 
-__all__ = ["Option", "convert", "describe", "options_of", "record", "show"]
+__all__ = ["Option", "convert", "describe", "nearest", "options_of", "record", "show"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,8 @@ def convert(option: Option, value: Any) -> Any:
     """
     try:
         return _convert(option.kind, value)
+    except _UnknownKeyError as error:
+        raise ConfigError(f"unknown key {option.key}.{error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{option.key} must be {describe(option.kind)}, not {value!r}") from error
 
@@ -173,9 +176,20 @@ def _convert_record(kind: Any, value: Any) -> Any:
         return value
     hints = typing.get_type_hints(kind)
     pairs = _pairs(value, "/", ":")
-    if unknown := sorted(set(pairs) - set(hints)):
-        raise ValueError(unknown)
+    for name in sorted(set(pairs) - set(hints)):
+        raise _UnknownKeyError(f"{name}{nearest(name, hints)}")
     return kind(**{key: _convert(hints[key], item) for key, item in pairs.items()})
+
+
+class _UnknownKeyError(Exception):
+    """A record has no such field; not a ValueError, so that no union tries its next member."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown `name`: the nearest known one, or all of them."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"
 
 
 def _pairs(value: Any, between: str, equals: str) -> Mapping[str, Any]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import json
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
-from hwprm.config.options import convert, options_of, record
+from hwprm.config.options import convert, nearest, options_of, record
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
@@ -79,13 +78,13 @@ def read_toml(file: Path) -> Values:
     values: Values = {}
     for section, table in tables.items():
         if section not in SECTIONS:
-            raise ConfigError(f"{file}: unknown section [{section}]{_nearest(section, SECTIONS)}")
+            raise ConfigError(f"{file}: unknown section [{section}]{nearest(section, SECTIONS)}")
         if not isinstance(table, dict):
             raise ConfigError(f"{file}: {section} must be a section; write [{section}] and its keys below it")
         known = {option.name for option in options_of(section, SECTIONS[section])}
         for key, value in table.items():
             if key not in known:
-                raise ConfigError(f"{file}: unknown key {section}.{key}{_nearest(key, known)}")
+                raise ConfigError(f"{file}: unknown key {section}.{key}{nearest(key, known)}")
             values[section, key] = value
     return values
 
@@ -118,9 +117,3 @@ def _toml(value: Any) -> str:
 def _text(value: str) -> str:
     """A TOML basic string: JSON's escapes are a subset of TOML's."""
     return json.dumps(value)
-
-
-def _nearest(name: str, known: Iterable[str]) -> str:
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"

@@ -84,12 +84,14 @@ def test_convert(kind: Any, value: Any, expected: Any) -> None:
         (tuple[int, ...], "1,x", "array.rows must be a list, each an integer, not '1,x'"),
         (tuple[int, int], "1", "array.rows must be a list, each an integer, not '1'"),
         (
-            Mapping[str, LayerBudget],
+            Mapping[str, LayerBudget] | None,
             {"fc1": {"filter": 6}},
-            (
-                "array.rows must be a table name=value, each value filters:value/columns:value/channels:value, "
-                "not {'fc1': {'filter': 6}}"
-            ),
+            "unknown key array.rows.filter; did you mean 'filters'?",
+        ),
+        (
+            Mapping[str, LayerBudget],
+            "fc1",
+            ("array.rows must be a table name=value, each value filters:value/columns:value/channels:value, not 'fc1'"),
         ),
         (Mapping[str, int], "conv1", "array.rows must be a table name=value, each value an integer, not 'conv1'"),
     ],
