@@ -31,6 +31,16 @@ def test_example(tmp_path: Path) -> None:
     assert predicted == simulated
 
 
+def test_results_are_those_measured() -> None:
+    rows = re.search(r"## Results\n.*?\|---\|---\|\n(.*?)\n\n", README.read_text(), re.DOTALL)
+    assert rows
+    measured = (README.parent / "benchmarks" / "README.md").read_text()
+    cells = [row.split(" | ")[1].removesuffix(" |") for row in rows[1].splitlines()]
+    assert len(cells) >= 10
+    for cell in cells:
+        assert cell in measured, f"{cell}: quote the table of benchmarks/README.md"
+
+
 def test_linked_files_exist() -> None:
     for link in re.findall(r"\]\(([^)#:]+)\)", README.read_text()):
         assert (README.parent / link).exists(), link
