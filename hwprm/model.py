@@ -65,6 +65,6 @@ class Model:
             plan = json.loads((folder / "model.json").read_text())
             if plan["format"] != FORMAT:
                 raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
-            return cls(graph=Graph.load(folder), stage=Stage(plan["stage"]), meta=plan["meta"])
+            return cls(graph=Graph.load(folder), stage=Stage(plan["stage"]), meta=dict(plan["meta"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no model ({error}); run `hwprm train` or `hwprm prune` again") from error

@@ -6,6 +6,7 @@ thresholds a second look would remove these too, and so on until the network is 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Linear, Relu
 
-__all__ = ["LayerStatistics", "layer_statistics", "matrix_view"]
+__all__ = ["LayerStatistics", "columns_per_channel", "layer_statistics", "makes_output", "matrix_view"]
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -59,7 +60,7 @@ def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
                 column_sq=square.sum(axis=1).reshape(-1, square.shape[3]),
                 filter_sq=square.sum(axis=(2, 3)).reshape(-1),
                 reads_input=_reads_input(graph, layer.inputs[0]),
-                makes_output=_makes_output(graph, layer.name),
+                makes_output=makes_output(graph, layer.name),
             )
         )
     return tuple(result)
@@ -71,7 +72,12 @@ def matrix_view(graph: Graph, layer: Conv2d | Linear) -> NDArray[np.floating]:
         m, c = layer.weight.shape[:2]
         return layer.weight.reshape(layer.groups, m // layer.groups, c, -1)
     m = len(layer.bias)
-    return layer.weight.reshape(1, m, -1, _pixels(graph, layer.inputs[0]))
+    return layer.weight.reshape(1, m, -1, columns_per_channel(graph, layer))
+
+
+def columns_per_channel(graph: Graph, layer: Conv2d | Linear) -> int:
+    """Columns of `layer`'s matrix per input channel: the kernel's taps, or behind a flatten the pixels of a map."""
+    return math.prod(layer.weight.shape[2:]) if isinstance(layer, Conv2d) else _pixels(graph, layer.inputs[0])
 
 
 def _pixels(graph: Graph, name: str) -> int:
@@ -92,6 +98,7 @@ def _reads_input(graph: Graph, name: str) -> bool:
     return not node.inputs or any(_reads_input(graph, source) for source in node.inputs)
 
 
-def _makes_output(graph: Graph, name: str) -> bool:
+def makes_output(graph: Graph, name: str) -> bool:
+    """Does the tensor `name`, or one made of it without another matrix, leave the network?"""
     readers = [node for node in graph.consumers(name) if not isinstance(node, Conv2d | Linear)]
-    return name in graph.outputs or any(_makes_output(graph, reader.name) for reader in readers)
+    return name in graph.outputs or any(makes_output(graph, reader.name) for reader in readers)

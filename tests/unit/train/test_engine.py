@@ -205,6 +205,10 @@ def test_a_model_goes_through_its_files(tmp_path):
     model.save(tmp_path)
     again = Model.load(tmp_path)
     assert bits(again.graph) == bits(model.graph) and again.meta == model.meta
+    plan = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(plan | {"meta": 5}))
+    with pytest.raises(ModelError, match=r"holds no model \(.*\); run `hwprm train` or `hwprm prune` again$"):
+        Model.load(tmp_path)
 
 
 def test_nothing_to_train():
