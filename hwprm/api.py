@@ -160,7 +160,8 @@ def verify(
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
 
-    `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``, ``raise_on_failure()``).
+    `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``,
+    ``raise_on_failure()``).
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
     """
