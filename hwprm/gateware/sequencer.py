@@ -87,7 +87,6 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        hw = self._hw
         now = Signal(self.tile.shape())  # descriptor of the tile being issued
         load, pending, frame_first = Signal(), Signal(), Signal(init=1)
         step, column, window = Signal.like(now.idle), Signal.like(now.length), Signal.like(now.passes)
