@@ -10,6 +10,9 @@ from hwprm.errors import ConfigError
 
 __all__ = ["VerifyConfig"]
 
+#: Images of the bulk mode where nothing is said.
+BULK_IMAGES = 100
+
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyConfig:
@@ -17,9 +20,10 @@ class VerifyConfig:
 
     #: Simulator; `both` also demands that their outputs and cycle counts are equal.
     sim: Literal["verilator", "icarus", "both"] = "verilator"
-    #: Images of the bulk mode; where the bundle stores fewer, seeded random ones are added.
-    images: int = 100
-    #: Most images of the bulk mode under Icarus, which is some thirty times slower.
+    #: Images of the bulk mode, 100 by default (under Icarus alone `icarus_images`); where the bundle stores fewer,
+    #: seeded random ones are added.
+    images: int | None = None
+    #: Most images of the bulk mode under Icarus, some thirty times slower, where `images` does not speak of it alone.
     icarus_images: int = 2
     #: Images of each test of the protocol mode.
     protocol_images: int = 2
@@ -41,6 +45,8 @@ class VerifyConfig:
     def __post_init__(self) -> None:
         for name in ("images", "icarus_images", "protocol_images"):
             value = getattr(self, name)
+            if name == "images" and value is None:
+                continue
             if not isinstance(value, int) or value < 1:
                 raise ConfigError(f"verify.{name} must be 1 or more, not {value!r}")
         if self.sim not in ("verilator", "icarus", "both"):
@@ -52,6 +58,14 @@ class VerifyConfig:
         if not self.timeout > 0:
             raise ConfigError(f"verify.timeout must be more than 0 seconds, not {self.timeout!r}")
         _ = self.wave_window
+
+    def bulk_images(self, simulator: str) -> int:
+        """Images of the bulk mode under `simulator`, verilator or icarus."""
+        if simulator != "icarus":
+            return self.images or BULK_IMAGES
+        if self.sim == "both":
+            return min(self.images or BULK_IMAGES, self.icarus_images)
+        return self.images or self.icarus_images
 
     @property
     def wave_window(self) -> tuple[int, int] | None:

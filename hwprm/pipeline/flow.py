@@ -116,7 +116,10 @@ def _checkpoint(desk: Desk) -> Checkpoint:
 
 
 TORCH_TOWER = ("data", "graph", "nets", "train", "prune", "numerics")
-GATE_TOWER = ("isa", "compile", "gateware", "emit", "verify", "numerics", "intnet")
+GATE_TOWER = (
+    *("isa", "compile", "gateware", "emit", "verify", "numerics", "intnet", "bundle", "manifest"),
+    *("rtl_templates", "sim"),
+)
 
 FLOW = (
     Step(name="train", place="stages/train", run=_train, sections=("train",), packages=TORCH_TOWER),

@@ -18,6 +18,7 @@ from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
 from hwprm.errors import InputError
 from hwprm.folders import check_output, write_file
+from hwprm.resources import resource_dir
 
 __all__ = [
     "Desk",
@@ -182,9 +183,17 @@ def _key(job: Job, step: Step, before: str) -> str:
 
 @cache
 def _code(package: str) -> str:
-    """Hash of the Python files of one of hwprm's packages: a result of other code is not the same result."""
-    root = Path(__file__).resolve().parent.parent / package
-    files = sorted(root.rglob("*.py")) if root.is_dir() else [root.with_suffix(".py")]
+    """Hash of one of hwprm's packages, modules or resource folders: a result of other code is not the same result."""
+    if package == "rtl_templates":
+        root = resource_dir("rtl_templates")
+    elif package == "sim":
+        root = resource_dir("sim")
+    else:
+        root = Path(__file__).resolve().parent.parent / package
+    if root.is_dir():
+        files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".j2", ".h"))
+    else:
+        files = [root.with_suffix(".py")]
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

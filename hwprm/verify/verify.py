@@ -68,7 +68,7 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
         build(job.bundle, job.simulator, job.work, wave=config.wave is not None)
         done += PARTS["build"]
         for mode in modes:
-            count = config.protocol_images if mode == "protocol" else _bulk_images(job)
+            count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
             progress(f"{name}: {mode}, {count} image{'s' if count > 1 else ''}", done, total)
             outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, count))
             done += PARTS[mode]
@@ -78,17 +78,12 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
 def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
     manifest = bundle.manifest
     images = bundle.images
-    wanted = max(config.images, config.protocol_images)
+    wanted = max(config.protocol_images, *(config.bulk_images(name) for name in config.simulators))
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.input_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_work()).absolute()  # tools run in folders of their own
     return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))
-
-
-def _bulk_images(job: Job) -> int:
-    few = job.simulator.name == "icarus"
-    return min(job.config.images, job.config.icarus_images) if few else job.config.images
 
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:

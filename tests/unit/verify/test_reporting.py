@@ -139,3 +139,20 @@ def test_junit(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="^cannot write "):
         write_junit(report(None), tmp_path / "file" / "j.xml")
+
+
+@pytest.mark.parametrize(
+    ("options", "simulator", "images"),
+    [
+        ({}, "verilator", 100),
+        ({"images": 7}, "verilator", 7),
+        ({"sim": "icarus"}, "icarus", 2),
+        ({"sim": "icarus", "images": 7}, "icarus", 7),
+        ({"sim": "both", "images": 7}, "icarus", 2),
+        ({"sim": "both", "images": 1}, "icarus", 1),
+        ({"sim": "both", "images": 7}, "verilator", 7),
+    ],
+    ids=str,
+)
+def test_images_of_the_bulk_mode(options: dict[str, object], simulator: str, images: int) -> None:
+    assert VerifyConfig(**options).bulk_images(simulator) == images  # type: ignore[arg-type]  # options of any field
