@@ -84,7 +84,7 @@ def test_pool_after_pool_and_pool_of_the_input_become_layers() -> None:
     assert_same(graph)
     twice = make(conv("c", "x"), pool("p1", "c"), pool("p2", "p1"), relu("r", "p2"), shape=(2, 16, 16))
     layers = lower(twice).layers
-    assert [(layer.name, layer.identity, layer.groups, layer.relu) for layer in layers] == [
+    assert [(layer.name, layer.identity, layer.terms[0].groups, layer.relu) for layer in layers] == [
         ("c", False, 1, False),
         ("p2", True, 2, True),
     ]
@@ -94,11 +94,12 @@ def test_pool_after_pool_and_pool_of_the_input_become_layers() -> None:
 def test_a_branch_keeps_the_tensor_that_two_read() -> None:
     graph = make(conv("c", "x"), relu("r", "c"), conv("a", "r"), conv("b", "c"), pool("q", "b"), outputs=("a", "q"))
     fused = lower(graph)
-    assert [(layer.name, layer.source) for layer in fused.layers] == [
+    assert [(layer.name, layer.terms[0].source) for layer in fused.layers] == [
         ("c", "x"),
         ("r", "c"),
         ("a", "r"),
-        ("b", "c"),
+        ("c_copy", "c"),
+        ("b", "c_copy"),
     ]
     assert fused.outputs == ("a", "b")
     assert_same(graph)
@@ -114,13 +115,13 @@ def test_linear_behind_a_flatten_is_a_convolution_of_the_whole_map() -> None:
         conv("c", "x"), pool("p", "c"), flat("f", "p"), linear("l", "f", 18), relu("r", "l"), linear("o", "r", 3)
     )
     fused = lower(graph)
-    assert [layer.weight.shape for layer in fused.layers] == [(2, 2, 3, 3), (3, 2, 3, 3), (3, 3, 1, 1)]
+    assert [layer.terms[0].weight.shape for layer in fused.layers] == [(2, 2, 3, 3), (3, 2, 3, 3), (3, 3, 1, 1)]
     assert_same(graph)
 
 
 def test_linear_on_a_flattened_image_and_on_a_vector() -> None:
-    assert lower(make(flat("f", "x"), linear("l", "f", 128))).layers[0].weight.shape == (3, 2, 8, 8)
-    assert lower(make(linear("l", "x", 5), shape=(5,))).layers[0].weight.shape == (3, 5, 1, 1)
+    assert lower(make(flat("f", "x"), linear("l", "f", 128))).layers[0].terms[0].weight.shape == (3, 2, 8, 8)
+    assert lower(make(linear("l", "x", 5), shape=(5,))).layers[0].terms[0].weight.shape == (3, 5, 1, 1)
 
 
 @pytest.mark.parametrize(
