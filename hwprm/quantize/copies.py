@@ -23,7 +23,6 @@ def add_copies(net: FusedNetwork) -> FusedNetwork:
     A copy reads its tensor at the ratio of the tensor's width, so readers of that ratio stay and all others move.
     Networks whose readers agree come back unchanged.
     """
-    wanted = {name: _ratios(net, name) for name in net.shapes}
     moves: dict[tuple[str, Fraction | None], str] = {}
     taken = set(net.shapes) | set(net.tensor_of)
     for name, (_, _, width) in net.shapes.items():
