@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.errors import ConfigError
-from hwprm.graph import WEIGHTED, Conv2d, Flatten, Graph, Linear, Node
+from hwprm.graph import Conv2d, Graph, Linear
 from hwprm.prune.projections import Limits
+from hwprm.prune.statistics import channel_pixels, makes_output
 
 __all__ = ["LENET5_BUDGETS", "LayerMatrix", "layer_matrices", "resolve_budgets", "shrink"]
 
@@ -45,7 +46,7 @@ def layer_matrices(graph: Graph) -> dict[str, LayerMatrix]:
             rows=node.weight.shape[0],
             cols=math.prod(node.weight.shape[1:]),
             group=_group(graph, node),
-            last=_leaves(graph, node),
+            last=makes_output(graph, node.name),
         )
         for node in graph.weighted
     }
@@ -111,16 +112,4 @@ def _group(graph: Graph, node: Conv2d | Linear) -> int:
     """Columns per input channel: the kernel's taps, or behind a flatten the positions of one map."""
     if isinstance(node, Conv2d):
         return int(node.weight.shape[2] * node.weight.shape[3])
-    before: Node = graph.by_name[node.inputs[0]]
-    while not isinstance(before, (*WEIGHTED, Flatten)) and before.inputs:
-        before = graph.by_name[before.inputs[0]]
-    if not isinstance(before, Flatten):
-        return 1
-    return math.prod(graph.shapes[before.inputs[0]][1:])
-
-
-def _leaves(graph: Graph, node: Node) -> bool:
-    """Does `node`'s tensor, or one made of it without another matrix, leave the network?"""
-    if node.name in graph.outputs:
-        return True
-    return any(_leaves(graph, reader) for reader in graph.consumers(node.name) if not isinstance(reader, WEIGHTED))
+    return channel_pixels(graph, node.inputs[0])
