@@ -8,7 +8,7 @@ from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPoo
 from hwprm.quantize import fold_batchnorm, lower
 from hwprm.quantize.calibrate import float_tensors
 
-from .random_graphs import random_graph
+from .random_graphs import random_branches, random_graph
 
 RNG = np.random.default_rng(0)
 
@@ -57,6 +57,11 @@ def assert_same(graph: Graph) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_random_networks_compute_the_same_in_floats(seed: int) -> None:
     assert_same(random_graph(seed))
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_random_branches_compute_the_same_in_floats(seed: int) -> None:
+    assert_same(random_branches(seed))
 
 
 @pytest.mark.parametrize(
