@@ -34,7 +34,7 @@ def compacted(graph):
         return None
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(dags())
 def test_path_removal_is_exact_and_a_fixed_point(graph):
     closed, removals = remove_unused_paths(graph)
@@ -47,7 +47,7 @@ def test_path_removal_is_exact_and_a_fixed_point(graph):
     assert second.refused == removals.refused
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(dags())
 def test_compaction_is_equal_and_counts_the_same(graph):
     found = compacted(graph)
@@ -73,7 +73,7 @@ def _grouped(graph, name):
     return isinstance(node, Conv2d) and node.groups > 1
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(dags(padded=False))
 def test_every_weight_left_matters(graph):
     """Brute force on the masked network: no filter, and no input channel of a layer, can go unnoticed."""
@@ -90,19 +90,22 @@ def test_every_weight_left_matters(graph):
                 assert any((got[name] != expected[name]).any() for name in closed.outputs), (layer.name, axis, index)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(dags(padded=False, grouped=False))
 def test_no_channel_group_of_the_compact_network_can_go(graph):
     """Brute force on the compact network: each group of channels that only go together changes an output if it goes.
 
     Not with padding, where a strided reader may see nothing but the border of a map, nor with groups of several
-    filters, which keep as many as the fullest.
+    filters, which keep as many as the fullest. A layer without weights whose constant is needed reads one channel.
     """
     found = compacted(graph)
     assume(found is not None)
     small = opened_dag(found[0])
     x = np.abs(images(small, n=1)) + 0.1
     expected = evaluate(small, x)
+    read_by_blank = {layer.inputs[0] for layer in small.weighted if not layer.weight.any()}
     for group in channel_groups(small):
+        if not read_by_blank.isdisjoint(name for name, _ in group):
+            continue
         got = evaluate(without(small, group), x)
         assert any((got[name] != expected[name]).any() for name in small.outputs), group
