@@ -155,8 +155,8 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
     inputs = list(inputs)
     if isinstance(node, Add | Concat):
         _check_joined(node, inputs)
-    if isinstance(node, Clamp) and node.low is not None and node.high is not None and not node.low <= node.high:
-        raise ModelError(f"clamp {node.name!r} has low {node.low} above high {node.high}; swap them")
+    if isinstance(node, Clamp):
+        _check_ends(node)
     if isinstance(node, Channels) and any(not 0 <= c < inputs[0][0] for c in node.indices):
         raise ModelError(f"{node.name!r} takes channels {node.indices} of a tensor {inputs[0]}; number them from 0")
     for shape in inputs:
@@ -187,3 +187,10 @@ def _check_joined(node: Add | Concat, shapes: list[Shape]) -> None:
     if any(len(shape) != len(shapes[0]) or shape[free:] != shapes[0][free:] for shape in shapes):
         word = "adds" if isinstance(node, Add) else "joins the channels of"
         raise ModelError(f"{node.name!r} {word} tensors {', '.join(map(str, shapes))}, whose sizes differ")
+
+
+def _check_ends(node: Clamp) -> None:
+    if not all(end is None or np.isfinite(end) for end in (node.low, node.high)):
+        raise ModelError(f"clamp {node.name!r} has ends {node.low} and {node.high}; give None for an open end")
+    if node.low is not None and node.high is not None and node.low > node.high:
+        raise ModelError(f"clamp {node.name!r} has low {node.low} above high {node.high}; swap them")
