@@ -10,7 +10,7 @@ import pytest
 
 from hwprm.config.purify import PurifyConfig
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import Add, BatchNorm, Concat, Graph, Node, evaluate
+from hwprm.graph import Add, BatchNorm, Concat, Flatten, Graph, Node, evaluate
 from hwprm.model import Model, Stage
 from hwprm.prune.accounting import account
 from hwprm.prune.compaction import compact, compact_graph
@@ -192,6 +192,37 @@ def test_three_summands_and_a_shift():
     assert_equal(graph, small)
 
 
+@pytest.mark.parametrize("case", ["output too", "twice", "two readers"])
+def test_a_shift_goes_into_no_layer_that_is_seen_elsewhere(case):
+    b = DagBuilder((2, 5, 5), seed=1, keep=2.0)
+    b.conv(3)
+    b.last = "x"
+    b.conv(3)
+    b.sum(*(["conv1", "conv2", "conv1"] if case == "twice" else ["conv1", "conv2"]))
+    total = b.last
+    b.last = "conv1"
+    b.relu()
+    outputs = {"output too": (total, "conv1"), "twice": (total,), "two readers": (total, b.last)}[case]
+    graph = b.done(*outputs)
+    if case != "two readers":
+        graph = Graph(graph.nodes[:-1], outputs)
+    blank(graph, "conv2")
+    small, _ = compact_graph(graph)
+    assert isinstance(small.by_name[total], BatchNorm) and "conv2" not in small.by_name
+    np.testing.assert_array_equal(small.by_name["conv1"].bias, graph.by_name["conv1"].bias)
+    assert_equal(graph, small)
+
+
+def test_a_constant_output_channel_of_a_plain_average_is_no_refusal():
+    b = DagBuilder((1, 6, 6), seed=2, keep=2.0)
+    b.conv(3)
+    b.mean()
+    graph = b.done()
+    graph.by_name["conv1"].weight[1] = 0
+    assert remove_unused_paths(graph)[1].refused == ()
+    assert compact_graph(graph)[0].shapes == graph.shapes
+
+
 def test_constants_of_both_branches_add_up_and_fold():
     b = DagBuilder((1, 6, 6), seed=2, keep=2.0)
     b.conv(3)
@@ -313,6 +344,9 @@ def test_statistics_behind_joined_vectors():
     assert [s.column_sq.shape for s in layer_statistics(graph)] == [(2, 9), (3, 4), (12, 1)]
     joined = Concat(name="cat", inputs=(flat, flat))
     assert channel_pixels(Graph((*graph.nodes, joined), ("cat",)), "cat") == 4
+    image = Flatten(name="image", inputs=("x",))  # 16 pixels a channel
+    mixed = Concat(name="cat", inputs=(flat, "image"))
+    assert channel_pixels(Graph((*graph.nodes, image, mixed), ("cat",)), "cat") == 1
     assert [s.makes_output for s in layer_statistics(residual_net())] == [False] * 6 + [True]
 
 
