@@ -8,22 +8,15 @@ from typing import Any
 
 import torch
 
+from hwprm.frontend import averages, channels
 from hwprm.frontend.findings import Severity
-from hwprm.frontend.values import Activation, RefusalError, Value, as_array
+from hwprm.frontend.values import Activation, RefusalError, Value, as_array, pair
 from hwprm.frontend.walk import Handler, Walk
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu
 
 __all__ = ["HANDLERS"]
 
 Args = Mapping[str, Any]
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """torch's one-or-two integers: 3, [3] and [3, 3] are all (3, 3)."""
-    numbers = [value] if isinstance(value, int) else list(value)
-    if len(numbers) not in (1, 2) or not all(isinstance(n, int) for n in numbers):
-        raise RefusalError(f"{value!r} is no pair of integers", "use a two-dimensional operator of fixed sizes")
-    return (numbers[0], numbers[-1])
 
 
 def conv(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -97,10 +90,27 @@ def _linear(walk: Walk, node: torch.fx.Node, source: Any, weight_arg: Any, bias_
 def relu(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """ReLU; it passes zero padding on, which it does not change."""
     source = walk.activation(args["self"], padded=True)
-    if str(node.target) == "aten.relu_.default" and shared(args["self"]):
-        raise RefusalError("it overwrites a tensor that something else reads", "use ReLU(inplace=False)")
+    _check_in_place(node, args, "use ReLU(inplace=False)")
     made = walk.add(Relu(name=walk.plain_name(node), inputs=(source.name,)))
     return Activation(name=made.name, padding=source.padding)
+
+
+def clamp(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """ReLU6, hardtanh, clamp."""
+    _check_in_place(node, args, "use inplace=False")
+    return averages.clamp(walk, node, args)
+
+
+def add(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """Residual sums."""
+    _check_in_place(node, args, "write x = x + y instead of x += y")
+    return channels.add(walk, node, args)
+
+
+def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
+    """Raise RefusalError when an operator whose name ends in _ overwrites what something else reads."""
+    if str(node.target).split(".")[1].endswith("_") and shared(args["self"]):
+        raise RefusalError("it overwrites a tensor that something else reads", remedy)
 
 
 def max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -150,11 +160,14 @@ def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Any view that only flattens (batch, C, H, W) to (batch, C*H*W), or changes nothing."""
+    """Any view that only flattens (batch, C, H, W) to (batch, C*H*W), regroups channels, or changes nothing."""
     source_node = args["input"] if "input" in args else args["self"]
     before, after = (tuple(n.meta["val"].shape) for n in (source_node, node))
     if before == after:
-        return walk.activation(source_node, padded=True)
+        return walk.activation(source_node, padded=True, ordered=True)
+    regrouped = channels.regroup(walk, node, source_node)
+    if regrouped is not None:
+        return regrouped
     source = walk.activation(source_node)
     vector = 2 <= len(after) <= min(len(before), 3) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) in steps
     if not vector or str(after[0]) != str(before[0]):
@@ -187,18 +200,23 @@ def dropout(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def same(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Operators that change neither value nor shape: clone, contiguous, detach, to(same type), full slices."""
+    """Operators that change neither value nor shape: clone, contiguous, detach, to(same type)."""
     source = args["input"] if "input" in args else args["self"]
     before, after = source.meta["val"], node.meta["val"]
     if before.dtype != after.dtype:
         raise RefusalError(f"it converts {before.dtype} to {after.dtype}", "keep one floating-point type throughout")
     if tuple(before.shape) != tuple(after.shape):
         raise RefusalError(f"it makes {tuple(after.shape)} of {tuple(before.shape)}", "keep the whole tensor")
-    return walk.activation(source, padded=True)
+    return walk.activation(source, padded=True, ordered=True)
 
 
 def getitem(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """The values of a decomposed operator that returns several tensors; a loaded file unpacks unread ones too."""
+    """A piece of a split, or the values of a decomposed operator that returns several tensors.
+
+    A loaded file unpacks values that nothing reads, too.
+    """
+    if str(args["0"].target) in channels.SPLITS:
+        return channels.part(walk, node, args["0"], args["1"])
     if args["1"] != 0 and node.users and args["0"].name not in walk.refused:
         raise RefusalError("it reads the indices or statistics of an operator", "use only the operator's values")
     return walk.activation(args["0"], padded=True)
@@ -231,7 +249,7 @@ def shared(node: torch.fx.Node) -> bool:
     if len(node.users) > 1:
         return True
     handler = HANDLERS.get(str(node.target))
-    return handler in (reshape, same, dropout) and shared(node.all_input_nodes[0])
+    return handler in VIEWS and shared(node.all_input_nodes[0])
 
 
 def ndim(node: Any) -> int:
@@ -246,6 +264,18 @@ HOST = (
     "aten.log_softmax.int",
     "aten.sigmoid.default",
     "aten.softmax.int",
+)
+
+#: Handlers of operators whose results may share the memory of their input.
+VIEWS: tuple[Handler, ...] = (
+    channels.narrow,
+    channels.permute,
+    channels.slice_channels,
+    channels.split,
+    dropout,
+    getitem,
+    reshape,
+    same,
 )
 
 HANDLERS: Mapping[str, Handler] = {
@@ -273,6 +303,7 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.squeeze.default",
             "aten.squeeze.dim",
             "aten.squeeze.dims",
+            "aten.unflatten.int",
             "aten.view.default",
         ),
         reshape,
@@ -288,7 +319,6 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.contiguous.default",
             "aten.detach.default",
             "aten.detach_.default",
-            "aten.slice.Tensor",
             "aten.to.device",
             "aten.to.dtype",
             "aten.to.dtype_layout",
@@ -297,4 +327,25 @@ HANDLERS: Mapping[str, Handler] = {
     ),
     str(operator.getitem): getitem,
     **dict.fromkeys(HOST, host),
+    **dict.fromkeys(("aten.add.Tensor", "aten.add_.Tensor"), add),
+    **dict.fromkeys(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"), channels.cat),
+    **dict.fromkeys(channels.SPLITS, channels.split),
+    "aten.slice.Tensor": channels.slice_channels,
+    "aten.narrow.default": channels.narrow,
+    "aten.index_select.default": channels.index_select,
+    "aten.channel_shuffle.default": channels.channel_shuffle,
+    **dict.fromkeys(("aten.permute.default", "aten.transpose.int"), channels.permute),
+    "aten.avg_pool2d.default": averages.avg_pool,
+    **dict.fromkeys(
+        ("aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool2d.default"), averages.adaptive_avg_pool
+    ),
+    "aten.mean.dim": averages.mean,
+    **dict.fromkeys(
+        tuple(
+            f"aten.{name}{place}.default"
+            for name in ("clamp", "clamp_max", "clamp_min", "hardtanh", "relu6")
+            for place in ("", "_")
+        ),
+        clamp,
+    ),
 }

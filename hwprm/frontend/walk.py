@@ -18,7 +18,10 @@ __all__ = ["Handler", "Walk"]
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
 
-DEFAULT_REMEDY = "use conv2d, linear, relu, max_pool2d, batch_norm (evaluation mode), flatten or zero padding instead"
+DEFAULT_REMEDY = (
+    "use conv2d, linear, relu, clamp, max_pool2d, avg_pool2d, batch_norm (evaluation mode), add, cat, channel slices, "
+    "flatten or zero padding instead"
+)
 
 
 class Walk:
@@ -54,8 +57,12 @@ class Walk:
         if finding not in self.findings:
             self.findings.append(finding)
 
-    def activation(self, node: Any, *, padded: bool = False) -> Activation:
-        """What argument `node` stands for. Raises RefusalError for a constant, for pending padding unless `padded`."""
+    def activation(self, node: Any, *, padded: bool = False, ordered: bool = False) -> Activation:
+        """What argument `node` stands for.
+
+        Raises RefusalError for a constant, for pending padding unless `padded`, for channels that a view has split
+        into several axes unless `ordered`.
+        """
         value = self.values.get(node.name) if isinstance(node, torch.fx.Node) else None
         if not isinstance(value, Activation):
             raise RefusalError("its input does not depend on the image", "compute it in __init__ instead")
@@ -63,6 +70,10 @@ class Walk:
             raise RefusalError(
                 "it reads a zero-padded map, and zero padding can only be merged into a conv2d",
                 "put the padding directly before a conv2d, or use the operator's own padding",
+            )
+        if value.order is not None and not ordered:
+            raise RefusalError(
+                "it reads channels that a view has split into several axes", "view them as (batch, C, H, W) again first"
             )
         return value
 
@@ -190,6 +201,8 @@ class Walk:
                 self.refuse(label, "output", "it does not depend on the image", "return only tensors computed from it")
             elif any(value.padding):
                 self.refuse(label, "output", "it is a zero-padded map", "pad on the host")
+            elif value.order is not None:
+                self.refuse(label, "output", "its channels stand as several axes", "return (batch, C, H, W)")
             else:
                 names.append(value.name)
         self.outputs = tuple(dict.fromkeys(names))

@@ -3,7 +3,12 @@
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.nodes import (
+    Add,
+    AvgPool2d,
     BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
     Conv2d,
     Flatten,
     Input,
@@ -18,7 +23,12 @@ from hwprm.graph.nodes import (
 
 __all__ = [
     "WEIGHTED",
+    "Add",
+    "AvgPool2d",
     "BatchNorm",
+    "Channels",
+    "Clamp",
+    "Concat",
     "Conv2d",
     "Flatten",
     "Graph",

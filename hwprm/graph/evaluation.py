@@ -10,7 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph.graph import Graph
-from hwprm.graph.nodes import BatchNorm, Conv2d, Flatten, Input, Linear, MaxPool2d, Node, Relu
+from hwprm.graph.nodes import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+)
 
 __all__ = ["evaluate"]
 
@@ -69,13 +83,37 @@ def _(node: Relu, x: Array, *, shape: tuple[int, ...]) -> Array:
 
 
 @_apply.register
+def _(node: Clamp, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return np.clip(x, -np.inf if node.low is None else node.low, np.inf if node.high is None else node.high)
+
+
+@_apply.register
+def _(node: Add, *inputs: Array, shape: tuple[int, ...]) -> Array:
+    result: Array = np.sum(inputs, axis=0)
+    return result
+
+
+@_apply.register
+def _(node: Concat, *inputs: Array, shape: tuple[int, ...]) -> Array:
+    return np.concatenate(inputs, axis=1)
+
+
+@_apply.register
+def _(node: Channels, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x[:, list(node.indices)]
+
+
+@_apply.register
+def _(node: AvgPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
+    padded = _pad(x, _reach(node.kernel, node.stride, (1, 1), node.padding, x, shape), 0.0)
+    sums = _windows(padded, node.kernel, node.stride, (1, 1), shape).sum(axis=(4, 5))
+    result: Array = sums / node.divisors(x.shape[1:])
+    return result
+
+
+@_apply.register
 def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
-    top, bottom, left, right = node.padding
-    more = []  # ceil mode may reach further than the padding
-    for axis, pad in enumerate((top + bottom, left + right)):
-        last = (shape[1 + axis] - 1) * node.stride[axis] + node.dilation[axis] * (node.kernel[axis] - 1)
-        more.append(max(0, last + 1 - x.shape[2 + axis] - pad))
-    padded = _pad(x, (top, bottom + more[0], left, right + more[1]), -np.inf)
+    padded = _pad(x, _reach(node.kernel, node.stride, node.dilation, node.padding, x, shape), -np.inf)
     result: Array = _windows(padded, node.kernel, node.stride, node.dilation, shape).max(axis=(4, 5))
     return result
 
@@ -83,6 +121,23 @@ def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
 @_apply.register
 def _(node: Flatten, x: Array, *, shape: tuple[int, ...]) -> Array:
     return x.reshape(len(x), -1)
+
+
+def _reach(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: tuple[int, int, int, int],
+    x: Array,
+    shape: tuple[int, ...],
+) -> tuple[int, int, int, int]:
+    """`padding` and what the last window of ceil mode needs beyond it."""
+    top, bottom, left, right = padding
+    more = []
+    for axis, pad in enumerate((top + bottom, left + right)):
+        last = (shape[1 + axis] - 1) * stride[axis] + dilation[axis] * (kernel[axis] - 1)
+        more.append(max(0, last + 1 - x.shape[2 + axis] - pad))
+    return (top, bottom + more[0], left, right + more[1])
 
 
 def _pad(x: Array, padding: tuple[int, int, int, int], value: float) -> Array:

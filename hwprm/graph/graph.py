@@ -16,7 +16,20 @@ from safetensors.numpy import load_file, save_file
 
 from hwprm.errors import ModelError
 from hwprm.graph import nodes as node_types
-from hwprm.graph.nodes import BatchNorm, Conv2d, Input, Linear, MaxPool2d, Node, Shape
+from hwprm.graph.nodes import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Shape,
+)
 
 __all__ = ["WEIGHTED", "Graph"]
 
@@ -138,7 +151,14 @@ def _load_node(entry: dict[str, Any], arrays: Mapping[str, Any]) -> Node:
 
 
 def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
-    """Raise ModelError when a weighted node does not fit what it reads."""
+    """Raise ModelError when a node does not fit what it reads."""
+    inputs = list(inputs)
+    if isinstance(node, Add | Concat):
+        _check_joined(node, inputs)
+    if isinstance(node, Clamp):
+        _check_ends(node)
+    if isinstance(node, Channels) and any(not 0 <= c < inputs[0][0] for c in node.indices):
+        raise ModelError(f"{node.name!r} takes channels {node.indices} of a tensor {inputs[0]}; number them from 0")
     for shape in inputs:
         if isinstance(node, Conv2d) and (len(shape) != 3 or shape[0] != node.weight.shape[1] * node.groups):
             raise ModelError(
@@ -150,11 +170,29 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
             )
         if isinstance(node, Linear) and shape != (node.weight.shape[1],):
             raise ModelError(f"linear {node.name!r} expects {node.weight.shape[1]} inputs, it reads {shape}")
-        if isinstance(node, MaxPool2d) and len(shape) != 3:
-            raise ModelError(f"max pool {node.name!r} needs a map (C, H, W), it reads {shape}")
+        if isinstance(node, MaxPool2d | AvgPool2d) and len(shape) != 3:
+            kind = "max" if isinstance(node, MaxPool2d) else "average"
+            raise ModelError(f"{kind} pool {node.name!r} needs a map (C, H, W), it reads {shape}")
         if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
             raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
         if isinstance(node, BatchNorm) and not np.all(node.var + node.eps > 0):
             raise ModelError(f"batch norm {node.name!r} has a variance that is not above 0; mend its running_var")
         if isinstance(node, WEIGHTED) and node.bias.shape != (len(node.weight),):
             raise ModelError(f"{node.name!r} has {len(node.weight)} filters and a bias of shape {node.bias.shape}")
+
+
+def _check_joined(node: Add | Concat, shapes: list[Shape]) -> None:
+    """Raise ModelError when the tensors that `node` joins do not agree."""
+    if len(shapes) < (2 if isinstance(node, Add) else 1):
+        raise ModelError(f"{node.name!r} joins {len(shapes)} tensors; give it two or more")
+    free = 0 if isinstance(node, Add) else 1  # the number of leading sizes that may differ
+    if any(len(shape) != len(shapes[0]) or shape[free:] != shapes[0][free:] for shape in shapes):
+        word = "adds" if isinstance(node, Add) else "joins the channels of"
+        raise ModelError(f"{node.name!r} {word} tensors {', '.join(map(str, shapes))}, whose sizes differ")
+
+
+def _check_ends(node: Clamp) -> None:
+    if not all(end is None or np.isfinite(end) for end in (node.low, node.high)):
+        raise ModelError(f"clamp {node.name!r} has ends {node.low} and {node.high}; give None for an open end")
+    if node.low is not None and node.high is not None and node.low > node.high:
+        raise ModelError(f"clamp {node.name!r} has low {node.low} above high {node.high}; swap them")

@@ -13,7 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "Add",
+    "AvgPool2d",
     "BatchNorm",
+    "Channels",
+    "Clamp",
+    "Concat",
     "Conv2d",
     "Flatten",
     "FloatArray",
@@ -122,6 +127,75 @@ class MaxPool2d(Node):
             pool_output_size(h, self.kernel[0], self.stride[0], (top, bottom), self.dilation[0], self.ceil_mode),
             pool_output_size(w, self.kernel[1], self.stride[1], (left, right), self.dilation[1], self.ceil_mode),
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Clamp(Node):
+    """``min(max(x, low), high)``; None leaves that end open. ``low=0, high=6`` is ReLU6."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Add(Node):
+    """Sum of two or more tensors of one shape; a tensor named twice counts twice."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Concat(Node):
+    """The channels of its inputs, one input after the other; maps must agree in height and width."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (sum(shape[0] for shape in inputs), *inputs[0][1:])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Channels(Node):
+    """Channel ``indices[c]`` of the input is channel c of the output: slices, splits and channel shuffles."""
+
+    indices: tuple[int, ...]
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (len(self.indices), *inputs[0][1:])
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AvgPool2d(Node):
+    """Mean over windows, which padding enters as zeros.
+
+    Padding counts in the divisor with `count_include_pad`, what ceil mode adds beyond it never does (torch's rule).
+    """
+
+    kernel: Pair
+    stride: Pair
+    padding: Quad = (0, 0, 0, 0)
+    ceil_mode: bool = False
+    count_include_pad: bool = True
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        c, h, w = inputs[0]
+        top, bottom, left, right = self.padding
+        return (
+            c,
+            pool_output_size(h, self.kernel[0], self.stride[0], (top, bottom), 1, self.ceil_mode),
+            pool_output_size(w, self.kernel[1], self.stride[1], (left, right), 1, self.ceil_mode),
+        )
+
+    def divisors(self, shape: Shape) -> FloatArray:
+        """``(OH, OW)``: what each window's sum is divided by, for an input of `shape` ``(C, H, W)``."""
+        _, rows, cols = self.infer_shape(shape)
+        sides = zip(
+            shape[1:], (self.padding[:2], self.padding[2:]), self.kernel, self.stride, (rows, cols), strict=True
+        )
+        counts = []
+        for size, (before, after), kernel, stride, out in sides:
+            start = np.arange(out) * stride - before
+            stop = np.minimum(start + kernel, size + after)
+            if not self.count_include_pad:
+                start, stop = np.maximum(start, 0), np.minimum(stop, size)
+            counts.append(stop - start)
+        return np.outer(*counts)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,8 +11,23 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
-from hwprm.graph.nodes import FloatArray, pool_output_size
+from hwprm.graph import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+)
+from hwprm.graph.nodes import FloatArray
 
 __all__ = ["GraphModule"]
 
@@ -58,8 +73,8 @@ class GraphModule(nn.Module):
         for node in self.graph.nodes:
             if isinstance(node, Input):
                 continue
-            x = values[node.inputs[0]]
-            values[node.name] = x if node.name in late else self._compute(node, x)
+            inputs = [values[name] for name in node.inputs]
+            values[node.name] = inputs[0] if node.name in late else self._compute(node, *inputs)
             if node.inputs[0] in late:
                 values[node.name] = functional.relu(values[node.name])
         return values
@@ -86,7 +101,7 @@ class GraphModule(nn.Module):
                 changed.append(_with_arrays(node, self.holder(node.name)))
         return self.graph.replace(*changed)
 
-    def _compute(self, node: Node, x: Tensor) -> Tensor:
+    def _compute(self, node: Node, x: Tensor, *more: Tensor) -> Tensor:
         if isinstance(node, Conv2d):
             return _conv(node, x, self.weight(node.name), self.bias(node.name))
         if isinstance(node, Linear):
@@ -95,7 +110,7 @@ class GraphModule(nn.Module):
             return _max_pool(node, x)
         if isinstance(node, BatchNorm):
             return cast(Tensor, self.holder(node.name)(x))
-        return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
+        return _without_parameters(node, x, *more)
 
 
 def _only_pooled(graph: Graph, node: Node) -> bool:
@@ -110,7 +125,7 @@ def _holder(node: Node) -> nn.Module | None:
         return _WeightAndBias(node.weight, node.bias)
     if isinstance(node, BatchNorm):
         return _BatchNorm(node)
-    if isinstance(node, Input | Relu | MaxPool2d | Flatten):
+    if isinstance(node, Input | Relu | MaxPool2d | Flatten | Add | AvgPool2d | Channels | Clamp | Concat):
         return None
     raise UnsupportedError(f"{node.name!r}: {type(node).__name__} cannot be trained here; remove it from the network")
 
@@ -142,6 +157,20 @@ def _tensor(array: FloatArray) -> Tensor:
     return torch.from_numpy(np.array(array))
 
 
+def _without_parameters(node: Node, x: Tensor, *more: Tensor) -> Tensor:
+    if isinstance(node, Add):
+        return sum(more, start=x)
+    if isinstance(node, Concat):
+        return torch.cat((x, *more), dim=1)
+    if isinstance(node, Channels):
+        return x[:, list(node.indices)]
+    if isinstance(node, Clamp):
+        return x if node.low is None and node.high is None else torch.clamp(x, node.low, node.high)
+    if isinstance(node, AvgPool2d):
+        return _avg_pool(node, x)
+    return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
+
+
 def _conv(node: Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     top, bottom, left, right = node.padding
     padding = (top, left)
@@ -152,18 +181,36 @@ def _conv(node: Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 def _max_pool(node: MaxPool2d, x: Tensor) -> Tensor:
     """Pad with minus infinity by hand, as far as the last window reaches: any padding and ceil_mode then work."""
-    top, bottom, left, right = node.padding
-    size = (x.shape[2] + top + bottom, x.shape[3] + left + right)
-    args = ((x.shape[2], (top, bottom)), (x.shape[3], (left, right)))
-    out = [
-        pool_output_size(n, node.kernel[i], node.stride[i], pad, node.dilation[i], node.ceil_mode)
-        for i, (n, pad) in enumerate(args)
-    ]
-    need = [(out[i] - 1) * node.stride[i] + node.dilation[i] * (node.kernel[i] - 1) + 1 for i in (0, 1)]
-    pads = (left, right + max(0, need[1] - size[1]), top, bottom + max(0, need[0] - size[0]))
+    pads = _reach(node.kernel, node.stride, node.dilation, node.padding, x, node.infer_shape(tuple(x.shape[1:])))
     if any(pads):
         x = functional.pad(x, pads, value=float("-inf"))
     return functional.max_pool2d(x, node.kernel, node.stride, 0, node.dilation)
+
+
+def _avg_pool(node: AvgPool2d, x: Tensor) -> Tensor:
+    """Sums over the padded map, then the divisors by hand: any padding and ceil_mode then work."""
+    shape = tuple(x.shape[1:])
+    pads = _reach(node.kernel, node.stride, (1, 1), node.padding, x, node.infer_shape(shape))
+    divisors = node.divisors(shape)
+    if any(pads):
+        x = functional.pad(x, pads)
+    sums = functional.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
+    return sums / torch.from_numpy(divisors).to(x)
+
+
+def _reach(
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    padding: Quad,
+    x: Tensor,
+    shape: tuple[int, ...],
+) -> Quad:
+    """Padding in torch's order (left, right, top, bottom), as far as the last window reaches."""
+    top, bottom, left, right = padding
+    need = [(shape[1 + i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
+    beyond = [max(0, need[0] - x.shape[2] - top - bottom), max(0, need[1] - x.shape[3] - left - right)]
+    return (left, right + beyond[1], top, bottom + beyond[0])
 
 
 def _with_arrays(node: Node, holder: nn.Module) -> Node:

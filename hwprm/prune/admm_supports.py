@@ -9,12 +9,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwprm.graph import WEIGHTED, BatchNorm, Conv2d, Graph, Linear, Node
+from hwprm.graph import WEIGHTED, BatchNorm, Channels, Clamp, Concat, Conv2d, Flatten, Graph, Input, Linear, Node
 from hwprm.nets import GraphModule
 from hwprm.prune.admm_budgets import layer_matrices
+from hwprm.prune.paths import reads
 from hwprm.prune.projections import Limits, Support, support
 
 __all__ = ["choose_supports", "hard_prune", "kept_indices", "matrix"]
+
+BoolArray = NDArray[np.bool_]
 
 
 def matrix(module: GraphModule, name: str) -> NDArray[Any]:
@@ -33,24 +36,45 @@ def choose_supports(
     projected on its own.
     """
     chosen: dict[str, Support] = {}
-    nonzero = {name: (weight != 0).any(axis=0) for name, weight in weights.items()}
-    for node in reversed(graph.weighted):
-        name = node.name
-        if name not in limits:
-            continue
-        weight = weights[name]
-        if path_aware and limits[name].rows is not None:
-            weight = np.where(_read(graph, node, nonzero)[:, None], weight, 0)
-        chosen[name] = support(weight, limits[name])
-        nonzero[name] = nonzero[name] & chosen[name].cols
+    need = {name: np.full(shape[0], name in graph.outputs) for name, shape in graph.shapes.items()}
+    for node in reversed(graph.nodes):
+        shapes = [graph.shapes[name] for name in node.inputs]
+        if isinstance(node, WEIGHTED):
+            alive = weights[node.name] != 0
+            if node.name in limits:
+                limit, weight = limits[node.name], weights[node.name]
+                if path_aware and limit.rows is not None:
+                    weight = np.where(need[node.name][:, None], weight, 0)
+                chosen[node.name] = support(weight, limit)
+                alive &= _reading(node, chosen[node.name])
+            masks = [_channels_read(node, alive, shapes[0][0])]
+        elif isinstance(node, BatchNorm):
+            masks = [need[node.name]]  # a scale that starts at zero is trained, and not a reason to prune
+        else:
+            masks = reads(node, need[node.name], shapes) if node.inputs else []
+        for name, mask in zip(node.inputs, masks, strict=True):
+            need[name] |= mask
     return chosen
+
+
+def _reading(node: Conv2d | Linear, kept: Support) -> BoolArray:
+    """What of a chosen support decides which channels `node` reads: in groups also the rows, as they have their own."""
+    return kept.mask if isinstance(node, Conv2d) and node.groups > 1 else kept.cols[None, :]
+
+
+def _channels_read(node: Conv2d | Linear, alive: BoolArray, channels: int) -> BoolArray:
+    """``(C,)``: which input channels the weights `alive` ``(M, K)`` read. Columns are channel-major."""
+    groups = node.groups if isinstance(node, Conv2d) else 1
+    per_group = alive.reshape(groups, -1, channels // groups, alive.shape[1] * groups // channels)
+    found: BoolArray = per_group.any(axis=(1, 3)).reshape(-1)
+    return found
 
 
 def hard_prune(module: GraphModule, supports: Mapping[str, Support]) -> None:
     """Set every weight outside `supports` to zero, exactly onto the constraint.
 
     Biases of pruned rows go too, and the scale and shift of batch norms behind them: the map of a pruned filter is
-    then exactly zero, and removing it is exact with any padding.
+    then exactly zero, and removing it is exact with any padding. Behind a sum that takes all its summands to be gone.
     """
     with torch.no_grad():
         for name, kept in supports.items():
@@ -59,9 +83,10 @@ def hard_prune(module: GraphModule, supports: Mapping[str, Support]) -> None:
             weight.masked_fill_(gone, 0.0)
             rows = torch.from_numpy(~kept.rows)
             module.bias(name).masked_fill_(rows, 0.0)
-            for norm in _norms_behind(module.graph, module.graph.by_name[name]):
-                module.weight(norm.name).masked_fill_(rows, 0.0)
-                module.bias(norm.name).masked_fill_(rows, 0.0)
+        for norm, silent in _silent_norms(module.graph, {name: ~kept.rows for name, kept in supports.items()}):
+            channels = torch.from_numpy(silent)
+            module.weight(norm).masked_fill_(channels, 0.0)
+            module.bias(norm).masked_fill_(channels, 0.0)
 
 
 def kept_indices(module: GraphModule) -> dict[str, dict[str, list[int]]]:
@@ -76,28 +101,29 @@ def kept_indices(module: GraphModule) -> dict[str, dict[str, list[int]]]:
     return plan
 
 
-def _read(graph: Graph, node: Conv2d | Linear, nonzero: Mapping[str, NDArray[np.bool_]]) -> NDArray[np.bool_]:
-    """Which rows ``(M,)`` of `node` some later layer reads; all where the tensor leaves the network."""
-    rows = node.weight.shape[0]
-    read = np.zeros(rows, dtype=bool)
-    for reader in _behind(graph, node):
-        if reader.name in graph.outputs and not isinstance(reader, WEIGHTED):
-            return np.ones(rows, dtype=bool)
-        if isinstance(reader, Conv2d) and reader.groups != 1:
-            return np.ones(rows, dtype=bool)
-        if isinstance(reader, WEIGHTED):
-            # Columns are channel-major: this layer's maps own equal runs of them, also behind a flatten.
-            read |= nonzero[reader.name].reshape(rows, -1).any(axis=1)
-    return np.ones(rows, dtype=bool) if node.name in graph.outputs else read
+def _silent_norms(graph: Graph, gone: Mapping[str, BoolArray]) -> Iterator[tuple[str, BoolArray]]:
+    """Each batch norm and which of its channels ``(C,)`` read zeros only, when the rows `gone` ``(M,)`` make zeros."""
+    silent: dict[str, BoolArray] = {}
+    for node in graph.nodes:
+        channels = graph.shapes[node.name][0]
+        ins = [silent[name] for name in node.inputs]
+        if isinstance(node, (*WEIGHTED, Input)):
+            silent[node.name] = gone.get(node.name, np.zeros(channels, dtype=bool))
+        else:
+            silent[node.name] = _stays_zero(node, ins, channels)
+        if isinstance(node, BatchNorm):
+            yield node.name, ins[0]
 
 
-def _behind(graph: Graph, node: Node) -> Iterator[Node]:
-    """Every node reached from `node` up to and including the next layers with weights."""
-    for reader in graph.consumers(node.name):
-        yield reader
-        if not isinstance(reader, WEIGHTED):
-            yield from _behind(graph, reader)
-
-
-def _norms_behind(graph: Graph, node: Node) -> Iterator[BatchNorm]:
-    return (reader for reader in _behind(graph, node) if isinstance(reader, BatchNorm))
+def _stays_zero(node: Node, ins: list[BoolArray], channels: int) -> BoolArray:
+    """``(C,)``: is a channel of `node`, which holds no matrix, zero because of the zero channels `ins`?"""
+    if isinstance(node, Concat):
+        return np.concatenate(ins)
+    if isinstance(node, Channels):
+        return ins[0][list(node.indices)]
+    if isinstance(node, Flatten):
+        return np.repeat(ins[0], channels // len(ins[0]))
+    if isinstance(node, Clamp) and ((node.low or 0.0) > 0 or (node.high or 0.0) < 0):
+        return np.zeros(channels, dtype=bool)
+    every: BoolArray = np.all(ins, axis=0)
+    return every

@@ -1,6 +1,8 @@
 """Compaction: masked network to regular, smaller matrices, proven equal on the spot.
 
-Blank filters go, and with each the channel of its readers (behind a flatten: one column per pixel). A column that is
+Blank filters go, and with each the channel of its readers (behind a flatten: one column per pixel). Channels that only
+go together (of the summands of a residual sum; of what a channelwise operator reads and makes) stay if one is needed. A
+residual branch without weights goes whole. A column that is
 zero inside a channel that stays is kept as zeros in the weights; the plan lists the columns that are not zero, and
 the accelerator's column lists skip the others.
 """
@@ -10,16 +12,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from functools import singledispatch
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, evaluate
+from hwprm.graph import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    evaluate,
+)
 from hwprm.model import Model, Stage
 from hwprm.prune.accounting import account
 from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
+from hwprm.prune.summands import drop_constant_summands, without_copies
 
 __all__ = ["compact", "compact_graph", "prove_equal"]
 
@@ -58,15 +77,19 @@ def compact_graph(graph: Graph) -> tuple[Graph, Plan]:
             f"layer {empty[0]!r} is pruned to nothing: no weight is left in it that matters, and an output does not "
             "depend on the input any more; keep more filters or columns there, or lower the thresholds"
         )
+    closed = drop_constant_summands(closed)
     keep = _kept_channels(closed, needed_channels(closed))
     nodes = tuple(
-        _cut(node, keep[node.name], [keep[name] for name in node.inputs]) for node in closed.nodes if node.name in keep
+        _cut(node, keep[node.name], [keep[name] for name in node.inputs])
+        for node in closed.nodes
+        if keep[node.name].any()
     )
-    small = Graph(nodes, closed.outputs)
+    small = without_copies(Graph(nodes, closed.outputs))
     prove_equal(wide, small)
-    plan = {layer.name: _plan(layer, keep[layer.name]) for layer in closed.weighted if layer.name in keep}
-    dtypes = {node.name: _dtype(node) for node in graph.nodes}
-    return _with_dtype(small, dtypes), plan
+    plan = {layer.name: _plan(layer, keep[layer.name]) for layer in closed.weighted if keep[layer.name].any()}
+    dtypes = {node.name: node.weight.dtype for node in graph.nodes if _has_arrays(node)}
+    common = next(iter(dtypes.values()), np.dtype(np.float64))  # a batch norm that took the place of a sum
+    return _with_dtype(small, {node.name: dtypes.get(node.name, common) for node in small.nodes}), plan
 
 
 def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
@@ -85,13 +108,14 @@ def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
 
 def _kept_channels(graph: Graph, need: Mapping[str, BoolArray]) -> dict[str, BoolArray]:
     """What stays of each node that is left: the needed channels, and those that are bonded to one."""
-    keep = {name: mask.copy() for name, mask in need.items() if mask.any()}
-    nodes = [node for node in graph.nodes if node.name in keep and node.inputs]
+    keep = {name: mask.copy() for name, mask in need.items()}
+    nodes = [node for node in graph.nodes if node.inputs]
     before = -1
     while (total := sum(int(mask.sum()) for mask in keep.values())) != before:
         before = total
-        for node in nodes:
-            _bond(node, keep[node.name], [keep[name] for name in node.inputs])
+        for node in reversed(nodes):
+            if keep[node.name].any():  # else it is dead, and does not hold on to what it reads
+                _bond(node, keep[node.name], [keep[name] for name in node.inputs])
     return keep
 
 
@@ -103,24 +127,47 @@ def _bond(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
 
 @_bond.register
 def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> None:
-    if node.groups > 1:
-        filters, channels = out.reshape(node.groups, -1), ins[0].reshape(node.groups, -1)  # views
-        live = np.logical_or(filters.any(axis=1, keepdims=True), channels.any(axis=1, keepdims=True))
-        filters |= live
-        channels |= live
+    if node.groups == 1:
+        _read_something(ins[0])
+        return
+    filters, channels = out.reshape(node.groups, -1), ins[0].reshape(node.groups, -1)  # views
+    live = np.flatnonzero(filters.any(axis=1) | channels.any(axis=1))
+    for mask in (filters, channels):  # every group that is left has as many of them as the fullest
+        most = max(1, int(mask.sum(axis=1).max()))
+        for group in live:
+            spare = np.flatnonzero(~mask[group])
+            mask[group, spare[: most - int(mask[group].sum())]] = True
 
 
 @_bond.register
 def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> None:
-    pass
+    _read_something(ins[0])
 
 
+@_bond.register(Add)
+@_bond.register(AvgPool2d)
 @_bond.register(BatchNorm)
-@_bond.register(Relu)
+@_bond.register(Clamp)
 @_bond.register(MaxPool2d)
+@_bond.register(Relu)
 def _(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
-    out |= ins[0]
-    ins[0] |= out
+    for mask in ins:
+        out |= mask
+    for mask in ins:
+        mask |= out
+
+
+@_bond.register
+def _(node: Concat, out: BoolArray, ins: list[BoolArray]) -> None:
+    parts = np.split(out, np.cumsum([len(mask) for mask in ins])[:-1])  # views
+    for part, mask in zip(parts, ins, strict=True):
+        part |= mask
+        mask |= part
+
+
+@_bond.register
+def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> None:
+    ins[0][np.array(node.indices, dtype=np.intp)[out]] = True
 
 
 @_bond.register
@@ -128,6 +175,12 @@ def _(node: Flatten, out: BoolArray, ins: list[BoolArray]) -> None:
     pixels = out.reshape(len(ins[0]), -1)
     ins[0] |= pixels.any(axis=1)
     pixels |= ins[0][:, None]
+
+
+def _read_something(channels: BoolArray) -> None:
+    """A layer without weights that has to stay (its constant is needed) still has to read a channel."""
+    if not channels.any():
+        channels[0] = True
 
 
 @singledispatch
@@ -145,7 +198,10 @@ def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> Node:
     if node.groups == 1:
         return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
     groups = int(out.reshape(node.groups, -1).any(axis=1).sum())
-    return replace(node, weight=node.weight[out], bias=node.bias[out], groups=groups)
+    channels = ins[0].reshape(node.groups, -1)
+    filters = len(out) // node.groups
+    weight = np.stack([node.weight[m, channels[m // filters]] for m in np.flatnonzero(out)])
+    return replace(node, weight=weight, bias=node.bias[out], groups=groups)
 
 
 @_cut.register
@@ -158,13 +214,24 @@ def _(node: BatchNorm, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, weight=node.weight[out], bias=node.bias[out], mean=node.mean[out], var=node.var[out])
 
 
+@_cut.register
+def _(node: Concat, out: BoolArray, ins: list[BoolArray]) -> Node:
+    return replace(node, inputs=tuple(name for name, mask in zip(node.inputs, ins, strict=True) if mask.any()))
+
+
+@_cut.register
+def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> Node:
+    place = np.cumsum(ins[0]) - 1
+    return replace(node, indices=tuple(int(place[node.indices[c]]) for c in np.flatnonzero(out)))
+
+
 def _plan(layer: Conv2d | Linear, keep: BoolArray) -> dict[str, list[int]]:
     matrix = layer.weight.reshape(len(layer.bias), -1)
     return {"rows": np.flatnonzero(keep).tolist(), "cols": np.flatnonzero(matrix.any(axis=0)).tolist()}
 
 
-def _dtype(node: Node) -> DTypeLike:
-    return node.weight.dtype if isinstance(node, Conv2d | Linear | BatchNorm) else np.float64
+def _has_arrays(node: Node) -> TypeGuard[Conv2d | Linear | BatchNorm]:
+    return isinstance(node, Conv2d | Linear | BatchNorm)
 
 
 def _with_dtype(graph: Graph, dtypes: Mapping[str, DTypeLike]) -> Graph:

@@ -1,6 +1,8 @@
 """Maps that are the same number everywhere, and folding them into the biases of their readers.
 
-A filter without weights makes a constant map, its bias; batch norm, ReLU, max pooling and flatten keep it constant.
+A filter without weights makes a constant map, its bias; batch norm, ReLU, clamp, pooling and flatten keep it constant,
+so does a sum whose summands are all constant; concat and channel selection hand it on. An average pooling that counts
+padding does not: its mean is lower at the border.
 A linear layer, and a convolution tap that never falls on zero padding, reads the constant at every position, so that
 ``constant * weight`` moves into the bias exactly. A tap that meets padding at some positions does not: there the
 constant has to stay unless it is zero.
@@ -16,8 +18,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import UnsupportedError
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, Shape
-from hwprm.graph.geometry import window_taps
+from hwprm.graph import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Shape,
+)
+from hwprm.graph.geometry import taps_inside, window_taps
 
 __all__ = ["Constants", "fold_constants"]
 
@@ -110,6 +128,44 @@ def _(node: BatchNorm, sources: Sequence[Constants], shapes: Sequence[Shape]) ->
 @_constants.register
 def _(node: Relu, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
     return Constants(sources[0].known, np.maximum(sources[0].value, 0.0))
+
+
+@_constants.register
+def _(node: Clamp, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    low = -np.inf if node.low is None else node.low
+    high = np.inf if node.high is None else node.high
+    return Constants.where(sources[0].known, np.clip(sources[0].value, low, high))
+
+
+@_constants.register
+def _(node: Add, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    known: NDArray[np.bool_] = np.all([source.known for source in sources], axis=0)
+    return Constants.where(known, np.sum([source.value for source in sources], axis=0))
+
+
+@_constants.register
+def _(node: Concat, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    return Constants(np.concatenate([x.known for x in sources]), np.concatenate([x.value for x in sources]))
+
+
+@_constants.register
+def _(node: Channels, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    indices = list(node.indices)
+    return Constants(sources[0].known[indices], sources[0].value[indices])
+
+
+@_constants.register
+def _(node: AvgPool2d, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    _, height, width = node.infer_shape(*shapes)
+    top, _, left, _ = node.padding
+    rows = taps_inside(shapes[0][1], height, node.kernel[0], node.stride[0], top, 1).sum(axis=1)
+    cols = taps_inside(shapes[0][2], width, node.kernel[1], node.stride[1], left, 1).sum(axis=1)
+    divisors = node.divisors(shapes[0])
+    if (divisors <= 0).any():  # a window of nothing but padding has no mean
+        return Constants(np.zeros_like(sources[0].known), np.zeros_like(sources[0].value))
+    share = np.outer(rows, cols) / divisors  # the mean of a map of ones
+    known = sources[0].known & ((share == share[0, 0]).all() | (sources[0].value == 0))
+    return Constants.where(known, sources[0].value * share[0, 0])
 
 
 @_constants.register

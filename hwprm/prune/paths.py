@@ -4,12 +4,15 @@ A filter whose channel no reader uses is dead, a channel whose filter is blank i
 (`hwprm.prune.constants`), need is swept backward; need makes no new constants, so the two sweeps are the fixed point.
 Nothing here looks at a norm: the outputs stay what they were.
 
-To support another operator, register it with `_reads` here, with the two rules of `constants` and those of `compact`.
+A channel of a residual sum is needed by every summand, and with it the filters that make it there: it goes where no
+reader of any of these tensors is left. Concat and channel selection only rename channels.
+
+To support another operator, register it with `reads` here, with the two rules of `constants` and those of `compact`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import singledispatch
 from typing import Literal
@@ -18,11 +21,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import ConfigError, UnsupportedError
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Linear, MaxPool2d, Node, Relu, Shape
+from hwprm.graph import (
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Graph,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Shape,
+)
 from hwprm.prune.constants import Constants, fold_constants
 from hwprm.prune.removals import Kind, Refusal, Removal, Removals, Rule
 
-__all__ = ["emptied_layers", "needed_channels", "remove_unused_paths"]
+__all__ = ["emptied_layers", "needed_channels", "reads", "remove_unused_paths"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -49,12 +67,16 @@ def remove_unused_paths(graph: Graph, *, inexact: Literal["keep", "refuse"] = "k
 
 def needed_channels(graph: Graph) -> dict[str, BoolArray]:
     """For each tensor ``(C,)``: does an output depend on the channel? The input and the outputs count as needed."""
-    always = {*graph.outputs, *(node.name for node in graph.nodes if not node.inputs)}
+    return _needed_by(graph, {*graph.outputs, *(node.name for node in graph.nodes if not node.inputs)})
+
+
+def _needed_by(graph: Graph, always: Collection[str]) -> dict[str, BoolArray]:
+    """For each tensor ``(C,)``: do the tensors `always` depend on the channel (or is it one of theirs)?"""
     need = {name: np.full(shape[0], name in always) for name, shape in graph.shapes.items()}
     for node in reversed(graph.nodes):
         if node.inputs:
-            reads = _reads(node, need[node.name], [graph.shapes[name] for name in node.inputs])
-            for name, mask in zip(node.inputs, reads, strict=True):
+            masks = reads(node, need[node.name], [graph.shapes[name] for name in node.inputs])
+            for name, mask in zip(node.inputs, masks, strict=True):
                 need[name] |= mask
     return need
 
@@ -62,50 +84,82 @@ def needed_channels(graph: Graph) -> dict[str, BoolArray]:
 def emptied_layers(graph: Graph) -> list[str]:
     """Layers that have no weight left once constants are folded, first cause first, if an output is constant by them.
 
-    Empty when every output still depends on the input.
+    Empty when every output still depends on an input; a residual branch without weights alone is no harm.
     """
     folded, _ = fold_constants(graph)
-    need = needed_channels(folded)
-    constant = [x.name for x in folded.weighted if need[x.name].any() and not x.weight[need[x.name]].any()]
-    if not constant:
-        return []
-    return [layer.name for layer in folded.weighted if not layer.weight.any()] or constant
+    dead: list[str] = []
+    constant: list[str] = []
+    for output in folded.outputs:
+        need = _needed_by(folded, {output})
+        if not any(need[node.name].any() for node in folded.nodes if not node.inputs):
+            dead.append(output)
+            constant += [x.name for x in folded.weighted if need[x.name].any() and not x.weight[need[x.name]].any()]
+    behind = _ancestors(folded, dead)
+    return [x.name for x in folded.weighted if x.name in behind and not x.weight.any()] or constant or dead
+
+
+def _ancestors(graph: Graph, names: Collection[str]) -> set[str]:
+    """`names` and every node that they are made from."""
+    found = set(names)
+    for node in reversed(graph.nodes):
+        if node.name in found:
+            found |= set(node.inputs)
+    return found
 
 
 @singledispatch
-def _reads(node: Node, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
+def reads(node: Node, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     """For each input: which of its channels do the needed channels of `node` depend on?"""
     raise UnsupportedError(f"{node.name!r}: unused-path removal does not know {type(node).__name__}; prune without it")
 
 
-@_reads.register
+@reads.register
 def _(node: Conv2d, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     m, channels = node.weight.shape[:2]
     grouped = node.weight.any(axis=(2, 3)).reshape(node.groups, m // node.groups, channels)
-    reads: BoolArray = (grouped & need.reshape(node.groups, -1, 1)).any(axis=1).reshape(-1)
-    return [reads]
+    used: BoolArray = (grouped & need.reshape(node.groups, -1, 1)).any(axis=1).reshape(-1)
+    return [used]
 
 
-@_reads.register
+@reads.register
 def _(node: Linear, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     return [np.logical_and(need, node.weight.T != 0).any(axis=1)]
 
 
-@_reads.register
+@reads.register
 def _(node: BatchNorm, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     return [np.logical_and(need, node.weight != 0)]
 
 
-@_reads.register(Relu)
-@_reads.register(MaxPool2d)
+@reads.register(AvgPool2d)
+@reads.register(Clamp)
+@reads.register(MaxPool2d)
+@reads.register(Relu)
 def _(node: Node, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     return [need]
 
 
-@_reads.register
+@reads.register
+def _(node: Add, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
+    return [need] * len(shapes)
+
+
+@reads.register
+def _(node: Concat, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
+    return np.split(need, np.cumsum([shape[0] for shape in shapes])[:-1])
+
+
+@reads.register
+def _(node: Channels, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
+    used = np.zeros(shapes[0][0], dtype=bool)
+    used[np.array(node.indices, dtype=np.intp)[need]] = True
+    return [used]
+
+
+@reads.register
 def _(node: Flatten, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
-    reads: BoolArray = np.any(need.reshape(shapes[0][0], -1), axis=1)
-    return [reads]
+    used: BoolArray = np.any(need.reshape(shapes[0][0], -1), axis=1)
+    return [used]
 
 
 def _silence(node: Node, need: BoolArray) -> Node:
@@ -119,21 +173,40 @@ def _silence(node: Node, need: BoolArray) -> Node:
 
 def _refusals(graph: Graph, constants: Mapping[str, Constants], need: Mapping[str, BoolArray]) -> tuple[Refusal, ...]:
     found = []
-    for reader in graph.weighted:
+    for reader in graph.nodes:
+        if not isinstance(reader, Conv2d | Linear | AvgPool2d):
+            continue
         source = reader.inputs[0]
-        uses = _reads(reader, need[reader.name], [graph.shapes[source]])[0]
-        for channel in np.flatnonzero(uses & constants[source].known):
+        stays = reads(reader, need[reader.name], [graph.shapes[source]])[0] & constants[source].known
+        if isinstance(reader, AvgPool2d):
+            stays &= ~constants[reader.name].known
+        for channel in map(int, np.flatnonzero(stays)):
             value = float(constants[source].value[channel])
-            found.append(Refusal(layer=_maker(graph, source), filter=int(channel), value=value, reader=reader.name))
+            for layer, row in _makers(graph, constants, source, channel):
+                found.append(Refusal(layer=layer, filter=row, value=value, reader=reader.name))
     return tuple(found)
 
 
-def _maker(graph: Graph, name: str) -> str:
-    """The weighted layer behind `name` (or the nearest node without inputs)."""
+def _makers(graph: Graph, constants: Mapping[str, Constants], name: str, channel: int) -> list[tuple[str, int]]:
+    """The layers and filters (or nodes without inputs) that make `channel` of `name`; of a sum, those not zero."""
     node = graph.by_name[name]
-    while not isinstance(node, Conv2d | Linear) and node.inputs:
-        node = graph.by_name[node.inputs[0]]
-    return node.name
+    if isinstance(node, Conv2d | Linear) or not node.inputs:
+        return [(name, channel)]
+    source = node.inputs[0]
+    if isinstance(node, Add):
+        inputs = [x for x in dict.fromkeys(node.inputs) if constants[x].value[channel] != 0]
+        found = [maker for x in inputs for maker in _makers(graph, constants, x, channel)]
+        return list(dict.fromkeys(found)) or [(name, channel)]
+    if isinstance(node, Channels):
+        channel = node.indices[channel]
+    elif isinstance(node, Flatten):
+        channel //= graph.shapes[name][0] // graph.shapes[source][0]
+    elif isinstance(node, Concat):
+        for source in node.inputs:
+            if channel < graph.shapes[source][0]:
+                break
+            channel -= graph.shapes[source][0]
+    return _makers(graph, constants, source, channel)
 
 
 def _difference(old: Conv2d | Linear, closed: Graph) -> list[Removal]:

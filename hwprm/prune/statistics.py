@@ -12,9 +12,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Linear, Relu
+from hwprm.graph import WEIGHTED, Add, BatchNorm, Clamp, Concat, Conv2d, Flatten, Graph, Linear, Relu
 
-__all__ = ["LayerStatistics", "columns_per_channel", "layer_statistics", "makes_output", "matrix_view"]
+__all__ = [
+    "LayerStatistics",
+    "channel_pixels",
+    "columns_per_channel",
+    "layer_statistics",
+    "makes_output",
+    "matrix_view",
+]
 
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -51,6 +58,7 @@ class LayerStatistics:
 
 def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
     """Statistics of every weighted layer of `graph`, in order."""
+    from_input = _reached_from_input(graph)
     result = []
     for layer in graph.weighted:
         square = matrix_view(graph, layer).astype(np.float64) ** 2
@@ -59,7 +67,7 @@ def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
                 name=layer.name,
                 column_sq=square.sum(axis=1).reshape(-1, square.shape[3]),
                 filter_sq=square.sum(axis=(2, 3)).reshape(-1),
-                reads_input=_reads_input(graph, layer.inputs[0]),
+                reads_input=layer.inputs[0] in from_input,
                 makes_output=makes_output(graph, layer.name),
             )
         )
@@ -77,28 +85,39 @@ def matrix_view(graph: Graph, layer: Conv2d | Linear) -> NDArray[np.floating]:
 
 def columns_per_channel(graph: Graph, layer: Conv2d | Linear) -> int:
     """Columns of `layer`'s matrix per input channel: the kernel's taps, or behind a flatten the pixels of a map."""
-    return math.prod(layer.weight.shape[2:]) if isinstance(layer, Conv2d) else _pixels(graph, layer.inputs[0])
+    return math.prod(layer.weight.shape[2:]) if isinstance(layer, Conv2d) else channel_pixels(graph, layer.inputs[0])
 
 
-def _pixels(graph: Graph, name: str) -> int:
-    """Entries of the vector `name` that belong to one channel: the pixels of the map it was flattened from."""
-    node = graph.by_name[name]
-    while isinstance(node, Relu | BatchNorm):
-        node = graph.by_name[node.inputs[0]]
-    if not isinstance(node, Flatten):
-        return 1
-    shape = graph.shapes[node.inputs[0]]
-    return int(np.prod(shape[1:])) if len(shape) > 1 else _pixels(graph, node.inputs[0])
+def channel_pixels(graph: Graph, name: str) -> int:
+    """Entries of the vector `name` that belong to one channel: the pixels of the map it was flattened from.
 
-
-def _reads_input(graph: Graph, name: str) -> bool:
-    node = graph.by_name[name]
-    if isinstance(node, Conv2d | Linear):
-        return False
-    return not node.inputs or any(_reads_input(graph, source) for source in node.inputs)
+    1 where there was no map, or where vectors that differ in this are joined.
+    """
+    pixels: dict[str, int] = {}
+    for node in graph.nodes:
+        found = {pixels[source] for source in node.inputs}
+        pixels[node.name] = 1
+        if isinstance(node, Flatten):
+            shape = graph.shapes[node.inputs[0]]
+            pixels[node.name] = int(np.prod(shape[1:])) if len(shape) > 1 else found.pop()
+        elif isinstance(node, Add | BatchNorm | Clamp | Concat | Relu) and len(found) == 1:
+            pixels[node.name] = found.pop()
+    return pixels[name]
 
 
 def makes_output(graph: Graph, name: str) -> bool:
     """Does the tensor `name`, or one made of it without another matrix, leave the network?"""
-    readers = [node for node in graph.consumers(name) if not isinstance(node, Conv2d | Linear)]
-    return name in graph.outputs or any(makes_output(graph, reader.name) for reader in readers)
+    seen = {name}
+    for node in graph.nodes:
+        if not isinstance(node, WEIGHTED) and not seen.isdisjoint(node.inputs):
+            seen.add(node.name)
+    return not seen.isdisjoint(graph.outputs)
+
+
+def _reached_from_input(graph: Graph) -> set[str]:
+    """Tensors that an input of the network gets to without a matrix between."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        if not isinstance(node, WEIGHTED) and (not node.inputs or not found.isdisjoint(node.inputs)):
+            found.add(node.name)
+    return found

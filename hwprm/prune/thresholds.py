@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph import Conv2d, Graph, Linear
+from hwprm.prune.paths import emptied_layers
 from hwprm.prune.removals import Kind, Removal, Rule
 from hwprm.prune.statistics import LayerStatistics, matrix_view
 
@@ -67,7 +68,8 @@ def apply_thresholds(
 
     Biases stay: a filter without weights makes a constant, which unused-path removal deals with exactly.
     The rows of a network output and the channels of the network input are left alone (an input channel may lose
-    single columns). Raises EmptiedError, naming layer and threshold, when a layer loses its last weight.
+    single columns). Raises EmptiedError, naming layer and threshold, when a layer loses its last weight and an output
+    depends on the input by it alone (a residual branch may go whole).
     """
     changed, removals = [], []
     for layer, stats in zip(graph.weighted, statistics, strict=True):
@@ -108,7 +110,7 @@ def _apply_to_layer(
         matrix[hit] = 0
         gone = _groups_hit(hit, kind)
         records.append(Removal(rule=rule, layer=layer.name, kind=kind, indices=gone, weights=int(hit.sum())))
-        if not matrix.any():
+        if not matrix.any() and emptied_layers(graph.replace(replace(layer, weight=np.zeros_like(layer.weight)))):
             raise EmptiedError(
                 f"layer {layer.name!r} would be emptied: {text} removes its last weights (squared norms reach "
                 f"{stats.column_sq.max():.6g} per column, {stats.filter_sq.max():.6g} per filter); lower the threshold"

@@ -9,7 +9,7 @@ from torch.nn import functional
 
 from hwprm.errors import DataError
 from hwprm.intnet import Pool
-from hwprm.quantize.lower import FusedLayer, FusedNetwork
+from hwprm.quantize.fused import FusedLayer, FusedNetwork
 
 __all__ = ["activation_ranges", "float_tensors", "real_images"]
 
@@ -42,7 +42,7 @@ def float_tensors(net: FusedNetwork, real: FloatArray) -> dict[str, FloatArray]:
     tensors = {net.input: torch.from_numpy(np.ascontiguousarray(real))}
     with torch.no_grad():
         for layer in net.layers:
-            tensors[layer.name] = _run(layer, tensors[layer.source])
+            tensors[layer.name] = _run(layer, tensors)
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
@@ -68,20 +68,20 @@ def _above(count: int, percentile: float) -> int:
     return max(1, count - int(np.ceil(count * percentile / 100)) + 1)
 
 
-def _run(layer: FusedLayer, x: torch.Tensor) -> torch.Tensor:
-    weight, bias = (torch.from_numpy(np.ascontiguousarray(v)) for v in (layer.weight, layer.bias))
-    top, bottom, left, right = layer.padding
-    y = functional.conv2d(
-        functional.pad(x, (left, right, top, bottom)),
-        weight,
-        bias,
-        stride=layer.stride,
-        dilation=layer.dilation,
-        groups=layer.groups,
-    )
+def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    y = torch.from_numpy(np.ascontiguousarray(layer.bias))[None, :, None, None]
+    for term in layer.terms:
+        top, bottom, left, right = term.padding
+        y = y + functional.conv2d(
+            functional.pad(tensors[term.source], (left, right, top, bottom)),
+            torch.from_numpy(np.ascontiguousarray(term.weight)),
+            stride=term.stride,
+            dilation=term.dilation,
+            groups=term.groups,
+        )
     if layer.pool:
         y = pool(layer.pool, y)
-    return y.clamp(min=0) if layer.relu else y
+    return y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
 
 
 def pool(spec: Pool, x: torch.Tensor) -> torch.Tensor:

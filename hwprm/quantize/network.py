@@ -11,7 +11,9 @@ from hwprm.graph import Graph
 from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term
 from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
 from hwprm.quantize.calibrate import activation_ranges, real_images
-from hwprm.quantize.lower import FusedLayer, FusedNetwork, lower
+from hwprm.quantize.fused import FusedLayer, FusedNetwork
+from hwprm.quantize.lower import lower
+from hwprm.quantize.views import FusedTerm
 
 __all__ = ["quantise_images", "quantise_network"]
 
@@ -86,33 +88,19 @@ class _Quantiser:
 
     def _layer(self, layer: FusedLayer) -> GemmLayer:
         wide = layer.name in self.fused.outputs
-        x_scale = self.tensors[layer.source].scale
+        weights, acc_scales = self._weights(layer)
+        bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
         if layer.identity:
-            weight, bias = layer.weight.astype(np.int64), np.zeros(len(layer.bias), np.int64)
-            acc_scales = np.full(len(bias), x_scale)
-            out_scale = x_scale
+            out_scale = float(acc_scales[0])
         else:
-            scales = weight_scales(layer, x_scale, self.config)
-            limit = signed_range(self.config.weight_bits)[1]
-            weight = quantise(layer.weight, scales.reshape(-1, 1, 1, 1), -limit, limit)
-            acc_scales = x_scale * scales
-            bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
-            out_scale = self._wide_scale(layer, weight, bias, acc_scales) if wide else self._scale(layer, acc_scales)
+            out_scale = self._wide_scale(layer, weights, bias, acc_scales) if wide else self._scale(layer, acc_scales)
         factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
-        low, high = signed_range(WIDE_BITS if wide else self.config.act_bits)
-        self.limits[layer.name] = (0 if layer.relu else low, high)
-        self.tensors[layer.name] = self._tensor(layer.name, WIDE_BITS if wide else self.config.act_bits, out_scale)
-        term = Term(
-            source=layer.source,
-            weight=weight,
-            stride=layer.stride,
-            padding=layer.padding,
-            dilation=layer.dilation,
-            groups=layer.groups,
-        )
+        bits = WIDE_BITS if wide else self.config.act_bits
+        self.limits[layer.name] = _clamp(layer, out_scale, bits)
+        self.tensors[layer.name] = self._tensor(layer.name, bits, out_scale)
         return GemmLayer(
             name=layer.name,
-            terms=(term,),
+            terms=tuple(_integer_term(term, weight) for term, weight in zip(layer.terms, weights, strict=True)),
             bias=bias,
             mult=np.array([mult for mult, _ in factors], np.int64),
             shift=np.array([shift for _, shift in factors], np.int64),
@@ -121,6 +109,21 @@ class _Quantiser:
             wide=wide,
         )
 
+    def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
+        """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
+        x_scales = [self.tensors[term.source].scale for term in layer.terms]
+        if layer.step is not None:
+            weights = [np.rint(term.weight / layer.step).astype(np.int64) for term in layer.terms]
+            return weights, np.full(len(layer.bias), x_scales[0] * layer.step)
+        # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
+        heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
+        reference = max(heard or x_scales)
+        real = [term.weight * (scale / reference) for term, scale in zip(layer.terms, x_scales, strict=True)]
+        rows = np.concatenate([weight.reshape(len(weight), -1) for weight in real], axis=1)
+        scales = weight_scales(rows, layer.bias, reference, self.config)
+        limit = signed_range(self.config.weight_bits)[1]
+        return [quantise(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
+
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
         """Output scale of an inner layer: its calibrated range fills the positive integers."""
         largest = float(acc_scales.max())
@@ -128,32 +131,55 @@ class _Quantiser:
             return largest
         return max(self.ranges[layer.name] / self.act_max, largest / FACTOR_MAX)
 
-    def _wide_scale(self, layer: FusedLayer, weight: IntArray, bias: IntArray, acc_scales: FloatArray) -> float:
+    def _wide_scale(self, layer: FusedLayer, weights: list[IntArray], bias: IntArray, acc_scales: FloatArray) -> float:
         """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
-        low, high = self.limits[layer.source]
-        rows = weight.reshape(len(weight), -1)
         worst = 0.0
         for m, scale in enumerate(acc_scales):
-            bounds = accumulator_bounds(rows[m : m + 1], bias[m : m + 1], low, high)
-            worst = max(worst, float(scale) * max(-bounds[0], bounds[1]))
+            low, high = min(int(bias[m]), 0), max(int(bias[m]), 0)
+            for term, weight in zip(layer.terms, weights, strict=True):
+                x_low, x_high = self.limits[term.source]
+                row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
+                bounds = accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0))
+                low, high = low + bounds[0], high + bounds[1]
+            worst = max(worst, float(scale) * max(-low, high))
         # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
         room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
         return max(float(acc_scales.max()), worst / room)
 
 
-def weight_scales(layer: FusedLayer, x_scale: float, config: QuantizeConfig) -> FloatArray:
+def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
+    return Term(
+        source=term.source,
+        weight=weight,
+        stride=term.stride,
+        padding=term.padding,
+        dilation=term.dilation,
+        groups=term.groups,
+    )
+
+
+def _clamp(layer: FusedLayer, scale: float, bits: int) -> tuple[int, int]:
+    """The integers between which a layer's results lie: its clamp at `scale`, cut to `bits` bits."""
+    ends = signed_range(bits)
+    low = ends[0] if layer.low is None else int(quantise(layer.low, scale, *ends))
+    high = ends[1] if layer.high is None else int(quantise(layer.high, scale, *ends))
+    return low, high
+
+
+def weight_scales(weight: FloatArray, bias: FloatArray, x_scale: float, config: QuantizeConfig) -> FloatArray:
     """Real value of one weight step of each filter, ``(M,)``: its largest weight becomes the largest integer.
 
+    weight ``(M, K)`` holds all terms, for activations of step `x_scale`; bias ``(M,)``.
     A filter of zeros takes the largest step of its layer. A filter whose bias would need too many accumulator bits gets
     a coarser step: coarse enough for the bias, yet so fine that the rounding of all its weights together stays far
     below one output step.
     """
-    rows = np.abs(layer.weight.reshape(len(layer.weight), -1))
+    rows = np.abs(weight)
     scales = rows.max(axis=1) / signed_range(config.weight_bits)[1]
     scales[scales == 0] = scales.max()
     # Counted without zeros, so that compacting zero columns away changes no scale.
     bias_bits = 2 * config.act_bits + 1 + np.ceil(np.log2(np.count_nonzero(rows, axis=1) + 1))
-    scales = np.maximum(scales, np.abs(layer.bias) / (x_scale * 2.0 ** np.minimum(bias_bits, BIAS_BITS_MAX)))
+    scales = np.maximum(scales, np.abs(bias) / (x_scale * 2.0 ** np.minimum(bias_bits, BIAS_BITS_MAX)))
     # Below the smallest normal float a step has no precision left: treat such a filter as zero.
     usable = scales >= np.finfo(np.float64).tiny * 2.0**64
     benign = float(scales[usable].max()) if usable.any() else 1.0

@@ -17,9 +17,14 @@ def _train(folder: Path, out: str) -> list[str]:
     return [*COMMAND, "-o", str(folder / out)]
 
 
+def _listen() -> None:
+    """Background jobs of a shell are started deaf to Ctrl-C, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 def test_interrupted_training_goes_on(tmp_path: Path) -> None:
-    process = subprocess.Popen(_train(tmp_path, "m"), stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(_train(tmp_path, "m"), stderr=subprocess.PIPE, text=True, preexec_fn=_listen)
     limit = time.monotonic() + 120
     while not list(tmp_path.glob(".m.resume-*/*.json")):
         assert process.poll() is None, "training ended before it could be interrupted"

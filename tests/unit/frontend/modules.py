@@ -42,3 +42,28 @@ def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
                 if "var" not in name:
                     tensor.copy_(torch.randn(tensor.shape, generator=generator) * 0.5)
     return module.double().eval()
+
+
+class Branches(nn.Module):
+    """Every operator that joins, cuts, reorders, averages or clamps; input (3, 8, 8)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU6(inplace=True))
+        self.left, self.right = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+        self.shuffle, self.clip = nn.ChannelShuffle(4), nn.Hardtanh(-0.5, 2.0)
+        self.mean, self.two, self.one = nn.AvgPool2d(3, 1, 1), nn.AdaptiveAvgPool2d((4, 2)), nn.AdaptiveAvgPool2d(1)
+        self.head = nn.Linear(22, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        a, b = x.chunk(2, 1)
+        y = torch.cat((self.clip(self.left(a)), self.right(b)), 1)
+        y = y.view(-1, 2, 4, 8, 8).transpose(1, 2).contiguous().view(-1, 8, 8, 8)
+        y = self.shuffle(y) + x
+        y += self.mean(x)
+        z = torch.concat([y.split([3, 5], 1)[1], y[:, ::2], y.narrow(1, 1, 2)], -3)
+        z = torch.clamp(z, min=0.25)
+        u = z.unflatten(1, (11, 1)).flatten(1, 2).reshape(-1, 11, 8, 8)
+        v = self.one(self.two(u)).flatten(1)
+        return self.head(torch.cat((self.one(u).flatten(1), y.mean((2, 3)) + y.mean([-1, -2]), v[:, -3:]), 1))

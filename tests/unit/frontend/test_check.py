@@ -36,9 +36,45 @@ def shared_relu(m: Fn, x: torch.Tensor) -> torch.Tensor:
 
 REFUSED = {
     "gelu": (lambda m, x: functional.gelu(m.conv(x)), "aten.gelu.default", "not supported; replace it by ReLU"),
-    "average pool": (lambda m, x: functional.avg_pool2d(m.conv(x), 2), "aten.avg_pool2d.default", "use max_pool2d, or"),
-    "residual": (lambda m, x: m.conv(x) + m.conv(x), "aten.add.Tensor", "the network must be a chain"),
-    "concatenation": (lambda m, x: torch.cat([m.conv(x), m.conv(x)], 1), "aten.cat.default", "must be a chain"),
+    "average without padding": (
+        lambda m, x: functional.avg_pool2d(m.conv(x), 3, 1, 1, count_include_pad=False),
+        "aten.avg_pool2d.default",
+        "divides border windows by another number than inner ones; use count_include_pad=True",
+    ),
+    "average with its own divisor": (
+        lambda m, x: functional.avg_pool2d(m.conv(x), 2, divisor_override=3),
+        "aten.avg_pool2d.default",
+        "overrides the divisor; leave divisor_override out",
+    ),
+    "uneven average": (
+        lambda m, x: functional.adaptive_avg_pool2d(m.conv(x), 4),
+        "aten.adaptive_avg_pool2d.default",
+        r"\(4, 4\) does not divide \(6, 5\); use an output size that divides the map",
+    ),
+    "mean of rows": (lambda m, x: m.conv(x).mean(2), "aten.mean.dim", r"averages axes \[2\].*x.mean\(\(2, 3\)\)"),
+    "sum with a constant": (lambda m, x: m.conv(x) + 1.0, "aten.add.Tensor", "adds a constant; fold the constant"),
+    "scaled sum": (lambda m, x: torch.add(x, x, alpha=2) + x, "aten.add.Tensor", "alpha is 2; scale the weights"),
+    "broadcast sum": (lambda m, x: x + m.conv(x).mean((2, 3), True), "aten.add.Tensor", "add tensors of one shape"),
+    "sum in place": (
+        lambda m, x: (y := m.conv(x)).add_(torch.relu(y)),
+        "aten.add_.Tensor",
+        "write x = x . y instead of x .= y",
+    ),
+    "concatenation of rows": (
+        lambda m, x: torch.cat([x, x], 2),
+        "aten.cat.default",
+        r"joins along axis 2 of \(1, 2, 8, 7\); concatenate channels \(dim=1\)",
+    ),
+    "split of rows": (lambda m, x: m.conv(x).split(3, 2)[0], "aten.split.Tensor", "splits axis 2.*split channels"),
+    "transposed map": (lambda m, x: m.conv(x).transpose(2, 3), "aten.transpose.int", "reorders the axes of"),
+    "channels as two axes": (
+        lambda m, x: m.conv(torch.relu(x.view(1, 1, 2, 8, 7)).view(1, 2, 8, 7)),
+        "aten.relu.default",
+        "channels that a view has split into several axes; view them as",
+    ),
+    "output of two channel axes": (lambda m, x: m.conv(x).view(1, 1, 2, 6, 5), "output", "stand as several axes"),
+    "clamp with tensors": (lambda m, x: torch.clamp(x, m.conv.bias.sum()), "aten.clamp.Tensor", "not supported"),
+    "clamp upside down": (lambda m, x: torch.clamp(x, 2, 1), "aten.clamp.default", "low end 2.0 is above .* 1.0; swap"),
     "reflect padding": (
         lambda m, x: m.conv(functional.pad(x, (1, 1, 1, 1), "reflect")),
         "aten.pad.default",
@@ -69,7 +105,7 @@ REFUSED = {
     "linear on a map": (lambda m, x: m.fc(m.conv(x)), "aten.linear.default", "last axis of a map; flatten the map"),
     "reshape": (lambda m, x: m.conv(x).view(1, 4, -1), "aten.view.default", r"only flattening all but the batch"),
     "flattened batch": (lambda m, x: m.conv(x).view(-1), "aten.view.default", r"only flattening all but the batch"),
-    "crop by slice": (lambda m, x: m.conv(x)[:, :1], "aten.slice.Tensor", "keep the whole tensor"),
+    "crop by slice": (lambda m, x: m.conv(x)[:, :, :1], "aten.slice.Tensor", "keep the whole tensor"),
     "other type": (
         lambda m, x: m.conv(x).to(torch.float64),
         "aten.to.dtype",
@@ -120,9 +156,9 @@ def test_refusals_name_the_operator_and_the_remedy(name: str) -> None:
 
 
 def test_all_problems_are_listed_at_once() -> None:
-    module = Fn(lambda m, x: functional.gelu(functional.avg_pool2d(torch.tanh(m.conv(functional.silu(x))), 2)))
+    module = Fn(lambda m, x: functional.gelu(functional.adaptive_avg_pool2d(torch.tanh(m.conv(functional.silu(x))), 4)))
     ops = [f.op for f in check(module, (2, 8, 7)) if f.severity == Severity.ERROR]
-    assert ops == ["aten.silu.default", "aten.tanh.default", "aten.avg_pool2d.default", "aten.gelu.default"]
+    assert ops == ["aten.silu.default", "aten.tanh.default", "aten.adaptive_avg_pool2d.default", "aten.gelu.default"]
     with pytest.raises(UnsupportedError, match=r"uses 4 things(.|\n)*silu(.|\n)*tanh(.|\n)*avg_pool2d(.|\n)*gelu"):
         to_graph(module, (2, 8, 7))
 

@@ -13,7 +13,7 @@ from hwprm.frontend import check, load_pt2, to_graph
 from hwprm.graph import Conv2d, Flatten, Linear, MaxPool2d
 from hwprm.graph.evaluation import evaluate
 
-from .modules import Everything, randomise
+from .modules import Branches, Everything, randomise
 
 
 def assert_same(network: object, module: nn.Module, shape: tuple[int, ...]) -> None:
@@ -38,6 +38,20 @@ def test_every_operator_exported_and_decomposed(dynamic: bool, decomposed: bool)
         program = program.run_decompositions()
     assert check(program) == []
     assert_same(program, module, (2, 18, 17))
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("decomposed", [False, True])
+@pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # torch's own copy of its tree specs
+def test_every_branch_exported_and_decomposed(dynamic: bool, decomposed: bool) -> None:
+    module = randomise(Branches())
+    example = torch.zeros(2 if dynamic else 1, 3, 8, 8, dtype=torch.float64)
+    shapes = {"x": {0: torch.export.Dim("batch")}} if dynamic else None
+    program = torch.export.export(module, (example,), dynamic_shapes=shapes)
+    if decomposed:
+        program = program.run_decompositions()
+    assert check(program) == []
+    assert_same(program, module, (3, 8, 8))
 
 
 def test_names_are_the_paths_of_the_modules() -> None:

@@ -8,7 +8,7 @@ from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPoo
 from hwprm.quantize import fold_batchnorm, lower
 from hwprm.quantize.calibrate import float_tensors
 
-from .random_graphs import random_graph
+from .random_graphs import random_branches, random_graph
 
 RNG = np.random.default_rng(0)
 
@@ -59,6 +59,11 @@ def test_random_networks_compute_the_same_in_floats(seed: int) -> None:
     assert_same(random_graph(seed))
 
 
+@pytest.mark.parametrize("seed", range(100))
+def test_random_branches_compute_the_same_in_floats(seed: int) -> None:
+    assert_same(random_branches(seed))
+
+
 @pytest.mark.parametrize(
     "tail",
     [
@@ -84,7 +89,7 @@ def test_pool_after_pool_and_pool_of_the_input_become_layers() -> None:
     assert_same(graph)
     twice = make(conv("c", "x"), pool("p1", "c"), pool("p2", "p1"), relu("r", "p2"), shape=(2, 16, 16))
     layers = lower(twice).layers
-    assert [(layer.name, layer.identity, layer.groups, layer.relu) for layer in layers] == [
+    assert [(layer.name, layer.identity, layer.terms[0].groups, layer.relu) for layer in layers] == [
         ("c", False, 1, False),
         ("p2", True, 2, True),
     ]
@@ -94,11 +99,12 @@ def test_pool_after_pool_and_pool_of_the_input_become_layers() -> None:
 def test_a_branch_keeps_the_tensor_that_two_read() -> None:
     graph = make(conv("c", "x"), relu("r", "c"), conv("a", "r"), conv("b", "c"), pool("q", "b"), outputs=("a", "q"))
     fused = lower(graph)
-    assert [(layer.name, layer.source) for layer in fused.layers] == [
+    assert [(layer.name, layer.terms[0].source) for layer in fused.layers] == [
         ("c", "x"),
         ("r", "c"),
         ("a", "r"),
-        ("b", "c"),
+        ("c_copy", "c"),
+        ("b", "c_copy"),
     ]
     assert fused.outputs == ("a", "b")
     assert_same(graph)
@@ -114,13 +120,13 @@ def test_linear_behind_a_flatten_is_a_convolution_of_the_whole_map() -> None:
         conv("c", "x"), pool("p", "c"), flat("f", "p"), linear("l", "f", 18), relu("r", "l"), linear("o", "r", 3)
     )
     fused = lower(graph)
-    assert [layer.weight.shape for layer in fused.layers] == [(2, 2, 3, 3), (3, 2, 3, 3), (3, 3, 1, 1)]
+    assert [layer.terms[0].weight.shape for layer in fused.layers] == [(2, 2, 3, 3), (3, 2, 3, 3), (3, 3, 1, 1)]
     assert_same(graph)
 
 
 def test_linear_on_a_flattened_image_and_on_a_vector() -> None:
-    assert lower(make(flat("f", "x"), linear("l", "f", 128))).layers[0].weight.shape == (3, 2, 8, 8)
-    assert lower(make(linear("l", "x", 5), shape=(5,))).layers[0].weight.shape == (3, 5, 1, 1)
+    assert lower(make(flat("f", "x"), linear("l", "f", 128))).layers[0].terms[0].weight.shape == (3, 2, 8, 8)
+    assert lower(make(linear("l", "x", 5), shape=(5,))).layers[0].terms[0].weight.shape == (3, 5, 1, 1)
 
 
 @pytest.mark.parametrize(

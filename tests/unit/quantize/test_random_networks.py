@@ -7,12 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
 from hwprm.config.quantize import QuantizeConfig
+from hwprm.errors import ModelError
 from hwprm.numerics import signed_range
 from hwprm.quantize import crosscheck, quantise_images, quantise_network, run_torch, signal_to_noise
 from hwprm.verify import reference
 
-from .random_graphs import random_graph
+from .random_graphs import random_branches, random_graph
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -33,6 +36,32 @@ def test_both_references_agree_on_every_tensor(seed: int, weight_bits: int, act_
 @pytest.mark.parametrize("seed", range(40))
 def test_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
     graph = random_graph(seed)
+    x = np.random.default_rng(seed).normal(size=(4, *graph.input.shape))
+    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    for name, ratio in signal_to_noise(graph, net, x, 1.0).items():
+        assert ratio > 45 or ratio == -np.inf, name
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=seeds, weight_bits=st.integers(2, 16), act_bits=st.integers(2, 16), rows=st.integers(1, 9))
+def test_branches_agree_on_every_tensor_and_compile(seed: int, weight_bits: int, act_bits: int, rows: int) -> None:
+    graph = random_branches(seed)
+    x = np.random.default_rng(seed).normal(size=(3, *graph.input.shape))
+    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits))
+    images = quantise_images(x, 1.0, net)
+    assert crosscheck(net, images, reference.run(net, images)) == sum(v.size for v in run_torch(net, images).values())
+    for name, values in reference.run(net, images).items():
+        low, high = net.limits(name)
+        assert low <= values.min() and values.max() <= high
+    try:
+        compile_network(net, ArrayConfig(rows=rows, cols=3))
+    except ModelError as error:  # two or three bits may leave no weight that matters
+        assert weight_bits < 4 or act_bits < 4, error
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_branches_in_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
+    graph = random_branches(seed)
     x = np.random.default_rng(seed).normal(size=(4, *graph.input.shape))
     net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     for name, ratio in signal_to_noise(graph, net, x, 1.0).items():

@@ -1,0 +1,174 @@
+"""Handlers of operators that join, choose or reorder channels, and of residual sums."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from hwprm.frontend.values import Activation, RefusalError, Value
+from hwprm.frontend.walk import Walk
+from hwprm.graph import Add, Channels, Concat
+
+__all__ = [
+    "SPLITS",
+    "add",
+    "cat",
+    "channel_shuffle",
+    "choose",
+    "index_select",
+    "narrow",
+    "part",
+    "permute",
+    "regroup",
+    "slice_channels",
+    "split",
+]
+
+Args = Mapping[str, Any]
+
+#: Operators that return several tensors, each a run of channels.
+SPLITS = (
+    "aten.chunk.default",
+    "aten.split.Tensor",
+    "aten.split.sizes",
+    "aten.split_with_sizes.default",
+    "aten.tensor_split.indices",
+    "aten.tensor_split.sections",
+    "aten.unsafe_chunk.default",
+    "aten.unsafe_split.Tensor",
+)
+
+_WHOLE = "keep the whole tensor, or choose channels only"
+
+
+def add(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """Sum of two activations of one shape."""
+    pair = (args["self"], args["other"])
+    if not all(isinstance(part, torch.fx.Node) and isinstance(walk.values.get(part.name), Activation) for part in pair):
+        raise RefusalError("it adds a constant", "fold the constant into the bias of the layer before it")
+    if args.get("alpha", 1) != 1:
+        raise RefusalError(f"alpha is {args['alpha']}", "scale the weights of the layer before it instead")
+    shapes = [size(part) for part in pair]
+    if shapes[0][1:] != shapes[1][1:]:
+        raise RefusalError(f"it broadcasts {shapes[0]} and {shapes[1]}", "add tensors of one shape")
+    return walk.add(Add(name=walk.plain_name(node), inputs=tuple(walk.activation(part).name for part in pair)))
+
+
+def cat(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """Concatenation of channels."""
+    _check_axis(args["tensors"][0], args["dim"], "it joins along", "concatenate channels (dim=1)")
+    sources = tuple(walk.activation(part).name for part in args["tensors"])
+    return walk.add(Concat(name=walk.plain_name(node), inputs=sources))
+
+
+def split(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """chunk, split: stands for the tensor that is split; `part` makes the pieces."""
+    _check_axis(args["self"], args["dim"], "it splits", "split channels (dim=1)")
+    return walk.activation(args["self"])
+
+
+def part(walk: Walk, node: torch.fx.Node, pieces: torch.fx.Node, index: int) -> Value:
+    """Piece `index` of a split."""
+    if pieces.name in walk.refused or not node.users:
+        return walk.activation(pieces)
+    sizes = [int(piece.shape[1]) for piece in pieces.meta["val"]]
+    first = sum(sizes[:index])
+    return choose(walk, node, pieces, range(first, first + sizes[index]))
+
+
+def slice_channels(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """``x[:, start:end:step]``."""
+    before, after = size(args["self"]), size(node)
+    if before[1:] == after[1:]:
+        return walk.activation(args["self"], padded=True)
+    _check_axis(args["self"], args["dim"], f"it makes {after} of {before} along", _WHOLE)
+    return choose(walk, node, args["self"], range(before[1])[args["start"] : args["end"] : args["step"]])
+
+
+def narrow(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """``narrow(x, 1, start, length)``."""
+    before, after = size(args["self"]), size(node)
+    _check_axis(args["self"], args["dim"], f"it makes {after} of {before} along", _WHOLE)
+    first = args["start"] % before[1]
+    return choose(walk, node, args["self"], range(first, first + args["length"]))
+
+
+def index_select(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """``index_select(x, 1, index)`` with a constant index."""
+    _check_axis(args["self"], args["dim"], "it selects along", _WHOLE)
+    return choose(walk, node, args["self"], walk.constant(args["index"], "index").tolist())
+
+
+def channel_shuffle(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """``channel_shuffle(x, groups)``: the groups' first channels first, then their second ones, and so on."""
+    order = np.arange(size(args["self"])[1]).reshape(args["groups"], -1).T
+    return choose(walk, node, args["self"], order.ravel().tolist())
+
+
+def choose(walk: Walk, node: torch.fx.Node, source: torch.fx.Node, indices: Sequence[int]) -> Value:
+    """The chosen channels of `source`; the tensor itself when it is all of them in order."""
+    x = walk.activation(source)
+    return _ordered(walk, node, x, indices, _channels(walk, source))
+
+
+def regroup(walk: Walk, node: torch.fx.Node, source: torch.fx.Node) -> Value:
+    """A view that splits the channel axis into several, or makes one of them again; None when it is no such view."""
+    before, after = size(source), size(node)
+    x = walk.activation(source, padded=True, ordered=True)
+    if min(len(before), len(after)) < 4 or max(len(before), len(after)) < 5:
+        return None
+    inner = before[1:-2], after[1:-2]
+    if str(before[0]) != str(after[0]) or before[-2:] != after[-2:] or math.prod(inner[0]) != math.prod(inner[1]):
+        return None
+    x = walk.activation(source, ordered=True)
+    order = np.arange(before[1]) if x.order is None else x.order
+    if len(after) == 4:
+        return _ordered(walk, node, replace(x, order=None), order.ravel().tolist(), order.size)
+    return replace(x, order=order.reshape(inner[1]))
+
+
+def permute(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """permute and transpose of the axes into which a view has split the channels: what a channel shuffle is made of."""
+    x = walk.activation(args["self"], padded=True, ordered=True)
+    count = len(size(args["self"]))
+    axes = list(range(count))
+    if "dims" in args:
+        axes = [axis % count for axis in args["dims"]]
+    else:
+        a, b = args["dim0"] % count, args["dim1"] % count
+        axes[a], axes[b] = axes[b], axes[a]
+    if axes == list(range(count)):
+        return x
+    if x.order is None or axes[0] != 0 or axes[-2:] != [count - 2, count - 1]:
+        raise RefusalError(
+            f"it reorders the axes of {size(args['self'])}", "keep the order (batch, C, H, W); only channels may move"
+        )
+    return replace(x, order=x.order.transpose([axis - 1 for axis in axes[1:-2]]))
+
+
+def size(node: torch.fx.Node) -> tuple[int, ...]:
+    """Shape of an argument, batch included."""
+    return tuple(node.meta["val"].shape)
+
+
+def _channels(walk: Walk, source: torch.fx.Node) -> int:
+    value = source.meta["val"]  # a split's value is the list of its pieces
+    return sum(int(v.shape[1]) for v in value) if isinstance(value, list | tuple) else int(value.shape[1])
+
+
+def _ordered(walk: Walk, node: torch.fx.Node, x: Activation, indices: Sequence[int], channels: int) -> Value:
+    if list(indices) == list(range(channels)):
+        return x
+    return walk.add(Channels(name=walk.plain_name(node), inputs=(x.name,), indices=tuple(map(int, indices))))
+
+
+def _check_axis(source: torch.fx.Node, dim: int, problem: str, remedy: str) -> None:
+    """Raise RefusalError unless `dim` is the channel axis of a map or vector."""
+    count = len(size(source))
+    if count not in (2, 4) or dim % count != 1:
+        raise RefusalError(f"{problem} axis {dim} of {size(source)}", remedy)

@@ -1,0 +1,63 @@
+"""What lowering makes: fused layers in float64, one per layer of the integer network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.intnet import Pool
+from hwprm.quantize.views import FusedTerm
+
+__all__ = ["FusedLayer", "FusedNetwork", "Map"]
+
+FloatArray = NDArray[np.float64]
+Map = tuple[int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FusedLayer:
+    """A sum of convolutions, max pooling, clamp. bias ``(M,)`` in float64; None leaves an end of the clamp open."""
+
+    name: str
+    terms: tuple[FusedTerm, ...]
+    bias: FloatArray
+    pool: Pool | None = None
+    low: float | None = None
+    high: float | None = None
+    #: Real value of one step of the weights where they are exact multiples of it; None: found by quantisation.
+    step: float | None = None
+    #: Whether the layer only passes values of one tensor on, so that its scale stays.
+    identity: bool = False
+
+    @property
+    def relu(self) -> bool:
+        """Whether the clamp is a ReLU."""
+        return self.low == 0 and self.high is None
+
+    def clamped(self, low: float | None, high: float | None) -> FusedLayer:
+        """This layer with a further clamp to `low` .. `high` behind its own."""
+
+        def inner(value: float | None, open_end: float | None) -> float | None:
+            if value is None:
+                return open_end
+            value = value if low is None else max(value, low)
+            return value if high is None else min(value, high)
+
+        return replace(self, low=inner(self.low, low), high=inner(self.high, high))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FusedNetwork:
+    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``.
+
+    `tensor_of` names the tensor that holds each node's result once its layer is done (folded batch norms have none,
+    nor have concatenations and channel choices, which stay views).
+    """
+
+    input: str
+    layers: tuple[FusedLayer, ...]
+    outputs: tuple[str, ...]
+    shapes: dict[str, Map]
+    tensor_of: dict[str, str]

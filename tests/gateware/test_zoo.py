@@ -1,0 +1,44 @@
+"""Blocks of real networks, all the way: float module, integers twice, accelerator; bit-exact, with exact cycles."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig, QuantizeConfig
+from hwprm.frontend import check, to_graph
+from hwprm.quantize import crosscheck, quantise_images, quantise_network, signal_to_noise
+from hwprm.verify import reference
+from tests.support.bench import run_checked
+from tests.support.zoo import ZOO, zoo_module
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(4, 3), (5, 8)])
+@pytest.mark.parametrize("name", ZOO)
+def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
+    module, shape = zoo_module(name), ZOO[name][1]
+    graph = to_graph(module, shape)
+    x = np.random.default_rng(1).normal(size=(4, *shape))
+    net = quantise_network(graph, x, 1.0)
+    images = quantise_images(x, 1.0, net)
+    assert crosscheck(net, images, reference.run(net, images)) > 0
+    run_checked(compile_network(net, ArrayConfig(rows=rows, cols=cols)), images[:2])
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_block_in_sixteen_bits_is_close_to_the_float_module(name: str) -> None:
+    module, shape = zoo_module(name), ZOO[name][1]
+    assert check(module, shape) == []
+    graph = to_graph(module, shape)
+    x = np.random.default_rng(1).normal(size=(4, *shape))
+    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    for tensor, ratio in signal_to_noise(graph, net, x, 1.0).items():
+        assert ratio > 55, tensor
+    with torch.no_grad():
+        wanted = module.double()(torch.from_numpy(x))
+    got = reference.run(net, quantise_images(x, 1.0, net))
+    for tensor, array in zip(net.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+        real = got[tensor] * net.tensor[tensor].scale
+        np.testing.assert_allclose(real.reshape(array.shape), array.numpy(), atol=2e-3 * float(array.abs().max()))

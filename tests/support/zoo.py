@@ -1,0 +1,140 @@
+"""Blocks of well-known networks, tiny: what real networks are made of, float modules for maps of 8 x 8 or less."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["ZOO", "zoo_module"]
+
+
+def unit(inputs: int, filters: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution and batch norm."""
+    conv = nn.Conv2d(inputs, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return nn.Sequential(conv, nn.BatchNorm2d(filters))
+
+
+class ResNet(nn.Module):
+    """Two basic blocks, the second of stride 2 with a projection shortcut; averages; linear."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = unit(2, 4), unit(4, 4), unit(4, 4)
+        self.c, self.d, self.short = unit(4, 6, stride=2), unit(6, 6), unit(4, 6, 1, 2)
+        self.relu, self.head = nn.ReLU(inplace=True), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu(self.stem(x))
+        y = self.b(self.relu(self.a(x)))
+        y += x
+        x = self.relu(y)
+        x = self.relu(self.d(self.relu(self.c(x))) + self.short(x))
+        return self.head(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
+
+
+class MobileNet(nn.Module):
+    """Inverted residual: expand, depthwise, project, add; ReLU6."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*unit(2, 4, stride=2), nn.ReLU6(inplace=True))
+        self.block = nn.Sequential(*unit(4, 8, 1), nn.ReLU6(), *unit(8, 8, groups=8), nn.ReLU6(), *unit(8, 4, 1))
+        self.head = nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        return self.head((x + self.block(x)).mean((2, 3), keepdim=True)).flatten(1)
+
+
+class ShuffleNet(nn.Module):
+    """A basic and a down-sampling unit: split, branch, concatenate, shuffle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*unit(2, 6), nn.ReLU())
+        self.branch = nn.Sequential(*unit(3, 3, 1), nn.ReLU(), *unit(3, 3, groups=3), *unit(3, 3, 1), nn.ReLU())
+        self.left = nn.Sequential(*unit(6, 6, stride=2, groups=6), *unit(6, 4, 1), nn.ReLU())
+        self.right = nn.Sequential(*unit(6, 4, 1), nn.ReLU(), *unit(4, 4, 3, 2, 4), *unit(4, 4, 1), nn.ReLU())
+        self.head = nn.Linear(8, 3)
+
+    @staticmethod
+    def shuffle(x: Tensor) -> Tensor:
+        n, c, h, w = x.shape
+        return x.view(n, 2, c // 2, h, w).transpose(1, 2).contiguous().view(n, c, h, w)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.stem(x).chunk(2, dim=1)
+        x = self.shuffle(torch.cat((a, self.branch(b)), 1))
+        x = self.shuffle(torch.cat((self.left(x), self.right(x)), 1))
+        return self.head(x.mean((2, 3)))
+
+
+class Inception(nn.Module):
+    """Four branches, one of them an average pool, concatenated; then a max pool of the concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.three = nn.Conv2d(2, 2, 1), nn.Sequential(nn.Conv2d(2, 2, 1), nn.ReLU(), unit(2, 3))
+        self.five, self.pool = nn.Sequential(nn.Conv2d(2, 1, 1), nn.Conv2d(1, 2, 5, padding=2)), nn.Conv2d(2, 2, 1)
+        self.head = nn.Linear(9 * 9, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean = functional.avg_pool2d(x, 3, 1, 1)
+        x = torch.cat([torch.relu(self.one(x)), self.three(x), torch.relu(self.five(x)), self.pool(mean)], 1)
+        return self.head(functional.max_pool2d(x, 2).flatten(1))
+
+
+class DenseNet(nn.Module):
+    """Concatenation upon concatenation, batch norm and ReLU before every convolution, a transition with averages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(2, 3, 3, padding=1)
+        widths = (3, 5, 7)
+        self.norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths)
+        self.convs = nn.ModuleList(nn.Conv2d(width, 2, 3, padding=1) for width in widths[:2])
+        self.transition, self.head = nn.Conv2d(7, 4, 1), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for norm, conv in zip(self.norms, self.convs, strict=False):
+            x = torch.cat([x, conv(torch.relu(norm(x)))], 1)
+        x = functional.avg_pool2d(self.transition(torch.relu(self.norms[-1](x))), 2)
+        return self.head(x).flatten(1)
+
+
+class Odds(nn.Module):
+    """What is left: a tensor read at two row lengths, sums of slices, clamps of views, a view that leaves."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 2, 3, stride=2, padding=1), nn.Conv2d(4, 4, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = torch.clamp(self.a(x), -1.0, 1.5)
+        y = x[:, :2] + x[:, 2:] + x[:, ::2]
+        z = torch.relu(torch.cat((y, y), 1)) + x
+        return torch.cat((self.b(x), self.b(z)), 1), self.c(z)
+
+
+#: Module and the shape of its input.
+ZOO: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {
+    "resnet": (ResNet, (2, 6, 6)),
+    "mobilenet": (MobileNet, (2, 8, 8)),
+    "shufflenet": (ShuffleNet, (2, 8, 8)),
+    "inception": (Inception, (2, 6, 6)),
+    "densenet": (DenseNet, (2, 6, 6)),
+    "odds": (Odds, (2, 7, 7)),
+}
+
+
+def zoo_module(name: str) -> nn.Module:
+    """The module called `name` in evaluation mode, with seeded weights and batch norm statistics."""
+    generator = torch.Generator().manual_seed(0)
+    module = ZOO[name][0]()
+    with torch.no_grad():
+        for key, tensor in (*module.named_parameters(), *module.named_buffers()):
+            if tensor.is_floating_point():
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) - (0.0 if "var" in key else 0.4))
+    return module.eval()
