@@ -32,10 +32,11 @@ def demo(talk: Talk, settings: Settings) -> Outcome:
     """
     from hwprm.errors import MismatchError
     from hwprm.pipeline import run_demo
-    from hwprm.report import tables
+    from hwprm.report import overview
 
     out = settings.run.out or Path("runs/demo")
     facts = run_demo(out, settings, talk)
     talk.say(f"report: {out / 'report.json'}, bundle: {out / 'bundle'}, test results: {out / 'junit.xml'}")
+    talk.say(f"`hwprm report {out}` prints accuracy and compression per stage, and cycles per layer")
     good = facts["verify"]["mismatches"] == 0
-    return Outcome(data=facts, tables=tables(facts), exit_code=0 if good else MismatchError.exit_code)
+    return Outcome(data=facts, tables=overview(facts), exit_code=0 if good else MismatchError.exit_code)

@@ -2,7 +2,7 @@
 
 from hwprm.report.facts import bundle_facts, cycle_facts, describe, model_facts, network_facts, verify_facts
 from hwprm.report.run import run_facts
-from hwprm.report.tables import tables
+from hwprm.report.tables import overview, tables
 
 __all__ = [
     "bundle_facts",
@@ -10,6 +10,7 @@ __all__ = [
     "describe",
     "model_facts",
     "network_facts",
+    "overview",
     "run_facts",
     "tables",
     "verify_facts",

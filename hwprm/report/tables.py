@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["tables"]
+__all__ = ["overview", "tables"]
 
 Facts = Mapping[str, Any]
 
@@ -24,6 +24,23 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("seconds", _seconds),
     )
     return tuple(make(facts) for key, make in parts if facts.get(key))
+
+
+def overview(facts: Facts) -> tuple[Table, ...]:
+    """One table of a whole run; what failed in verification follows, if anything did."""
+    table = _summary(facts)
+    cycles, verify = facts["cycles"], facts["verify"]
+    simulated = f"{cycles['predicted']} predicted, {cycles['simulated']} simulated"
+    promised = f"promise {cycles['promise']}, limit {cycles['limit']:.0f}, bound {cycles['bound']:.0f}"
+    compared = f"{verify['values_compared']} integers compared, {verify['mismatches']} mismatches"
+    for name, value in (
+        ("accuracy, per cent", ", ".join(f"{value:.2f} {stage}" for stage, value in facts["accuracy"].items())),
+        ("cycles per image", f"{simulated} ({promised})"),
+        ("verification", f"{verify['simulator']}: {verify['images']} images, {compared}"),
+        ("time", f"{sum(facts['seconds'].values()):.1f} s"),
+    ):
+        table.add_row(name, escape(value))
+    return (table, _verification(facts)) if verify["failures"] else (table,)
 
 
 def _summary(facts: Facts) -> Table:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 
 from hwprm.config import QuantizeConfig
 from hwprm.errors import InputError
 from hwprm.model import Model
-from hwprm.report import describe, tables
+from hwprm.report import describe, overview, tables
 from hwprm.sources import as_dataset, as_network
 
 WATERFALL = [
@@ -33,9 +35,9 @@ CYCLES = {
 }
 
 
-def _print(facts: dict[str, Any]) -> str:
+def _print(facts: dict[str, Any], make: Callable[[dict[str, Any]], tuple[Table, ...]] = tables) -> str:
     console = Console(file=io.StringIO(), width=120)
-    for table in tables(facts):
+    for table in make(facts):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -94,3 +96,21 @@ def test_unfinished_run(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("{")
     with pytest.raises(InputError, match=r"report\.json cannot be read .*; delete it and run the demo again$"):
         describe(tmp_path)
+
+
+def test_overview_is_one_table_unless_something_failed() -> None:
+    verify = {"simulator": "sim 1", "images": 3, "values_compared": 30, "mismatches": 0, "failures": []}
+    facts = {
+        "net": "n",
+        "accuracy": {"dense": 99.0, "integer": 98.5},
+        "cycles": CYCLES | {"limit": 190.0},
+        "verify": verify,
+        "seconds": {"train": 1.5, "verify": 2.5},
+    }
+    text = _print(facts, overview)
+    assert text.count("┏") == 1
+    for part in ("99.00 dense, 98.50 integer", "150 predicted, 150 simulated", "3 images, 30 integers", "4.0 s"):
+        assert part in text
+    case = {"simulator": "sim", "mode": "bulk", "failure": "expected 1, got 2"}
+    text = _print(facts | {"verify": verify | {"failures": [case], "mismatches": 1}}, overview)
+    assert "expected 1, got 2" in text
