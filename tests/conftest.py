@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
@@ -14,6 +15,10 @@ from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.model import Model, Stage
 
 Run = Callable[..., Result]
+
+# The same examples on every machine, so that a red run can be repeated; `--hypothesis-profile=default` looks further.
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 def tiny_graph(seed: int = 0) -> Graph:

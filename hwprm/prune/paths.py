@@ -55,12 +55,13 @@ def remove_unused_paths(graph: Graph, *, inexact: Literal["keep", "refuse"] = "k
     """
     if inexact not in ("keep", "refuse"):
         raise ConfigError(f"prune.inexact must be 'keep' or 'refuse', not {inexact!r}")
-    folded, constants = fold_constants(graph)
+    folded, _ = fold_constants(graph)
     need = needed_channels(folded)
-    refused = _refusals(folded, constants, need)
+    closed = folded.replace(*(_silence(node, need[node.name]) for node in folded.nodes))
+    # What stays is named as it stands in the result: of a sum's filters, those that are not blank by now.
+    refused = _refusals(closed, fold_constants(closed)[1], needed_channels(closed))
     if refused and inexact == "refuse":
         raise UnsupportedError(str(refused[0]))
-    closed = folded.replace(*(_silence(node, need[node.name]) for node in folded.nodes))
     removed = [record for old in graph.weighted for record in _difference(old, closed)]
     return closed, Removals(removed=tuple(removed), refused=refused)
 
