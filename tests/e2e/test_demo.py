@@ -106,8 +106,8 @@ def test_cycles(report: Any) -> None:
     assert cycles["predicted"] == cycles["simulated"] <= cycles["limit"]
     assert cycles["bound"] <= cycles["predicted"]
     assert len(cycles["layers"]) == 4
-    for key in ("predicted", "simulated", "promise", "bound"):
-        assert sum(layer[key] for layer in cycles["layers"]) == pytest.approx(cycles[key], rel=1e-12), key
+    for key in ("predicted", "simulated", "promise", "bound"):  # bounds are sums of floats in the same order
+        assert sum(layer[key] for layer in cycles["layers"]) == cycles[key], key
 
 
 def test_verification(report: Any) -> None:
