@@ -187,3 +187,10 @@ def test_random_network(seed, rows, cols, stages):
     full = reference.run(net, images)
     want = np.concatenate([full[name].reshape(2, -1) for name in net.outputs], axis=1)
     assert np.array_equal(np.array(result.outputs), want), "compaction changed the outputs"
+
+
+def test_a_pool_of_its_own():
+    term = Term(source="image", weight=seeded_weights(5, 2, 3, 3))
+    program = compiled(_single(term, Pool(kernel=(2, 2), stride=(2, 2)), shape=(2, 6, 6)), 9, 3)
+    assert program.layers == ("a_map", "a", "b")
+    run_checked(program, random_images(program, 2))
