@@ -3,24 +3,74 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from masks import structured_mask
 from numpy.typing import NDArray
 
 from hwprm.data import Dataset, load_dataset
+from hwprm.frontend import to_graph
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
-from hwprm.nets import lenet5_graph
+from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 from hwprm.prune.admm_budgets import LENET5_BUDGETS
 from hwprm.quantize import quantise_network
 from hwprm.sources import as_network
 
-__all__ = ["dense_lenet5", "embedded", "fully_connected", "pruned_lenet5", "slim_lenet", "stored_network"]
+__all__ = [
+    "MASKS",
+    "Mask",
+    "dense_lenet5",
+    "embedded",
+    "fully_connected",
+    "pruned_lenet5",
+    "reference",
+    "reference_images",
+    "slim_lenet",
+    "stored_network",
+]
 
 #: Positions of one map behind LeNet-5's flatten.
 MAP = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """How far a reference network is pruned: `rate` over convolution weights, the other words as `structured_mask`."""
+
+    rate: float
+    width: float
+    multiple: int = 16
+    linear: float | None = None
+
+
+#: The rates of the papers; filters kept in multiples of the array's columns, as `admm.round_to` asks for.
+MASKS = {
+    "vgg16-cifar": Mask(rate=50, width=0.25),
+    "resnet18-cifar": Mask(rate=60, width=0.25),
+    "alexnet": Mask(rate=5, width=0.75, linear=0.2),
+    "resnet18": Mask(rate=5, width=0.75),
+    "resnet50": Mask(rate=2.7, width=0.75, multiple=32),
+}
+
+
+def reference(name: str, mask: Mask | None = None, seed: int = 0) -> IntegerNetwork:
+    """The reference network called `name` with random weights, dense or under a seeded structured mask."""
+    graph = to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
+    if mask is not None:
+        graph = structured_mask(graph, seed=seed, **dataclasses.asdict(mask))
+    title = name if mask is None else f"{name}-{mask.rate:g}x"
+    return quantise_network(graph, reference_images(name), 1 / 255, name=title)
+
+
+def reference_images(name: str, count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
+    """Smooth random images for the network called `name`, ``(count, C, H, W)``."""
+    shape = NETWORKS[name].image
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, shape[0], 8, 8), dtype=np.uint8)
+    return coarse.repeat(shape[1] // 8, axis=2).repeat(shape[2] // 8, axis=3)
 
 
 @cache
