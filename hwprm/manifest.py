@@ -25,12 +25,27 @@ class ArrayEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEntry:
-    """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``."""
+    """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``.
+
+    With `channel_lanes` the hardware counts the channels of this ``(C, 1, 1)`` as the pixels of a single filter.
+    """
 
     index: int
     name: str
     shape: tuple[int, int, int]
     wide: bool
+    channel_lanes: bool = False
+
+    @property
+    def drained(self) -> tuple[int, int]:
+        """Filters and pixels as the probe counts them; flattened, they are the tensor flattened."""
+        channels, height, width = self.shape
+        return (1, channels) if self.channel_lanes else (channels, height * width)
+
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Channel, row and column of the integer at `index` of the flattened tensor."""
+        channel, pixel = divmod(index, self.shape[1] * self.shape[2])
+        return (channel, *divmod(pixel, self.shape[2]))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -97,16 +97,15 @@ def compare_layers(
 def _compare_layer(
     stores: Sequence[Store], image: int, layer: LayerEntry, expected: IntArray, act_bits: int
 ) -> Comparison:
-    channels, height, width = layer.shape
-    pixels = height * width
-    got = np.zeros((channels, pixels), np.int64)
-    cycles = np.full((channels, pixels), -1, np.int64)
+    filters, pixels = layer.drained
+    got = np.zeros((filters, pixels), np.int64)
+    cycles = np.full((filters, pixels), -1, np.int64)
     unknown: dict[tuple[int, int], str] = {}
     extra = None
     for store in stores:
         for lane in range(store.lanes):
             pixel = store.pixel + lane
-            if not (store.filter < channels and pixel < pixels):
+            if not (store.filter < filters and pixel < pixels):
                 extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.shape}"
                 continue
             value = _lane(store.data, lane, act_bits)
@@ -115,22 +114,23 @@ def _compare_layer(
                 unknown[store.filter, pixel] = value
             else:
                 got[store.filter, pixel] = value
-    want = expected.reshape(channels, pixels)
+    want = expected.reshape(filters, pixels)
     bad = (cycles < 0) | (got != want)
     for place in unknown:
         bad[place] = True
     first = []
-    for channel, pixel in np.argwhere(bad)[:SHOWN]:
-        cycle = int(cycles[channel, pixel])
-        value = unknown.get((channel, pixel), int(got[channel, pixel]))
+    for at in [(int(f), int(p)) for f, p in np.argwhere(bad)[:SHOWN]]:
+        cycle = int(cycles[at])
+        value = unknown.get(at, int(got[at]))
+        channel, row, column = layer.place(at[0] * pixels + at[1])
         first.append(
             Mismatch(
                 image=image,
                 layer=layer.name,
-                channel=int(channel),
-                row=int(pixel) // width,
-                column=int(pixel) % width,
-                expected=int(want[channel, pixel]),
+                channel=channel,
+                row=row,
+                column=column,
+                expected=int(want[at]),
                 got=value if cycle >= 0 else None,
                 cycle=cycle if cycle >= 0 else None,
             )
@@ -172,8 +172,7 @@ def compare_logits(
                 continue
             wrong += 1
             if len(first) < SHOWN:
-                channel, rest = divmod(i, layer.shape[1] * layer.shape[2])
-                row, column = divmod(rest, layer.shape[2])
+                channel, row, column = layer.place(i)
                 first.append(
                     Mismatch(
                         image=image,

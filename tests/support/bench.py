@@ -228,9 +228,10 @@ def _place(
     program: Program, tensors: dict[str, IntArray], layer: int, filt: int, pixel: int, lanes: int, data: int
 ) -> None:
     bits = program.hardware.act_bits
-    name = program.layers[layer]
+    geo = program.geometry[layer]
     for lane in range(lanes):
-        tensors[name][filt].reshape(-1)[pixel + lane] = signed_word(data >> (lane * bits), bits)
+        place = filt * geo.pixels + pixel + lane
+        tensors[program.layers[layer]].reshape(-1)[place] = signed_word(data >> (lane * bits), bits)
 
 
 def check(program: Program, images: IntArray, result: Run) -> None:
