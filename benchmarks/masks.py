@@ -2,7 +2,7 @@
 
 Every layer keeps some filters and some columns of its matrix; a kept column belongs to a channel that is still made,
 and every channel that is made is read, as after unused-path removal. Layers that a residual sum joins keep the same
-filters.
+filters, and those that read the image keep all columns.
 """
 
 from __future__ import annotations
@@ -88,6 +88,8 @@ def _positions(graph: Graph, node: Conv2d | Linear) -> int:
 
 def _columns(graph: Graph, node: Conv2d | Linear, channels: dict[str, IntArray], share: float) -> int:
     readable = len(channels[node.inputs[0]])
+    if isinstance(graph.by_name[node.inputs[0]], Input):  # the first layer holds next to nothing and is left alone
+        share = 1.0
     return max(readable, round(share * readable * _positions(graph, node)))
 
 

@@ -23,11 +23,13 @@ from hwprm.sources import as_network
 __all__ = [
     "MASKS",
     "Mask",
+    "convolution",
     "dense_lenet5",
     "embedded",
     "fully_connected",
     "pruned_lenet5",
     "reference",
+    "reference_graph",
     "reference_images",
     "slim_lenet",
     "stored_network",
@@ -57,13 +59,16 @@ MASKS = {
 }
 
 
-def reference(name: str, mask: Mask | None = None, seed: int = 0) -> IntegerNetwork:
-    """The reference network called `name` with random weights, dense or under a seeded structured mask."""
+def reference_graph(name: str, mask: Mask | None = None, seed: int = 0) -> Graph:
+    """The reference network called `name` with random weights, dense or compacted under a seeded structured mask."""
     graph = to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
-    if mask is not None:
-        graph = structured_mask(graph, seed=seed, **dataclasses.asdict(mask))
+    return graph if mask is None else structured_mask(graph, seed=seed, **dataclasses.asdict(mask))
+
+
+def reference(name: str, mask: Mask | None = None, seed: int = 0) -> IntegerNetwork:
+    """`reference_graph` as integers, its scales from a few random images."""
     title = name if mask is None else f"{name}-{mask.rate:g}x"
-    return quantise_network(graph, reference_images(name), 1 / 255, name=title)
+    return quantise_network(reference_graph(name, mask, seed), reference_images(name), 1 / 255, name=title)
 
 
 def reference_images(name: str, count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
@@ -133,6 +138,30 @@ def slim_lenet(widths: tuple[int, int, int, int] = (5, 10, 40, 10), seed: int = 
         Linear(name="fc2", inputs=("relu3",), weight=weight(four, three), bias=bias(four)),
     )
     return _quantised(Graph(nodes, ("fc2",)), "lenet-" + "-".join(map(str, widths)))
+
+
+def convolution(inputs: int, filters: int, size: int, seed: int = 0) -> IntegerNetwork:
+    """A dense 3 x 3 convolution with padding on a `size` x `size` map, and a 1 x 1 output layer behind it."""
+    rng = np.random.default_rng(seed)
+    nodes = (
+        Input(name="image", inputs=(), shape=(inputs, size, size)),
+        Conv2d(
+            name="conv",
+            inputs=("image",),
+            weight=rng.normal(0, 0.05, (filters, inputs, 3, 3)).astype(np.float32),
+            bias=np.zeros(filters, np.float32),
+            padding=(1, 1, 1, 1),
+        ),
+        Relu(name="relu", inputs=("conv",)),
+        Conv2d(
+            name="out",
+            inputs=("relu",),
+            weight=rng.normal(0, 0.1, (1, filters, 1, 1)).astype(np.float32),
+            bias=np.zeros(1, np.float32),
+        ),
+    )
+    images = rng.integers(0, 256, (4, inputs, size, size), dtype=np.uint8)
+    return quantise_network(Graph(nodes, ("out",)), images, 1 / 255, name=f"conv-{inputs}-{filters}")
 
 
 def fully_connected(inputs: int = 1024, outputs: int = 1024, seed: int = 0) -> IntegerNetwork:
