@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwprm.manifest import LayerEntry
 from hwprm.verify.events import Frame, Store
 
-__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits"]
+__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits", "compare_outputs"]
 
 IntArray = NDArray[np.int64]
 
@@ -154,39 +154,54 @@ def _signed(word: int, bits: int) -> int:
 def compare_logits(
     frame: Frame | None, image: int, layers: Sequence[LayerEntry], expected: Mapping[str, IntArray]
 ) -> Comparison:
-    """The result of one image, all wide layers in order, against `expected` {tensor: ``(C, H, W)``}.
+    """The result of one image, all wide layers together; see `compare_outputs`."""
+    return sum(compare_outputs(frame, image, layers, expected).values(), Comparison())
 
-    A beat that never came is wrong, and so is one too many.
+
+def compare_outputs(
+    frame: Frame | None, image: int, layers: Sequence[LayerEntry], expected: Mapping[str, IntArray]
+) -> dict[str, Comparison]:
+    """The result of one image, each wide layer in order, against `expected` {tensor: ``(C, H, W)``}.
+
+    A beat that never came is wrong, and so is one too many, which counts against the last layer.
     """
     beats = frame.beats if frame else []
-    values = wrong = place = 0
-    first: list[Mismatch] = []
+    place = 0
+    outcome: dict[str, Comparison] = {}
     for layer in layers:
-        if not layer.wide:
+        if layer.wide:
+            want = expected[layer.name].reshape(-1)
+            outcome[layer.name] = _compare_words(beats[place : place + len(want)], image, layer, want)
+            place += len(want)
+    if len(beats) > place:
+        last = next(reversed(outcome))
+        outcome[last] += Comparison(extra=f"image {image}: {len(beats)} logits came, {place} were due")
+    return outcome
+
+
+def _compare_words(beats: Sequence[tuple[int, str]], image: int, layer: LayerEntry, want: IntArray) -> Comparison:
+    wrong = 0
+    first: list[Mismatch] = []
+    for i, value in enumerate(want.tolist()):
+        cycle, got = _beat(beats, i)
+        if got == value:
             continue
-        want = expected[layer.name].reshape(-1)
-        for i, value in enumerate(want.tolist()):
-            cycle, got = _beat(beats, place)
-            place, values = place + 1, values + 1
-            if got == value:
-                continue
-            wrong += 1
-            if len(first) < SHOWN:
-                channel, row, column = layer.place(i)
-                first.append(
-                    Mismatch(
-                        image=image,
-                        layer=layer.name,
-                        channel=channel,
-                        row=row,
-                        column=column,
-                        expected=value,
-                        got=got,
-                        cycle=cycle,
-                    )
+        wrong += 1
+        if len(first) < SHOWN:
+            channel, row, column = layer.place(i)
+            first.append(
+                Mismatch(
+                    image=image,
+                    layer=layer.name,
+                    channel=channel,
+                    row=row,
+                    column=column,
+                    expected=value,
+                    got=got,
+                    cycle=cycle,
                 )
-    surplus = f"image {image}: {len(beats)} logits came, {place} were due" if len(beats) > place else None
-    return Comparison(values=values, wrong=wrong, first=tuple(first), extra=surplus)
+            )
+    return Comparison(values=want.size, wrong=wrong, first=tuple(first))
 
 
 def _beat(beats: Sequence[tuple[int, str]], place: int) -> tuple[int | None, int | str | None]:
