@@ -75,6 +75,7 @@ class _Builder:
         self.rng, self.size = rng, size
         self.inputs: list[Shape] = []
         self.shapes: list[Shape] = []
+        self.maps: list[int] = []  # values that any operator may read
         self.steps: list[Step] = []
 
     def build(self, steps: int) -> RandomNetwork:
@@ -84,11 +85,13 @@ class _Builder:
         self.shapes += self.inputs
         for i in range(len(self.inputs)):
             self.conv(i)
-        kinds = (self.conv, self.conv, self.conv, self.pool, self.average, self.add, self.concat, self.channels)
-        kinds += (self.upsample, self.alone, self.block)
+        kinds: tuple[Callable[[int], int], ...] = (
+            *(self.conv, self.conv, self.conv, self.pool, self.average, self.add, self.concat, self.channels),
+            *(self.upsample, self.alone, self.block),
+        )
         for _ in range(steps):
             rng.choice(kinds)(self.some())
-        ends = [len(self.shapes) - 1]
+        ends = [self.maps[-1]]
         if len(self.inputs) > 1 or rng.random() < 0.3:
             ends.append(self.some())
         outputs = [self.head(end) for end in ends]
@@ -98,50 +101,55 @@ class _Builder:
 
     def some(self) -> int:
         """A value to go on from, late ones more often than early ones."""
-        last = len(self.shapes) - 1
-        first = len(self.inputs)
-        return self.rng.choice((last, last, self.rng.randint(first, last)))
+        return self.rng.choice((self.maps[-1], self.maps[-1], self.rng.choice(self.maps)))
 
-    def append(self, function: Function, *reads: int, text: str) -> int:
+    def append(self, function: Function, *reads: int, text: str, hidden: bool = False) -> int:
+        """A new value; a `hidden` one is only read where it is asked for by number."""
         with torch.no_grad():
             made = function(*(torch.zeros(1, *self.shapes[i]) for i in reads))
         self.steps.append(Step(function, reads, text))
         channels, height, width = (*made.shape[1:], 1, 1)[:3]
         self.shapes.append((channels, height, width))
+        if not hidden:
+            self.maps.append(len(self.shapes) - 1)
         return len(self.shapes) - 1
 
     def filters(self) -> int:
         return self.rng.choice((self.rng.randint(1, 8), self.rng.randint(1, 16), self.rng.randint(1, MAX_CHANNELS)))
 
-    def conv(self, at: int, filters: int | None = None, *, plain: bool = False) -> int:
-        """A convolution, its batch norm and its activation; `plain` keeps the map's size."""
+    def conv(self, at: int) -> int:
+        """A convolution of any shape, its batch norm, its activation."""
         rng, (channels, height, width) = self.rng, self.shapes[at]
-        kernel = tuple(rng.choice((1, 3, rng.randint(1, 5))) for _ in range(2))
-        if plain:
-            kernel, stride, dilation = rng.choice(((1, 1), (3, 3))), (1, 1), (1, 1)
-            padding = (kernel[0] // 2, kernel[1] // 2)
-        else:
-            stride = tuple(rng.choice((1, 1, 2, 3)) for _ in range(2))
-            dilation = tuple(rng.choice((1, 1, 2)) for _ in range(2))
-            padding = tuple(rng.randint(0, k // 2 + 1) for k in kernel)
-        kernel = tuple(
-            k if (k - 1) * d < s + 2 * p else 1
-            for k, d, s, p in zip(kernel, dilation, (height, width), padding, strict=True)
-        )
-        groups = rng.choice([g for g in (1, 1, 1, 2, 3, channels) if channels % g == 0])
-        count = filters if filters is not None else self.filters()
-        if filters is None:
-            count = min(-(-count // groups) * groups, MAX_CHANNELS // groups * groups or groups)
-        elif count % groups:
-            groups = 1
-        if not plain and rng.random() < 0.2:  # padding that differs from side to side
+        if rng.random() < 0.2:  # padding that differs from side to side
             sides = tuple(rng.randint(0, 2) for _ in range(4))
-            at = self.append(lambda x, s=sides: functional.pad(x, s), at, text=f"pad {sides}")
+            at = self.append(lambda x, s=sides: functional.pad(x, s), at, text=f"pad {sides}", hidden=True)
+            _, height, width = self.shapes[at]
+        groups = rng.choice([g for g in (1, 1, 1, 2, 3, channels) if channels % g == 0])
+        count = min(-(-self.filters() // groups) * groups, MAX_CHANNELS // groups * groups)
+        y, x = self.taps(height), self.taps(width)
+        kernel, stride, padding, dilation = (y[0], x[0]), (y[1], x[1]), (y[2], x[2]), (y[3], x[3])
         conv = nn.Conv2d(channels, count, kernel, stride, padding, dilation, groups, bias=rng.random() < 0.7)
-        at = self.append(conv, at, text=str(conv))
-        if rng.random() < 0.5:
-            at = self.append(nn.BatchNorm2d(count).eval(), at, text="batch norm")
-        return at if plain and filters is not None else self.activation(at)
+        return self.activation(self.norm(self.append(conv, at, text=str(conv))))
+
+    def taps(self, size: int) -> tuple[int, int, int, int]:
+        """Kernel, stride, padding and dilation along one side of `size`, such that the kernel fits."""
+        rng = self.rng
+        kernel, dilation = rng.choice((1, 3, rng.randint(1, 5))), rng.choice((1, 1, 2))
+        padding = rng.randint(0, kernel // 2 + 1)
+        if (kernel - 1) * dilation >= size + 2 * padding:
+            kernel = 1
+        return kernel, rng.choice((1, 1, 2, 3)), padding, dilation
+
+    def same(self, at: int, filters: int) -> int:
+        """A convolution that keeps the map's size, and perhaps its batch norm."""
+        kernel = self.rng.choice((1, 3))
+        conv = nn.Conv2d(self.shapes[at][0], filters, kernel, padding=kernel // 2, bias=self.rng.random() < 0.7)
+        return self.norm(self.append(conv, at, text=str(conv)))
+
+    def norm(self, at: int) -> int:
+        if self.rng.random() < 0.5:
+            return at
+        return self.append(nn.BatchNorm2d(self.shapes[at][0]).eval(), at, text="batch norm")
 
     def activation(self, at: int) -> int:
         kind = self.rng.choice((nn.ReLU(), nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.7, 1.3), nn.Identity()))
@@ -170,8 +178,8 @@ class _Builder:
 
     def partner(self, at: int) -> int:
         """Another value of the shape of `at`, made where there is none."""
-        twins = [i for i in range(len(self.inputs), len(self.shapes)) if self.shapes[i] == self.shapes[at] and i != at]
-        return self.rng.choice(twins) if twins else self.conv(at, self.shapes[at][0], plain=True)
+        twins = [i for i in self.maps if self.shapes[i] == self.shapes[at] and i != at]
+        return self.rng.choice(twins) if twins else self.same(at, self.shapes[at][0])
 
     def add(self, at: int) -> int:
         other = self.partner(at)
@@ -180,11 +188,12 @@ class _Builder:
 
     def block(self, at: int) -> int:
         """A residual block: two convolutions that keep the shape, sum, relu."""
-        branch = self.conv(self.conv(at, plain=True), self.shapes[at][0], plain=True)
+        middle = self.activation(self.same(at, self.filters()))
+        branch = self.same(middle, self.shapes[at][0])
         return self.append(nn.ReLU(), self.append(torch.add, branch, at, text="sum"), text="relu")
 
     def concat(self, at: int) -> int:
-        others = [i for i in range(len(self.inputs), len(self.shapes)) if self.shapes[i][1:] == self.shapes[at][1:]]
+        others = [i for i in self.maps if self.shapes[i][1:] == self.shapes[at][1:]]
         chosen = [at, *self.rng.choices(others, k=self.rng.randint(1, 2))]
         if sum(self.shapes[i][0] for i in chosen) > MAX_CHANNELS:
             return at
@@ -217,12 +226,12 @@ class _Builder:
         """Linear, global average and linear, or a convolution as output."""
         rng = self.rng
         if rng.random() < 0.3:
-            return self.conv(at, rng.randint(1, 6), plain=True)
+            return self.same(at, rng.randint(1, 6))
         if rng.random() < 0.5:
             at = self.append(nn.AdaptiveAvgPool2d(1), at, text="global average")
         channels, height, width = self.shapes[at]
         linear = nn.Sequential(nn.Flatten(), nn.Linear(channels * height * width, rng.randint(1, 10)))
-        return self.append(linear, at, text="linear")
+        return self.append(linear, at, text="linear", hidden=True)
 
 
 def _draw_weights(network: nn.Module, rng: random.Random) -> None:
@@ -236,6 +245,7 @@ def _draw_weights(network: nn.Module, rng: random.Random) -> None:
                     module.bias.copy_(0.3 * torch.randn(module.bias.shape))
                 _prune(matrix, rng.choice((0.0, 0.3, 0.7)), rng.choice(("filters", "columns", "weights")))
             elif isinstance(module, nn.BatchNorm2d):
+                assert module.running_mean is not None and module.running_var is not None
                 module.weight.copy_(torch.rand(module.weight.shape) + 0.5)
                 for tensor in (module.bias, module.running_mean):
                     tensor.copy_(0.3 * torch.randn(tensor.shape))
