@@ -95,8 +95,7 @@ def network_facts(net: IntegerNetwork) -> Facts:
 
 def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
-    from hwprm.compile import estimate
-    from hwprm.sources import array_of
+    from hwprm.compile import CycleReport
 
     own = bundle.manifest.array
     return {
@@ -104,7 +103,7 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
-        "cycles": cycle_facts(estimate(bundle.network, array_of(bundle))),
+        "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
     }
 
 

@@ -44,7 +44,7 @@ def run_facts(
         "compression": compression(waterfall),
         "waterfall": waterfall,
         "array": {key: getattr(own, key) for key in ("rows", "cols", "weight_bits", "act_bits", "acc_bits")},
-        "cycles": cycles,
+        "cycles": cycles | {"dense": done["compile"].get("dense")},
         "verify": done["verify"]["verify"],
         "seconds": dict(seconds),
         "options": _options(settings),
