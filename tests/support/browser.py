@@ -18,7 +18,6 @@ from typing import Any
 
 __all__ = ["Browser", "Tab", "browser"]
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-extensions"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"),
@@ -117,8 +116,8 @@ def browser(profile: Path) -> Iterator[Browser]:
 
     Raises AssertionError where no Chromium is installed: the page's tests cannot be done without.
     """
-    program = next((found for name in NAMES if (found := shutil.which(name))), None)
-    assert program, "these tests need Chromium (the command chromium); install the package chromium, or use `make test`"
+    program = shutil.which("chromium")
+    assert program, "these tests need Chromium (the command chromium); install the package chromium, or run `make test`"
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
     words = [
