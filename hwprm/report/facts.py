@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwprm.verify import VerifyReport
 
 __all__ = [
+    "FORMAT",
     "bundle_facts",
     "compression",
     "cycle_facts",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 Facts = dict[str, Any]
+#: Of ``report.json``.
+FORMAT = "hwprm-report-1"
 
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "admm", "purified", "compact", "integer")
@@ -156,6 +159,8 @@ def _run(folder: Path) -> Facts:
     """The report that a finished run left."""
     try:
         facts: Facts = json.loads((folder / "report.json").read_text())
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
         return facts
     except OSError:
         raise InputError(f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`") from None

@@ -10,7 +10,7 @@ from hwprm.compile import estimate
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
 from hwprm.model import Model
-from hwprm.report.facts import compression, cycle_facts, in_order
+from hwprm.report.facts import FORMAT, compression, cycle_facts, in_order
 from hwprm.sources import array_of
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run_facts(
     cycles = cycle_facts(estimate(bundle.network, array_of(bundle)), simulated["layers"], simulated["image"])
     own = bundle.manifest.array
     return {
-        "format": "hwprm-report-1",
+        "format": FORMAT,
         "net": bundle.manifest.net,
         "data": {"name": data.name, "source": data.source, "train": len(data.y_train), "test": len(data.y_test)},
         "accuracy": in_order(model.meta["accuracy"] | done["quantize"]["accuracy"]),

@@ -27,6 +27,12 @@ def page(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+def test_a_missing_browser_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(AssertionError, match=r"need Chromium .*; install the package chromium"), browser(tmp_path):
+        pass
+
+
 def _complaints(tab: Tab) -> list[str]:
     """Everything wrong with a page: what the checks see, what the browser logged, what it fetched."""
     found = list(tab.evaluate(CHECKS))

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from hwprm.graph import Graph
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
+from hwprm.report.page.network import channelwise
 from hwprm.report.page.svg import element, number, picture, runs
 
 __all__ = ["Kept", "MatrixLayer", "float_matrices", "integer_matrices", "matrix_picture"]
@@ -73,10 +74,15 @@ def float_matrices(models: Mapping[Stage, Model]) -> tuple[MatrixLayer, ...]:
 
 
 def integer_matrices(net: IntegerNetwork) -> tuple[MatrixLayer, ...]:
-    """Every term of an integer network; columns without a weight are what the column lists skip."""
+    """Every term of an integer network with more than a factor per channel.
+
+    Columns without a weight are what the column lists skip.
+    """
     layers = []
     for layer in net.layers:
         for i, term in enumerate(layer.terms):
+            if channelwise(term):
+                continue
             matrix = np.asarray(term.weight).reshape(len(layer.bias), -1)
             name = layer.name if len(layer.terms) == 1 else f"{layer.name}, summand {i + 1}"
             channel = int(np.prod(term.weight.shape[2:]))
@@ -138,7 +144,7 @@ def _base_shapes(models: Mapping[Stage, Model]) -> dict[str, tuple[int, int, int
     compact = next(iter(models.values()))
     channel = {name: shape[2] for name, shape in _shapes(compact.graph).items()}
     dense = next((row["layers"] for row in compact.meta.get("waterfall", ()) if row["stage"] == "dense"), None)
-    if dense is None:
+    if dense is None or "plan" not in compact.meta:  # then nobody knows where its rows and columns were
         return _shapes(compact.graph)
     return {name: (rows, cols, channel.get(name, 1)) for name, (rows, cols) in dense.items()}
 

@@ -27,7 +27,7 @@ from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 from hwprm.report.page.parts import Network, NetworkRow
 from hwprm.report.page.rail import rail
 
-__all__ = ["Step", "graph_steps", "integer_steps", "network_part"]
+__all__ = ["Step", "channelwise", "graph_steps", "integer_steps", "network_part"]
 
 #: Operators that are told in one line with the step that they follow.
 FOLLOWERS = (BatchNorm, Relu, Clamp, MaxPool2d, AvgPool2d, Flatten)
@@ -79,6 +79,11 @@ def integer_steps(net: IntegerNetwork) -> tuple[Step, ...]:
         for layer in net.layers
     ]
     return (*images, *layers)
+
+
+def channelwise(term: Term) -> bool:
+    """Whether `term` only scales the channels of its source: a summand, or a copy."""
+    return term.groups > 1 and term.weight.shape[1:] == (1, 1, 1) and len(term.weight) == term.groups
 
 
 def network_part(steps: tuple[Step, ...], *, pruned: bool) -> Network:
@@ -147,6 +152,8 @@ def _describe_layer(layer: GemmLayer) -> Iterator[str]:
 
 
 def _describe_term(term: Term) -> str:
+    if channelwise(term):
+        return f"channel by channel{_stride(term.stride, (1, 1))}"
     return f"conv {_size(term.weight.shape[2:])}{_stride(term.stride, (1, 1))}{_grouped(term.groups)}"
 
 

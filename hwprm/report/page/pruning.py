@@ -62,6 +62,8 @@ def matrices_section(content: Content) -> Iterator[Section]:
             "Columns without a weight are in no column list: they take neither memory nor time."
         )
     else:
+        layers, lead = (), ""
+    if not layers:
         return
     figures = tuple(
         Figure(title=layer.name, picture=matrix_picture(layer, f"matrix-{i}"), caption=_sizes(layer))

@@ -66,8 +66,8 @@ def _tiles(content: Content) -> Iterator[Tile]:
     facts = content.facts
     if verify := facts.get("verify"):
         text = f"of {verify['values_compared']:,} integers, {verify['images']:,} images"
-        good = verify["ok"]
-        yield Tile(label="Mismatches", value=f"{verify['mismatches']:,}", note=text, state="good" if good else "bad")
+        count = f"{verify['mismatches']:,}" if verify["ok"] or verify["mismatches"] else "failed"
+        yield Tile(label="Mismatches", value=count, note=text, state="good" if verify["ok"] else "bad")
     if accuracy := facts.get("accuracy"):
         (first, dense), (last, percent) = next(iter(accuracy.items())), list(accuracy.items())[-1]
         note = f"{last}; {dense:.2f} {first}" if first != last else first

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -98,6 +99,8 @@ def test_shapes_before_and_after(finished: Path, tmp_path: Path) -> None:
 def test_bundle_with_results_beside_it(finished: Path, tmp_path: Path) -> None:
     page = _page(finished / "bundle", tmp_path)
     assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "verification"]
+    assert "sum channel by channel + channel by channel · ReLU · max pool 2×2 ← branch, stem_copy 5×4×4" in page.text
+    assert "summand" not in page.text, "factors are no matrices"
     facts = json.loads((finished / "report.json").read_text())
     assert f"Mismatches 0 of {facts['verify']['values_compared']:,} integers" in page.text
     for row in facts["cycles"]["layers"]:
@@ -130,6 +133,9 @@ def test_failures_are_told(finished: Path, tmp_path: Path) -> None:
     assert "NOT equal" in page.text
     assert "verilator bulk images 0: layer 'fc': expected <3>, got 4" in page.text
     assert "Mismatches 1 of" in page.text
+    silent = replace(verified(bundle), cases=(replace(verified(bundle).cases[0], failure="the session hangs"),))
+    write_junit(silent, tmp_path / "junit.xml")
+    assert "Mismatches failed of 100 integers" in _page(tmp_path / "bundle", tmp_path).text
 
 
 def test_results_are_read_as_they_were_written(finished: Path, tmp_path: Path) -> None:
