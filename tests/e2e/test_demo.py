@@ -111,6 +111,12 @@ def test_cycles(report: Any) -> None:
         assert sum(layer[key] for layer in cycles["layers"]) == cycles[key], key
 
 
+def test_cycles_before_pruning(report: Any) -> None:
+    dense, predicted = report["cycles"]["dense"], report["cycles"]["predicted"]
+    assert list(dense["layers"]) == [layer["name"] for layer in report["cycles"]["layers"]]
+    assert sum(dense["layers"].values()) == dense["image"] > 5 * predicted
+
+
 def test_verification(report: Any) -> None:
     verify = report["verify"]
     assert verify["ok"] and verify["mismatches"] == 0 and verify["failures"] == []

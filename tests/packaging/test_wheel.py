@@ -82,3 +82,6 @@ def test_compile_and_simulate(python: Path, tmp_path: Path, tiny_data: Path) -> 
     facts = json.loads(done.stdout)["verify"]
     assert facts["mismatches"] == 0
     assert facts["values_compared"] > 0
+    drawn = _run(python, tmp_path, "report", "bundle", "--html", "page.html", "--quiet")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "<h2>Memory map</h2>" in (tmp_path / "page.html").read_text()
