@@ -144,7 +144,8 @@ def _text(shape: Shape | None) -> str:
 
 
 def _describe_layer(layer: GemmLayer) -> Iterator[str]:
-    yield " + ".join(_describe_term(term) for term in layer.terms)
+    plain = len(layer.terms) > 1 and all(channelwise(term) for term in layer.terms)
+    yield "sum" if plain else " + ".join(_describe_term(term) for term in layer.terms)
     if layer.clamp[0] == 0:
         yield "ReLU"
     if layer.pool:
