@@ -101,8 +101,10 @@ class VectorMemory(wiring.Component):
             lanes.append(Cat(value, enable))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
+            # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
+            behind = at.bank > i if i < hw.banks - 1 else 0
             m.d.sync += [
                 bank.write_enable.eq(lane[hw.act_bits]),
                 bank.write_data.eq(lane[: hw.act_bits]),
-                bank.write_addr.eq((at.word + (at.bank > i))[: address_bits(hw.memory_words)]),
+                bank.write_addr.eq((at.word + behind)[: address_bits(hw.memory_words)]),
             ]
