@@ -10,7 +10,7 @@ import pytest
 from hwprm.intnet import IntegerNetwork, Pool, Term
 from hwprm.verify import reference
 from tests.support.bench import random_images, random_pause, run_checked
-from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet, weights
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
 from tests.support.random_networks import random_network
 
 
@@ -116,6 +116,13 @@ def test_accumulator_wider_than_needed():
     program = compiled(net, 2, 2, acc_bits=46)
     assert program.hardware.acc_bits == 46
     run_checked(program, random_images(program, 1))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 2), (3, 2), (4, 5), (8, 3)])
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs(name, rows, cols):
+    program = compiled(SEVERAL_INPUTS[name](), rows, cols)
+    run_checked(program, random_images(program, 4))
 
 
 def residual() -> IntegerNetwork:

@@ -13,6 +13,8 @@ from hwprm.compile.compact import compact_network, compaction
 from hwprm.errors import ModelError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import requantise
+from hwprm.verify import reference
+from tests.support.networks import SEVERAL_INPUTS
 
 LOW = -(2**62)
 
@@ -286,6 +288,21 @@ def test_network_without_a_weight_is_refused():
     net.layers[1].terms[0].weight[:] = 0
     with pytest.raises(ModelError, match=r"output 'y' does not depend on the input: .* left in 'b', 'y'; prune"):
         compact_network(net)
+
+
+def test_an_input_that_nobody_reads_stays():
+    net = SEVERAL_INPUTS["sum"]()
+    layer = net.layers[0]
+    silent = replace(layer.terms[1], weight=np.zeros_like(layer.terms[1].weight))
+    net = replace(net, layers=(replace(layer, terms=(layer.terms[0], silent)), net.layers[1]))
+    small = compact_network(net)
+    assert [term.source for term in small.layers[0].terms] == ["a"]
+    assert small.input_shapes == net.input_shapes == {"a": (2, 5, 6), "b": (1, 5, 6)}
+    images = np.random.default_rng(0).integers(-128, 128, (2, 90))
+    np.testing.assert_array_equal(reference.run(small, images)["out"], reference.run(net, images)["out"])
+    deaf = replace(layer.terms[0], weight=np.zeros_like(layer.terms[0].weight))
+    with pytest.raises(ModelError, match="output 'out' does not depend on the input"):
+        compact_network(replace(net, layers=(replace(layer, terms=(deaf, silent)), net.layers[1])))
 
 
 def test_nothing_to_do_changes_nothing():

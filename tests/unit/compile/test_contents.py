@@ -11,7 +11,7 @@ from hwprm.isa import entry_format, param_format
 from hwprm.verify import reference
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
-from tests.support.networks import Spec, compiled, network, small_lenet, weights
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
 from tests.unit.compile.cases import random_programs
 
 
@@ -36,6 +36,12 @@ def test_random_networks():
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 17], ids=lambda r: f"R{r}")
 def test_lenet(rows, cols):
     _assert_same(compiled(small_lenet(), rows, cols))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8], ids=lambda r: f"R{r}")
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs(name, rows):
+    _assert_same(compiled(SEVERAL_INPUTS[name](), rows, 3))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 7, 8, 9, 16], ids=lambda r: f"R{r}")
