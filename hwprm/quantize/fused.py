@@ -56,7 +56,7 @@ class FusedNetwork:
     nor have concatenations and channel choices, which stay views).
     """
 
-    input: str
+    inputs: tuple[str, ...]
     layers: tuple[FusedLayer, ...]
     outputs: tuple[str, ...]
     shapes: dict[str, Map]

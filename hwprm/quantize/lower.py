@@ -30,7 +30,7 @@ def lower(graph: Graph) -> FusedNetwork:
     convolution whose kernel is the whole map. Nodes that no output needs are dropped,
     and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
     are removed.
-    Raises ModelError without any layer or with several inputs, UnsupportedError where an output is also read inside,
+    Raises ModelError without any layer, UnsupportedError where an output is also read inside,
     for an average whose divisor varies, or where a flattened map is joined or cut.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
@@ -42,9 +42,8 @@ class _Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        source = graph.input
-        self.shapes: dict[str, Map] = {source.name: _as_map(source.shape)}
-        self.views: dict[str, View] = {source.name: whole_view(source.name, self.shapes[source.name])}
+        self.shapes: dict[str, Map] = {source.name: _as_map(source.shape) for source in graph.inputs}
+        self.views: dict[str, View] = {name: whole_view(name, shape) for name, shape in self.shapes.items()}
         self.layers: list[FusedLayer] = []
 
     def network(self) -> FusedNetwork:
@@ -60,10 +59,10 @@ class _Lowering:
             else:
                 self._layer(node, reads)
         outputs = tuple(dict.fromkeys(self._materialised(name) for name in graph.outputs))
-        _check_outputs(self.layers, outputs, graph.input)
+        _check_outputs(self.layers, outputs, graph.inputs)
         tensor_of = {name: view.whole for name, view in self.views.items() if view.whole is not None}
         return FusedNetwork(
-            input=graph.input.name,
+            inputs=tuple(source.name for source in graph.inputs),
             layers=tuple(self.layers),
             outputs=outputs,
             shapes=self.shapes,
@@ -142,8 +141,8 @@ def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, li
     return layer, chain
 
 
-def _check_outputs(layers: list[FusedLayer], outputs: tuple[str, ...], source: Input) -> None:
-    if source.name in outputs:
+def _check_outputs(layers: list[FusedLayer], outputs: tuple[str, ...], inputs: tuple[Input, ...]) -> None:
+    if any(source.name in outputs for source in inputs):
         raise ModelError("the network returns its input; it needs at least one layer before its output")
     for layer in layers:
         for term in layer.terms:
