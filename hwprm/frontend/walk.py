@@ -108,14 +108,17 @@ class Walk:
         return name
 
     def _placeholders(self) -> None:
+        specs = self.program.graph_signature.input_specs
+        # Data sets name the parts of an image by forward()'s arguments, so these go before the names of layers.
+        several = sum(spec.kind == InputKind.USER_INPUT for spec in specs) > 1
         batches: set[int] = set()
-        for spec in self.program.graph_signature.input_specs:
+        for spec in specs:
             name = spec.arg.name
             if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 target = str(spec.target)
                 self.values[name] = Constant(tensor=self._tensor(target), origins=(target,))
             elif spec.kind == InputKind.USER_INPUT:
-                self.values[name] = self._input(name, batches)
+                self.values[name] = self._input(name, batches, own=several)
 
     def _tensor(self, target: str) -> torch.Tensor:
         """The parameter, buffer or constant called `target`."""
@@ -123,8 +126,8 @@ class Walk:
         found: torch.Tensor = store[target]
         return found.detach()
 
-    def _input(self, name: str, batches: set[int]) -> Value:
-        """The input called `name`; `batches` holds the fixed batch sizes of those before it."""
+    def _input(self, name: str, batches: set[int], *, own: bool) -> Value:
+        """The input called `name`, which it keeps if `own`; `batches` holds the fixed batch sizes of those before."""
         node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor):
@@ -151,7 +154,7 @@ class Walk:
         if not node.users:
             remedy = "its beats are read from the stream and have no effect; delete it"
             self.refuse(name, "input", "forward() does not use it", remedy, Severity.NOTE)
-        return self.add(Input(name=self._claim(name, own=False), inputs=(), shape=shape))
+        return self.add(Input(name=self._claim(name, own=own), inputs=(), shape=shape))
 
     def _call(self, node: torch.fx.Node) -> Value:
         op = str(node.target)

@@ -275,6 +275,20 @@ def test_several_inputs() -> None:
     np.testing.assert_allclose(evaluate(graph, x)[graph.outputs[0]], wanted, atol=1e-5)
 
 
+def test_an_input_keeps_its_name_from_a_layer_of_that_name() -> None:
+    class Clash(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.facts = nn.Conv2d(2, 3, 3), nn.Linear(5, 3)
+
+        def forward(self, image: torch.Tensor, facts: torch.Tensor) -> torch.Tensor:
+            return self.conv(image).mean((2, 3)) + self.facts(facts)
+
+    graph = to_graph(Clash(), TWO)
+    assert [node.name for node in graph.inputs] == ["image", "facts"]
+    assert [layer.name for layer in graph.weighted] == ["conv", "facts_2"]
+
+
 def test_an_input_that_is_not_used_is_noted_and_stays() -> None:
     program = torch.export.export(Two().eval(), tuple(torch.zeros(1, *s) for s in (*TWO.values(), (1, 2, 2))))
     notes = [(f.node, f.op, f.problem, f.severity) for f in check(program)]
