@@ -31,7 +31,7 @@ def lower(graph: Graph) -> FusedNetwork:
     and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
     are removed.
     Raises ModelError without any layer, UnsupportedError where an output is also read inside,
-    for an average whose divisor varies, or where a flattened map is joined or cut.
+    for an average whose divisor varies, or where a flattened map is cut, or joined in front of no linear layer.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
     return add_copies(_Lowering(graph).network())
@@ -80,10 +80,12 @@ class _Lowering:
         self.layers.append(layer)
 
     def _joined(self, node: Node, reads: list[View]) -> View:
-        if len(self.graph.shapes[node.name]) == 1 and any(view.size != (1, 1) for view in reads):
+        parts = tuple(part for view in reads for part in view.flattened or (view,))
+        if len(self.graph.shapes[node.name]) == 1 and any(part.size != (1, 1) for part in parts):
+            if isinstance(node, Concat):
+                return View(channels=(), size=(1, 1), flattened=parts)
             raise UnsupportedError(
-                f"{node.name!r} joins or cuts flattened maps, whose channels lie apart; "
-                "concatenate or slice channels before the flatten"
+                f"{node.name!r} cuts flattened maps, whose channels lie apart; slice channels before the flatten"
             )
         channels = tuple(pair for view in reads for pair in view.channels)
         if isinstance(node, Channels):
@@ -97,6 +99,8 @@ class _Lowering:
         view = self.views[name]
         if view.whole is not None:
             return view.whole
+        if view.flattened:
+            raise UnsupportedError(f"output {name!r} joins flattened maps; return each of them instead")
         layer = identity_layer(name, view, {key: shape[0] for key, shape in self.shapes.items()})
         self.shapes[name] = view.shape
         self.views[name] = whole_view(name, view.shape)

@@ -23,10 +23,10 @@ class Two(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.conv, self.facts, self.head = nn.Conv2d(1, 4, 3), nn.Linear(5, 6), nn.Linear(10, 3)
+        self.conv, self.facts, self.head = nn.Conv2d(1, 4, 3), nn.Linear(5, 6), nn.Linear(42, 3)
 
     def forward(self, image: Tensor, facts: Tensor) -> Tensor:
-        x = nn.functional.max_pool2d(torch.relu(self.conv(image)), 6).flatten(1)
+        x = nn.functional.max_pool2d(torch.relu(self.conv(image)), 2).flatten(1)
         return self.head(torch.cat((x, torch.relu(self.facts(facts))), 1))
 
 

@@ -93,6 +93,11 @@ def dags(draw, padded=True, grouped=True):
         if draw(st.booleans()):
             b.mean(min(b.shape[1:]), 1)
         b.flatten()
+        if draw(st.integers(0, 2)) == 0:  # a vector beside the flattened map
+            flat = b.last
+            b.input("v", (draw(st.integers(1, 4)),))
+            b.linear(draw(st.integers(1, 3)))
+            b.concat(*draw(st.permutations([flat, b.last])))
         b.linear(3)
     return b.done(*dict.fromkeys([*extra, b.last]))
 

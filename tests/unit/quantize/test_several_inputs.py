@@ -9,7 +9,11 @@ from hwprm.errors import DataError, ModelError
 from hwprm.graph import Add, Concat, Conv2d, Flatten, Graph, Input, Linear, Relu, evaluate, join_inputs
 from hwprm.intnet import IntegerNetwork, split_images
 from hwprm.quantize import crosscheck, quantise_images, quantise_network, signal_to_noise
+from hwprm.quantize.calibrate import float_tensors
+from hwprm.quantize.lower import lower
 from hwprm.verify import reference
+from tests.support.bench import run_checked
+from tests.support.networks import compiled
 
 
 def graph(unread: bool = False) -> Graph:
@@ -126,6 +130,39 @@ def test_an_input_that_nobody_reads_keeps_its_place() -> None:
 def test_images_that_do_not_fit(change: dict[str, np.ndarray], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         quantise_network(graph(), images() | change, 1.0)
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
+def test_a_linear_layer_reads_flattened_maps_and_vectors_side_by_side(nested: bool) -> None:
+    """Terms with kernels of the size of the maps; the columns are those of torch's concatenation."""
+    rng = np.random.default_rng(2)
+    cats = (
+        (Concat(name="cat", inputs=("fa", "c", "fb", "fa")),)
+        if not nested
+        else (Concat(name="inner", inputs=("fa", "c")), Concat(name="cat", inputs=("inner", "fb", "fa")))
+    )
+    joined = Graph(
+        (
+            *graph().inputs,
+            Relu(name="relu", inputs=("a",)),
+            Flatten(name="fa", inputs=("relu",)),
+            Flatten(name="fb", inputs=("b",)),
+            *cats,
+            Linear(name="out", inputs=("cat",), weight=rng.normal(size=(3, 104)), bias=rng.normal(size=3)),
+        ),
+        ("out",),
+    )
+    fused = lower(joined)
+    assert [term.source for term in fused.layers[-1].terms] == ["relu", "c", "b", "relu"]
+    assert [term.weight.shape for term in fused.layers[-1].terms[:3]] == [(3, 2, 5, 4), (3, 4, 1, 1), (3, 1, 5, 4)]
+    x = {name: array.astype(np.float64) for name, array in images().items()}
+    real = {name: array.reshape(6, *fused.shapes[name]) for name, array in x.items()}
+    got, wanted = float_tensors(fused, real)["out"][:, :, 0, 0], evaluate(joined, x)["out"]
+    np.testing.assert_allclose(got, wanted, atol=1e-12 * np.abs(wanted).max())
+    net = quantise_network(joined, x, 1.0)
+    packed = quantise_images(x, 1.0, net)
+    assert crosscheck(net, packed, reference.run(net, packed)) > 0
+    run_checked(compiled(net, 3, 2), packed[:2])
 
 
 def test_one_array_is_refused() -> None:
