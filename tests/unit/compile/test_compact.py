@@ -290,6 +290,20 @@ def test_network_without_a_weight_is_refused():
         compact_network(net)
 
 
+def test_a_grouped_layer_that_nobody_reads_goes_though_its_channels_stay():
+    rng = np.random.default_rng(0)
+    x = Tensor(name="x", shape=(4, 5, 5), bits=8, scale=1.0)
+    dead = make_layer(rng, "dead", [x], 4, kernel=(3, 3), groups=2)
+    live = make_layer(rng, "live", [x], 2, kernel=(3, 3))
+    a, b = tensor_of(dead, [x]), tensor_of(live, [x])
+    out = make_layer(rng, "out", [a, b], 2, kernel=(3, 3), wide=True)
+    silent = replace(out.terms[0], weight=np.zeros_like(out.terms[0].weight))
+    out = replace(out, terms=(silent, out.terms[1]))
+    net = make_net((x, a, b, tensor_of(out, [a])), (dead, live, out), ("out",))
+    small = assert_same(net).network
+    assert [layer.name for layer in small.layers] == ["live", "out"]
+
+
 def test_an_input_that_nobody_reads_stays():
     net = SEVERAL_INPUTS["sum"]()
     layer = net.layers[0]
