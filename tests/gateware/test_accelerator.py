@@ -11,7 +11,7 @@ from hwprm.intnet import IntegerNetwork, Pool, Term
 from hwprm.verify import reference
 from tests.support.bench import random_images, random_pause, run_checked
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
-from tests.support.random_networks import random_network
+from tests.support.random_networks import random_inputs, random_network
 
 
 def _single(term: Term, pool: Pool | None = None, *, shape: tuple[int, int, int], bits: tuple[int, int] = (8, 8)):
@@ -123,6 +123,12 @@ def test_accumulator_wider_than_needed():
 def test_several_inputs(name, rows, cols):
     program = compiled(SEVERAL_INPUTS[name](), rows, cols)
     run_checked(program, random_images(program, 4))
+
+
+@pytest.mark.parametrize("seed", range(700, 708))
+def test_random_networks_of_several_inputs(seed):
+    program = compiled(random_inputs(seed, largest=6), 2 + seed % 5, 1 + seed % 3)
+    run_checked(program, random_images(program, 3, seed), pause_in=random_pause(seed))
 
 
 def residual() -> IntegerNetwork:

@@ -12,6 +12,7 @@ from hwprm.verify import reference
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
+from tests.support.random_networks import random_inputs
 from tests.unit.compile.cases import random_programs
 
 
@@ -29,6 +30,11 @@ def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[in
 
 def test_random_networks():
     for i, program in enumerate(random_programs(range(400, 460))):
+        _assert_same(program, seed=i)
+
+
+def test_random_networks_of_several_inputs():
+    for i, program in enumerate(random_programs(range(600, 640), make=random_inputs, largest=7)):
         _assert_same(program, seed=i)
 
 

@@ -13,6 +13,7 @@ from hwprm.compile.memory import MemoryPlan, plan_memory
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Term
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, lenet, network, weights
+from tests.support.random_networks import random_inputs
 from tests.unit.compile.cases import random_programs
 
 
@@ -71,6 +72,11 @@ def _assert_sound(program: Program) -> None:
 
 def test_random_networks():
     for program in random_programs(range(300, 360), largest=8):
+        _assert_sound(program)
+
+
+def test_random_networks_of_several_inputs():
+    for program in random_programs(range(500, 540), make=random_inputs, largest=7):
         _assert_sound(program)
 
 
