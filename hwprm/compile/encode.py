@@ -45,10 +45,13 @@ def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
 
 
 def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
+    layers = [geo.layer for geo in geometry]
+    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
     return {
-        "bias": np.concatenate([geo.layer.bias for geo in geometry]),
-        "mult": np.concatenate([geo.layer.mult for geo in geometry]),
-        "shift": np.concatenate([geo.layer.shift for geo in geometry]) - hw.shift_min,
+        "residual": np.concatenate(residual),
+        "bias": np.concatenate([layer.bias for layer in layers]),
+        "mult": np.concatenate([layer.mult for layer in layers]),
+        "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,
     }
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compile.geometry import LayerGeometry
-from hwprm.compile.lists import Columns, tile_columns
+from hwprm.compile.lists import Columns, tile_columns, with_residual
 from hwprm.compile.memory import MemoryPlan
 
 __all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
@@ -26,8 +26,9 @@ class Tile:
     #: Number of the column list, into `Schedule.lists`, and its entries per pass, guard included.
     list_index: int
     length: int
-    #: Kept columns without the guard.
+    #: Kept columns without the guard, and entries that fetch residuals.
     columns: int
+    residuals: int
     passes: int
     pixel_tiles: int
     #: Writes that each filter's vector needs in the worst pixel tile (1, or one per row it touches).
@@ -63,7 +64,10 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
         writes = _writes(geo, plan, rows)
         for first in range(0, geo.filters, cols):
             filters = min(cols, geo.filters - first)
-            columns = tile_columns(geo, first, first + filters)
+            kept = columns = tile_columns(geo, first, first + filters)
+            residual = geo.layer.residual
+            if residual:
+                columns = with_residual(kept, residual, len(geo.layer.terms), first, first + filters, cols)
             key = columns.key
             if key not in known:
                 known[key] = len(lists)
@@ -78,7 +82,8 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     filters=filters,
                     list_index=known[key],
                     length=len(words),
-                    columns=len(columns),
+                    columns=len(kept),
+                    residuals=int((columns.term == len(geo.layer.terms)).sum()),
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(rows),
                     writes=max(writes),

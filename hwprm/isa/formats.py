@@ -104,7 +104,8 @@ def param_format(hw: Hardware) -> WordFormat:
     return WordFormat(
         "param",
         (
-            Field("bias", hw.acc_bits, "Bias at accumulator scale.", signed=True),
+            Field("residual", hw.residual_bits, "Multiplier of the residual; 0 where there is none."),
+            Field("bias", hw.sum_bits, "Bias at accumulator scale.", signed=True),
             Field("mult", MULT_BITS, "Multiplier."),
             Field("shift", _bits(hw.shift_max - hw.shift_min), "Right shift, less the design's smallest."),
         ),
