@@ -13,7 +13,7 @@ Two sweeps over the layers reach the fixed point:
 
 Removing channels nobody needs makes no further constants, so one round of both is the fixed point; only a grouped
 convolution that lost all groups but one, and so its bond, makes a second round worth while.
-The accumulator never needs more bits than before: a folded constant lies within the range its channel had.
+No sum needs more bits than before: a folded constant lies within the range its channel had.
 """
 
 from __future__ import annotations
@@ -117,9 +117,9 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
         terms.append(replace(term, weight=weight))
     residual = layer.residual
     if residual:
-        value = np.array([constants[residual.source].get(int(channel), 0) for channel in residual.channel])
-        known = np.isin(residual.channel, list(constants[residual.source]))
-        bias += np.where(known, residual.mult * value, 0)
+        fixed = [constants[residual.source].get(int(channel)) for channel in residual.channel]
+        known = np.array([number is not None for number in fixed])
+        bias += residual.mult * np.array([number or 0 for number in fixed])
         residual = replace(residual, mult=np.where(known | (layer.mult == 0), 0, residual.mult))
     bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out clamp(0)
     return replace(layer, terms=tuple(terms), bias=bias, residual=residual)

@@ -48,7 +48,7 @@ def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArr
     layers = [geo.layer for geo in geometry]
     residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
     return {
-        "residual": np.concatenate(residual),
+        **({"residual": np.concatenate(residual)} if hw.residual_bits else {}),
         "bias": np.concatenate([layer.bias for layer in layers]),
         "mult": np.concatenate([layer.mult for layer in layers]),
         "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,

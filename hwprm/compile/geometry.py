@@ -114,7 +114,9 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
 def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
     """Whether `layer` makes one stored pixel a channel, with the same arithmetic for each: a global average."""
     term, count = layer.terms[0], len(layer.bias)
-    if layer.wide or layer.pool or layer.residual or len(layer.terms) > 1 or not 1 < count == term.groups == term.weight.shape[0]:
+    if layer.wide or layer.pool or layer.residual or len(layer.terms) > 1:
+        return False
+    if not 1 < count == term.groups == term.weight.shape[0]:
         return False
     if net.tensor[layer.name].shape[1:] != (1, 1) or any(term.padding) or term.source in net.inputs:
         return False  # the image's channels lie where the stream puts them

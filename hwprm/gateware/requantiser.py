@@ -15,8 +15,9 @@ class Requantiser(wiring.Component):
     """One lane. A result every cycle, `LATENCY` cycles after its accumulator; no flow control.
 
     ``result = clamp(round_shift((acc + bias + residual * factor) * mult, shift))``; the residual and its factor, which
-    only designs with residuals have, come one cycle before the accumulator. The rounding ``(x + 2**(s-1)) >> s`` is computed as
-    ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a barrel.
+    only designs with residuals have, come one cycle before the accumulator. The rounding ``(x + 2**(s-1)) >> s`` is
+    computed as ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a
+    barrel.
 
     Members
     -------

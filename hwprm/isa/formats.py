@@ -100,13 +100,14 @@ def store_format(hw: Hardware) -> WordFormat:
 
 
 def param_format(hw: Hardware) -> WordFormat:
-    """Requantisation of one filter; `shift` counts from the design's smallest shift."""
+    """Requantisation of one filter; `shift` counts from the design's smallest shift. No residuals, no `residual`."""
+    residual = Field("residual", hw.residual_bits, "Multiplier of the residual; 0 where there is none.")
     return WordFormat(
         "param",
         (
-            Field("residual", hw.residual_bits, "Multiplier of the residual; 0 where there is none."),
             Field("bias", hw.sum_bits, "Bias at accumulator scale.", signed=True),
             Field("mult", MULT_BITS, "Multiplier."),
             Field("shift", _bits(hw.shift_max - hw.shift_min), "Right shift, less the design's smallest."),
+            *((residual,) if hw.residual_bits else ()),
         ),
     )

@@ -181,9 +181,9 @@ def _check_outputs(layers: list[FusedLayer], outputs: tuple[str, ...], source: I
     if source.name in outputs:
         raise ModelError("the network returns its input; it needs at least one layer before its output")
     for layer in layers:
-        for source in layer.sources:
-            if source in outputs:
+        for name in layer.sources:
+            if name in outputs:
                 raise UnsupportedError(
-                    f"output {source!r} is also read by {layer.name!r}; outputs leave the accelerator as wide "
+                    f"output {name!r} is also read by {layer.name!r}; outputs leave the accelerator as wide "
                     "words and cannot be read back, so return only tensors that no other layer needs"
                 )

@@ -103,8 +103,10 @@ class _Quantiser:
         residual = self._residual(layer, acc_scales)
         if layer.identity:
             out_scale = float(acc_scales[0])
+        elif wide:
+            out_scale = self._wide_scale(layer, weights, bias, residual, acc_scales)
         else:
-            out_scale = self._wide_scale(layer, weights, bias, residual, acc_scales) if wide else self._scale(layer, acc_scales)
+            out_scale = self._scale(layer, acc_scales)
         factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
         bits = WIDE_BITS if wide else self.config.act_bits
         self.limits[layer.name] = _clamp(layer, out_scale, bits)
@@ -208,9 +210,9 @@ def weight_scales(
     """Real value of one weight step of each filter, ``(M,)``: its largest weight becomes the largest integer.
 
     weight ``(M, K)`` holds all terms, for activations of step `x_scale`; bias ``(M,)``.
-    A filter of zeros takes the largest step of its layer, `silent` where all are zeros. A filter whose bias would need too many accumulator bits gets
-    a coarser step: coarse enough for the bias, yet so fine that the rounding of all its weights together stays far
-    below one output step.
+    A filter of zeros takes the largest step of its layer, `silent` where all are zeros. A filter whose bias would need
+    too many accumulator bits gets a coarser step: coarse enough for the bias, yet so fine that the rounding of all its
+    weights together stays far below one output step.
     """
     rows = np.abs(weight)
     scales = rows.max(axis=1) / signed_range(config.weight_bits)[1]

@@ -16,8 +16,8 @@ FloatArray = NDArray[np.float64]
 
 #: Bits of the widest multiplier beyond an activation's: accumulator steps that are finer still say nothing more.
 EXTRA_BITS = 8
-#: Smallest multiplier: a filter's weights lose up to a quarter of their steps to it, not more.
-FEWEST = 4
+#: Smallest multiplier: the rounding down to an integer makes a filter's weight steps half as large again, at most.
+FEWEST = 2
 
 
 def silent_step(act_bits: int) -> float:

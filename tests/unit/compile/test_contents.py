@@ -12,7 +12,7 @@ from hwprm.verify import reference
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
-from tests.unit.compile.cases import random_programs
+from tests.unit.compile.cases import random_programs, residual_programs
 
 
 def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[int]] | None = None) -> None:
@@ -29,6 +29,11 @@ def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[in
 
 def test_random_networks():
     for i, program in enumerate(random_programs(range(400, 460))):
+        _assert_same(program, seed=i)
+
+
+def test_random_residuals():
+    for i, program in enumerate(residual_programs(range(60))):
         _assert_same(program, seed=i)
 
 

@@ -16,7 +16,7 @@ from hwprm.compile.schedule import Schedule, Tile, build_schedule, row_segments
 from hwprm.intnet import IntegerNetwork, Term
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
-from tests.unit.compile.cases import random_programs
+from tests.unit.compile.cases import random_programs, residual_programs
 
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
@@ -76,6 +76,28 @@ def test_columns_are_those_in_use_and_no_others():
                 used += sum(int(part[groups == g].any(axis=0).sum()) for g in set(groups.tolist()))
             assert tile.columns == max(used, 1)
             assert tile.length == tile.columns + program.geometry[tile.layer].guarded
+
+
+def test_residual_entries_stand_where_their_filters_are_drained():
+    """From the end as many places as the array has columns, less the filter's number; no list is longer than needed."""
+    seen = 0
+    for program in residual_programs(range(60)):
+        lists = [columns for _, columns in _schedule(program.network, program.array.rows, program.array.cols).lists]
+        for tile in program.tiles:
+            layer, columns = program.geometry[tile.layer].layer, lists[tile.list_index]
+            mult = (
+                layer.residual.mult[tile.first_filter :][: tile.filters] if layer.residual else np.zeros(tile.filters)
+            )
+            added = np.flatnonzero(mult)
+            places = tile.length - program.array.cols + added
+            assert tile.residuals == len(added) == int((columns.term == len(layer.terms)).sum())
+            if len(added):
+                chosen = layer.residual.channel[tile.first_filter + added]
+                assert np.all(columns.term[places] == len(layer.terms)) and np.all(columns.channel[places] == chosen)
+                weighted = int(columns.weight.any(axis=1).sum())
+                assert tile.length == max(weighted + len(added), program.array.cols - added[0])
+            seen += len(added)
+    assert seen > 500
 
 
 def test_tiles_with_the_same_columns_share_a_list():
@@ -143,7 +165,11 @@ def _layers_with_writes(program: Program):
 
 def test_stores_keep_up_and_idle_cycles_are_needed():
     idle = 0
-    for program in [*random_programs(range(80)), *(compiled(small_lenet(), r, c) for r in (4, 9) for c in (3, 8))]:
+    for program in [
+        *random_programs(range(80)),
+        *residual_programs(range(40)),
+        *(compiled(small_lenet(), r, c) for r in (4, 9) for c in (3, 8)),
+    ]:
         for _, tiles, writes in _layers_with_writes(program):
             assert _queue_high_water(tiles, writes) <= program.array.cols
             idle += sum(tile.idle for tile in tiles)
