@@ -26,8 +26,9 @@ class Tile:
     #: Number of the column list, into `Schedule.lists`, and its entries per pass, guard included.
     list_index: int
     length: int
-    #: Kept columns without the guard, and entries that fetch residuals.
+    #: Kept columns, without guard and residuals; 1 where there is nothing else to run.
     columns: int
+    #: Entries that fetch residuals.
     residuals: int
     passes: int
     pixel_tiles: int
@@ -64,10 +65,10 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
         writes = _writes(geo, plan, rows)
         for first in range(0, geo.filters, cols):
             filters = min(cols, geo.filters - first)
-            kept = columns = tile_columns(geo, first, first + filters)
-            residual = geo.layer.residual
-            if residual:
-                columns = with_residual(kept, residual, len(geo.layer.terms), first, first + filters, cols)
+            columns = tile_columns(geo, first, first + filters)
+            if residual := geo.layer.residual:
+                columns = with_residual(columns, residual, len(geo.layer.terms), first, first + filters, cols)
+            residuals = int((columns.term == len(geo.layer.terms)).sum())
             key = columns.key
             if key not in known:
                 known[key] = len(lists)
@@ -82,8 +83,8 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     filters=filters,
                     list_index=known[key],
                     length=len(words),
-                    columns=len(kept),
-                    residuals=int((columns.term == len(geo.layer.terms)).sum()),
+                    columns=max(int(columns.weight.any(axis=1).sum()), int(residuals == 0)),
+                    residuals=residuals,
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(rows),
                     writes=max(writes),
