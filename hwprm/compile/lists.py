@@ -76,7 +76,8 @@ def _joined(parts: Sequence[Columns]) -> Columns:
 def with_residual(columns: Columns, residual: Residual, terms: int, first: int, last: int, cols: int) -> Columns:
     """`columns` of filters first..last-1, of a layer of `terms` terms, with the entries of its residual among them.
 
-    The entry of filter f stands `cols - f` places before the end; the list grows where it is too short for that.
+    The entry of filter f stands `cols - f` places before the end; the list grows where it is too short for that. What
+    stands further from the end than `cols` places are the first of `columns`, which other tiles may share.
     """
     added = np.flatnonzero(residual.mult[first:last])
     if not len(added):

@@ -32,7 +32,11 @@ def entry_format(hw: Hardware) -> WordFormat:
 
 
 def tile_format(hw: Hardware) -> WordFormat:
-    """A descriptor: one filter tile over all its pixel tiles."""
+    """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only."""
+    tail = (
+        Field("shared", _bits(hw.pass_length_max - 1), "Entries before the list goes on at its tail; 0 if never."),
+        Field("tail_base", _bits(hw.entries - 1), "First entry of the tail."),
+    )
     return WordFormat(
         "tile",
         (
@@ -47,6 +51,7 @@ def tile_format(hw: Hardware) -> WordFormat:
             Field("layer_first", 1, "First tile of a layer: wait for the previous layer's stores."),
             Field("layer_last", 1, "Last tile of a layer."),
             Field("frame_last", 1, "Last tile of the image."),
+            *(tail if hw.residual_bits else ()),
         ),
     )
 

@@ -8,7 +8,7 @@ import pytest
 from hwprm.compile import Program
 from hwprm.errors import MismatchError
 from hwprm.intnet import IntegerNetwork, Residual, Term
-from hwprm.isa import entry_format, param_format
+from hwprm.isa import entry_format, param_format, tile_format
 from tests.support.bench import random_images, rom_contents, run_checked
 from tests.support.networks import Spec, compiled, network, weights
 from tests.support.random_networks import random_residuals
@@ -96,9 +96,10 @@ def test_swapped_residuals_are_seen() -> None:
     """Two filters of one tile get each other's residual."""
     program = compiled(block(), 4, 3)
     words, form = rom_contents(program), entry_format(program.hardware)
-    tile = next(i for i, tile in enumerate(program.tiles) if tile.residuals == 2)
-    end = sum({t.list_index: t.length for t in program.tiles[: tile + 1]}.values())
-    first, second = end - 3, end - 2
+    index = next(i for i, tile in enumerate(program.tiles) if tile.residuals == 2)
+    tile = tile_format(program.hardware).decode(words["tiles"][index])
+    assert tile["shared"] and tile["length"] + 1 - tile["shared"] == 3
+    first, second = tile["tail_base"], tile["tail_base"] + 1
     assert form.decode(words["entries"][first]) != form.decode(words["entries"][second])
     words["entries"][first], words["entries"][second] = words["entries"][second], words["entries"][first]
     with pytest.raises(MismatchError, match="^image 0, tensor 'b'"):

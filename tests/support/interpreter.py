@@ -102,7 +102,9 @@ class Interpreter:
     def _tile(self, tile: dict[str, int], constants: dict[str, int]) -> IntArray:
         """Accumulators after pooling and requantisation ``(filters, pixel tiles, rows)``."""
         length, passes, filters = tile["length"] + 1, tile["passes"] + 1, tile["filters"] + 1
-        chosen = slice(tile["entry_base"], tile["entry_base"] + length * passes)
+        chosen = np.arange(tile["entry_base"], tile["entry_base"] + length * passes)
+        if shared := tile.get("shared", 0):
+            chosen[shared:] = np.arange(tile["tail_base"], tile["tail_base"] + length - shared)
         e: dict[str, Any] = {name: values[chosen, None, None] for name, values in self.entries.items()}
         y, x, at = self._lanes(constants, tile["pixel_tiles"] + 1)
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
@@ -115,8 +117,8 @@ class Interpreter:
         best = np.where(counts[:, None], acc, -(1 << 50)).max(axis=0)
         if self.hw.residual_bits:
             best = best + self._residual(tile, values[0])
-        chosen = slice(tile["param_base"], tile["param_base"] + filters)
-        bias, mult, shift = (self.params[name][chosen, None, None] for name in ("bias", "mult", "shift"))
+        own = slice(tile["param_base"], tile["param_base"] + filters)
+        bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
         return requantise(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
 
