@@ -25,12 +25,22 @@ class ArrayEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerEntry:
-    """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``."""
+    """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``.
+
+    Each computed pixel, which the probes show once, fills `upsample` rows and columns of the tensor.
+    """
 
     index: int
     name: str
     shape: tuple[int, int, int]
     wide: bool
+    upsample: tuple[int, int] = (1, 1)
+
+    @property
+    def computed(self) -> tuple[int, int, int]:
+        """Shape of what the layer computes, before its pixels are repeated."""
+        channels, height, width = self.shape
+        return (channels, height // self.upsample[0], width // self.upsample[1])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,7 +122,10 @@ class Manifest:
         fields["array"] = ArrayEntry(**fields["array"])
         fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
         fields["input_shape"] = tuple(fields["input_shape"])
-        fields["layers"] = tuple(LayerEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["layers"])
+        fields["layers"] = tuple(
+            LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
+            for entry in fields["layers"]
+        )
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
         for key, kind in lists.items():
             fields[key] = tuple(kind(**entry) for entry in fields[key])

@@ -14,7 +14,8 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerGeometry:
-    """One layer's sizes. `height` x `width` output pixels (after pooling), computed once per window position."""
+    """One layer's sizes. `height` x `width` computed pixels (after pooling, before upsampling), once per window position.
+    """
 
     index: int
     layer: GemmLayer
@@ -28,8 +29,13 @@ class LayerGeometry:
     step_x: int
 
     @property
+    def repeats(self) -> Pair:
+        """Rows and columns of the tensor that each computed pixel fills."""
+        return self.layer.upsample
+
+    @property
     def pixels(self) -> int:
-        """Output pixels, N."""
+        """Computed pixels, N."""
         return self.height * self.width
 
     @property
@@ -81,8 +87,7 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
     Raises UnsupportedError when the terms of the layer advance at different strides.
     """
     layer = net.layers[index]
-    conv = net.conv_size(layer)
-    out = layer.pool.output_size(conv) if layer.pool else conv
+    conv, out = net.conv_size(layer), net.computed_size(layer)
     steps = {_input_step(term, layer.pool) for term in layer.terms}
     if len(steps) != 1:
         raise UnsupportedError(

@@ -77,7 +77,13 @@ def _describe(parts: Parts, images: int) -> Manifest:
         input_name=net.input.name,
         input_shape=net.input.shape,
         layers=tuple(
-            LayerEntry(index=i, name=layer.name, shape=net.tensor[layer.name].shape, wide=layer.wide)
+            LayerEntry(
+                index=i,
+                name=layer.name,
+                shape=net.tensor[layer.name].shape,
+                wide=layer.wide,
+                upsample=layer.upsample,
+            )
             for i, layer in enumerate(net.layers)
         ),
         cycles=parts.cycles,

@@ -5,10 +5,12 @@ Every layer is the same sentence, whatever the source operator was::
     acc[m, y, x] = bias[m] + sum over terms, c, ky, kx of weight[m, c, ky, kx] * x[c, tap(y, ky), tap(x, kx)]
     acc          = maximum over the pooling window, where there is one
     out          = requantise(acc, mult[m], shift[m], clamp_low, clamp_high)
+    tensor       = every pixel of out, repeated in a rectangle of `upsample`, (1, 1) as a rule
 
 A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on
 a vector ``(K,)`` a 1 x 1 convolution of ``(K, 1, 1)``; ReLU is a clamp whose lower end is 0; batch norm is in the
-weights; flatten is a relabelling. A residual sum is a second term.
+weights; flatten is a relabelling. A residual sum is a second term. A term with a `region` adds to the pixels of that
+rectangle only.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph.nodes import conv_output_size, pool_output_size
+from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import accumulator_bounds, signed_range
 
 if TYPE_CHECKING:
@@ -66,7 +69,10 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Term:
-    """One convolution into a layer's accumulator: weight ``(M, C // groups, KH, KW)`` over tensor `source`."""
+    """One convolution into a layer's accumulator: weight ``(M, C // groups, KH, KW)`` over tensor `source`.
+
+    With a `region` (top, bottom, left, right), ends exclusive, only accumulators inside it get anything of the term.
+    """
 
     source: str
     weight: IntArray
@@ -74,6 +80,7 @@ class Term:
     padding: Quad = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    region: Quad | None = None
 
     def output_size(self, size: Pair) -> Pair:
         """Height and width of this convolution's result on a `size` map."""
@@ -90,6 +97,7 @@ class GemmLayer:
     """One layer; it makes the tensor of its own `name`. bias, mult, shift ``(M,)``.
 
     `wide` marks a network output: 32-bit words that leave the accelerator instead of activations.
+    `upsample` is how often each pixel stands below and beside itself in the layer's tensor (nearest neighbour).
     """
 
     name: str
@@ -100,6 +108,7 @@ class GemmLayer:
     clamp: Pair
     pool: Pool | None = None
     wide: bool = False
+    upsample: Pair = (1, 1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -139,6 +148,11 @@ class IntegerNetwork:
         term = layer.terms[0]
         return term.output_size(self.tensor[term.source].shape[1:])
 
+    def computed_size(self, layer: GemmLayer) -> Pair:
+        """Height and width of the map that `layer` computes: after pooling, before pixels are repeated."""
+        size = self.conv_size(layer)
+        return layer.pool.output_size(size) if layer.pool else size
+
     def limits(self, name: str) -> Pair:
         """Smallest and largest integer that tensor `name` can hold: an input's width, else its layer's clamp."""
         for layer in self.layers:
@@ -148,14 +162,20 @@ class IntegerNetwork:
 
     def accumulator_limits(self, layer: GemmLayer) -> Pair:
         """Smallest and largest value any accumulator of `layer` can take at any moment, proven from its weights."""
+        bounds = [self._limits_of(layer, group) for group in meeting_terms([term.region for term in layer.terms])]
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    def _limits_of(self, layer: GemmLayer, group: tuple[int, ...]) -> Pair:
+        """Limits of an accumulator that only the terms of `group` add to."""
+        bias = np.asarray(layer.bias, np.int64)
         low = high = 0
-        for i, term in enumerate(layer.terms):
-            bias = np.asarray(layer.bias, np.int64) if i == 0 else np.zeros(len(layer.bias), np.int64)
+        for term in (layer.terms[i] for i in group):
             x_low, x_high = self.limits(term.source)
             rows = np.asarray(term.weight, np.int64).reshape(len(bias), -1)
             bounds = accumulator_bounds(rows, bias, min(x_low, 0), max(x_high, 0))
             low, high = low + bounds[0], high + bounds[1]
-        return low, high
+            bias = np.zeros_like(bias)  # it is in the first term's bounds
+        return min(low, int(bias.min())), max(high, int(bias.max()))
 
     def save(self, folder: Path) -> None:
         """Write ``network.json`` and ``weights.safetensors`` into `folder`. Same network, same bytes."""

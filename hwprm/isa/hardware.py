@@ -23,7 +23,7 @@ class Hardware:
     rows: int
     #: Filters side by side.
     cols: int
-    #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides`.
+    #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides` and `store_strides`.
     banks: int
     #: Width of a signed activation.
     act_bits: int
@@ -37,6 +37,10 @@ class Hardware:
     pooling: bool
     #: Distances, in input pixels, between neighbouring lanes that occur; selects the lane permutation.
     strides: tuple[int, ...]
+    #: Distances, in activations, between neighbouring lanes of a store that occur: 1, or an upsampling's columns.
+    store_strides: tuple[int, ...]
+    #: Widest repetition of a stored vector, below and beside itself; (1, 1) where no layer upsamples.
+    repeats_max: tuple[int, int]
     #: Words in each bank of the vector memory.
     memory_words: int
     #: Width of a lane's output coordinate (rows and columns alike).
@@ -91,6 +95,11 @@ class Hardware:
         """Beats of one image."""
         c, h, w = self.input_shape
         return c * h * w
+
+    @property
+    def upsampling(self) -> bool:
+        """Whether any layer stores its pixels more than once."""
+        return self.repeats_max != (1, 1)
 
     @property
     def mux_levels(self) -> int:

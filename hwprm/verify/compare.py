@@ -77,7 +77,7 @@ def compare_layers(
 ) -> dict[str, Comparison]:
     """Every stored (not wide) layer of one frame against `expected` {tensor: ``(C, H, W)``}, by tensor name.
 
-    A value that was never stored is wrong, and so is a vector that lies outside its tensor.
+    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never stored is wrong, and so is a vector that lies outside its tensor.
     """
     stored: dict[int, list[Store]] = {}
     for store in frame.stores:
@@ -97,7 +97,8 @@ def compare_layers(
 def _compare_layer(
     stores: Sequence[Store], image: int, layer: LayerEntry, expected: IntArray, act_bits: int
 ) -> Comparison:
-    channels, height, width = layer.shape
+    channels, height, width = layer.computed
+    below, beside = layer.upsample
     pixels = height * width
     got = np.zeros((channels, pixels), np.int64)
     cycles = np.full((channels, pixels), -1, np.int64)
@@ -107,7 +108,7 @@ def _compare_layer(
         for lane in range(store.lanes):
             pixel = store.pixel + lane
             if not (store.filter < channels and pixel < pixels):
-                extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.shape}"
+                extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.computed}"
                 continue
             value = _lane(store.data, lane, act_bits)
             cycles[store.filter, pixel] = store.cycle
@@ -115,7 +116,7 @@ def _compare_layer(
                 unknown[store.filter, pixel] = value
             else:
                 got[store.filter, pixel] = value
-    want = expected.reshape(channels, pixels)
+    want = expected[:, ::below, ::beside].reshape(channels, pixels)
     bad = (cycles < 0) | (got != want)
     for place in unknown:
         bad[place] = True
@@ -128,8 +129,8 @@ def _compare_layer(
                 image=image,
                 layer=layer.name,
                 channel=int(channel),
-                row=int(pixel) // width,
-                column=int(pixel) % width,
+                row=int(pixel) // width * below,
+                column=int(pixel) % width * beside,
                 expected=int(want[channel, pixel]),
                 got=value if cycle >= 0 else None,
                 cycle=cycle if cycle >= 0 else None,

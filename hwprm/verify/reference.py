@@ -76,7 +76,8 @@ def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntA
     if layer.pool:
         acc = _pool(layer.pool, acc)
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
-    return requantise(acc, mult, shift, *layer.clamp)
+    out: IntArray = requantise(acc, mult, shift, *layer.clamp)
+    return out.repeat(layer.upsample[0], axis=2).repeat(layer.upsample[1], axis=3)
 
 
 def _convolve(term: Term, x: IntArray) -> IntArray:
@@ -94,7 +95,12 @@ def _convolve(term: Term, x: IntArray) -> IntArray:
     weight = term.weight.astype(dtype).reshape(groups, m // groups, k)
     product = np.matmul(weight[None], columns.reshape(len(x), groups, k, oh * ow))
     sums: IntArray = product.reshape(len(x), m, oh, ow).astype(np.int64)
-    return sums
+    if term.region is None:
+        return sums
+    top, bottom, left, right = term.region
+    inside = np.zeros_like(sums)
+    inside[:, :, top:bottom, left:right] = sums[:, :, top:bottom, left:right]
+    return inside
 
 
 def _taps(
