@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import averages, channels
+from hwprm.frontend import arithmetic, averages, channels, resize
 from hwprm.frontend.findings import Severity
 from hwprm.frontend.values import Activation, RefusalError, Value, as_array, pair
 from hwprm.frontend.walk import Handler, Walk
@@ -95,16 +95,14 @@ def relu(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     return Activation(name=made.name, padding=source.padding)
 
 
-def clamp(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """ReLU6, hardtanh, clamp."""
-    _check_in_place(node, args, "use inplace=False")
-    return averages.clamp(walk, node, args)
+def checked(handler: Handler, remedy: str) -> Handler:
+    """`handler` for an operator that may also work in place."""
 
+    def wrapped(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+        _check_in_place(node, args, remedy)
+        return handler(walk, node, args)
 
-def add(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Residual sums."""
-    _check_in_place(node, args, "write x = x + y instead of x += y")
-    return channels.add(walk, node, args)
+    return wrapped
 
 
 def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
@@ -319,6 +317,7 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.contiguous.default",
             "aten.detach.default",
             "aten.detach_.default",
+            "aten.lift_fresh_copy.default",
             "aten.to.device",
             "aten.to.dtype",
             "aten.to.dtype_layout",
@@ -327,7 +326,29 @@ HANDLERS: Mapping[str, Handler] = {
     ),
     str(operator.getitem): getitem,
     **dict.fromkeys(HOST, host),
-    **dict.fromkeys(("aten.add.Tensor", "aten.add_.Tensor"), add),
+    **{
+        f"aten.{name}{place}.{overload}": checked(handler, "write x = x + y instead of x += y")
+        for name, handler in (
+            ("add", arithmetic.add),
+            ("div", arithmetic.divide),
+            ("mul", arithmetic.multiply),
+            ("sub", arithmetic.subtract),
+        )
+        for place in ("", "_")
+        for overload in ("Tensor", "Scalar")
+    },
+    **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
+    "aten.neg.default": arithmetic.negate,
+    **dict.fromkeys(
+        (
+            "aten._upsample_nearest_exact2d.default",
+            "aten._upsample_nearest_exact2d.vec",
+            "aten.upsample_nearest2d.default",
+            "aten.upsample_nearest2d.vec",
+        ),
+        resize.upsample,
+    ),
+    "aten.index.Tensor": resize.index,
     **dict.fromkeys(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"), channels.cat),
     **dict.fromkeys(channels.SPLITS, channels.split),
     "aten.slice.Tensor": channels.slice_channels,
@@ -339,6 +360,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(
         ("aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool2d.default"), averages.adaptive_avg_pool
     ),
+    "aten.adaptive_max_pool2d.default": averages.adaptive_max_pool,
     "aten.mean.dim": averages.mean,
     **dict.fromkeys(
         tuple(
@@ -346,6 +368,6 @@ HANDLERS: Mapping[str, Handler] = {
             for name in ("clamp", "clamp_max", "clamp_min", "hardtanh", "relu6")
             for place in ("", "_")
         ),
-        clamp,
+        checked(averages.clamp, "use inplace=False"),
     ),
 }

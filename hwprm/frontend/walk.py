@@ -13,15 +13,18 @@ from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.values import Activation, Constant, RefusalError, Value
 from hwprm.graph import Input, Node
 
-__all__ = ["Handler", "Walk"]
+__all__ = ["SAME_OUTPUT", "Handler", "Walk"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
 
 DEFAULT_REMEDY = (
     "use conv2d, linear, relu, clamp, max_pool2d, avg_pool2d, batch_norm (evaluation mode), add, cat, channel slices, "
-    "flatten or zero padding instead"
+    "nearest upsampling, flatten or zero padding instead"
 )
+
+#: Problem and remedy of an output that another one holds already.
+SAME_OUTPUT = ("it holds the values of another output", "it leaves the accelerator once; take it from there")
 
 
 class Walk:
@@ -203,9 +206,11 @@ class Walk:
                 self.refuse(label, "output", "it is a zero-padded map", "pad on the host")
             elif value.order is not None:
                 self.refuse(label, "output", "its channels stand as several axes", "return (batch, C, H, W)")
+            elif value.name in names:
+                self.refuse(label, "output", *SAME_OUTPUT, Severity.NOTE)
             else:
                 names.append(value.name)
-        self.outputs = tuple(dict.fromkeys(names))
+        self.outputs = tuple(names)
 
     def _unvisited(self) -> None:
         """No parameter may get lost: each one is in a node, or there is a finding about it."""

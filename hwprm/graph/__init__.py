@@ -3,6 +3,7 @@
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.nodes import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -17,12 +18,15 @@ from hwprm.graph.nodes import (
     Node,
     Relu,
     Shape,
+    Upsample,
+    Windows,
     conv_output_size,
     pool_output_size,
 )
 
 __all__ = [
     "WEIGHTED",
+    "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
     "BatchNorm",
@@ -38,6 +42,8 @@ __all__ = [
     "Node",
     "Relu",
     "Shape",
+    "Upsample",
+    "Windows",
     "conv_output_size",
     "evaluate",
     "pool_output_size",

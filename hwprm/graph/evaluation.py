@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from hwprm.errors import ModelError
 from hwprm.graph.graph import Graph
 from hwprm.graph.nodes import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -24,6 +25,7 @@ from hwprm.graph.nodes import (
     MaxPool2d,
     Node,
     Relu,
+    Upsample,
 )
 
 __all__ = ["evaluate"]
@@ -109,6 +111,21 @@ def _(node: AvgPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
     sums = _windows(padded, node.kernel, node.stride, (1, 1), shape).sum(axis=(4, 5))
     result: Array = sums / node.divisors(x.shape[1:])
     return result
+
+
+@_apply.register
+def _(node: AdaptiveAvgPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
+    rows, cols = node.windows(x.shape[1:])
+    result: Array = np.empty((len(x), *shape))
+    for i, (top, height) in enumerate(zip(rows.start, rows.length, strict=True)):
+        for j, (left, width) in enumerate(zip(cols.start, cols.length, strict=True)):
+            result[:, :, i, j] = x[:, :, top : top + height, left : left + width].mean(axis=(2, 3))
+    return result
+
+
+@_apply.register
+def _(node: Upsample, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x.repeat(node.factors[0], axis=2).repeat(node.factors[1], axis=3)
 
 
 @_apply.register

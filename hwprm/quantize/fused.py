@@ -18,7 +18,7 @@ Map = tuple[int, int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling, clamp. bias ``(M,)`` in float64; None leaves an end of the clamp open."""
+    """A sum of convolutions, max pooling, clamp, upsampling; bias ``(M,)``; None leaves an end of the clamp open."""
 
     name: str
     terms: tuple[FusedTerm, ...]
@@ -26,8 +26,10 @@ class FusedLayer:
     pool: Pool | None = None
     low: float | None = None
     high: float | None = None
-    #: Real value of one step of the weights where they are exact multiples of it; None: found by quantisation.
-    step: float | None = None
+    upsample: tuple[int, int] = (1, 1)
+    #: Where every weight is 0 or one over one of these integers (an average's divisors): these, largest last. Empty
+    #: where the weights' step is found from their values.
+    divisors: tuple[int, ...] = ()
     #: Whether the layer only passes values of one tensor on, so that its scale stays.
     identity: bool = False
 
@@ -50,7 +52,9 @@ class FusedLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedNetwork:
-    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``.
+    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``; `outputs` leave the network, each once.
+
+    `returned` names the tensor of each output of the float network, in its order; two may share one.
 
     `tensor_of` names the tensor that holds each node's result once its layer is done (folded batch norms have none,
     nor have concatenations and channel choices, which stay views).
@@ -59,5 +63,6 @@ class FusedNetwork:
     input: str
     layers: tuple[FusedLayer, ...]
     outputs: tuple[str, ...]
+    returned: tuple[str, ...]
     shapes: dict[str, Map]
     tensor_of: dict[str, str]

@@ -1,7 +1,7 @@
 """Float graph to fused layers: the structure of the integer network before any number is rounded. numpy only.
 
-A fused layer is a sum of convolutions with optional max pooling and clamp. Clamping (ReLU among it) and max pooling
-commute, so both orders fuse. Concatenations and channel choices are views (`hwprm.quantize.views`) and make no layer.
+A fused layer is a sum of convolutions with optional max pooling, clamp and upsampling. Clamping (ReLU among it)
+commutes with the other two, so all orders fuse. Concatenations and channel choices are views (`hwprm.quantize.views`) and make no layer.
 Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two ReLUs) become a
 1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values on, it is marked
 `identity` and quantised exactly.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import Channels, Clamp, Concat, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
+from hwprm.graph import Channels, Clamp, Concat, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, Upsample
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize.copies import add_copies
 from hwprm.quantize.fold import fold_batchnorm
@@ -30,8 +30,9 @@ def lower(graph: Graph) -> FusedNetwork:
     convolution whose kernel is the whole map. Nodes that no output needs are dropped,
     and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
     are removed.
-    Raises ModelError without any layer or with several inputs, UnsupportedError where an output is also read inside,
-    for an average whose divisor varies, or where a flattened map is joined or cut.
+    An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
+    inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
+    Raises ModelError with several inputs, UnsupportedError where a flattened map is joined or cut.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
     return add_copies(_Lowering(graph).network())
@@ -46,6 +47,8 @@ class _Lowering:
         self.shapes: dict[str, Map] = {source.name: _as_map(source.shape)}
         self.views: dict[str, View] = {source.name: whole_view(source.name, self.shapes[source.name])}
         self.layers: list[FusedLayer] = []
+        #: Layers that copy a view to make it wide.
+        self.copies: dict[View, str] = {}
 
     def network(self) -> FusedNetwork:
         graph = self.graph
@@ -59,13 +62,13 @@ class _Lowering:
                 self.views[node.name] = self._joined(node, reads)
             else:
                 self._layer(node, reads)
-        outputs = tuple(dict.fromkeys(self._materialised(name) for name in graph.outputs))
-        _check_outputs(self.layers, outputs, graph.input)
+        returned = tuple(self._wide(name) for name in graph.outputs)
         tensor_of = {name: view.whole for name, view in self.views.items() if view.whole is not None}
         return FusedNetwork(
             input=graph.input.name,
             layers=tuple(self.layers),
-            outputs=outputs,
+            outputs=tuple(dict.fromkeys(returned)),
+            returned=returned,
             shapes=self.shapes,
             tensor_of=tensor_of,
         )
@@ -93,15 +96,31 @@ class _Lowering:
         all_of_it = channels == tuple((first, c) for c in range(self.shapes[first][0]))
         return View(channels=channels, size=reads[0].size, whole=first if all_of_it else None)
 
-    def _materialised(self, name: str) -> str:
-        """The tensor that output `name` is; a view becomes a layer of its own."""
+    def _wide(self, name: str) -> str:
+        """The tensor that leaves as output `name`: that of its layer, or a copy where that one cannot be wide."""
         view = self.views[name]
-        if view.whole is not None:
-            return view.whole
-        layer = identity_layer(name, view, {key: shape[0] for key, shape in self.shapes.items()})
-        self.shapes[name] = view.shape
-        self.views[name] = whole_view(name, view.shape)
-        self.layers.append(layer)
+        maker = next((layer for layer in self.layers if layer.name == view.whole), None)
+        if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
+            return maker.name
+        if view not in self.copies:
+            copy = name if view.whole is None else self._free(f"{name}_out")
+            self.layers.append(identity_layer(copy, view, {key: shape[0] for key, shape in self.shapes.items()}))
+            self.shapes[copy] = view.shape
+            self.copies[view] = copy
+        self.views[name] = whole_view(self.copies[view], view.shape)
+        return self.copies[view]
+
+    def _read(self, name: str) -> bool:
+        """Whether a layer reads the tensor `name`, or an output that is a view of it, or of more than it, will."""
+        views = [self.views[output] for output in self.graph.outputs]
+        copied = any(name in view.sources and view.whole != name for view in views)
+        return copied or any(term.source == name for layer in self.layers for term in layer.terms)
+
+    def _free(self, wish: str) -> str:
+        name, i = wish, 1
+        while name in self.graph.by_name or name in self.shapes:
+            i += 1
+            name = f"{wish}_{i}"
         return name
 
 
@@ -123,7 +142,10 @@ def _live(graph: Graph) -> Graph:
 
 
 def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, list[str]]:
-    """`layer` with the clamps, one max pool and flattens that follow `node` and nobody else reads, and their names."""
+    """`layer` with the clamps, one max pool, upsamplings and flattens behind `node` that it can take in, and their names.
+
+    What something else reads, or what leaves the network, ends the chain.
+    """
     chain = [node.name]
     while chain[-1] not in graph.outputs:
         readers = graph.consumers(chain[-1])
@@ -134,21 +156,12 @@ def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, li
             layer = layer.clamped(0.0, None)
         elif isinstance(reader, Clamp):
             layer = layer.clamped(reader.low, reader.high)
-        elif isinstance(reader, MaxPool2d) and layer.pool is None:
+        elif isinstance(reader, MaxPool2d) and layer.pool is None and layer.upsample == (1, 1):
             layer = replace(layer, pool=as_pool(reader))
+        elif isinstance(reader, Upsample):
+            factors = layer.upsample[0] * reader.factors[0], layer.upsample[1] * reader.factors[1]
+            layer = replace(layer, upsample=factors)
         elif not isinstance(reader, Flatten):
             break
         chain.append(reader.name)
     return layer, chain
-
-
-def _check_outputs(layers: list[FusedLayer], outputs: tuple[str, ...], source: Input) -> None:
-    if source.name in outputs:
-        raise ModelError("the network returns its input; it needs at least one layer before its output")
-    for layer in layers:
-        for term in layer.terms:
-            if term.source in outputs:
-                raise UnsupportedError(
-                    f"output {term.source!r} is also read by {layer.name!r}; outputs leave the accelerator as wide "
-                    "words and cannot be read back, so return only tensors that no other layer needs"
-                )
