@@ -14,8 +14,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerGeometry:
-    """One layer's sizes. `height` x `width` computed pixels (after pooling, before upsampling), once per window position.
-    """
+    """One layer's sizes. `height` x `width` pixels (after pooling, before upsampling), once per window position."""
 
     index: int
     layer: GemmLayer

@@ -41,7 +41,8 @@ def avg_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 def adaptive_avg_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """adaptive_avg_pool2d; windows of ``H / out`` side by side where that divides."""
-    shape, out = size(args["self"]), size(node)[2:]
+    shape, made = size(args["self"]), size(node)
+    out = (made[2], made[3])
     source = _map(walk, args["self"])
     name = walk.plain_name(node)
     if any(n % o for n, o in zip(shape[2:], out, strict=True)):

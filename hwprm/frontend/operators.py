@@ -337,6 +337,7 @@ HANDLERS: Mapping[str, Handler] = {
         for place in ("", "_")
         for overload in ("Tensor", "Scalar")
     },
+    **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
     **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
     "aten.neg.default": arithmetic.negate,
     **dict.fromkeys(

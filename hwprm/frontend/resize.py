@@ -43,11 +43,10 @@ def index(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     if axes == [2, 3]:
         before, after = size(source)[2:], size(node)[2:]
         factors = (after[0] // before[0], after[1] // before[1])
-        rows, cols = (torch.arange(n * f) // f if f else None for n, f in zip(before, factors, strict=True))
-        picked = torch.broadcast_tensors(*tensors)
-        if rows is not None and cols is not None and picked[0].shape == (len(rows), len(cols)):
-            wanted = rows[:, None].expand_as(picked[0]), cols[None].expand_as(picked[1])
-            if all(torch.equal(a, b) for a, b in zip(picked, wanted, strict=True)):
+        shape = (before[0] * factors[0], before[1] * factors[1])
+        if min(factors) > 0 and shape == after:
+            wanted = torch.arange(shape[0])[:, None] // factors[0], torch.arange(shape[1]) // factors[1]
+            if all(torch.equal(a.expand(shape), b.expand(shape)) for a, b in zip(tensors, wanted, strict=True)):
                 return _repeated(walk, node, source, factors)
         raise RefusalError("it picks pixels one by one", _REMEDY)
     raise RefusalError(f"it indexes axes {axes} of {size(source)}", "choose channels only: x[:, [2, 0, 1]]")

@@ -23,6 +23,9 @@ DEFAULT_REMEDY = (
     "nearest upsampling, flatten or zero padding instead"
 )
 
+#: Operators that count as working in place and change no value; torch.tensor() inside forward() makes them.
+HARMLESS = ("aten.detach_.default",)
+
 #: Problem and remedy of an output that another one holds already.
 SAME_OUTPUT = ("it holds the values of another output", "it leaves the accelerator once; take it from there")
 
@@ -181,7 +184,7 @@ class Walk:
             return None
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise RefusalError("it makes random numbers", "remove it, or call model.eval() before exporting")
-        if getattr(getattr(node.target, "_schema", None), "is_mutable", False):
+        if getattr(getattr(node.target, "_schema", None), "is_mutable", False) and str(node.target) not in HARMLESS:
             raise RefusalError("it changes a parameter or buffer in place", "call model.eval() before exporting")
         known = {n.name: v.tensor for n, v in zip(node.all_input_nodes, parts, strict=True) if isinstance(v, Constant)}
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: known[n.name])

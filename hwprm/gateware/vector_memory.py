@@ -100,10 +100,9 @@ class VectorMemory(wiring.Component):
             words = Signal(beyond, name=f"lane{slot}_words", reset_less=True)
             choices = [self._lane_at(slot, stride) for stride in hw.store_strides]
             if any(choices):
-                enables, values, distances = (list(column) for column in zip(*map(self._write_of, choices), strict=True))
-                m.d.sync += enable.eq(multiplex(enables, self.write_stride))
-                m.d.sync += value.eq(multiplex(values, self.write_stride))
-                m.d.sync += words.eq(multiplex(distances, self.write_stride))
+                columns = zip(*map(self._write_of, choices), strict=True)
+                for signal, column in zip((enable, value, words), columns, strict=True):
+                    m.d.sync += signal.eq(multiplex(column, self.write_stride))
             lanes.append(Cat(value, enable, words))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):

@@ -1,8 +1,8 @@
 """Maps that are the same number everywhere, and folding them into the biases of their readers.
 
-A filter without weights makes a constant map, its bias; batch norm, ReLU, clamp, pooling, upsampling and flatten keep it
-constant, so does a sum whose summands are all constant; concat and channel selection hand it on. An average pooling that counts
-padding does not: its mean is lower at the border.
+A filter without weights makes a constant map, its bias; batch norm, ReLU, clamp, pooling, upsampling and flatten
+keep it constant, so does a sum whose summands are all constant; concat and channel selection hand it on. An average
+pooling that counts padding does not: its mean is lower at the border.
 A linear layer, and a convolution tap that never falls on zero padding, reads the constant at every position, so that
 ``constant * weight`` moves into the bias exactly. A tap that meets padding at some positions does not: there the
 constant has to stay unless it is zero.

@@ -1,10 +1,10 @@
 """Float graph to fused layers: the structure of the integer network before any number is rounded. numpy only.
 
 A fused layer is a sum of convolutions with optional max pooling, clamp and upsampling. Clamping (ReLU among it)
-commutes with the other two, so all orders fuse. Concatenations and channel choices are views (`hwprm.quantize.views`) and make no layer.
-Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two ReLUs) become a
-1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values on, it is marked
-`identity` and quantised exactly.
+commutes with the other two, so all orders fuse. Concatenations and channel choices are views (`hwprm.quantize.views`)
+and make no layer. Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two
+ReLUs) become a 1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values
+on, it is marked `identity` and quantised exactly.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def _live(graph: Graph) -> Graph:
 
 
 def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, list[str]]:
-    """`layer` with the clamps, one max pool, upsamplings and flattens behind `node` that it can take in, and their names.
+    """`layer` with the clamps, max pool, upsamplings and flattens behind `node` that it can take in, and their names.
 
     What something else reads, or what leaves the network, ends the chain.
     """

@@ -77,9 +77,7 @@ def identity_layer(name: str, view: View, counts: Counts, pool: Pool | None = No
     terms = terms_of(view, counts, np.ones((channels, 1, 1, 1)), groups=channels)
     single = len(terms) == 1
     divisors = (1,) if single else ()
-    return FusedLayer(
-        name=name, terms=terms, bias=np.zeros(channels), pool=pool, divisors=divisors, identity=single
-    )
+    return FusedLayer(name=name, terms=terms, bias=np.zeros(channels), pool=pool, divisors=divisors, identity=single)
 
 
 def as_pool(node: MaxPool2d) -> Pool:

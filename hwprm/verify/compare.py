@@ -77,7 +77,8 @@ def compare_layers(
 ) -> dict[str, Comparison]:
     """Every stored (not wide) layer of one frame against `expected` {tensor: ``(C, H, W)``}, by tensor name.
 
-    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never stored is wrong, and so is a vector that lies outside its tensor.
+    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never
+    stored is wrong, and so is a vector that lies outside its tensor.
     """
     stored: dict[int, list[Store]] = {}
     for store in frame.stores:

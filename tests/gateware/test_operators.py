@@ -129,7 +129,9 @@ CASES: dict[str, nn.Module | Forward | tuple[Forward, tuple[int, ...]]] = {
     "upsample, rows and columns": lambda m, x: m.conv(nn.Upsample(size=(6, 15))(torch.relu(x))),
     "upsample, exact": lambda m, x: m.conv(functional.interpolate(x, scale_factor=2, mode="nearest-exact")),
     "upsample of a pixel": lambda m, x: m.conv(functional.interpolate(x.mean((2, 3), True), (3, 4))),
-    "upsample of a view": lambda m, x: functional.interpolate(torch.cat((x, m.conv(x)), 1)[:, 2:6], scale_factor=(1, 3)),
+    "upsample of a view": lambda m, x: functional.interpolate(
+        torch.cat((x, m.conv(x)), 1)[:, 2:6], scale_factor=(1, 3)
+    ),
     "upsample twice": lambda m, x: nn.Upsample(scale_factor=2)(torch.relu(nn.Upsample(scale_factor=(2, 1))(m.conv(x)))),
     "max pool of an upsample": lambda m, x: functional.max_pool2d(nn.Upsample(scale_factor=2)(m.conv(x)), 3),
     "several outputs": lambda m, x: (m.conv(x), torch.relu(m.norm(x))),
