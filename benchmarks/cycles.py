@@ -20,8 +20,9 @@ from typing import Any
 
 from common import markdown, parser, say, verdict, write_results
 from networks import dense_lenet5, embedded, pruned_lenet5, slim_lenet, stored_network
+from scale_sim import scale_sim
 
-from hwprm.compile import CycleReport, LayerCycles, compile_network
+from hwprm.compile import compile_network
 from hwprm.config import ArrayConfig, VerifyConfig
 from hwprm.emit import emit_bundle
 from hwprm.errors import MismatchError
@@ -91,7 +92,7 @@ def _count(title: str, net: IntegerNetwork, array: ArrayConfig, simulate: bool) 
     entry = {"net": title, **report.as_dict(), "met": report.total <= report.limit}
     entry["widths"] = [layer.filters for layer in report.layers]
     entry["macs"] = sum(layer.macs for layer in report.layers)
-    entry["scale_sim"] = _scale_sim(report)
+    entry["scale_sim"] = scale_sim(report)
     if simulate:
         say(f"{title} on {array.rows}x{array.cols}: RTL simulation")
         entry["simulated"] = _simulate(net, array)
@@ -111,32 +112,6 @@ def _simulate(net: IntegerNetwork, array: ArrayConfig) -> int:
     if simulated is None or simulated != predicted or found != layers:
         raise MismatchError(f"simulated {simulated} cycles, layers {found}; predicted {predicted}, {layers}")
     return simulated
-
-
-def _scale_sim(report: CycleReport) -> dict[str, int]:
-    """SCALE-Sim's cycles by its closed form, for each dataflow and for the best of each layer."""
-    flows = [_dataflows(layer, report.rows, report.cols) for layer in report.layers]
-    totals = {flow: sum(layer[flow] for layer in flows) for flow in ("ws", "is", "os")}
-    return totals | {"best_per_layer": sum(min(layer.values()) for layer in flows)}
-
-
-def _dataflows(layer: LayerCycles, R: int, C: int) -> dict[str, int]:
-    """One layer's cycles with weights, inputs or outputs stationary.
-
-    F folds of T steps, F = ceil(Sr / R) ceil(Sc / C): F (T + 2 R + C - 2) - 1 for WS and IS, F (T + R + C - 2) - 1 for
-    OS. On square arrays this reproduced 523 layer runs of SCALE-Sim 3.0.0 to within a cycle each. Folds never overlap;
-    neither pooling nor memory traffic is in it.
-    """
-    M, K, N = layer.pixels * layer.window, layer.columns, layer.filters
-
-    def folds(height: int, width: int) -> int:
-        return math.ceil(height / R) * math.ceil(width / C)
-
-    return {
-        "ws": folds(K, N) * (M + 2 * R + C - 2) - 1,
-        "is": folds(K, M) * (N + 2 * R + C - 2) - 1,
-        "os": folds(M, N) * (K + R + C - 2) - 1,
-    }
 
 
 def _size(entry: dict[str, Any]) -> str:

@@ -3,24 +3,79 @@
 from __future__ import annotations
 
 import dataclasses
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
+from masks import structured_mask
 from numpy.typing import NDArray
 
 from hwprm.data import Dataset, load_dataset
+from hwprm.frontend import to_graph
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
-from hwprm.nets import lenet5_graph
+from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 from hwprm.prune.admm_budgets import LENET5_BUDGETS
 from hwprm.quantize import quantise_network
 from hwprm.sources import as_network
 
-__all__ = ["dense_lenet5", "embedded", "fully_connected", "pruned_lenet5", "slim_lenet", "stored_network"]
+__all__ = [
+    "MASKS",
+    "Mask",
+    "convolution",
+    "dense_lenet5",
+    "embedded",
+    "fully_connected",
+    "pruned_lenet5",
+    "reference",
+    "reference_graph",
+    "reference_images",
+    "slim_lenet",
+    "stored_network",
+]
 
 #: Positions of one map behind LeNet-5's flatten.
 MAP = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mask:
+    """How far a reference network is pruned: `rate` over convolution weights, the other words as `structured_mask`."""
+
+    rate: float
+    width: float
+    multiple: int = 16
+    linear: float | None = None
+
+
+#: The rates of the papers; filters kept in multiples of the array's columns, as `admm.round_to` asks for.
+MASKS = {
+    "vgg16-cifar": Mask(rate=50, width=0.25),
+    "resnet18-cifar": Mask(rate=60, width=0.25),
+    "alexnet": Mask(rate=5, width=0.75, linear=0.2),
+    "resnet18": Mask(rate=5, width=0.75),
+    "resnet50": Mask(rate=2.7, width=0.75, multiple=32),
+}
+
+
+def reference_graph(name: str, mask: Mask | None = None, seed: int = 0) -> Graph:
+    """The reference network called `name` with random weights, dense or compacted under a seeded structured mask."""
+    graph = to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
+    return graph if mask is None else structured_mask(graph, seed=seed, **dataclasses.asdict(mask))
+
+
+def reference(name: str, mask: Mask | None = None, seed: int = 0) -> IntegerNetwork:
+    """`reference_graph` as integers, its scales from a few random images."""
+    title = name if mask is None else f"{name}-{mask.rate:g}x"
+    return quantise_network(reference_graph(name, mask, seed), reference_images(name), 1 / 255, name=title)
+
+
+def reference_images(name: str, count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
+    """Smooth random images for the network called `name`, ``(count, C, H, W)``."""
+    shape = NETWORKS[name].image
+    coarse = np.random.default_rng(seed).integers(0, 256, (count, shape[0], 8, 8), dtype=np.uint8)
+    return coarse.repeat(shape[1] // 8, axis=2).repeat(shape[2] // 8, axis=3)
 
 
 @cache
@@ -83,6 +138,30 @@ def slim_lenet(widths: tuple[int, int, int, int] = (5, 10, 40, 10), seed: int = 
         Linear(name="fc2", inputs=("relu3",), weight=weight(four, three), bias=bias(four)),
     )
     return _quantised(Graph(nodes, ("fc2",)), "lenet-" + "-".join(map(str, widths)))
+
+
+def convolution(inputs: int, filters: int, size: int, seed: int = 0) -> IntegerNetwork:
+    """A dense 3 x 3 convolution with padding on a `size` x `size` map, and a 1 x 1 output layer behind it."""
+    rng = np.random.default_rng(seed)
+    nodes = (
+        Input(name="image", inputs=(), shape=(inputs, size, size)),
+        Conv2d(
+            name="conv",
+            inputs=("image",),
+            weight=rng.normal(0, 0.05, (filters, inputs, 3, 3)).astype(np.float32),
+            bias=np.zeros(filters, np.float32),
+            padding=(1, 1, 1, 1),
+        ),
+        Relu(name="relu", inputs=("conv",)),
+        Conv2d(
+            name="out",
+            inputs=("relu",),
+            weight=rng.normal(0, 0.1, (1, filters, 1, 1)).astype(np.float32),
+            bias=np.zeros(1, np.float32),
+        ),
+    )
+    images = rng.integers(0, 256, (4, inputs, size, size), dtype=np.uint8)
+    return quantise_network(Graph(nodes, ("out",)), images, 1 / 255, name=f"conv-{inputs}-{filters}")
 
 
 def fully_connected(inputs: int = 1024, outputs: int = 1024, seed: int = 0) -> IntegerNetwork:

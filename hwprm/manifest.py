@@ -28,6 +28,8 @@ class LayerEntry:
     """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``.
 
     Each computed pixel, which the probes show once, fills `upsample` rows and columns of the tensor.
+
+    With `channel_lanes` the hardware counts the channels of this ``(C, 1, 1)`` as the pixels of a single filter.
     """
 
     index: int
@@ -35,12 +37,26 @@ class LayerEntry:
     shape: tuple[int, int, int]
     wide: bool
     upsample: tuple[int, int] = (1, 1)
+    channel_lanes: bool = False
 
     @property
     def computed(self) -> tuple[int, int, int]:
         """Shape of what the layer computes, before its pixels are repeated."""
         channels, height, width = self.shape
         return (channels, height // self.upsample[0], width // self.upsample[1])
+
+    @property
+    def drained(self) -> tuple[int, int]:
+        """Filters and pixels as the probe counts them; flattened, they are `computed` flattened."""
+        channels, height, width = self.computed
+        return (1, channels) if self.channel_lanes else (channels, height * width)
+
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Channel, row and column in the tensor of the integer at `index` of what is computed, flattened."""
+        _, height, width = self.computed
+        channel, pixel = divmod(index, height * width)
+        row, column = divmod(pixel, width)
+        return (channel, row * self.upsample[0], column * self.upsample[1])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Split", "array_of", "as_dataset", "as_model", "as_network", "as_split", "holds", "plain_network", "title"]
 
-#: Networks that are known by name.
-NETWORKS = ("lenet5",)
 #: File that tells what a folder holds.
 MARKS = {"model": "model.json", "network": "network.json", "bundle": "manifest.json", "run": "run.json"}
 
@@ -95,17 +93,21 @@ def holds(source: Any) -> str | None:
 
 def _as_graph(network: Any, image_shape: tuple[int, ...], seed: int) -> Graph:
     from hwprm.frontend import load_pt2, to_graph
-    from hwprm.nets import lenet5_graph
+    from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 
     if not isinstance(network, str | Path):
         return to_graph(network, image_shape)
     path = Path(network)
     if path.suffix == ".pt2" or path.exists():
         return to_graph(load_pt2(path), image_shape)
-    if str(network) in NETWORKS:
+    name = str(network)
+    if name == "lenet5":
         return lenet5_graph(seed=seed)
-    near = difflib.get_close_matches(str(network), NETWORKS, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(NETWORKS)}, a .pt2 file or a model folder"
+    if name in NETWORKS:
+        return to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
+    known = ("lenet5", *NETWORKS)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, a .pt2 file or a model folder"
     raise InputError(f"no network is called {str(network)!r}; {hint}")
 
 

@@ -19,7 +19,12 @@ __all__ = ["train"]
 def train(
     talk: Talk,
     settings: Settings,
-    network: Annotated[str, typer.Argument(help="lenet5, a .pt2 file, or a model folder to train on.")] = "lenet5",
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18, resnet50, a .pt2 file, or a model folder."
+        ),
+    ] = "lenet5",
 ) -> Outcome:
     """Train a network on a data set; the result is a model folder."""
     from hwprm import api

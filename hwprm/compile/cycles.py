@@ -31,7 +31,7 @@ HANDOVER = 2
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCycles:
-    """Cycles of one layer. `macs` counts the kept matrix, M x K x N x window."""
+    """Cycles of one layer. `macs` counts the kept matrix, M x K, once for every convolution pixel."""
 
     name: str
     #: Kept filters and columns (of the whole layer), output pixels, window positions.
@@ -46,7 +46,7 @@ class LayerCycles:
     busy: int
     #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns.
     promise: int
-    #: The array's ideal: max(M*K*N*window / (R*C), M*K / C).
+    #: The array's ideal: max(macs / (R*C), M*K / C).
     bound: float
 
 
@@ -101,7 +101,7 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
         columns, products = _kept(geo)
         window = len(geo.windows)
         promise = -(-geo.pixels // hw.rows) * sum(max(window * tile.columns, tile.filters) for tile in mine)
-        macs = products * geo.pixels * window
+        macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
         layers.append(
             LayerCycles(
                 name=geo.layer.name,

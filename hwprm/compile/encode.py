@@ -31,7 +31,7 @@ def encode_roms(
     return (
         pack_records("entries", entry_format(hw), entries),
         pack_vectors("weights", np.concatenate(schedule.weights), hw.weight_bits),
-        pack_records("params", param_format(hw), _params(net, hw)),
+        pack_records("params", param_format(hw), _params(geometry, hw)),
         pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, list_base)),
         pack_records("layers", layer_format(hw), _columns([_layer(net, geo, plan, hw, geometry) for geo in geometry])),
         pack_records(
@@ -44,11 +44,11 @@ def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
     return {name: np.array([record[name] for record in records], dtype=np.int64) for name in records[0]}
 
 
-def _params(net: IntegerNetwork, hw: Hardware) -> dict[str, IntArray]:
+def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
     return {
-        "bias": np.concatenate([layer.bias for layer in net.layers]),
-        "mult": np.concatenate([layer.mult for layer in net.layers]),
-        "shift": np.concatenate([layer.shift for layer in net.layers]) - hw.shift_min,
+        "bias": np.concatenate([geo.layer.bias for geo in geometry]),
+        "mult": np.concatenate([geo.layer.mult for geo in geometry]),
+        "shift": np.concatenate([geo.layer.shift for geo in geometry]) - hw.shift_min,
     }
 
 
@@ -81,10 +81,11 @@ def _layer(
     net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, geometry: Sequence[LayerGeometry]
 ) -> dict[str, int]:
     layer = geo.layer
-    pitch = plan[layer.terms[0].source].pitch
+    source = plan[layer.terms[0].source]
+    pitch, step_x = source.pitch, source.channel if geo.channel_lanes else geo.step_x
     advance = geo.pixel_step(hw.rows) if geo.pixels > 1 else 0
-    step = hw.address(geo.step_y * pitch * (advance // geo.width) + geo.step_x * (advance % geo.width))
-    lane = hw.address(geo.step_x)
+    step = hw.address(geo.step_y * pitch * (advance // geo.width) + step_x * (advance % geo.width))
+    lane = hw.address(step_x)
     wrap = hw.address(geo.step_y * pitch - geo.step_x * geo.width) if geo.height > 1 else hw.address(0)
     wide_before = [other for other in geometry[: geo.index] if other.layer.wide]
     clamp = dict(zip(("clamp_low", "clamp_high"), (0, 0) if layer.wide else layer.clamp, strict=True))

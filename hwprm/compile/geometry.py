@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Term
@@ -14,7 +16,11 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerGeometry:
-    """One layer's sizes. `height` x `width` pixels (after pooling, before upsampling), once per window position."""
+    """One layer's sizes. `height` x `width` pixels (after pooling, before upsampling), once per window position.
+
+    With `channel_lanes` the lanes run over the channels of a map that a global average (or any other equal filters, one
+    a channel) takes together: a single filter whose output "pixels", one row of them, are the channels of the result.
+    """
 
     index: int
     layer: GemmLayer
@@ -26,6 +32,7 @@ class LayerGeometry:
     #: Rows and columns of input between neighbouring output pixels.
     step_y: int
     step_x: int
+    channel_lanes: bool = False
 
     @property
     def repeats(self) -> Pair:
@@ -86,6 +93,8 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
     Raises UnsupportedError when the terms of the layer advance at different strides.
     """
     layer = net.layers[index]
+    if _equal_filters(net, layer):
+        return _channel_lanes(layer, index)
     conv, out = net.conv_size(layer), net.computed_size(layer)
     steps = {_input_step(term, layer.pool) for term in layer.terms}
     if len(steps) != 1:
@@ -103,6 +112,42 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
         width=out[1],
         step_y=step_y,
         step_x=step_x,
+    )
+
+
+def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
+    """Whether `layer` makes one stored pixel a channel, with the same arithmetic for each: a global average."""
+    term, count = layer.terms[0], len(layer.bias)
+    if layer.wide or layer.pool or len(layer.terms) > 1 or not 1 < count == term.groups == term.weight.shape[0]:
+        return False
+    if net.tensor[layer.name].shape[1:] != (1, 1) or any(term.padding) or term.region or term.source in net.inputs:
+        return False  # the image's channels lie where the stream puts them
+    if net.tensor[term.source].shape[0] != count or net.tensor[term.source].shape[1] == 1:
+        return False
+    arrays = (term.weight, layer.bias, layer.mult, layer.shift)
+    return all(bool(np.all(array == array[:1])) for array in arrays)
+
+
+def _channel_lanes(layer: GemmLayer, index: int) -> LayerGeometry:
+    """One filter over the channels. The memory plan puts them a lane's step apart (`Placement.channel`)."""
+    count = len(layer.bias)
+    single = replace(
+        layer,
+        terms=(replace(layer.terms[0], weight=layer.terms[0].weight[:1], groups=1),),
+        bias=layer.bias[:1],
+        mult=layer.mult[:1],
+        shift=layer.shift[:1],
+    )
+    return LayerGeometry(
+        index=index,
+        layer=single,
+        conv_height=1,
+        conv_width=count,
+        height=1,
+        width=count,
+        step_y=1,
+        step_x=1,
+        channel_lanes=True,
     )
 
 

@@ -98,11 +98,13 @@ def _pass_entries(
         mine = cols.term == i
         place = plan[term.source]
         image[mine] = term.source in net.inputs
-        _, height[mine], width[mine] = net.tensor[term.source].shape
+        _, height[mine], width[mine] = (1, 1, geo.width) if geo.channel_lanes else net.tensor[term.source].shape
         off_y[mine] = window[0] * term.stride[0] + cols.ky[mine] * term.dilation[0] - term.padding[0]
         off_x[mine] = window[1] * term.stride[1] + cols.kx[mine] * term.dilation[1] - term.padding[2]
         linear[mine] = place.base * hw.banks + cols.channel[mine] * place.channel
         linear[mine] += off_y[mine] * place.pitch + off_x[mine]
+    if geo.channel_lanes:  # every tap lies inside; a lane is one past the end when its channel is
+        off_y, off_x = np.zeros_like(off_y), np.zeros_like(off_x)
     y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
     x_low, x_high = _bounds(off_x, width, geo.step_x, geo.width)
     for i, term in enumerate(geo.layer.terms):

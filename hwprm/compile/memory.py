@@ -5,6 +5,8 @@ a pixel tile computes output pixel ``p0 + r`` and reads ``L = E + step_y * P * y
 With ``step_y * P = step_x * width (mod B)`` that is ``E + step_x * p (mod B)``, so with ``gcd(step_x, B) = 1`` any
 R <= B neighbouring pixels lie in different banks, also across row ends. An upsampling layer stores its lanes as many
 activations apart as it repeats columns, which has to be coprime with B as well.
+
+Where lanes run over channels, the distance of channels is 1 (mod B) instead.
 """
 
 from __future__ import annotations
@@ -106,12 +108,15 @@ def _allocate(
     net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int, pitches: dict[str, int]
 ) -> MemoryPlan:
     """First fit in order of creation; a tensor lives from its layer until its last reader."""
+    by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
     last_read = {term.source: geo.index for geo in geometry for term in geo.layer.terms}
     placed: list[tuple[Placement, int, int]] = []  # placement, first layer alive, last layer alive
     for birth, tensor in _stored(net):
         channels, height, width = tensor.shape
         pitch = pitches[tensor.name]
         channel = height * pitch if height > 1 else width
+        if tensor.name in by_lane:  # neighbouring channels in neighbouring banks, as neighbouring pixels are
+            channel += (1 - channel) % banks
         words = -(-(channels * channel + (0 if height > 1 else pitch - width)) // banks)
         is_input = tensor.name in net.inputs
         death = len(net.layers) if is_input else last_read.get(tensor.name, birth)

@@ -14,6 +14,7 @@ from hwprm.compile.derive import accumulator_bits, derive_hardware
 from hwprm.compile.encode import encode_roms
 from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
+from hwprm.compile.pools import split_pools
 from hwprm.compile.rom import RomImage
 from hwprm.compile.schedule import Tile, build_schedule
 from hwprm.config import ArrayConfig
@@ -28,8 +29,8 @@ __all__ = ["Program", "compile_network", "estimate"]
 class Program:
     """Everything that emission and verification need.
 
-    `network` is what the hardware computes: the given one without what no output depends on. `kept` maps each of its
-    tensors to the numbers its channels had in the given network.
+    `network` is what the hardware computes: the given one without what no output depends on, and with some max pools
+    apart (`split_pools`). `kept` maps each tensor of the given network that is left to the numbers its channels had.
     """
 
     network: IntegerNetwork
@@ -86,7 +87,7 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     ModelError when nothing of the network is left.
     """
     smaller = compaction(net)
-    net = smaller.network
+    net = split_pools(smaller.network, array)
     _check_supported(net)
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
     plan = plan_memory(net, geometry, array.rows)

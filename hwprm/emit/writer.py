@@ -42,6 +42,8 @@ class Parts:
     roms: tuple[RomImage, ...]
     #: Writes the program into the folder it is given.
     save_program: Callable[[Path], None]
+    #: Layers whose lanes run over channels.
+    channel_lanes: frozenset[str] = frozenset()
 
 
 def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: Path) -> Bundle:
@@ -83,6 +85,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
                 shape=net.tensor[layer.name].shape,
                 wide=layer.wide,
                 upsample=layer.upsample,
+                channel_lanes=layer.name in parts.channel_lanes,
             )
             for i, layer in enumerate(net.layers)
         ),

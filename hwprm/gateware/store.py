@@ -91,7 +91,7 @@ class StoreUnit(wiring.Component):
         count = st.width.shape().width
         filters_left, pixels_left = Signal.like(st.filters), Signal.like(st.pixels)
         room, room_first = Signal(count), Signal(count)  # pixels to the end of the row: now, and at the tile's start
-        lane, filter_index = Signal.like(self.first_lane), Signal(range(hw.cols))
+        lane, filter_index = Signal.like(self.first_lane), Signal(range(max(2, hw.cols)))
         fresh = Signal(init=1)  # no layer begun: constants stand at the ROM's output
         names = ("tile", "next", "vector", "here")  # filter tile's base, next pixel tile, this vector, this row
         base, after, vector, here = (Signal(address_layout(hw), name=f"at_{name}") for name in names)

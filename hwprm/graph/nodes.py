@@ -44,12 +44,13 @@ Quad = tuple[int, int, int, int]
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Windows:
     """The windows of an average along one axis, arrays ``(out,)``: samples start .. start + length - 1, padding among
-    them, whose sum is divided by `divisor`.
+    them, whose sum is divided by `divisor`. Neighbours start at most `stride` samples apart.
     """
 
     start: NDArray[np.int64]
     length: NDArray[np.int64]
     divisor: NDArray[np.int64]
+    stride: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -212,7 +213,7 @@ class AvgPool2d(Node):
             stop = np.minimum(start + kernel, size + after)
             inner = np.maximum(start, 0), np.minimum(stop, size)
             count = stop - start if self.count_include_pad else inner[1] - inner[0]
-            found.append(Windows(start=start, length=np.full(out, kernel), divisor=count))
+            found.append(Windows(start=start, length=np.full(out, kernel), divisor=count, stride=stride))
         return found[0], found[1]
 
     def divisors(self, shape: Shape) -> FloatArray:
@@ -238,7 +239,7 @@ class AdaptiveAvgPool2d(Node):
         for size, out in zip(shape[1:], self.size, strict=True):
             start = np.arange(out) * size // out
             length = -(-(np.arange(out) + 1) * size // out) - start
-            found.append(Windows(start=start, length=length, divisor=length))
+            found.append(Windows(start=start, length=length, divisor=length, stride=-(-size // out)))
         return found[0], found[1]
 
 

@@ -69,8 +69,7 @@ class _Side:
 
 
 def _side(windows: Windows, size: int) -> _Side:
-    out = len(windows.start)
-    stride = max(1, int(np.diff(windows.start).max(initial=0)))
+    out, stride = len(windows.start), windows.stride
     before = np.arange(out) * stride - windows.start  # never negative: no two windows are further apart
     alike = list(zip(before.tolist(), windows.length.tolist(), windows.divisor.tolist(), strict=True))
     runs = []

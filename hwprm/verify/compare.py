@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwprm.manifest import LayerEntry
 from hwprm.verify.events import Frame, Store
 
-__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits"]
+__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits", "compare_outputs"]
 
 IntArray = NDArray[np.int64]
 
@@ -98,17 +98,15 @@ def compare_layers(
 def _compare_layer(
     stores: Sequence[Store], image: int, layer: LayerEntry, expected: IntArray, act_bits: int
 ) -> Comparison:
-    channels, height, width = layer.computed
-    below, beside = layer.upsample
-    pixels = height * width
-    got = np.zeros((channels, pixels), np.int64)
-    cycles = np.full((channels, pixels), -1, np.int64)
+    filters, pixels = layer.drained
+    got = np.zeros((filters, pixels), np.int64)
+    cycles = np.full((filters, pixels), -1, np.int64)
     unknown: dict[tuple[int, int], str] = {}
     extra = None
     for store in stores:
         for lane in range(store.lanes):
             pixel = store.pixel + lane
-            if not (store.filter < channels and pixel < pixels):
+            if not (store.filter < filters and pixel < pixels):
                 extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.computed}"
                 continue
             value = _lane(store.data, lane, act_bits)
@@ -117,22 +115,23 @@ def _compare_layer(
                 unknown[store.filter, pixel] = value
             else:
                 got[store.filter, pixel] = value
-    want = expected[:, ::below, ::beside].reshape(channels, pixels)
+    want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(filters, pixels)
     bad = (cycles < 0) | (got != want)
     for place in unknown:
         bad[place] = True
     first = []
-    for channel, pixel in np.argwhere(bad)[:SHOWN]:
-        cycle = int(cycles[channel, pixel])
-        value = unknown.get((channel, pixel), int(got[channel, pixel]))
+    for at in [(int(f), int(p)) for f, p in np.argwhere(bad)[:SHOWN]]:
+        cycle = int(cycles[at])
+        value = unknown.get(at, int(got[at]))
+        channel, row, column = layer.place(at[0] * pixels + at[1])
         first.append(
             Mismatch(
                 image=image,
                 layer=layer.name,
-                channel=int(channel),
-                row=int(pixel) // width * below,
-                column=int(pixel) % width * beside,
-                expected=int(want[channel, pixel]),
+                channel=channel,
+                row=row,
+                column=column,
+                expected=int(want[at]),
                 got=value if cycle >= 0 else None,
                 cycle=cycle if cycle >= 0 else None,
             )
@@ -156,40 +155,54 @@ def _signed(word: int, bits: int) -> int:
 def compare_logits(
     frame: Frame | None, image: int, layers: Sequence[LayerEntry], expected: Mapping[str, IntArray]
 ) -> Comparison:
-    """The result of one image, all wide layers in order, against `expected` {tensor: ``(C, H, W)``}.
+    """The result of one image, all wide layers together; see `compare_outputs`."""
+    return sum(compare_outputs(frame, image, layers, expected).values(), Comparison())
 
-    A beat that never came is wrong, and so is one too many.
+
+def compare_outputs(
+    frame: Frame | None, image: int, layers: Sequence[LayerEntry], expected: Mapping[str, IntArray]
+) -> dict[str, Comparison]:
+    """The result of one image, each wide layer in order, against `expected` {tensor: ``(C, H, W)``}.
+
+    A beat that never came is wrong, and so is one too many, which counts against the last layer.
     """
     beats = frame.beats if frame else []
-    values = wrong = place = 0
-    first: list[Mismatch] = []
+    place = 0
+    outcome: dict[str, Comparison] = {}
     for layer in layers:
-        if not layer.wide:
+        if layer.wide:
+            want = expected[layer.name].reshape(-1)
+            outcome[layer.name] = _compare_words(beats[place : place + len(want)], image, layer, want)
+            place += len(want)
+    if len(beats) > place:
+        last = next(reversed(outcome))
+        outcome[last] += Comparison(extra=f"image {image}: {len(beats)} logits came, {place} were due")
+    return outcome
+
+
+def _compare_words(beats: Sequence[tuple[int, str]], image: int, layer: LayerEntry, want: IntArray) -> Comparison:
+    wrong = 0
+    first: list[Mismatch] = []
+    for i, value in enumerate(want.tolist()):
+        cycle, got = _beat(beats, i)
+        if got == value:
             continue
-        want = expected[layer.name].reshape(-1)
-        for i, value in enumerate(want.tolist()):
-            cycle, got = _beat(beats, place)
-            place, values = place + 1, values + 1
-            if got == value:
-                continue
-            wrong += 1
-            if len(first) < SHOWN:
-                channel, rest = divmod(i, layer.shape[1] * layer.shape[2])
-                row, column = divmod(rest, layer.shape[2])
-                first.append(
-                    Mismatch(
-                        image=image,
-                        layer=layer.name,
-                        channel=channel,
-                        row=row,
-                        column=column,
-                        expected=value,
-                        got=got,
-                        cycle=cycle,
-                    )
+        wrong += 1
+        if len(first) < SHOWN:
+            channel, row, column = layer.place(i)
+            first.append(
+                Mismatch(
+                    image=image,
+                    layer=layer.name,
+                    channel=channel,
+                    row=row,
+                    column=column,
+                    expected=value,
+                    got=got,
+                    cycle=cycle,
                 )
-    surplus = f"image {image}: {len(beats)} logits came, {place} were due" if len(beats) > place else None
-    return Comparison(values=values, wrong=wrong, first=tuple(first), extra=surplus)
+            )
+    return Comparison(values=want.size, wrong=wrong, first=tuple(first))
 
 
 def _beat(beats: Sequence[tuple[int, str]], place: int) -> tuple[int | None, int | str | None]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwprm.manifest import Manifest
 from hwprm.resources import resource_dir
-from hwprm.verify.compare import Comparison, compare_layers, compare_logits
+from hwprm.verify.compare import Comparison, compare_layers, compare_outputs
 from hwprm.verify.events import Frame, Section, read_sections
 from hwprm.verify.job import Job, ModeOutcome, keep_wave, running
 from hwprm.verify.reference import run
@@ -73,7 +73,6 @@ def _compare(
     """Comparisons by layer, and by cocotb test the reason why its images could not be compared."""
     compared: dict[str, list[Comparison]] = {entry.name: [] for entry in manifest.layers}
     missing: dict[str, str] = {}
-    output = next(entry.name for entry in manifest.layers if entry.wide)
     for section in sections:
         note = session.note(f"note_{section.mark}.json")
         if note is None:
@@ -85,9 +84,9 @@ def _compare(
         for frame, image in zip(section.frames, note["images"], strict=False):
             expected = {name: tensor[image] for name, tensor in tensors.items()}
             layers = compare_layers(frame, image, manifest.layers, expected, manifest.array.act_bits)
-            for name, comparison in layers.items():
+            outputs = compare_outputs(frame, image, manifest.layers, expected)
+            for name, comparison in (layers | outputs).items():
                 compared[name].append(comparison)
-            compared[output].append(compare_logits(frame, image, manifest.layers, expected))
     return compared, missing
 
 

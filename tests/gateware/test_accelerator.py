@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -187,3 +189,27 @@ def test_random_network(seed, rows, cols, stages):
     full = reference.run(net, images)
     want = np.concatenate([full[name].reshape(2, -1) for name in net.outputs], axis=1)
     assert np.array_equal(np.array(result.outputs), want), "compaction changed the outputs"
+
+
+def test_a_pool_of_its_own():
+    term = Term(source="image", weight=seeded_weights(5, 2, 3, 3))
+    program = compiled(_single(term, Pool(kernel=(2, 2), stride=(2, 2)), shape=(2, 6, 6)), 9, 3)
+    assert program.layers == ("a_map", "a", "b")
+    run_checked(program, random_images(program, 2))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 2), (4, 3), (5, 8), (8, 4), (9, 1)], ids=str)
+@pytest.mark.parametrize("size", [(4, 4), (1, 3), (3, 2)], ids=str)
+def test_global_average_over_channels(size, rows, cols):
+    """Equal depthwise filters over a whole map: the lanes run over the channels."""
+    height, width = size
+    first = Term(source="image", weight=seeded_weights(13, 2, 1, 1))
+    mean = Term(source="a", weight=np.ones((13, 1, height, width), np.int64), groups=13)
+    last = Term(source="b", weight=seeded_weights(3, 13, 1, 1))
+    layers = [Spec(name="a", terms=(first,)), Spec(name="b", terms=(mean,)), Spec(name="c", terms=(last,), wide=True)]
+    net = network((2, height, width), layers)
+    b = net.layers[1]
+    same = replace(b, bias=b.bias[:1].repeat(13), mult=b.mult[:1].repeat(13), shift=b.shift[:1].repeat(13))
+    program = compiled(replace(net, layers=(net.layers[0], same, net.layers[2])), rows, cols)
+    assert [geo.channel_lanes for geo in program.geometry] == [False, height > 1, False]
+    run_checked(program, random_images(program, 2))

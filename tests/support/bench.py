@@ -221,17 +221,23 @@ def run(
 
 
 def _blank(program: Program) -> dict[str, IntArray]:
-    shapes = {geo.layer.name: (geo.filters, geo.height, geo.width) for geo in program.geometry if not geo.layer.wide}
-    return {name: np.full(shape, -(1 << 40)) for name, shape in shapes.items()}
+    blank = {}
+    for geo in program.geometry:
+        if not geo.layer.wide:
+            channels, height, width = program.network.tensor[geo.layer.name].shape
+            computed = (channels, height // geo.repeats[0], width // geo.repeats[1])
+            blank[geo.layer.name] = np.full(computed, -(1 << 40))
+    return blank
 
 
 def _place(
     program: Program, tensors: dict[str, IntArray], layer: int, filt: int, pixel: int, lanes: int, data: int
 ) -> None:
     bits = program.hardware.act_bits
-    name = program.layers[layer]
+    geo = program.geometry[layer]
     for lane in range(lanes):
-        tensors[name][filt].reshape(-1)[pixel + lane] = signed_word(data >> (lane * bits), bits)
+        place = filt * geo.pixels + pixel + lane
+        tensors[program.layers[layer]].reshape(-1)[place] = signed_word(data >> (lane * bits), bits)
 
 
 def check(program: Program, images: IntArray, result: Run) -> None:

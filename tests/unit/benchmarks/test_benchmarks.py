@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-HELPERS = {"common", "networks"}
+HELPERS = {"common", "masks", "networks", "scale_sim"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
 
 
@@ -69,7 +69,7 @@ def test_results_tell_no_paths_and_no_dates():
 )
 def test_closed_form_is_within_a_cycle_of_the_simulator_it_stands_for(load, filters, columns, pixels, expected):
     layer = SimpleNamespace(filters=filters, columns=columns, pixels=pixels, window=1)
-    found = load("cycles")._dataflows(layer, 8, 8)
+    found = load("scale_sim").dataflows(layer, 8, 8)
     assert found == {flow: cycles - 1 for flow, cycles in expected.items()}
 
 

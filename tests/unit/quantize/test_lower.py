@@ -49,7 +49,7 @@ def assert_same(graph: Graph) -> None:
     x = np.random.default_rng(1).normal(size=(2, *graph.input.shape))
     real = x.reshape(2, *fused.shapes[fused.input])
     got, expected = float_tensors(fused, real), evaluate(graph, x)
-    for name, tensor in zip(graph.outputs, fused.outputs, strict=True):
+    for name, tensor in zip(graph.outputs, fused.returned, strict=True):
         array = got[tensor]
         np.testing.assert_allclose(array.reshape(expected[name].shape), expected[name], rtol=1e-9, atol=1e-9)
 

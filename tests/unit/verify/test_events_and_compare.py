@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.manifest import LayerEntry
-from hwprm.verify.compare import Comparison, compare_layers, compare_logits
+from hwprm.verify.compare import Comparison, compare_layers, compare_logits, compare_outputs
 from hwprm.verify.events import Frame, Section, Store, read_sections
 from hwprm.verify.timing import layer_cycles, loading_hidden
 from tests.sim.standin import parts
@@ -135,6 +135,20 @@ def test_logits() -> None:
     more = compare_logits(Frame(beats=[*beats, (9, "00000000")]), 0, LAYERS, want)
     assert more.failure == "image 0: 5 logits came, 4 were due"
     assert compare_logits(None, 0, LAYERS, want).wrong == 4
+
+
+def test_outputs_one_by_one() -> None:
+    second = LayerEntry(index=2, name="more", shape=(1, 1, 2), wide=True)
+    want = {"out": np.array([[[1, -2]], [[3, -4]]]), "more": np.array([[[5, 6]]])}
+    beats = [(i, f"{v & 0xFFFFFFFF:08x}") for i, v in enumerate((1, -2, 3, -4, 5, 6))]
+    got = compare_outputs(Frame(beats=beats), 0, [*LAYERS, second], want)
+    assert got == {"out": Comparison(values=4), "more": Comparison(values=2)}
+    got = compare_outputs(Frame(beats=[*beats[:4], (4, "00000007"), *beats[5:], (6, "0")]), 0, [*LAYERS, second], want)
+    assert got["out"].failure is None
+    assert got["more"].failure == (
+        "image 0, layer 'more', channel 0, row 0, column 0: expected 5, got 7 in cycle 4\n"
+        "image 0: 7 logits came, 6 were due"
+    )
 
 
 def test_nothing_compared_is_a_failure() -> None:
