@@ -58,8 +58,10 @@ def _convert(
     try:
         fused = lower(graph)
     except HwprmError as error:
-        problem, _, remedy = str(error).partition("; ")
-        walk.refuse("network", "graph", problem, remedy)
+        nodes = error.nodes if isinstance(error, UnsupportedError) else ()
+        for name, text in nodes or (("network", str(error)),):
+            problem, _, remedy = text.partition("; ")
+            walk.refuse(name, type(graph.by_name[name]).__name__ if nodes else "graph", problem, remedy)
         return graph, walk.findings
     for i, name in enumerate(graph.outputs):
         if fused.returned[i] in fused.returned[:i]:

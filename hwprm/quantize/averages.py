@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.errors import UnsupportedError
 from hwprm.graph import AdaptiveAvgPool2d, AvgPool2d, Windows
 from hwprm.quantize.fused import FusedLayer
 from hwprm.quantize.views import FusedTerm, View, terms_of
 
-__all__ = ["average_layer", "common_multiple"]
+__all__ = ["average_layer", "common_multiple", "divided_weights"]
 
 #: Candidates for a common multiple, the largest that the weights allow.
 CANDIDATES = 4096
@@ -104,3 +105,9 @@ def common_multiple(divisors: Sequence[int], weight_max: int) -> int:
         real = candidates / divisor
         error = np.maximum(error, np.abs(np.floor(real + 0.5) / real - 1))
     return int(candidates[np.argmin(error)])
+
+
+def divided_weights(weight: NDArray[np.float64], multiple: int) -> NDArray[np.int64]:
+    """``floor(multiple / d + 1/2)`` for every weight ``1 / d`` of an integer d, and 0 for 0."""
+    divisors = np.rint(1 / np.where(weight == 0, 1.0, weight))
+    return np.where(weight == 0, 0, np.floor(multiple / divisors + 0.5)).astype(np.int64)

@@ -32,7 +32,8 @@ def lower(graph: Graph) -> FusedNetwork:
     are removed.
     An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
     inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
-    Raises ModelError with several inputs, UnsupportedError where a flattened map is joined or cut.
+    Raises ModelError with several inputs; UnsupportedError, which names all nodes concerned, where a flattened map is
+    joined, cut or normalised, or an average reads nothing but padding.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
     return add_copies(_Lowering(graph).network())
@@ -52,16 +53,18 @@ class _Lowering:
 
     def network(self) -> FusedNetwork:
         graph = self.graph
+        refused: list[tuple[str, str]] = []
         for node in graph.nodes:
             if node.name in self.views:
                 continue
-            reads = [self.views[name] for name in node.inputs]
-            if isinstance(node, Flatten):
-                self.views[node.name] = reads[0]
-            elif isinstance(node, Concat | Channels):
-                self.views[node.name] = self._joined(node, reads)
-            else:
-                self._layer(node, reads)
+            try:
+                self._node(node, [self.views[name] for name in node.inputs])
+            except UnsupportedError as error:
+                refused.append((node.name, str(error)))
+                self.shapes[node.name] = _as_map(graph.shapes[node.name])  # go on, to find what else there is
+                self.views[node.name] = whole_view(node.name, self.shapes[node.name])
+        if refused:
+            raise UnsupportedError("\n".join(text for _, text in refused), tuple(refused))
         returned = tuple(self._wide(name) for name in graph.outputs)
         tensor_of = {name: view.whole for name, view in self.views.items() if view.whole is not None}
         return FusedNetwork(
@@ -72,6 +75,14 @@ class _Lowering:
             shapes=self.shapes,
             tensor_of=tensor_of,
         )
+
+    def _node(self, node: Node, reads: list[View]) -> None:
+        if isinstance(node, Flatten):
+            self.views[node.name] = reads[0]
+        elif isinstance(node, Concat | Channels):
+            self.views[node.name] = self._joined(node, reads)
+        else:
+            self._layer(node, reads)
 
     def _layer(self, node: Node, reads: list[View]) -> None:
         layer = start_layer(node, reads, {name: shape[0] for name, shape in self.shapes.items()})

@@ -11,7 +11,7 @@ from hwprm.graph import Graph
 from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term
 from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
-from hwprm.quantize.averages import common_multiple
+from hwprm.quantize.averages import common_multiple, divided_weights
 from hwprm.quantize.calibrate import activation_ranges, real_images
 from hwprm.quantize.fused import FusedLayer, FusedNetwork
 from hwprm.quantize.lower import lower
@@ -117,9 +117,9 @@ class _Quantiser:
         x_scales = [self.tensors[term.source].scale for term in layer.terms]
         limit = signed_range(self.config.weight_bits)[1]
         if layer.divisors:
-            step = 1.0 / common_multiple(layer.divisors, limit)
-            weights = [quantise(term.weight, step, -limit, limit) for term in layer.terms]
-            return weights, np.full(len(layer.bias), x_scales[0] * step)
+            multiple = common_multiple(layer.divisors, limit)
+            weights = [divided_weights(term.weight, multiple) for term in layer.terms]
+            return weights, np.full(len(layer.bias), x_scales[0] / multiple)
         # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
         heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
         reference = max(heard or x_scales)

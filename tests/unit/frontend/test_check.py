@@ -202,6 +202,21 @@ def test_all_problems_are_listed_at_once() -> None:
         to_graph(module, (2, 8, 7))
 
 
+def test_what_fusing_finds_is_listed_at_once_by_node() -> None:
+    class Norms(Fn):
+        def __init__(self) -> None:
+            super().__init__(None)
+            self.a, self.b = nn.BatchNorm1d(60), nn.BatchNorm1d(60)
+
+        def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            y = self.conv(x).flatten(1)
+            return torch.relu(self.a(y)), torch.relu(self.b(y))
+
+    errors = [f for f in check(Norms(), (2, 8, 7)) if f.severity == Severity.ERROR]
+    assert [(f.node, f.op) for f in errors] == [("a", "BatchNorm"), ("b", "BatchNorm")]
+    assert all("60 entries for 2 channels" in f.problem and "put it before the flatten" in f.remedy for f in errors)
+
+
 @pytest.mark.parametrize("decomposed", [False, True])
 @pytest.mark.filterwarnings("ignore:`isinstance:FutureWarning")  # torch's own copy of its tree specs
 def test_a_program_in_training_mode_is_told_to_call_eval(decomposed: bool) -> None:
