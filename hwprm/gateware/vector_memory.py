@@ -97,13 +97,15 @@ class VectorMemory(wiring.Component):
         lanes = []
         for slot in range(hw.banks):
             enable, value = Signal(name=f"lane{slot}_enable"), Signal(hw.act_bits, name=f"lane{slot}", reset_less=True)
-            words = Signal(beyond, name=f"lane{slot}_words", reset_less=True)
             choices = [self._lane_at(slot, stride) for stride in hw.store_strides]
+            parts = [enable, value]
+            if beyond:
+                parts.append(Signal(beyond, name=f"lane{slot}_words", reset_less=True))
             if any(choices):
                 columns = zip(*map(self._write_of, choices), strict=True)
-                for signal, column in zip((enable, value, words), columns, strict=True):
+                for signal, column in zip(parts, columns, strict=False):  # without the last where there is no word
                     m.d.sync += signal.eq(multiplex(column, self.write_stride))
-            lanes.append(Cat(value, enable, words))
+            lanes.append(Cat(value, enable, *parts[2:]))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
             word = at.word + (at.bank > i)
