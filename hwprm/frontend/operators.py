@@ -12,7 +12,7 @@ from hwprm.frontend import arithmetic, averages, channels, resize
 from hwprm.frontend.findings import Severity
 from hwprm.frontend.values import Activation, RefusalError, Value, as_array, pair
 from hwprm.frontend.walk import Handler, Walk
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu, Unflatten
 
 __all__ = ["HANDLERS"]
 
@@ -113,18 +113,20 @@ def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
 
 def max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """max_pool2d; of the decomposed one only the values (item 0) may be used, see `getitem`."""
-    source = walk.activation(args["self"])
     if ndim(args["self"]) != 4:
         raise RefusalError("its input has no batch dimension", "export with an input (batch, C, H, W)")
     kernel = pair(args["kernel_size"])
     rows, cols = pair(args["padding"])
+    source = walk.activation(args["self"], padded=True)
+    if (rows, cols) != (0, 0) or args["ceil_mode"] or not walk.never_negative(source.name):
+        source = walk.activation(args["self"])  # only then zeros ahead of it are as good as its own padding
     return walk.add(
         MaxPool2d(
             name=walk.plain_name(node),
             inputs=(source.name,),
             kernel=kernel,
             stride=pair(args["stride"]) if args["stride"] else kernel,
-            padding=(rows, rows, cols, cols),
+            padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
             dilation=pair(args["dilation"]),
             ceil_mode=bool(args["ceil_mode"]),
         )
@@ -158,7 +160,7 @@ def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Any view that only flattens (batch, C, H, W) to (batch, C*H*W), regroups channels, or changes nothing."""
+    """A view that flattens (batch, C, H, W), makes a map (batch, K, 1, 1) of a vector, regroups channels, or nothing."""
     source_node = args["input"] if "input" in args else args["self"]
     before, after = (tuple(n.meta["val"].shape) for n in (source_node, node))
     if before == after:
@@ -167,6 +169,10 @@ def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     if regrouped is not None:
         return regrouped
     source = walk.activation(source_node)
+    if len(before) < len(after) and before[2:] in ((), (1,)) and after[1:] in ((before[1], 1), (before[1], 1, 1)):
+        if len(after) == 3:  # unsqueezing in steps
+            return source
+        return walk.add(Unflatten(name=walk.plain_name(node), inputs=(source.name,)))
     vector = 2 <= len(after) <= min(len(before), 3) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) in steps
     if not vector or str(after[0]) != str(before[0]):
         raise RefusalError(
@@ -302,6 +308,7 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.squeeze.dim",
             "aten.squeeze.dims",
             "aten.unflatten.int",
+            "aten.unsqueeze.default",
             "aten.view.default",
         ),
         reshape,

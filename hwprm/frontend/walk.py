@@ -11,7 +11,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.values import Activation, Constant, RefusalError, Value
-from hwprm.graph import Input, Node
+from hwprm.graph import AvgPool2d, Channels, Clamp, Concat, Flatten, Input, MaxPool2d, Node, Relu, Upsample
 
 __all__ = ["SAME_OUTPUT", "Handler", "Walk"]
 
@@ -74,8 +74,9 @@ class Walk:
             raise RefusalError("its input does not depend on the image", "compute it in __init__ instead")
         if any(value.padding) and not padded:
             raise RefusalError(
-                "it reads a zero-padded map, and zero padding can only be merged into a conv2d",
-                "put the padding directly before a conv2d, or use the operator's own padding",
+                "it reads a zero-padded map, and zero padding can only be merged into a conv2d, an average pool, or a "
+                "max pool behind a ReLU",
+                "put the padding directly before one of these, or use the operator's own padding",
             )
         if value.order is not None and not ordered:
             raise RefusalError(
@@ -100,6 +101,15 @@ class Walk:
     def add(self, node: Node) -> Activation:
         self.nodes.append(node)
         return Activation(name=node.name)
+
+    def never_negative(self, name: str) -> bool:
+        """Whether a ReLU or clamp keeps the tensor `name` from falling below 0."""
+        node = next((node for node in self.nodes if node.name == name), None)
+        if isinstance(node, Clamp):
+            return node.low is not None and node.low >= 0
+        if isinstance(node, AvgPool2d | Channels | Concat | Flatten | MaxPool2d | Upsample):
+            return all(self.never_negative(source) for source in node.inputs)
+        return isinstance(node, Relu)
 
     def plain_name(self, node: torch.fx.Node) -> str:
         """A free name for a node without parameters."""

@@ -25,6 +25,7 @@ from hwprm.graph.nodes import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
     Upsample,
 )
 
@@ -138,6 +139,11 @@ def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
 @_apply.register
 def _(node: Flatten, x: Array, *, shape: tuple[int, ...]) -> Array:
     return x.reshape(len(x), -1)
+
+
+@_apply.register
+def _(node: Unflatten, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x[:, :, None, None]
 
 
 def _reach(

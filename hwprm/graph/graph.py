@@ -30,6 +30,7 @@ from hwprm.graph.nodes import (
     MaxPool2d,
     Node,
     Shape,
+    Unflatten,
     Upsample,
 )
 
@@ -175,6 +176,8 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
         if isinstance(node, MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Upsample) and len(shape) != 3:
             kind = {MaxPool2d: "max pool", Upsample: "upsampling"}.get(type(node), "average pool")
             raise ModelError(f"{kind} {node.name!r} needs a map (C, H, W), it reads {shape}")
+        if isinstance(node, Unflatten) and len(shape) != 1:
+            raise ModelError(f"{node.name!r} makes a map of a vector (K,), it reads {shape}")
         if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
             raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
         if isinstance(node, BatchNorm) and not np.all(node.var + node.eps > 0):

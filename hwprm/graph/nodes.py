@@ -29,6 +29,7 @@ __all__ = [
     "Node",
     "Relu",
     "Shape",
+    "Unflatten",
     "Upsample",
     "Windows",
     "conv_output_size",
@@ -260,6 +261,14 @@ class Flatten(Node):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return (int(np.prod(inputs[0])),)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unflatten(Node):
+    """``(K,) -> (K, 1, 1)``: a vector as a map of one pixel."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (inputs[0][0], 1, 1)
 
 
 def conv_output_size(padded: int, kernel: int, stride: int, dilation: int) -> int:

@@ -27,6 +27,7 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
     Upsample,
 )
 from hwprm.graph.nodes import FloatArray
@@ -46,6 +47,7 @@ _WITHOUT_PARAMETERS = (
     Input,
     MaxPool2d,
     Relu,
+    Unflatten,
     Upsample,
 )
 
@@ -194,6 +196,8 @@ def _without_parameters(node: Node, x: Tensor, *more: Tensor) -> Tensor:
         return _avg_pool(node, x)
     if isinstance(node, AdaptiveAvgPool2d):
         return functional.adaptive_avg_pool2d(x, node.size)
+    if isinstance(node, Unflatten):
+        return x[:, :, None, None]
     if isinstance(node, Upsample):
         return x.repeat_interleave(node.factors[0], 2).repeat_interleave(node.factors[1], 3)
     return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)

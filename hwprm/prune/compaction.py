@@ -34,6 +34,7 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
     Upsample,
     evaluate,
 )
@@ -153,6 +154,7 @@ def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> None:
 @_bond.register(Clamp)
 @_bond.register(MaxPool2d)
 @_bond.register(Relu)
+@_bond.register(Unflatten)
 @_bond.register(Upsample)
 def _(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
     for mask in ins:

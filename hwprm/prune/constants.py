@@ -35,6 +35,7 @@ from hwprm.graph import (
     Node,
     Relu,
     Shape,
+    Unflatten,
     Upsample,
 )
 from hwprm.graph.geometry import taps_inside, window_taps
@@ -157,6 +158,7 @@ def _(node: Channels, sources: Sequence[Constants], shapes: Sequence[Shape]) -> 
 
 
 @_constants.register(AdaptiveAvgPool2d)
+@_constants.register(Unflatten)
 @_constants.register(Upsample)
 def _(node: Node, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
     return sources[0]

@@ -37,6 +37,7 @@ from hwprm.graph import (
     Node,
     Relu,
     Shape,
+    Unflatten,
     Upsample,
 )
 from hwprm.prune.constants import Constants, fold_constants
@@ -139,6 +140,7 @@ def _(node: BatchNorm, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArr
 @reads.register(Clamp)
 @reads.register(MaxPool2d)
 @reads.register(Relu)
+@reads.register(Unflatten)
 @reads.register(Upsample)
 def _(node: Node, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     return [need]

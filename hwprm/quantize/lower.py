@@ -12,7 +12,20 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import Channels, Clamp, Concat, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, Upsample
+from hwprm.graph import (
+    Channels,
+    Clamp,
+    Concat,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Unflatten,
+    Upsample,
+)
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize.copies import add_copies
 from hwprm.quantize.fold import fold_batchnorm
@@ -77,7 +90,11 @@ class _Lowering:
         )
 
     def _node(self, node: Node, reads: list[View]) -> None:
-        if isinstance(node, Flatten):
+        if isinstance(node, Unflatten) and reads[0].size != (1, 1):
+            raise UnsupportedError(
+                f"{node.name!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
+            )
+        if isinstance(node, Flatten | Unflatten):
             self.views[node.name] = reads[0]
         elif isinstance(node, Concat | Channels):
             self.views[node.name] = self._joined(node, reads)
@@ -172,7 +189,12 @@ def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, li
         elif isinstance(reader, Upsample):
             factors = layer.upsample[0] * reader.factors[0], layer.upsample[1] * reader.factors[1]
             layer = replace(layer, upsample=factors)
-        elif not isinstance(reader, Flatten):
+        elif not isinstance(reader, Flatten) and not (isinstance(reader, Unflatten) and _one_pixel(graph, chain)):
             break
         chain.append(reader.name)
     return layer, chain
+
+
+def _one_pixel(graph: Graph, chain: list[str]) -> bool:
+    """Whether the tensors of `chain` are vectors or maps of one pixel."""
+    return all(graph.shapes[name][1:] in ((), (1, 1)) for name in chain)

@@ -100,6 +100,9 @@ CASES: dict[str, nn.Module | Forward | tuple[Forward, tuple[int, ...]]] = {
     "channel shuffle by views": lambda m, x: x.view(-1, 2, 2, 6, 5).transpose(1, 2).reshape(-1, 4, 6, 5),
     "max pool": lambda m, x: functional.max_pool2d(m.conv(x), 2),
     "max pool, padded": lambda m, x: functional.max_pool2d(x, 3, 2, 1),
+    "max pool, padding of its own": lambda m, x: functional.max_pool2d(
+        functional.pad(torch.relu(m.conv(x)), (0, 1, 1, 0)), 2
+    ),
     "max pool, dilated": lambda m, x: functional.max_pool2d(m.conv(x), (2, 2), (1, 2), dilation=(3, 2)),
     "max pool, ceil mode": lambda m, x: functional.max_pool2d(m.conv(x), 2, 2, ceil_mode=True),
     "max pool, adaptive": lambda m, x: functional.adaptive_max_pool2d(m.conv(x), (3, 1)),
@@ -123,6 +126,10 @@ CASES: dict[str, nn.Module | Forward | tuple[Forward, tuple[int, ...]]] = {
     "mean": lambda m, x: m.fc(x.mean((2, 3))),
     "flatten": lambda m, x: m.conv(x).flatten(1),
     "reshape": lambda m, x: m.fc(m.conv(x).mean((2, 3), True).reshape(-1, 4)),
+    "vector as a map": lambda m, x: m.conv(torch.relu(x.mean((2, 3)))[..., None, None]),
+    "linear as a map": lambda m, x: (
+        torch.relu(functional.linear(x.mean((2, 3)), m.conv.weight[:, :, 0, 0])).view(-1, 4, 1, 1) + x
+    ),
     "views that change nothing": lambda m, x: m.conv(x.permute(0, 1, 2, 3).reshape(-1, 4, 6, 5).contiguous().clone()),
     "identity and dropout": lambda m, x: functional.dropout2d(nn.Identity()(m.conv(x)), training=False),
     "upsample": lambda m, x: functional.interpolate(m.conv(x), scale_factor=2),
@@ -199,6 +206,7 @@ def _assert_close(module: nn.Module, graph: object, x: np.ndarray) -> None:
 DECOMPOSED = (
     "channel shuffle",
     "channels by number",
+    "vector as a map",
     "constant difference",
     "in place",
     "max pool, adaptive",

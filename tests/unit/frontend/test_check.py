@@ -128,7 +128,7 @@ REFUSED = {
     "pad before pool": (
         lambda m, x: functional.max_pool2d(functional.pad(m.conv(x), (1, 1)), 2),
         "aten.max_pool2d.default",
-        "reads a zero-padded map, and zero padding can only be merged into a conv2d",
+        "reads a zero-padded map, and zero padding can only be merged into a conv2d, an average pool,",
     ),
     "padded output": (lambda m, x: functional.pad(m.conv(x), (1, 1)), "output", "it is a zero-padded map"),
     "dropout in training": (

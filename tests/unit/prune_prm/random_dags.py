@@ -20,6 +20,7 @@ from hwprm.graph import (
     Linear,
     MaxPool2d,
     Relu,
+    Unflatten,
     Upsample,
 )
 from tests.unit.prune_prm.random_graphs import Builder, opened
@@ -90,6 +91,9 @@ def dags(draw, padded=True, grouped=True):
             b.mean(min(b.shape[1:]), 1)
         b.flatten()
         b.linear(3)
+        if draw(st.booleans()):
+            b.add(Unflatten(name=b.name("map"), inputs=(b.last,)))
+            b.conv(2, 1)
     return b.done(*dict.fromkeys([*extra, b.last]))
 
 
@@ -184,7 +188,9 @@ def _ties(node, shapes):
             yield (node.inputs[0], c), (node.name, c * node.groups // inputs * count // node.groups)
         for m in range(count):
             yield (node.name, m), (node.name, m * node.groups // count * count // node.groups)
-    elif isinstance(node, Relu | Clamp | BatchNorm | MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Upsample | Add):
+    elif isinstance(
+        node, Relu | Clamp | BatchNorm | MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Unflatten | Upsample | Add
+    ):
         for name in node.inputs:
             yield from (((name, c), (node.name, c)) for c in range(count))
     elif isinstance(node, Flatten):
