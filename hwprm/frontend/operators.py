@@ -160,7 +160,7 @@ def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """A view that flattens (batch, C, H, W), makes a map (batch, K, 1, 1) of a vector, regroups channels, or nothing."""
+    """A view that flattens (batch, C, H, W), makes a map (batch, K, 1, 1) of a vector, or regroups channels."""
     source_node = args["input"] if "input" in args else args["self"]
     before, after = (tuple(n.meta["val"].shape) for n in (source_node, node))
     if before == after:
