@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 OUT ?= runs/demo
 
-.PHONY: demo test lint check-tools icarus setup clean
+.PHONY: demo test lint check-tools icarus browser setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -36,17 +36,25 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Icarus is the second simulator; the tests need it, the demo does not.
-icarus:
-	@command -v iverilog > /dev/null && exit 0; \
+# $(call install,COMMAND,PACKAGES,NAME): what the tests need and the demo does not, through apt-get where that is allowed.
+install = command -v $(1) > /dev/null && exit 0; \
 	sudo=; test "$$(id -u)" = 0 || sudo="sudo -n"; \
+	get="$$sudo apt-get install -y -q --no-install-recommends $(2)"; \
 	if command -v apt-get > /dev/null && { test -z "$$sudo" || $$sudo true 2> /dev/null; }; then \
-	  $$sudo apt-get install -y -q iverilog || { $$sudo apt-get update -q && $$sudo apt-get install -y -q iverilog; }; \
+	  $$get || { $$sudo apt-get update -q && $$get; }; \
 	fi; \
-	command -v iverilog > /dev/null || \
-	  { echo "error: the tests need Icarus Verilog 11 or newer (the command iverilog); install the package iverilog" >&2; exit 3; }
+	command -v $(1) > /dev/null || \
+	  { echo "error: the tests need $(3) (the command $(1)); install the package $(1)" >&2; exit 3; }
 
-test: setup icarus lint
+# The second simulator.
+icarus:
+	@$(call install,iverilog,iverilog,Icarus Verilog 11 or newer)
+
+# The page of `hwprm report` is tested in a real browser, which draws no text without a font.
+browser:
+	@$(call install,chromium,chromium fonts-dejavu-core,Chromium)
+
+test: setup icarus browser lint
 	$(BIN)/python -m pytest
 
 clean:

@@ -207,10 +207,17 @@ def check(source: nn.Module | str | Path, image_shape: tuple[int, ...] | None = 
     return run(load_pt2(source) if isinstance(source, str | Path) else source, image_shape)
 
 
-def report(folder: Path | str) -> dict[str, Any]:
-    """What is known about a run folder, a model, an integer network or a bundle; docs/report.md lists the keys."""
-    from hwprm.report import describe
+def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, Any]:
+    """What is known about a run folder, a model, an integer network or a bundle; docs/report.md lists the keys.
 
+    Writes it as one self-contained page to the file `html` too, where that is given.
+    Raises InputError when the folder holds none of them, or `html` cannot be written.
+    """
+    from hwprm.report import describe
+    from hwprm.report.page import write_page
+
+    if html is not None:
+        write_page(Path(folder), Path(html))
     return describe(Path(folder))
 
 

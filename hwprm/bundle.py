@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,8 @@ from hwprm.errors import BundleError
 from hwprm.manifest import Manifest
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hwprm.intnet import IntegerNetwork
 
 __all__ = ["MANIFEST", "SEAL", "Bundle", "hash_file"]
@@ -77,6 +79,19 @@ class Bundle:
         from hwprm.intnet import IntegerNetwork
 
         return IntegerNetwork.load(self.folder / "network")
+
+    @cached_property
+    def program(self) -> Mapping[str, Any]:
+        """The compiled program as plain data, without ROM contents: what `hwprm.compile.Program.as_dict` made.
+
+        Raises BundleError when the bundle has none.
+        """
+        path = self.folder / "program" / "program.json"
+        try:
+            plain: dict[str, Any] = json.loads(path.read_text())
+            return plain
+        except (OSError, ValueError) as error:
+            raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
 
     @cached_property
     def images(self) -> NDArray[np.int64]:

@@ -62,6 +62,14 @@ def tiny_model(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
+    """A finished run folder of a small network with a branch; not to be written to."""
+    from tests.support.builds import finished_run
+
+    return finished_run(tmp_path_factory.mktemp("finished") / "run", tiny_data)
+
+
 @pytest.fixture
 def run() -> Run:
     """Runs a command line in this process: ``run("train", "lenet5", epochs=1)``."""

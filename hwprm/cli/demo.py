@@ -37,6 +37,7 @@ def demo(talk: Talk, settings: Settings) -> Outcome:
     out = settings.run.out or Path("runs/demo")
     facts = run_demo(out, settings, talk)
     talk.say(f"report: {out / 'report.json'}, bundle: {out / 'bundle'}, test results: {out / 'junit.xml'}")
+    talk.say(f"page with pictures: {out / 'report.html'}")
     talk.say(f"`hwprm report {out}` prints accuracy and compression per stage, and cycles per layer")
     good = facts["verify"]["mismatches"] == 0
     return Outcome(data=facts, tables=overview(facts), exit_code=0 if good else MismatchError.exit_code)

@@ -9,21 +9,24 @@ import typer
 
 from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
-from hwprm.cli.verb import verb
+from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
 
 __all__ = ["report"]
 
 
-@verb(app, out=False)
+@verb(app, Take("run", only=("html",)), out=False)
 def report(
     talk: Talk,
     settings: Settings,
     folder: Annotated[Path, typer.Argument(help="Run folder of `hwprm demo`, model, integer network or bundle.")],
 ) -> Outcome:
-    """Tables of what a folder holds: accuracy and compression per stage, cycles per layer, verification."""
+    """Tables of what a folder holds: accuracy and compression per stage, cycles per layer, verification; or a page."""
     from hwprm import api
     from hwprm.report import tables
 
-    facts = api.report(folder)
+    html = settings.run.html
+    facts = api.report(folder, html=html)
+    if html:
+        talk.say(f"page: {html}")
     return Outcome(data=facts, tables=tables(facts))

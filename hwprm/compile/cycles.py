@@ -7,9 +7,9 @@ tile. `tests` and every verification compare the sum with the simulated counter,
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Self
 
 from hwprm.compile.geometry import LayerGeometry
 from hwprm.compile.schedule import Tile
@@ -77,6 +77,12 @@ class CycleReport:
     def bound(self) -> float:
         """Sum of the layers' ideal bounds."""
         return sum(layer.bound for layer in self.layers)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` made. Raises KeyError or TypeError when it is anything else."""
+        layers = tuple(LayerCycles(**entry) for entry in plain["layers"])
+        return cls(rows=plain["rows"], cols=plain["cols"], layers=layers)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -19,6 +19,8 @@ class RunConfig:
     stop_after: Literal["admm", "purify", "compact"] = "compact"
     #: Write the results of `verify` to this JUnit XML file.
     junit: Path | None = None
+    #: Write the page of `report`, one self-contained HTML file, to this path.
+    html: Path | None = None
     #: Print one JSON object on standard output; progress goes to standard error.
     json: bool = False
     #: Print nothing but errors (and the JSON object, where asked for).

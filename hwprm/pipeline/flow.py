@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwprm import api
+from hwprm.errors import HwprmError
 from hwprm.pipeline.step import Desk, Facts, Job, Step
 
 if TYPE_CHECKING:
@@ -83,7 +84,20 @@ def _compile(job: Job, desk: Desk) -> Facts:
     bundle = api.compile(
         job.out / "stages/quantize", job.given.split, out=desk.place, array=settings.array, emit=settings.emit
     )
-    return {"design_hash": bundle.manifest.design_hash}
+    return {"design_hash": bundle.manifest.design_hash, "dense": _dense_cycles(job)}
+
+
+def _dense_cycles(job: Job) -> Facts | None:
+    """What the network would take before pruning, on the same array with accumulators as wide as that needs.
+
+    None where the hardware cannot hold it at all: pruning may be what made it fit.
+    """
+    array = replace(job.settings.array, acc_bits=None)
+    try:
+        report = api.estimate(_load(job, "train"), array, data=job.given.split, quantize=job.settings.quantize)
+    except HwprmError:
+        return None
+    return {"image": report.total, "layers": {layer.name: layer.cycles for layer in report.layers}}
 
 
 def _verify(job: Job, desk: Desk) -> Facts:

@@ -1,4 +1,4 @@
-"""The main job from end to end: the flow, then report.json."""
+"""The main job from end to end: the flow, then report.json and report.html."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def demo(out: Path | str, settings: Settings | None = None) -> Facts:
 
 
 def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
-    """Run the main job into `out` and return the content of ``report.json`` (docs/report.md).
+    """Run the main job into `out` and return the content of ``report.json`` (docs/report.md), shown by ``report.html``.
 
     Raises what the steps raise; what they finished stays, and the next run goes on from there.
     """
     from hwprm.pipeline.flow import FLOW, Given
     from hwprm.report import run_facts
+    from hwprm.report.page import write_page
     from hwprm.sources import as_split
 
     check_run(out)
@@ -44,11 +45,13 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     listener.say(f"data: {data.name}, {data.source}")
     inputs = {"network": NETWORK, "data": _fingerprint(data)}
     job = Job(out=out, settings=settings, inputs=inputs, given=Given(network=NETWORK, split=split))
-    (out / "report.json").unlink(missing_ok=True)  # an interrupted run must not show the results of the one before
+    for name in ("report.json", "report.html"):  # an interrupted run must not show the results of the one before
+        (out / name).unlink(missing_ok=True)
     run_steps(job, FLOW, listener)
     seconds = {name: done.seconds for name, done in job.done.items()}
     facts = run_facts(out, data, settings, {name: done.facts for name, done in job.done.items()}, seconds)
     write_file(out / "report.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    write_page(out, out / "report.html")
     return facts
 
 

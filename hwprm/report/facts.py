@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hwprm.verify import VerifyReport
 
 __all__ = [
+    "FORMAT",
     "bundle_facts",
     "compression",
     "cycle_facts",
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 Facts = dict[str, Any]
+#: Of ``report.json``.
+FORMAT = "hwprm-report-1"
 
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "admm", "purified", "compact", "integer")
@@ -95,8 +98,7 @@ def network_facts(net: IntegerNetwork) -> Facts:
 
 def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
-    from hwprm.compile import estimate
-    from hwprm.sources import array_of
+    from hwprm.compile import CycleReport
 
     own = bundle.manifest.array
     return {
@@ -104,7 +106,7 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
-        "cycles": cycle_facts(estimate(bundle.network, array_of(bundle))),
+        "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
     }
 
 
@@ -157,6 +159,8 @@ def _run(folder: Path) -> Facts:
     """The report that a finished run left."""
     try:
         facts: Facts = json.loads((folder / "report.json").read_text())
+        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
+            raise ValueError(f"its format is not {FORMAT!r}")
         return facts
     except OSError:
         raise InputError(f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`") from None

@@ -10,7 +10,7 @@ from hwprm.compile import estimate
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
 from hwprm.model import Model
-from hwprm.report.facts import compression, cycle_facts, in_order
+from hwprm.report.facts import FORMAT, compression, cycle_facts, in_order
 from hwprm.sources import array_of
 
 if TYPE_CHECKING:
@@ -37,14 +37,14 @@ def run_facts(
     cycles = cycle_facts(estimate(bundle.network, array_of(bundle)), simulated["layers"], simulated["image"])
     own = bundle.manifest.array
     return {
-        "format": "hwprm-report-1",
+        "format": FORMAT,
         "net": bundle.manifest.net,
         "data": {"name": data.name, "source": data.source, "train": len(data.y_train), "test": len(data.y_test)},
         "accuracy": in_order(model.meta["accuracy"] | done["quantize"]["accuracy"]),
         "compression": compression(waterfall),
         "waterfall": waterfall,
         "array": {key: getattr(own, key) for key in ("rows", "cols", "weight_bits", "act_bits", "acc_bits")},
-        "cycles": cycles,
+        "cycles": cycles | {"dense": done["compile"].get("dense")},
         "verify": done["verify"]["verify"],
         "seconds": dict(seconds),
         "options": _options(settings),

@@ -27,9 +27,10 @@ def write_junit(report: VerifyReport, path: Path) -> None:
         suite = suites.get(name)
         if suite is None:
             suite = suites[name] = ET.SubElement(root, "testsuite", name=name)
-            _properties(suite, (("seed", str(report.seed)), ("simulators", ", ".join(report.simulators))))
+            _properties(suite, _origin(report))
         element = ET.SubElement(suite, "testcase", classname=name, name=case.name, time=f"{case.seconds:.3f}")
-        _properties(element, (("seed", str(report.seed)), ("values", str(case.values)), *case.properties))
+        counts = (("values", str(case.values)), ("wrong", str(case.wrong)))
+        _properties(element, (("seed", str(report.seed)), *counts, *case.properties))
         if case.failure:
             text = FORBIDDEN.sub("?", case.failure)
             failure = ET.SubElement(element, "failure", message=text.splitlines()[0])
@@ -45,6 +46,16 @@ def write_junit(report: VerifyReport, path: Path) -> None:
         root.set(key, str(sum(int(suite.get(key, 0)) for suite in suites.values())))
     ET.indent(root)
     write_file(path, ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n")
+
+
+def _origin(report: VerifyReport) -> tuple[tuple[str, str], ...]:
+    """What was verified, with what: each suite can stand alone."""
+    return (
+        ("seed", str(report.seed)),
+        ("simulators", ", ".join(report.simulators)),
+        ("images", str(report.images)),
+        ("design_hash", report.design_hash),
+    )
 
 
 def _properties(parent: ET.Element, pairs: tuple[tuple[str, str], ...]) -> None:

@@ -29,6 +29,7 @@ class VerifyReport:
     """Outcome of `hwprm.verify.verify_bundle`."""
 
     net: str
+    design_hash: str
     #: Simulators with their versions, such as ``verilator 5.48``.
     simulators: tuple[str, ...]
     #: Images that the bulk mode ran (of the first simulator), and where they came from.

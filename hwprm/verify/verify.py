@@ -154,6 +154,7 @@ def _report(
     names = [entry.name for entry in manifest.layers]
     return VerifyReport(
         net=manifest.net,
+        design_hash=manifest.design_hash,
         simulators=tuple(f"{job.simulator.name} {job.simulator.version}" for job in jobs),
         images=images,
         image_source=source,

@@ -64,7 +64,8 @@ def report(out: Path) -> Any:
 
 
 def test_files(out: Path) -> None:
-    assert {path.name for path in out.iterdir()} == {"bundle", "junit.xml", "report.json", "run.json", "stages"}
+    names = {"bundle", "junit.xml", "report.html", "report.json", "run.json", "stages"}
+    assert {path.name for path in out.iterdir()} == names
     assert not list(out.rglob("*.partial")), "half-made things were left"
     assert (out / "bundle" / "manifest.json").is_file()
     suite = ET.parse(out / "junit.xml").getroot()
@@ -110,6 +111,12 @@ def test_cycles(report: Any) -> None:
         assert sum(layer[key] for layer in cycles["layers"]) == cycles[key], key
 
 
+def test_cycles_before_pruning(report: Any) -> None:
+    dense, predicted = report["cycles"]["dense"], report["cycles"]["predicted"]
+    assert list(dense["layers"]) == [layer["name"] for layer in report["cycles"]["layers"]]
+    assert sum(dense["layers"].values()) == dense["image"] > 5 * predicted
+
+
 def test_verification(report: Any) -> None:
     verify = report["verify"]
     assert verify["ok"] and verify["mismatches"] == 0 and verify["failures"] == []
@@ -119,7 +126,8 @@ def test_verification(report: Any) -> None:
 
 
 def test_no_path_of_this_machine(out: Path) -> None:
-    assert str(out) not in (out / "report.json").read_text()
+    for name in ("report.json", "report.html"):
+        assert str(out) not in (out / name).read_text()
     for path in (out / "bundle").rglob("*"):
         if path.is_file():
             assert str(out).encode() not in path.read_bytes(), path

@@ -58,6 +58,7 @@ def test_wheel_carries_what_is_not_python(wheel: Path) -> None:
         assert {f"hwprm/_data/{name}" for name in beside} <= names
     assert "hwprm/_data/constraints.txt" in names
     assert "hwprm/data/embedded/mnist_subset.gz" in names
+    assert {"hwprm/report/page/page.html.j2", "hwprm/report/page/page.css"} <= names
     assert all(name.startswith(("hwprm/", "hwprm-")) for name in names), "the wheel installs something else too"
 
 
@@ -81,3 +82,6 @@ def test_compile_and_simulate(python: Path, tmp_path: Path, tiny_data: Path) -> 
     facts = json.loads(done.stdout)["verify"]
     assert facts["mismatches"] == 0
     assert facts["values_compared"] > 0
+    drawn = _run(python, tmp_path, "report", "bundle", "--html", "page.html", "--quiet")
+    assert drawn.returncode == 0, drawn.stderr
+    assert "<h2>Memory map</h2>" in (tmp_path / "page.html").read_text()

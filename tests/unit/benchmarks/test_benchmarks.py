@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-HELPERS = {"common", "masks", "networks", "scale_sim"}
+HELPERS = {"common", "fuzz_cases", "masks", "networks", "scale_sim"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
 
 

@@ -26,7 +26,8 @@ def test_stopped_run_does_not_show_older_results(tmp_path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     run.start_run(tmp_path)
-    (tmp_path / "report.json").write_text("{}")
+    for name in ("report.json", "report.html"):
+        (tmp_path / name).write_text("{}")
     monkeypatch.setattr(run, "run_steps", stop)
     with pytest.raises(KeyboardInterrupt):
         hwprm.demo(tmp_path)

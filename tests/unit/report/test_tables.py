@@ -93,9 +93,10 @@ def test_unfinished_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(InputError, match=r"has no report\.json yet; finish it with `hwprm demo --out "):
         describe(tmp_path)
-    (tmp_path / "report.json").write_text("{")
-    with pytest.raises(InputError, match=r"report\.json cannot be read .*; delete it and run the demo again$"):
-        describe(tmp_path)
+    for text in ("{", "{}", "[]"):
+        (tmp_path / "report.json").write_text(text)
+        with pytest.raises(InputError, match=r"report\.json cannot be read .*; delete it and run the demo again$"):
+            describe(tmp_path)
 
 
 def test_overview_is_one_table_unless_something_failed() -> None:

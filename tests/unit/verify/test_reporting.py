@@ -76,7 +76,7 @@ def report(*failures: str | None, values: int = 8) -> VerifyReport:
             mode="bulk",
             name=f"case {i}",
             values=4,
-            wrong=bool(text),
+            wrong=int(bool(text)),
             seconds=0.25,
             failure=text,
             properties=(("cycles_predicted", "7"),),
@@ -85,6 +85,7 @@ def report(*failures: str | None, values: int = 8) -> VerifyReport:
     )
     return VerifyReport(
         net="net",
+        design_hash="5a" * 32,
         simulators=("icarus 11.0",),
         images=2,
         image_source="2 stored",
@@ -131,7 +132,9 @@ def test_junit(tmp_path: Path) -> None:
     assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("net.icarus.bulk", "2", "1")
     good, bad = suite.findall("testcase")
     properties = {p.get("name"): p.get("value") for p in good.iter("property")}
-    assert properties == {"seed": "5", "values": "4", "cycles_predicted": "7"}
+    assert properties == {"seed": "5", "values": "4", "wrong": "0", "cycles_predicted": "7"}
+    origin = {p.get("name"): p.get("value") for p in suite.findall("properties/property")}
+    assert origin == {"seed": "5", "simulators": "icarus 11.0", "images": "2", "design_hash": "5a" * 32}
     failure = bad.find("failure")
     assert failure is not None
     assert failure.get("message") == "bad ?[31m value"

@@ -1,0 +1,177 @@
+"""One random network from torch to RTL: float module -> float graph -> integers in torch -> in numpy -> simulators."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hwprm.compile import Program, compile_network
+from hwprm.config import ArrayConfig, QuantizeConfig, VerifyConfig
+from hwprm.emit import emit_bundle
+from hwprm.errors import HwprmError, MismatchError, ModelError
+from hwprm.frontend import to_graph
+from hwprm.graph import Graph, evaluate
+from hwprm.intnet import IntegerNetwork
+from hwprm.nets.random import RandomNetwork, random_network
+from hwprm.prune.compaction import compact_graph
+from hwprm.quantize import crosscheck, quantise_images, quantise_network
+from hwprm.verify import reference, verify_bundle
+
+__all__ = ["Outcome", "run_case"]
+
+#: Images that calibrate, and those that are simulated.
+CALIBRATION, SIMULATED = 4, 2
+#: Redraws before a seed is given up: networks that take too long, or that pruning has made constant.
+ATTEMPTS = 50
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of one seed; `failure` is None where everything was equal."""
+
+    seed: int
+    rows: int
+    cols: int
+    weight_bits: int
+    act_bits: int
+    weights: str
+    layers: int
+    cycles: int
+    values: int
+    constant: int
+    seconds: float
+    network: str
+    failure: str | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Case:
+    module: RandomNetwork
+    array: ArrayConfig
+    bits: QuantizeConfig
+
+
+def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 20_000) -> Outcome:
+    """Draw the network of `seed` and take it all the way; `simulators` as in `VerifyConfig.sim`.
+
+    Networks of more than `most_cycles` are drawn again. Everything that is wrong ends up in `Outcome.failure`.
+    """
+    start = time.monotonic()
+    facts: dict[str, Any] = dict.fromkeys(("layers", "cycles", "values", "constant"), 0)
+    failure, case = None, _draw(seed, 0)
+    try:
+        for attempt in range(ATTEMPTS):
+            case = _draw(seed, attempt)
+            program, images = _compiled(case, seed)
+            if program is None:
+                facts["constant"] += 1
+            elif program.cycles.total <= most_cycles:
+                facts |= {"layers": len(program.layers), "cycles": program.cycles.total}
+                facts["values"] = _simulated(program, images, simulators, work)
+                break
+        else:
+            failure = f"no network of at most {most_cycles} cycles in {ATTEMPTS} attempts"
+    except HwprmError as error:
+        failure = f"{type(error).__name__}: {error}"
+    return Outcome(
+        seed=seed,
+        rows=case.array.rows,
+        cols=case.array.cols,
+        weight_bits=case.bits.weight_bits,
+        act_bits=case.bits.act_bits,
+        weights="rom",
+        seconds=round(time.monotonic() - start, 1),
+        network=str(case.module),
+        failure=failure,
+        **facts,
+    )
+
+
+def _draw(seed: int, attempt: int) -> _Case:
+    rng = random.Random(f"{seed}/{attempt}")
+    wide, narrow = rng.randint(2, 16), rng.randint(2, 16)
+    weight_bits, act_bits = rng.choice(((8, 8), (8, 8), (wide, narrow)))
+    return _Case(
+        module=random_network(rng.getrandbits(32), steps=rng.randint(1, 9), size=rng.choice((7, 12, 17))),
+        array=ArrayConfig(rows=rng.randint(1, 12), cols=rng.randint(1, 12)),
+        bits=QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits),
+    )
+
+
+def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]]:
+    """The program, None where the outputs depend on no input any more, and images; checks every link on the way."""
+    shape = case.module.inputs[0]
+    x = np.random.default_rng(seed).normal(size=(CALIBRATION, *shape))
+    graph = to_graph(case.module, shape)
+    _check_floats(case.module, graph, x)
+    try:
+        if seed % 2:
+            graph, _ = compact_graph(graph)
+        net = quantise_network(graph, x, 1.0, case.bits)
+    except ModelError as error:
+        if "prune" in str(error):  # nothing is left of a layer
+            return None, x.astype(np.int64)
+        raise
+    images = quantise_images(x, 1.0, net)
+    tensors = reference.run(net, images)
+    crosscheck(net, images, tensors)
+    try:
+        return compile_network(net, case.array), images[:SIMULATED]
+    except ModelError as error:
+        if "does not depend on the input" not in str(error):
+            raise
+        _check_constant(net)
+        return None, images
+
+
+def _check_floats(module: RandomNetwork, graph: Graph, x: NDArray[np.float64]) -> None:
+    """The graph computes what the module does, to rounding in float64."""
+    with torch.no_grad():
+        wanted = module.double()(torch.from_numpy(x))
+    got = evaluate(graph, x)
+    for name, want in zip(graph.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
+        error = np.abs(got[name].reshape(want.shape) - want.numpy()).max()
+        if not error <= 1e-9 * max(1.0, float(want.abs().max())):
+            raise MismatchError(f"output {name!r} of the float graph is {error:.1e} off the module's")
+
+
+def _check_constant(net: IntegerNetwork) -> None:
+    """Some output is the same whatever the image: then, and only then, may the compiler refuse."""
+    half = 1 << (net.act_bits - 1)
+    images = np.random.default_rng(0).integers(-half, half, (16, *net.input.shape))
+    tensors = reference.run(net, images)
+    if not any(bool((tensors[name] == tensors[name][:1]).all()) for name in net.outputs):
+        raise MismatchError("refused as constant, but every output depends on the image")
+
+
+def _simulated(program: Program, images: NDArray[np.int64], simulators: str, work: Path) -> int:
+    """Values that both modes compared. Raises MismatchError when one is wrong, cycles included."""
+    folder = Path(tempfile.mkdtemp(dir=work))
+    try:
+        bundle = emit_bundle(program, images, None, folder / "bundle")
+        config = VerifyConfig(
+            sim=simulators,  # type: ignore[arg-type]
+            images=SIMULATED,
+            icarus_images=SIMULATED,
+            protocol_images=1,
+            modes=("protocol",),
+            work=folder / "work",
+        )
+        report = verify_bundle(bundle.folder, config)
+        report.raise_on_failure()
+        return report.values_compared
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
