@@ -162,7 +162,6 @@ SIMULATED = (
     "linear",
     "difference",
     "max pool, padded",
-    "average, padding left out",
     "average, adaptive",
     "upsample of a pixel",
     "upsample twice",

@@ -262,7 +262,7 @@ def test_a_parameter_that_feeds_no_layer_is_refused() -> None:
 def test_a_batch_norm_that_nothing_can_take_in_is_refused() -> None:
     module = nn.Sequential(nn.Conv2d(2, 2, 3), nn.Flatten(), nn.BatchNorm1d(60), nn.ReLU(), nn.Linear(60, 2))
     findings = check(module, (2, 8, 7))
-    assert [f.op for f in findings] == ["graph"]
+    assert [(f.node, f.op) for f in findings] == [("2", "BatchNorm")]
     assert "batch norm '2' follows a flatten" in findings[0].problem
     assert "put it before the flatten" in findings[0].remedy
 
