@@ -105,12 +105,15 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
     for term in layer.terms:
         weight = np.array(term.weight, dtype=np.int64)
         size = net.tensor[term.source].shape[1:]
-        taps = window_taps(size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation)
+        taps = window_taps(
+            size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation, term.region
+        )
         weight[:, :, taps.never] = 0
+        always = taps.always & (term.region is None)  # a bias is for the whole map
         for channel, value in constants[term.source].items():
             group, local = divmod(channel, weight.shape[1])
             filters = _group_filters(term, group)
-            exact = taps.always | (value == 0)  # padding is zero too
+            exact = always | (value == 0)  # padding is zero too
             bias[filters] += value * (weight[filters, local] * exact).sum(axis=(1, 2))
             weight[filters, local] *= ~exact
         weight[layer.mult == 0] = 0

@@ -51,6 +51,8 @@ def derive_hardware(
         multiplier_stages=array.multiplier_stages,
         pooling=any(geo.layer.pool is not None for geo in geometry),
         strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
+        store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),
+        repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
         memory_words=plan.words,
         coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
         shift_min=int(shifts.min()),

@@ -118,7 +118,20 @@ def _layer(
 
 def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
     place = plan[geo.layer.name]
-    channel, tile, gap = hw.address(place.channel), hw.address(place.channel * hw.cols), hw.address(place.gap)
+    below, beside = geo.repeats
+    contiguous = place.gap(geo.repeats) == 0
+    channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)
+    gap = hw.address(place.gap(geo.repeats))
+    line, advance = hw.address(place.pitch - (beside - 1)), hw.address(hw.rows * beside)
+    repeats = {
+        "stride": hw.store_strides.index(beside) if geo.pixels > 1 else 0,
+        "repeat_y": below - 1,
+        "repeat_x": beside - 1,
+        "line_word": line.word,
+        "line_bank": line.bank,
+        "advance_word": advance.word,
+        "advance_bank": advance.bank,
+    }
     return {
         "base_word": place.base,
         "channel_word": channel.word,
@@ -127,11 +140,12 @@ def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[
         "tile_bank": tile.bank,
         "gap_word": gap.word,
         "gap_bank": gap.bank,
-        "width": geo.width if place.gap else geo.pixels,
+        "width": geo.pixels if contiguous else geo.width,
         "pixels": geo.pixels,
         "filters": geo.filters,
         "last": int(geo is stored[-1]),
         "layer": geo.index,
+        **(repeats if hw.upsampling else {}),
     }
 
 

@@ -158,6 +158,12 @@ def _pass_entries(
         off_y, off_x = np.zeros_like(off_y), np.zeros_like(off_x)
     y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
     x_low, x_high = _bounds(off_x, width, geo.step_x, geo.width)
+    for i, term in enumerate(geo.layer.terms):
+        if term.region is not None:
+            mine = cols.term == i
+            top, bottom, left, right = term.region
+            y_low[mine], y_high[mine] = _within(y_low[mine], y_high[mine], window[0], top, bottom, geo.conv_stride[0])
+            x_low[mine], x_high[mine] = _within(x_low[mine], x_high[mine], window[1], left, right, geo.conv_stride[1])
     fields = {
         "y_low": y_low,
         "y_high": y_high,
@@ -185,6 +191,15 @@ def _bounds(offset: IntArray, size: IntArray, step: int, outputs: int) -> tuple[
     """Outputs o in low..high-1 whose tap ``o * step + offset`` lies in 0..size-1; (0, 0) where there are none."""
     low = np.clip(-(offset // step), 0, outputs)
     high = np.clip((size - 1 - offset) // step + 1, 0, outputs)
+    empty = high <= low
+    return np.where(empty, 0, low), np.where(empty, 0, high)
+
+
+def _within(
+    low: IntArray, high: IntArray, window: int, first: int, last: int, stride: int
+) -> tuple[IntArray, IntArray]:
+    """Of the outputs low..high-1 those whose convolution pixel ``o * stride + window`` lies in first..last-1."""
+    low, high = np.maximum(low, -((window - first) // stride)), np.minimum(high, (last - 1 - window) // stride + 1)
     empty = high <= low
     return np.where(empty, 0, low), np.where(empty, 0, high)
 

@@ -3,7 +3,8 @@
 Linear address L lies in bank ``L mod B``, word ``L div B``. A tensor is a raster of pitch P per channel. Lane r of
 a pixel tile computes output pixel ``p0 + r`` and reads ``L = E + step_y * P * y + step_x * x`` for entry base E.
 With ``step_y * P = step_x * width (mod B)`` that is ``E + step_x * p (mod B)``, so with ``gcd(step_x, B) = 1`` any
-R <= B neighbouring pixels lie in different banks, also across row ends.
+R <= B neighbouring pixels lie in different banks, also across row ends. An upsampling layer stores its lanes as many
+activations apart as it repeats columns, which has to be coprime with B as well.
 
 Where lanes run over channels, the distance of channels is 1 (mod B) instead.
 """
@@ -33,10 +34,12 @@ class Placement:
     height: int
     width: int
 
-    @property
-    def gap(self) -> int:
-        """Activations between the end of a row and the start of the next; 0 where rows are contiguous."""
-        return self.pitch - self.width if self.height > 1 else 0
+    def gap(self, repeats: tuple[int, int] = (1, 1)) -> int:
+        """Activations from the end of a computed row to the start of the next; 0 where these are contiguous.
+
+        `repeats` says how many rows and columns each computed pixel fills.
+        """
+        return repeats[0] * self.pitch - self.width if self.height > repeats[0] else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ def plan_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: in
     Raises UnsupportedError when one tensor is read at row lengths that no pitch serves together.
     """
     for banks in range(rows, 4 * rows + 16):
-        if any(gcd(geo.step_x, banks) != 1 for geo in geometry if geo.pixels > 1):
+        if any(gcd(geo.step_x * geo.repeats[1], banks) != 1 for geo in geometry if geo.pixels > 1):
             continue
         pitches = _pitches(net, geometry, banks)
         if isinstance(pitches, dict):

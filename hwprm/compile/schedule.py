@@ -35,7 +35,7 @@ class Tile:
     residuals: int
     passes: int
     pixel_tiles: int
-    #: Writes that each filter's vector needs in the worst pixel tile (1, or one per row it touches).
+    #: Writes that each filter's vector needs in the worst pixel tile: one per row it touches, times repetitions.
     writes: int
     #: Writes that each filter's vector needs in the last pixel tile.
     last_writes: int
@@ -115,9 +115,10 @@ def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
 
 def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
     """Writes per vector, for each pixel tile; output words need one."""
-    if geo.layer.wide or plan[geo.layer.name].gap == 0:
-        return [1]
-    return row_segments(geo.pixels, geo.width, rows)
+    times = geo.repeats[0] * geo.repeats[1]
+    if geo.layer.wide or plan[geo.layer.name].gap(geo.repeats) == 0:
+        return [times]
+    return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
 
 
 def row_segments(pixels: int, width: int, rows: int) -> list[int]:

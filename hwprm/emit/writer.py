@@ -85,6 +85,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
                 name=layer.name,
                 shape=net.tensor[layer.name].shape,
                 wide=layer.wide,
+                upsample=layer.upsample,
                 channel_lanes=layer.name in parts.channel_lanes,
             )
             for i, layer in enumerate(net.layers)

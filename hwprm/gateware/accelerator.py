@@ -194,6 +194,7 @@ class Accelerator(wiring.Component):
             ingress.grant.eq(ingress.write & ~store.write),
             memory.write.eq(store.write | ingress.write),
             memory.write_at.eq(Mux(store.write, store.write_at.as_value(), ingress.write_at.as_value())),
+            memory.write_stride.eq(store.write_stride),
             memory.first_lane.eq(Mux(store.write, store.first_lane, 0)),
             memory.last_lane.eq(Mux(store.write, store.last_lane, 1)),
         ]

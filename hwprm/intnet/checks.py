@@ -20,7 +20,7 @@ from hwprm.numerics import (
 )
 
 if TYPE_CHECKING:
-    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual
+    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual, Term
 
 __all__ = ["check_network"]
 
@@ -71,9 +71,13 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
     size = sizes.pop()
     if layer.pool:
         _check_pool(layer.name, layer.pool, size)
+    for term in layer.terms:
+        _check_region(layer.name, term, size)
     out = layer.pool.output_size(size) if layer.pool else size
-    if net.tensor[layer.name].shape != (m, *out):
-        raise ModelError(f"layer {layer.name!r} makes {(m, *out)}, its tensor says {net.tensor[layer.name].shape}")
+    _check_upsample(layer)
+    made = (m, out[0] * layer.upsample[0], out[1] * layer.upsample[1])
+    if net.tensor[layer.name].shape != made:
+        raise ModelError(f"layer {layer.name!r} makes {made}, its tensor says {net.tensor[layer.name].shape}")
     if layer.residual:
         _check_residual(net, layer, layer.residual)
     _check_requantisation(net, layer)
@@ -83,6 +87,21 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
             f"layer {layer.name!r} needs a {signed_width(low, high)}-bit accumulator, {ACC_BITS_MAX} is the most; "
             "use fewer weight or activation bits"
         )
+
+
+def _check_region(name: str, term: Term, size: tuple[int, int]) -> None:
+    if term.region is None:
+        return
+    top, bottom, left, right = term.region
+    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
+        raise ModelError(f"layer {name!r}: the region {term.region} of a term lies outside its map {size}")
+
+
+def _check_upsample(layer: GemmLayer) -> None:
+    if min(layer.upsample) < 1:
+        raise ModelError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times; give 1 or more")
+    if layer.wide and layer.upsample != (1, 1):
+        raise ModelError(f"network output {layer.name!r} repeats its pixels; put an identity layer behind it")
 
 
 def _check_pool(name: str, pool: Pool, size: tuple[int, int]) -> None:

@@ -35,7 +35,7 @@ def save_network(net: IntegerNetwork, folder: Path) -> None:
         terms = []
         for i, term in enumerate(layer.terms):
             arrays[f"{layer.name}.weight{i}"] = np.ascontiguousarray(term.weight, dtype=np.int16)
-            plain = ("source", "stride", "padding", "dilation", "groups")
+            plain = ("source", "stride", "padding", "dilation", "groups", "region")
             terms.append({key: getattr(term, key) for key in plain})
         if layer.residual:
             for key in ("channel", "mult"):
@@ -49,6 +49,7 @@ def save_network(net: IntegerNetwork, folder: Path) -> None:
                 "clamp": layer.clamp,
                 "pool": asdict(layer.pool) if layer.pool else None,
                 "wide": layer.wide,
+                "upsample": layer.upsample,
             }
         )
     plan = {
@@ -105,6 +106,7 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
         pool=Pool(**_tuples(entry["pool"])) if entry["pool"] else None,
         residual=Residual(source=source, **parts) if source else None,
         wide=entry["wide"],
+        upsample=tuple(entry["upsample"]),
     )
 
 

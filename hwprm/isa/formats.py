@@ -85,6 +85,15 @@ def layer_format(hw: Hardware) -> WordFormat:
 
 def store_format(hw: Hardware) -> WordFormat:
     """Where a layer's results go; one word per stored (not wide) layer."""
+    repeats = (
+        Field("stride", _bits(len(hw.store_strides) - 1), "Index of the lanes' distance."),
+        Field("repeat_y", _bits(hw.repeats_max[0] - 1), "Times a vector is stored below itself, less one."),
+        Field("repeat_x", _bits(hw.repeats_max[1] - 1), "Times a vector is stored beside itself, less one."),
+        Field("line_word", hw.word_bits, "From the last of a row of repetitions to the next row's first: words."),
+        Field("line_bank", hw.bank_bits, "From the last of a row of repetitions to the next row's first: banks."),
+        Field("advance_word", hw.word_bits, "Address distance of pixel tiles in one row: words."),
+        Field("advance_bank", hw.bank_bits, "Address distance of pixel tiles in one row: banks."),
+    )
     return WordFormat(
         "store",
         (
@@ -93,13 +102,14 @@ def store_format(hw: Hardware) -> WordFormat:
             Field("channel_bank", hw.bank_bits, "Address distance of channels: banks."),
             Field("tile_word", hw.word_bits, "Address distance of filter tiles: words."),
             Field("tile_bank", hw.bank_bits, "Address distance of filter tiles: banks."),
-            Field("gap_word", hw.word_bits, "Pitch less width: words."),
-            Field("gap_bank", hw.bank_bits, "Pitch less width: banks."),
-            Field("width", _bits(hw.pixels_max), "Pixels of a row, or all pixels where rows are contiguous."),
-            Field("pixels", _bits(hw.pixels_max), "Pixels of a channel."),
+            Field("gap_word", hw.word_bits, "From a row's end to the next row: words."),
+            Field("gap_bank", hw.bank_bits, "From a row's end to the next row: banks."),
+            Field("width", _bits(hw.pixels_max), "Computed pixels of a row, or all of them where rows are contiguous."),
+            Field("pixels", _bits(hw.pixels_max), "Computed pixels of a channel."),
             Field("filters", _bits(hw.filters_max), "Filters of the layer."),
             Field("last", 1, "Last stored layer of the image."),
             Field("layer", _bits(hw.layers - 1), "Number of the layer, for the probe."),
+            *(repeats if hw.upsampling else ()),
         ),
     )
 

@@ -54,6 +54,7 @@ def _ratios(net: FusedNetwork, name: str) -> tuple[Fraction, ...]:
 def _ratio(layer: FusedLayer, shapes: dict[str, Map]) -> Fraction | None:
     """Row ratio of a layer; None for a single row, which fits any layout."""
     _, height, width = shapes[layer.name]
+    height, width = height // layer.upsample[0], width // layer.upsample[1]  # as computed
     if height == 1:
         return None
     pool = layer.pool.stride if layer.pool else (1, 1)

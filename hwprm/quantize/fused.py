@@ -27,7 +27,7 @@ class FusedResidual:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling or a residual, clamp. bias ``(M,)`` in float64; None: no end of the clamp."""
+    """A sum of convolutions, max pooling or a residual, clamp, upsampling. bias ``(M,)``; None: no end of the clamp."""
 
     name: str
     terms: tuple[FusedTerm, ...]
@@ -36,8 +36,10 @@ class FusedLayer:
     residual: FusedResidual | None = None
     low: float | None = None
     high: float | None = None
-    #: Real value of one step of the weights where they are exact multiples of it; None: found by quantisation.
-    step: float | None = None
+    upsample: tuple[int, int] = (1, 1)
+    #: Where every weight is 0 or one over one of these integers (an average's divisors): these, largest last. Empty
+    #: where the weights' step is found from their values.
+    divisors: tuple[int, ...] = ()
     #: Whether the layer only passes values of one tensor on, so that its scale stays.
     identity: bool = False
 
@@ -66,7 +68,9 @@ class FusedLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedNetwork:
-    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``.
+    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``; `outputs` leave the network, each once.
+
+    `returned` names the tensor of each output of the float network, in its order; two may share one.
 
     `tensor_of` names the tensor that holds each node's result once its layer is done (folded batch norms have none,
     nor have concatenations and channel choices, which stay views).
@@ -75,5 +79,6 @@ class FusedNetwork:
     inputs: tuple[str, ...]
     layers: tuple[FusedLayer, ...]
     outputs: tuple[str, ...]
+    returned: tuple[str, ...]
     shapes: dict[str, Map]
     tensor_of: dict[str, str]

@@ -9,7 +9,9 @@ from hwprm.config.quantize import QuantizeConfig
 from hwprm.errors import ModelError
 from hwprm.graph import Batch, Graph, Scale, by_input
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
+from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
+from hwprm.quantize.averages import common_multiple, divided_weights
 from hwprm.quantize.calibrate import activation_ranges, real_images
 from hwprm.quantize.fused import FusedLayer, FusedNetwork
 from hwprm.quantize.lower import lower
@@ -128,6 +130,7 @@ class _Quantiser:
             pool=layer.pool,
             residual=residual,
             wide=wide,
+            upsample=layer.upsample,
         )
 
     def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
@@ -140,9 +143,11 @@ class _Quantiser:
     def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
         """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
         x_scales = [self.tensors[term.source].scale for term in layer.terms]
-        if layer.step is not None:
-            weights = [np.rint(term.weight / layer.step).astype(np.int64) for term in layer.terms]
-            return weights, np.full(len(layer.bias), x_scales[0] * layer.step)
+        limit = signed_range(self.config.weight_bits)[1]
+        if layer.divisors:
+            multiple = common_multiple(layer.divisors, limit)
+            weights = [divided_weights(term.weight, multiple) for term in layer.terms]
+            return weights, np.full(len(layer.bias), x_scales[0] / multiple)
         # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
         heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
         reference = max(heard or x_scales)
@@ -156,7 +161,6 @@ class _Quantiser:
             if too_coarse(added, scales):
                 self.too_coarse.add(layer.residual.sum)
             scales = added / whole_steps(added, scales, bits)
-        limit = signed_range(self.config.weight_bits)[1]
         return [quantise(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
 
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
@@ -176,17 +180,21 @@ class _Quantiser:
     ) -> float:
         """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
         worst = 0.0
+        together = meeting_terms([term.region for term in layer.terms])
         for m, scale in enumerate(acc_scales):
-            low, high = min(int(bias[m]), 0), max(int(bias[m]), 0)
+            bounds = []
             for term, weight in zip(layer.terms, weights, strict=True):
                 x_low, x_high = self.limits[term.source]
                 row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
-                bounds = accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0))
-                low, high = low + bounds[0], high + bounds[1]
+                bounds.append(accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0)))
+            added = (0, 0)
             if residual:
                 x_low, x_high = self.limits[residual.source]
-                low, high = low + int(residual.mult[m]) * min(x_low, 0), high + int(residual.mult[m]) * max(x_high, 0)
-            worst = max(worst, float(scale) * max(-low, high))
+                added = int(residual.mult[m]) * min(x_low, 0), int(residual.mult[m]) * max(x_high, 0)
+            for group in together:
+                low = min(int(bias[m]), 0) + added[0] + sum(bounds[i][0] for i in group)
+                high = max(int(bias[m]), 0) + added[1] + sum(bounds[i][1] for i in group)
+                worst = max(worst, float(scale) * max(-low, high))
         # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
         room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
         return max(float(acc_scales.max()), worst / room)
@@ -200,6 +208,7 @@ def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
         padding=term.padding,
         dilation=term.dilation,
         groups=term.groups,
+        region=term.region,
     )
 
 

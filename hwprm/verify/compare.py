@@ -77,7 +77,8 @@ def compare_layers(
 ) -> dict[str, Comparison]:
     """Every stored (not wide) layer of one frame against `expected` {tensor: ``(C, H, W)``}, by tensor name.
 
-    A value that was never stored is wrong, and so is a vector that lies outside its tensor.
+    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never
+    stored is wrong, and so is a vector that lies outside its tensor.
     """
     stored: dict[int, list[Store]] = {}
     for store in frame.stores:
@@ -106,7 +107,7 @@ def _compare_layer(
         for lane in range(store.lanes):
             pixel = store.pixel + lane
             if not (store.filter < filters and pixel < pixels):
-                extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.shape}"
+                extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.computed}"
                 continue
             value = _lane(store.data, lane, act_bits)
             cycles[store.filter, pixel] = store.cycle
@@ -114,7 +115,7 @@ def _compare_layer(
                 unknown[store.filter, pixel] = value
             else:
                 got[store.filter, pixel] = value
-    want = expected.reshape(filters, pixels)
+    want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(filters, pixels)
     bad = (cycles < 0) | (got != want)
     for place in unknown:
         bad[place] = True

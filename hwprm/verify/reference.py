@@ -80,7 +80,8 @@ def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntA
     if layer.pool:
         acc = _pool(layer.pool, acc)
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
-    return requantise(acc, mult, shift, *layer.clamp)
+    out: IntArray = requantise(acc, mult, shift, *layer.clamp)
+    return out.repeat(layer.upsample[0], axis=2).repeat(layer.upsample[1], axis=3)
 
 
 def _convolve(term: Term, x: IntArray) -> IntArray:
@@ -98,7 +99,12 @@ def _convolve(term: Term, x: IntArray) -> IntArray:
     weight = term.weight.astype(dtype).reshape(groups, m // groups, k)
     product = np.matmul(weight[None], columns.reshape(len(x), groups, k, oh * ow))
     sums: IntArray = product.reshape(len(x), m, oh, ow).astype(np.int64)
-    return sums
+    if term.region is None:
+        return sums
+    top, bottom, left, right = term.region
+    inside = np.zeros_like(sums)
+    inside[:, :, top:bottom, left:right] = sums[:, :, top:bottom, left:right]
+    return inside
 
 
 def _taps(
@@ -170,5 +176,6 @@ def _batch(net: IntegerNetwork, layers: list[GemmLayer] | tuple[GemmLayer, ...])
         oh, ow = net.conv_size(layer)
         columns = max(term.groups * term.weight[0].size for term in layer.terms)
         inputs = sum(int(np.prod(net.tensor[source].shape)) for source in layer.sources)
-        worst = max(worst, 8 * (oh * ow * (columns + 4 * len(layer.bias)) + 2 * inputs))
+        result = int(np.prod(net.tensor[layer.name].shape))
+        worst = max(worst, 8 * (oh * ow * (columns + 4 * len(layer.bias)) + 2 * inputs + result))
     return max(1, BUDGET // worst)

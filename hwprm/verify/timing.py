@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwprm.manifest import Manifest
+from hwprm.manifest import LayerEntry, Manifest
 from hwprm.verify.events import Frame
 
 __all__ = ["layer_cycles", "loading_hidden"]
@@ -11,10 +11,18 @@ __all__ = ["layer_cycles", "loading_hidden"]
 def loading_hidden(manifest: Manifest) -> bool:
     """Whether an image is computed for so long that the next one has always come meanwhile.
 
-    Stored results go before arriving ones, hence the margin. In tiny networks the host sets the pace instead.
+    Stored results go before arriving ones, hence the margin, and what upsampling layers store counts in full. In tiny
+    networks the host sets the pace instead.
     """
     output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
-    return 3 * max(manifest.image_words, output) // 2 + 16 < manifest.cycles.image
+    stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if entry.upsample != (1, 1))
+    return 3 * max(manifest.image_words, output) // 2 + 16 + stores < manifest.cycles.image
+
+
+def _most_writes(entry: LayerEntry, rows: int) -> int:
+    """Cycles that storing a layer takes at most: a write per vector and per row end, as often as pixels repeat."""
+    channels, height, width = entry.computed
+    return channels * (-(-height * width // rows) + height) * entry.upsample[0] * entry.upsample[1]
 
 
 def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple[str, int], ...]:

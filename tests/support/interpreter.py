@@ -142,10 +142,13 @@ class Interpreter:
         banks = self.hw.banks
         channel, tile, gap = (store[f"{n}_word"] * banks + store[f"{n}_bank"] for n in ("channel", "tile", "gap"))
         pixel = np.arange(store["pixels"])
+        below, beside = store.get("repeat_y", 0) + 1, store.get("repeat_x", 0) + 1
+        line = store.get("line_word", 0) * banks + store.get("line_bank", 0) + beside - 1
         for f, lanes in enumerate(results):
             start = store["base_word"] * banks + state["tile"] * tile + f * channel
-            at = (start + pixel + pixel // store["width"] * gap) % self.size
-            self.memory[at] = lanes.reshape(-1)[: store["pixels"]]
+            at = start + pixel * beside + pixel // store["width"] * gap
+            for y, x in np.ndindex(below, beside):
+                self.memory[(at + y * line + x) % self.size] = lanes.reshape(-1)[: store["pixels"]]
 
     def _read(self, name: str) -> IntArray:
         place = self.program.plan[name]

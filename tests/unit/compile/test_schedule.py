@@ -174,7 +174,7 @@ def _layers_with_writes(program: Program):
     for geo in program.geometry:
         tiles = [tile for tile in program.tiles if tile.layer == geo.index]
         stored = not geo.layer.wide
-        gap = program.plan[geo.layer.name].gap if stored else 0
+        gap = program.plan[geo.layer.name].gap() if stored else 0
         rows = program.hardware.rows
         writes = row_segments(geo.pixels, geo.width, rows) if gap else [1] * geo.pixel_tiles(rows)
         assert max(writes) == tiles[0].writes
