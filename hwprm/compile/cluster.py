@@ -20,7 +20,9 @@ BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.floating[Any]]
 
 #: Multiply-accumulates that a search may take; about a second. Beyond, it looks at evenly spaced columns only.
-WORK = 5 * 10**9
+WORK = 10**10
+#: Share of the cost that a search must be able to save at best; dense layers with a few zeros are not worth one.
+WORTH = 0.01
 
 
 def tile_order(used: BoolArray, weight: IntArray, block: IntArray, cols: int) -> IntArray:
@@ -30,23 +32,34 @@ def tile_order(used: BoolArray, weight: IntArray, block: IntArray, cols: int) ->
     numbers is reordered within itself. The identity where nothing better was found.
     """
     same = np.arange(len(used))
-    users = used.sum(axis=0)
-    # A column of one row or of all rows costs the same in any order.
-    chosen = np.flatnonzero((users > 1) & (users < len(used)))
+    users, listed = used.sum(axis=0), _tiles_using(used, cols)
+    if (listed - -(-users // cols)) @ weight < WORTH * (listed @ weight):  # u users fill ceil(u / cols) tiles at least
+        return same
+    # A column of one row costs the same in any order, and so does one that too few rows lack to spare a tile.
+    smallest_tile = (len(used) - 1) % cols + 1
+    chosen = np.flatnonzero((users > 1) & (len(used) - users >= smallest_tile))
     most = max(1, WORK // len(used) ** 2)
     if len(chosen) > most:
         chosen = chosen[np.arange(most) * len(chosen) // most]
-    if len(used) <= cols or not len(chosen):
+    if not len(chosen):
         return same
-    part, cost = used[:, chosen], weight[chosen]
-    search = _Search(part, cost, block, cols)
-    order = search.exchange(search.greedy())
-    return order if union_weight(used[order], weight, cols) < union_weight(used, weight, cols) else same
+    search = _Search(used[:, chosen], weight[chosen], block, cols)
+    before = union_weight(used, weight, cols)
+    order = search.greedy()
+    if union_weight(used[order], weight, cols) < (1 - WORTH / 10) * before:  # else exchanges would not save much either
+        order = search.exchange(order)
+    return order if union_weight(used[order], weight, cols) < before else same
 
 
 def union_weight(used: BoolArray, weight: IntArray, cols: int) -> int:
     """Sum over tiles of `cols` neighbouring rows of the weight of the columns that any of them uses."""
-    return sum(int(weight[used[i : i + cols].any(axis=0)].sum()) for i in range(0, len(used), cols))
+    return int(_tiles_using(used, cols) @ weight)
+
+
+def _tiles_using(used: BoolArray, cols: int) -> IntArray:
+    """``(K,)``: in how many tiles a row uses the column."""
+    result: IntArray = np.logical_or.reduceat(used, np.arange(0, len(used), cols), axis=0).sum(axis=0, dtype=np.int64)
+    return result
 
 
 class _Search:

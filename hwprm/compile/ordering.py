@@ -5,8 +5,8 @@ of every reader's. Inputs and outputs keep their order. Grouped convolutions all
 
 - depthwise (one channel, one filter a group): channel and filter move together, so the tensors share one order;
 - other groups: a channel stays within its group, and a filter within its own;
-- 1 x 1 depthwise terms (summands, copies, clamps) bind nothing: where the orders on their two sides differ they
-  are written out as one group, a permuted diagonal, whose tiles list as many columns as before.
+- summands and the images and outputs of 1 x 1 depthwise layers bind nothing: where the orders on the two sides
+  differ the term is written out as one group, a permuted diagonal, whose tiles list as many columns as before.
 
 An order is kept only where the exact count of cycles falls, so no network ever runs slower for it.
 """
@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from hwprm.compile.cluster import tile_order
 from hwprm.compile.cycles import LayerCycles
 from hwprm.compile.draft import Draft, draft_network
-from hwprm.compile.geometry import LayerGeometry
 from hwprm.config import ArrayConfig
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 
@@ -48,7 +47,7 @@ def order_filters(draft: Draft, array: ArrayConfig) -> tuple[Draft, Orders]:
     """`draft` with its filters in an order of fewer cycles, and that order; `draft` and nothing where there is none."""
     found: list[Orders] = []
     for bond in channel_bonds(draft.network):
-        order = _order_of(bond, draft.geometry, array)
+        order = _order_of(bond, draft, array)
         if not np.array_equal(order, np.arange(len(order))):
             found.append(dict.fromkeys(bond.names, order))
     if not found:
@@ -72,7 +71,7 @@ def channel_bonds(net: IntegerNetwork) -> tuple[Bond, ...]:
     bond = {tensor.name: tensor.name for tensor in net.tensors}
     grouped = [(layer, term) for layer in net.layers for term in layer.terms if term.groups > 1]
     for layer, term in grouped:
-        if _depthwise(term) and not _diagonal(term):
+        if _binds(net, layer, term):
             old, new = bond[term.source], bond[layer.name]
             bond = {name: new if root == old else root for name, root in bond.items()}
     fences: dict[str, set[int]] = {root: set() for root in bond.values()}
@@ -112,13 +111,13 @@ def _cycles_of(draft: Draft) -> dict[str, LayerCycles]:
     return {layer.name: layer for layer in draft.cycles.layers}
 
 
-def _order_of(bond: Bond, geometry: tuple[LayerGeometry, ...], array: ArrayConfig) -> IntArray:
+def _order_of(bond: Bond, draft: Draft, array: ArrayConfig) -> IntArray:
     """The order that makes the lists of the bond's layers short, each entry weighed with the cycles it takes."""
     same = np.arange(len(bond.block))
-    makers = [geo for geo in geometry if geo.layer.name in bond.names]
+    makers = [geo for geo in draft.geometry if geo.layer.name in bond.names]
     if len(same) <= array.cols or len(np.unique(bond.block)) == len(same):
         return same
-    parts = [_columns_used(geo.layer) for geo in makers]
+    parts = [_columns_used(draft.network.layers[geo.index]) for geo in makers]
     costs = [len(geo.windows) * geo.pixel_tiles(array.rows) for geo in makers]
     scale = reduce(gcd, costs)
     weight = np.repeat([cost // scale for cost in costs], [part.shape[1] for part in parts])
@@ -164,6 +163,7 @@ def _depthwise(term: Term) -> bool:
     return term.groups > 1 and term.groups == len(term.weight) and term.weight.shape[1] == 1
 
 
-def _diagonal(term: Term) -> bool:
-    """Depthwise of a single tap: it costs the same written out as a matrix."""
-    return _depthwise(term) and term.weight.shape[2:] == (1, 1)
+def _binds(net: IntegerNetwork, layer: GemmLayer, term: Term) -> bool:
+    """Whether a depthwise term ties its channels to its filters: it does, unless it is as cheap as a matrix."""
+    free = len(layer.terms) > 1 or layer.wide or term.source in net.inputs
+    return _depthwise(term) and not (free and term.weight.shape[2:] == (1, 1))
