@@ -83,8 +83,13 @@ def parts(core: str | None = None, cycles: int = 45) -> Parts:
         probes=probe_ports({"probe_layer": 2, "probe_filter": 2, "probe_pixel": 4, "probe_lanes": 2, "probe_data": 16}),
         registers=register_entries(HASH, {"ROWS": 2, "COLS": 2, "INPUT_BEATS": 6, "OUTPUT_BEATS": 2}),
         roms=(pack_vectors("weights", WEIGHTS.T, 8),),
-        save_program=lambda folder: folder.mkdir(),
+        save_program=_save_program,
     )
+
+
+def _save_program(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "program.json").write_text('{"kept_channels": {}}\n')
 
 
 def standin_bundle(out: Path, core: str | None = None, cycles: int = 45, count: int = 5) -> Bundle:
