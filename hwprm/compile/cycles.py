@@ -147,7 +147,7 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
                 weights=weights,
                 listed=listed,
                 regular=len(mine) * max(1, -(-weights // geo.filters)),
-                slots=sum(tile.columns * tile.filters for tile in mine),
+                slots=max(1, sum(tile.columns * tile.filters for tile in mine)),
                 unordered_cycles=cycles,
                 unordered_listed=listed,
             )

@@ -5,6 +5,7 @@ of every reader's. Inputs and outputs keep their order. Grouped convolutions all
 
 - depthwise (one channel, one filter a group): channel and filter move together, so the tensors share one order;
 - other groups: a channel stays within its group, and a filter within its own;
+- residuals name a channel for every filter and bind nothing;
 - summands and the images and outputs of 1 x 1 depthwise layers bind nothing: where the orders on the two sides
   differ the term is written out as one group, a permuted diagonal, whose tiles list as many columns as before.
 
@@ -142,7 +143,12 @@ def _columns_used(layer: GemmLayer) -> BoolArray:
 def _reorder_layer(layer: GemmLayer, full: Mapping[str, IntArray]) -> GemmLayer:
     filters = full[layer.name]
     terms = tuple(_reorder_term(term, filters, full[term.source]) for term in layer.terms)
-    return replace(layer, terms=terms, bias=layer.bias[filters], mult=layer.mult[filters], shift=layer.shift[filters])
+    residual = layer.residual
+    if residual:  # names its channel for every filter, so that it takes any order
+        place = np.argsort(full[residual.source])
+        residual = replace(residual, channel=place[residual.channel[filters]], mult=residual.mult[filters])
+    per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
+    return replace(layer, terms=terms, residual=residual, **per_filter)
 
 
 def _reorder_term(term: Term, filters: IntArray, channels: IntArray) -> Term:

@@ -49,9 +49,14 @@ def _generic(net, rng):
             )
             for t in layer.terms
         ]
-        layers.append(replace(layer, terms=tuple(terms), bias=rng.normal(size=len(layer.bias))))
+        residual = layer.residual
+        if residual:
+            residual = replace(residual, mult=(residual.mult != 0) * rng.uniform(0.5, 1.5, len(residual.mult)))
+        layers.append(replace(layer, terms=tuple(terms), bias=rng.normal(size=len(layer.bias)), residual=residual))
         value = requantise(layer.bias, layer.mult, layer.shift, *layer.clamp)
         silent = ~np.any([t.weight.any(axis=(1, 2, 3)) for t in layer.terms], axis=0)
+        if layer.residual:
+            silent &= layer.residual.mult == 0
         constants |= {(layer.name, int(m)): float(value[m]) for m in np.flatnonzero(silent)}
     return (net, layers), constants
 
@@ -62,7 +67,9 @@ def _run(generic, constants, image, gone=frozenset()):
     for layer in layers:
         acc = sum(summed(values[t.source], t) for t in layer.terms) + layer.bias[:, None, None]
         out = pooled(acc, layer.pool) if layer.pool else acc
-        out = out + acc.mean(axis=(1, 2), keepdims=True)
+        if layer.residual:
+            out = out + layer.residual.mult[:, None, None] * values[layer.residual.source][layer.residual.channel]
+        out = out + out.mean(axis=(1, 2), keepdims=True) + acc.mean(axis=(1, 2), keepdims=True)
         for m in range(len(out)):
             if (layer.name, m) in constants:
                 out[m] = constants[layer.name, m]
@@ -106,7 +113,11 @@ def _bundles(net):
 
 def _for_form(net):
     """The channel that a layer without weights reads, and everything that one needs."""
-    wanted = [(layer.terms[0].source, 0) for layer in net.layers if not any(term.weight.any() for term in layer.terms)]
+    wanted = [
+        (layer.terms[0].source, 0)
+        for layer in net.layers
+        if not layer.residual and not any(term.weight.any() for term in layer.terms)
+    ]
     makers = {layer.name: layer for layer in net.layers}
     tied = {key: one for one in _bundles(net) for key in one}
     form = set()
@@ -117,6 +128,9 @@ def _for_form(net):
         form.add(key)
         wanted += tied[key]
         if key[0] in makers:
+            residual = makers[key[0]].residual
+            if residual and residual.mult[key[1]]:
+                wanted.append((residual.source, int(residual.channel[key[1]])))
             for term in makers[key[0]].terms:
                 first = key[1] // (len(term.weight) // term.groups) * term.weight.shape[1]
                 used = np.flatnonzero(term.weight[key[1]].any(axis=(1, 2)))
