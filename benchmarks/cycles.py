@@ -96,11 +96,11 @@ def _count(title: str, net: IntegerNetwork, array: ArrayConfig, simulate: bool) 
     entry["scale_sim"] = scale_sim(report)
     if simulate:
         say(f"{title} on {array.rows}x{array.cols}: RTL simulation")
-        entry["simulated"] = _simulate(net, array)
+        entry["simulated"] = simulated_cycles(net, array)
     return entry
 
 
-def _simulate(net: IntegerNetwork, array: ArrayConfig) -> int:
+def simulated_cycles(net: IntegerNetwork, array: ArrayConfig) -> int:
     """Cycles of the simulated counter. Raises MismatchError when it, or any integer, is not as predicted."""
     data = embedded()
     images = quantise_images(data.x_test[:4], data.input_scale, net)

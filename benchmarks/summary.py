@@ -55,6 +55,7 @@ def table(results: Path = RESULTS) -> str:
         *_accuracy(read("accuracy"), "accuracy.py"),
         *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
         _demo(read("demo")),
+        *_irregular(read("irregular")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -115,6 +116,22 @@ def _accuracy(facts: dict[str, Any], name: str) -> list[Row]:
         (f"{name}: per cent on the test split", "", f"{stages}; {facts['cpu_seconds_total']:.0f} s CPU; {data}", "")
     ]
     return [*rows, (f"{name}: compression", "", left, "")]
+
+
+def _irregular(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["networks"]:
+        saved = e["unordered"] - e["cycles"]
+        same = " (simulated the same)" if e.get("simulated") == e["cycles"] else ""
+        parts = [f"{e['cycles']:,} cycles{same}", f"{e['listed'] / e['regular']:.2f} x the regular columns"]
+        parts += [f"{e['zeros']:.0%} zeros stored", f"filter order saves {saved:,} ({saved / e['unordered']:.1%})"]
+        parts += [f"{e['ratio']:.2f} x structured"] if e["ratio"] and e["pruning"] != "structured" else []
+        parts += [f"{e['accuracy_per_cent']:.2f} per cent"] if e["accuracy_per_cent"] else []
+        name = f"irregular.py: {e['net']}, {e['pruning']}, {e['weights']:,} weights, {e['rows']}x{e['cols']}"
+        target = "no more cycles by order" if e["pruning"] == "structured" else "fewer cycles by order"
+        good = saved >= (e["pruning"] != "structured")
+        rows.append((name, target, "; ".join(parts), verdict(good)))
+    return rows
 
 
 def _demo(facts: dict[str, Any]) -> Row:

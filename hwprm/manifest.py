@@ -83,12 +83,19 @@ class LayerEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class CycleEntry:
-    """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with."""
+    """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with.
+
+    `listed` counts the columns in all lists of each layer; `unordered_layers` and `unordered_listed` are cycles and
+    columns if the filters had kept the order of the network that was compiled.
+    """
 
     image: int
     layers: tuple[int, ...]
     promise: int
     bound: float
+    listed: tuple[int, ...]
+    unordered_layers: tuple[int, ...]
+    unordered_listed: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +165,7 @@ class Manifest:
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
-        fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
+        fields["cycles"] = CycleEntry(**_tuples(fields["cycles"]))
         fields["inputs"] = tuple(InputEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["inputs"])
         fields["layers"] = tuple(
             LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
@@ -191,3 +198,7 @@ class Manifest:
     def image_words(self) -> int:
         """Beats of one image."""
         return prod(self.image_shape)
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

@@ -61,8 +61,16 @@ def _parts(program: Program) -> Parts:
 
 
 def _cycles(report: CycleReport) -> CycleEntry:
-    layers = tuple(layer.cycles for layer in report.layers)
-    return CycleEntry(image=report.total, layers=layers, promise=report.promise, bound=report.bound)
+    layers = report.layers
+    return CycleEntry(
+        image=report.total,
+        layers=tuple(layer.cycles for layer in layers),
+        promise=report.promise,
+        bound=report.bound,
+        listed=tuple(layer.listed for layer in layers),
+        unordered_layers=tuple(layer.unordered_cycles for layer in layers),
+        unordered_listed=tuple(layer.unordered_listed for layer in layers),
+    )
 
 
 def _save_program(program: Program, folder: Path) -> None:

@@ -121,6 +121,11 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
             "promise": layer.promise,
             "bound": layer.bound,
             "macs": layer.macs,
+            "weights": layer.weights,
+            "listed": layer.listed,
+            "regular": layer.regular,
+            "slots": layer.slots,
+            "unordered": {"predicted": layer.unordered_cycles, "listed": layer.unordered_listed},
         }
         for layer in report.layers
     ]
@@ -130,6 +135,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "promise": report.promise,
         "bound": report.bound,
         "limit": report.limit,
+        "unordered": report.unordered,
         "layers": rows,
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,11 @@ HEXADECIMAL = frozenset("0123456789abcdef")
 
 @dataclass(frozen=True, kw_only=True)
 class Mismatch:
-    """One wrong integer. `got` is None when it never came, text when it holds unknown bits; `cycle` alike."""
+    """One wrong integer. `got` is None when it never came, text when it holds unknown bits; `cycle` alike.
+
+    `given` is the channel's number in the network that was compiled, before compaction and the order of filters; None
+    where that is not known.
+    """
 
     image: int
     layer: str
@@ -32,13 +36,15 @@ class Mismatch:
     expected: int
     got: int | str | None
     cycle: int | None
+    given: int | None = None
 
     def __str__(self) -> str:
         got = "nothing" if self.got is None else self.got
         when = "" if self.cycle is None else f" in cycle {self.cycle}"
+        given = "" if self.given in (None, self.channel) else f" ({self.given} of the network given)"
         return (
-            f"image {self.image}, layer {self.layer!r}, channel {self.channel}, row {self.row}, column {self.column}: "
-            f"expected {self.expected}, got {got}{when}"
+            f"image {self.image}, layer {self.layer!r}, channel {self.channel}{given}, row {self.row}, "
+            f"column {self.column}: expected {self.expected}, got {got}{when}"
         )
 
 
@@ -58,6 +64,10 @@ class Comparison:
             first=(self.first + other.first)[:SHOWN],
             extra=self.extra or other.extra,
         )
+
+    def of(self, kept: Sequence[int]) -> Comparison:
+        """The same with every mismatch's channel c named as ``kept[c]`` of the network that was compiled, too."""
+        return replace(self, first=tuple(replace(one, given=kept[one.channel]) for one in self.first))
 
     @property
     def failure(self) -> str | None:

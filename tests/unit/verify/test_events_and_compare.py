@@ -94,6 +94,18 @@ def test_any_single_wrong_value_is_named(place: int, change: int) -> None:
     assert comparison.failure == f"{where}: expected {want}, got {got} in cycle {mismatch.cycle}"
 
 
+def test_channels_are_named_as_in_the_network_given_too() -> None:
+    tensor = np.zeros(MAP.shape, np.int64)
+    wrong = tensor.copy()
+    wrong[:, 0, 1] = 3
+    comparison = compare_layers(stored(wrong), 0, LAYERS, {"map": tensor}, 8)["map"]
+    lines = str(comparison.of((7, 1)).failure).splitlines()
+    assert lines[0].startswith(
+        "image 0, layer 'map', channel 0 (7 of the network given), row 0, column 1: expected 0, got 3"
+    )
+    assert lines[1].startswith("image 0, layer 'map', channel 1, row 0, column 1: expected 0, got 3")
+
+
 def test_missing_unknown_and_surplus_vectors() -> None:
     tensor = np.zeros(MAP.shape, np.int64)
     frame = stored(tensor)
