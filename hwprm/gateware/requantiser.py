@@ -57,7 +57,8 @@ class Requantiser(wiring.Component):
         biased = self.acc + param.bias
         if hw.residual_bits:
             added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
-            m.d.sync += added.eq(self.residual * self.factor)
+            # Where there is none, anything may pass by, memory that was never written included.
+            m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
             biased += added
         mult = Signal(unsigned(len(param.mult)), reset_less=True)
         shift1 = Signal(unsigned(len(param.shift)), reset_less=True)
