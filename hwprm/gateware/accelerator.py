@@ -101,10 +101,10 @@ class Accelerator(wiring.Component):
         self._probe(m, sequencer, store, egress)
         m.d.comb += [
             sequencer.layer_done.eq(store.layer_done | egress.layer_done),
-            sequencer.image_ready.eq(ingress.image_ready),
+            sequencer.image_ready.eq(ingress.image_ready | registers.repeat),
             sequencer.room.eq(egress.room),
             sequencer.run.eq(registers.run),
-            ingress.release.eq(egress.frame_done),
+            ingress.release.eq(egress.frame_done & ~registers.repeat),
         ]
         return m
 

@@ -1,6 +1,6 @@
 """The AXI4-Lite slave: `hwprm.isa.REGISTERS` in gates."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -39,7 +39,7 @@ class RegisterFile(wiring.Component):
     Members
     -------
     the ports of `axi_lite_ports`, and
-    run : Out(1)
+    run, repeat : Out(1)
     busy : In(1)
     short, long, received, frame_done, stalled : In(1), pulses that set or count
     cycles : In(32)
@@ -48,7 +48,7 @@ class RegisterFile(wiring.Component):
     def __init__(self, hw: Hardware):
         self._hw = hw
         inputs = dict.fromkeys(("busy", "short", "long", "received", "frame_done", "stalled"), In(1))
-        super().__init__(axi_lite_ports() | inputs | {"run": Out(1, init=1), "cycles": In(32)})
+        super().__init__(axi_lite_ports() | inputs | {"run": Out(1, init=1), "repeat": Out(1), "cycles": In(32)})
 
     def elaborate(self, platform):
         m = Module()
@@ -65,7 +65,7 @@ class RegisterFile(wiring.Component):
             m.d.sync += count.eq(count + event)
             values[name] = count
         values |= {
-            "CONTROL": self.run,
+            "CONTROL": Cat(self.run, self.repeat),
             "STATUS": self.busy | (sticky_short << 1) | (sticky_long << 2),
             "CYCLES": self.cycles,
         }
@@ -74,7 +74,7 @@ class RegisterFile(wiring.Component):
         at_control = write & (self.awaddr[2:] == register_offset("CONTROL") >> 2) & self.wstrb[0]
         at_status = write & (self.awaddr[2:] == register_offset("STATUS") >> 2) & self.wstrb[0]
         with m.If(at_control):
-            m.d.sync += self.run.eq(self.wdata[0])
+            m.d.sync += [self.run.eq(self.wdata[0]), self.repeat.eq(self.wdata[1])]
         m.d.sync += [
             sticky_short.eq((sticky_short & ~(at_status & self.wdata[1])) | self.short),
             sticky_long.eq((sticky_long & ~(at_status & self.wdata[2])) | self.long),
