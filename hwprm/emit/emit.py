@@ -55,6 +55,7 @@ def _parts(program: Program) -> Parts:
         probes=probe_ports(core.probe_widths),
         registers=register_entries(program.design_hash, geometry),
         roms=program.roms,
+        banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
     )

@@ -40,6 +40,8 @@ class Parts:
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
     roms: tuple[RomImage, ...]
+    #: Banks of the activation memory, which the testbench reads and writes; none in a design that has no such memory.
+    banks: int = 0
     #: Writes the program into the folder it is given.
     save_program: Callable[[Path], None]
     #: Layers whose lanes run over channels.
@@ -109,7 +111,7 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     for name in ("hwprm_top", "hwprm_rom", "hwprm_ram"):
         (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
     (work / "tb").mkdir()
-    (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values))
+    (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
 
 
 def _values(manifest: Manifest) -> dict[str, object]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.manifest import LayerEntry
-from hwprm.verify.events import Frame, Store
+from hwprm.verify.events import Frame
+from hwprm.verify.vectors import Vectors
 
-__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits", "compare_outputs"]
+__all__ = ["Comparison", "Mismatch", "compare_layers", "compare_logits", "compare_outputs", "compare_tensors"]
 
 IntArray = NDArray[np.int64]
 
@@ -73,57 +74,89 @@ class Comparison:
 
 
 def compare_layers(
-    frame: Frame, image: int, layers: Sequence[LayerEntry], expected: Mapping[str, IntArray], act_bits: int
+    vectors: Mapping[int, Vectors],
+    image: int,
+    layers: Sequence[LayerEntry],
+    expected: Mapping[str, IntArray],
+    act_bits: int,
 ) -> dict[str, Comparison]:
-    """Every stored (not wide) layer of one frame against `expected` {tensor: ``(C, H, W)``}, by tensor name.
+    """Every stored (not wide) layer of one image against `expected` {tensor: ``(C, H, W)``}, by tensor name.
 
-    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never
-    stored is wrong, and so is a vector that lies outside its tensor.
+    `vectors` are filed by layer number. Of an upsampled tensor the computed pixels are compared, each of which the
+    probes show once. A value that was never stored is wrong, and so is a vector that lies outside its tensor.
     """
-    stored: dict[int, list[Store]] = {}
-    for store in frame.stores:
-        stored.setdefault(store.layer, []).append(store)
     outcome = {}
     for layer in layers:
         if not layer.wide:
-            mine = stored.pop(layer.index, [])
+            mine = vectors.get(layer.index, Vectors.of(()))
             outcome[layer.name] = _compare_layer(mine, image, layer, expected[layer.name], act_bits)
-    if stored and outcome:
-        name = next(iter(outcome))
-        surplus = f"image {image}: vectors were stored for layers {sorted(stored)}, which store nothing"
-        outcome[name] += Comparison(extra=surplus)
+    surplus = sorted(vectors.keys() - {layer.index for layer in layers if not layer.wide})
+    if surplus and outcome:
+        text = f"image {image}: vectors were stored for layers {surplus}, which store nothing"
+        outcome[next(iter(outcome))] += Comparison(extra=text)
     return outcome
 
 
-def _compare_layer(
-    stores: Sequence[Store], image: int, layer: LayerEntry, expected: IntArray, act_bits: int
-) -> Comparison:
-    filters, pixels = layer.drained
-    got = np.zeros((filters, pixels), np.int64)
-    cycles = np.full((filters, pixels), -1, np.int64)
-    unknown: dict[tuple[int, int], str] = {}
+def _compare_layer(vectors: Vectors, image: int, layer: LayerEntry, expected: IntArray, act_bits: int) -> Comparison:
+    count, pixels = layer.drained
+    values, known = vectors.values(act_bits)
+    lane = np.arange(values.shape[1])
+    used = lane < vectors.lanes[:, None]
+    filters, pixel = vectors.filter[:, None], vectors.pixel[:, None] + lane
+    inside = (filters >= 0) & (filters < count) & (vectors.pixel[:, None] >= 0) & (pixel < pixels)
+    taken = np.flatnonzero(used & inside)
+    last = np.full(count * pixels, -1)  # the activation, of all lanes of all vectors, that came last to each place
+    last[(filters * pixels + pixel).ravel()[taken]] = taken
+    want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(-1)
+    bad = (last < 0) | (values.ravel()[last] != want) | ~known.ravel()[last] if len(taken) else last < 0
+
+    def found(place: int) -> tuple[int | str | None, int | None]:
+        if last[place] < 0:
+            return None, None
+        vector, at = divmod(int(last[place]), values.shape[1])
+        got = int(values[vector, at]) if known[vector, at] else vectors.bits_of(vector, at, act_bits)
+        return got, int(vectors.cycle[vector])
+
     extra = None
-    for store in stores:
-        for lane in range(store.lanes):
-            pixel = store.pixel + lane
-            if not (store.filter < filters and pixel < pixels):
-                extra = f"image {image}, layer {layer.name!r}: {store} lies outside of {layer.computed}"
-                continue
-            value = _lane(store.data, lane, act_bits)
-            cycles[store.filter, pixel] = store.cycle
-            if isinstance(value, str):
-                unknown[store.filter, pixel] = value
-            else:
-                got[store.filter, pixel] = value
-    want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(filters, pixels)
-    bad = (cycles < 0) | (got != want)
-    for place in unknown:
-        bad[place] = True
+    if (stray := np.flatnonzero((used & ~inside).any(axis=1))).size:
+        i = int(stray[0])
+        what = f"a vector of filter {vectors.filter[i]}, pixel {vectors.pixel[i]}, stored in cycle {vectors.cycle[i]},"
+        extra = f"image {image}, layer {layer.name!r}: {what} lies outside of {layer.computed}"
+    first = _name(bad, image, layer, expected, found, layer.place)
+    return Comparison(values=want.size, wrong=int(bad.sum()), first=first, extra=extra)
+
+
+def compare_tensors(got: IntArray | None, image: int, layer: LayerEntry, expected: IntArray) -> Comparison:
+    """A stored layer's tensor ``(C, H, W)`` as it lies in the memory, None when it could not be read.
+
+    Where bits are unknown `got` is smaller than every activation.
+    """
+    bad = np.ones(expected.size, np.bool_) if got is None else (got != expected).reshape(-1)
+
+    def found(place: int) -> tuple[int | str | None, int | None]:
+        return (None if got is None else int(got.flat[place])), None
+
+    def where(place: int) -> tuple[int, int, int]:
+        channel, row, column = np.unravel_index(place, layer.shape)
+        return int(channel), int(row), int(column)
+
+    first = _name(bad, image, layer, expected, found, where)
+    return Comparison(values=expected.size, wrong=int(bad.sum()), first=first)
+
+
+def _name(
+    bad: NDArray[np.bool_],
+    image: int,
+    layer: LayerEntry,
+    expected: IntArray,
+    found: Callable[[int], tuple[int | str | None, int | None]],
+    where: Callable[[int], tuple[int, int, int]],
+) -> tuple[Mismatch, ...]:
+    """The first of the `bad` places; `found` gives what came there, and when, `where` its place in the tensor."""
     first = []
-    for at in [(int(f), int(p)) for f, p in np.argwhere(bad)[:SHOWN]]:
-        cycle = int(cycles[at])
-        value = unknown.get(at, int(got[at]))
-        channel, row, column = layer.place(at[0] * pixels + at[1])
+    for place in np.flatnonzero(bad)[:SHOWN].tolist():
+        channel, row, column = where(place)
+        got, cycle = found(place)
         first.append(
             Mismatch(
                 image=image,
@@ -131,25 +164,12 @@ def _compare_layer(
                 channel=channel,
                 row=row,
                 column=column,
-                expected=int(want[at]),
-                got=value if cycle >= 0 else None,
-                cycle=cycle if cycle >= 0 else None,
+                expected=int(expected[channel, row, column]),
+                got=got,
+                cycle=cycle,
             )
         )
-    return Comparison(values=want.size, wrong=int(bad.sum()), first=tuple(first), extra=extra)
-
-
-def _lane(data: str, lane: int, bits: int) -> int | str:
-    """Signed activation of `lane`; its bits as text when some are unknown."""
-    if HEXADECIMAL.issuperset(data):  # int() alone would take "0x12", whose second digit is unknown, for a number
-        return _signed(int(data, 16) >> lane * bits & (1 << bits) - 1, bits)
-    text = "".join(f"{int(digit, 16):04b}" if digit in HEXADECIMAL else "xxxx" for digit in data)
-    part = text[len(text) - (lane + 1) * bits : len(text) - lane * bits]
-    return part if "x" in part else _signed(int(part, 2), bits)
-
-
-def _signed(word: int, bits: int) -> int:
-    return word - (1 << bits) if word >> (bits - 1) else word
+    return tuple(first)
 
 
 def compare_logits(
@@ -171,9 +191,9 @@ def compare_outputs(
     outcome: dict[str, Comparison] = {}
     for layer in layers:
         if layer.wide:
-            want = expected[layer.name].reshape(-1)
-            outcome[layer.name] = _compare_words(beats[place : place + len(want)], image, layer, want)
-            place += len(want)
+            want = expected[layer.name]
+            outcome[layer.name] = _compare_words(beats[place : place + want.size], image, layer, want)
+            place += want.size
     if len(beats) > place:
         last = next(reversed(outcome))
         outcome[last] += Comparison(extra=f"image {image}: {len(beats)} logits came, {place} were due")
@@ -181,32 +201,24 @@ def compare_outputs(
 
 
 def _compare_words(beats: Sequence[tuple[int, str]], image: int, layer: LayerEntry, want: IntArray) -> Comparison:
-    wrong = 0
-    first: list[Mismatch] = []
-    for i, value in enumerate(want.tolist()):
-        cycle, got = _beat(beats, i)
-        if got == value:
-            continue
-        wrong += 1
-        if len(first) < SHOWN:
-            channel, row, column = layer.place(i)
-            first.append(
-                Mismatch(
-                    image=image,
-                    layer=layer.name,
-                    channel=channel,
-                    row=row,
-                    column=column,
-                    expected=value,
-                    got=got,
-                    cycle=cycle,
-                )
-            )
-    return Comparison(values=want.size, wrong=wrong, first=tuple(first))
+    found = [_beat(beats, i) for i in range(want.size)]
+    pairs = zip(found, want.reshape(-1).tolist(), strict=True)
+    bad = np.array([got != value for (got, _), value in pairs], np.bool_)
+    first = _name(bad, image, layer, want, found.__getitem__, layer.place)
+    return Comparison(values=want.size, wrong=int(bad.sum()), first=first)
 
 
-def _beat(beats: Sequence[tuple[int, str]], place: int) -> tuple[int | None, int | str | None]:
+def _beat(beats: Sequence[tuple[int, str]], place: int) -> tuple[int | str | None, int | None]:
+    """Value and cycle of a beat of the result."""
     if place >= len(beats):
         return None, None
     cycle, data = beats[place]
-    return cycle, _lane(data, 0, 32)
+    return _word(data), cycle
+
+
+def _word(data: str) -> int | str:
+    """Signed output word; its bits as text when some are unknown."""
+    if HEXADECIMAL.issuperset(data):  # int() alone would take "0x12", whose second digit is unknown, for a number
+        word = int(data, 16)
+        return word - (1 << 32) if word >> 31 else word
+    return "".join(f"{int(digit, 16):04b}" if digit in HEXADECIMAL else "xxxx" for digit in data)

@@ -17,6 +17,7 @@ from hwprm.verify.reference import run
 from hwprm.verify.report import Case
 from hwprm.verify.session import Session
 from hwprm.verify.timing import layer_cycles, loading_hidden
+from hwprm.verify.vectors import by_layer
 
 __all__ = ["run_protocol", "test_names"]
 
@@ -83,7 +84,8 @@ def _compare(
             )
         for frame, image in zip(section.frames, note["images"], strict=False):
             expected = {name: tensor[image] for name, tensor in tensors.items()}
-            layers = compare_layers(frame, image, manifest.layers, expected, manifest.array.act_bits)
+            mine = by_layer(frame.stores)
+            layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits)
             outputs = compare_outputs(frame, image, manifest.layers, expected)
             for name, comparison in (layers | outputs).items():
                 compared[name].append(comparison)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hwprm.manifest import LayerEntry, Manifest
 from hwprm.verify.events import Frame
 
-__all__ = ["layer_cycles", "loading_hidden"]
+__all__ = ["first_layer_cycles", "layer_cycles", "loading_hidden"]
 
 
 def loading_hidden(manifest: Manifest) -> bool:
@@ -36,3 +38,16 @@ def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple
     ends = [*frame.starts[1:], after.starts[0]]
     names = [entry.name for entry in manifest.layers]
     return tuple((name, end - start) for name, start, end in zip(names, frame.starts, ends, strict=True))
+
+
+def first_layer_cycles(frames: Sequence[Frame], manifest: Manifest, image: int | None) -> tuple[tuple[str, int], ...]:
+    """Cycles of every layer of the first frame; the last one's are what the others leave of the `image`'s cycles.
+
+    Those are the CYCLES register's, without waits for the host. Nothing when the starts are not one per layer.
+    """
+    if image is None or not frames or len(frames[0].starts) != len(manifest.layers):
+        return ()
+    starts = frames[0].starts
+    ends = [*starts[1:], starts[0] + image]
+    names = [entry.name for entry in manifest.layers]
+    return tuple((name, end - start) for name, start, end in zip(names, starts, ends, strict=True))
