@@ -66,10 +66,9 @@ class Vectors:
 
 def _fields(digits: NDArray[np.uint8], count: int, bits: int) -> IntArray:
     """`count` unsigned fields of `bits` bits out of hexadecimal digits ``(n, digits)``, least significant first."""
-    each = (digits[:, :, None] >> np.arange(4, dtype=np.uint8)) & 1
-    packed = np.packbits(
-        each.reshape(len(digits), -1)[:, : count * bits].reshape(-1, count, bits), axis=2, bitorder="little"
-    )
+    n, length = digits.shape
+    each = ((digits[:, :, None] >> np.arange(4, dtype=np.uint8)) & 1).reshape(n, 4 * length)
+    packed = np.packbits(each[:, : count * bits].reshape(n, count, bits), axis=2, bitorder="little")
     total = np.zeros(packed.shape[:2], np.int64)
     for i in range(packed.shape[2]):
         total |= packed[:, :, i].astype(np.int64) << 8 * i
