@@ -8,8 +8,8 @@ every word of every bank, so that a store that goes astray is found although no 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.bundle import Bundle
 from hwprm.errors import ConfigError
 from hwprm.manifest import LayerEntry
 from hwprm.verify.activation_memory import ActivationMemory, Contents
@@ -71,19 +70,19 @@ def run_layers(job: Job, tell: Callable[[str, int, int], None] | None = None) ->
     """
     tell = tell or (lambda line, done, total: None)
     desk = _Desk.of(job)
+    chosen, images = _chosen(job), range(job.config.layer_images)
+    pieces = [_Piece(image=i, entry=entry) for i in images for entry in chosen]
     if not job.config.resume:
-        desk.records.clear()
-    pieces = [
-        _Piece(image=i, entry=entry) for i in range(job.config.layer_images) for entry in _chosen(job.bundle, job)
-    ]
+        desk.records.drop([piece.name for piece in pieces])
     kept = {piece.name: _recalled(desk, piece) for piece in pieces}
     made: dict[str, tuple[Case, int | None]] = {name: case for name, case in kept.items() if case is not None}
     waiting = [piece for piece in pieces if piece.name not in made]
-    for piece, case, cycles in _all(desk, waiting, lambda what: tell(what, len(made), len(pieces))):
-        made[piece.name] = case, cycles
-        if case.failure is None:
-            desk.records.put(piece.name, asdict(case) | {"cycles": cycles})
-    desk.records.clear()
+    with closing(_all(desk, waiting, lambda what: tell(what, len(made), len(pieces)))) as finished:
+        for piece, case, cycles in finished:
+            made[piece.name] = case, cycles
+            if case.failure is None:
+                desk.records.put(piece.name, asdict(case) | {"cycles": cycles})
+    desk.records.drop([piece.name for piece in pieces])
     measured = tuple((p.entry.name, cycles) for p in pieces if p.image == 0 and (cycles := made[p.name][1]) is not None)
     whole = len(measured) == len(job.bundle.manifest.layers)
     return ModeOutcome(
@@ -96,12 +95,12 @@ def run_layers(job: Job, tell: Callable[[str, int, int], None] | None = None) ->
     )
 
 
-def _chosen(bundle: Bundle, job: Job) -> list[LayerEntry]:
-    wanted = job.config.layers
-    names = [entry.name for entry in bundle.manifest.layers]
+def _chosen(job: Job) -> list[LayerEntry]:
+    wanted, layers = job.config.layers, job.bundle.manifest.layers
+    names = [entry.name for entry in layers]
     if unknown := sorted(set(wanted) - set(names)):
         raise ConfigError(f"verify.layers: no layer is called {unknown[0]!r}; there are {', '.join(names)}")
-    return [entry for entry in bundle.manifest.layers if not wanted or entry.name in wanted]
+    return [entry for entry in layers if not wanted or entry.name in wanted]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -144,8 +143,8 @@ class _Desk:
 
 def _all(
     desk: _Desk, pieces: Sequence[_Piece], tell: Callable[[str], None]
-) -> Iterator[tuple[_Piece, Case, int | None]]:
-    """Run `pieces`, several simulators at a time; what is left when the caller stops is ended and removed."""
+) -> Generator[tuple[_Piece, Case, int | None], None, None]:
+    """Run `pieces`, several simulators at a time; what runs when the generator is closed is ended and removed."""
     waiting = list(pieces)
     running: list[_Started] = []
     jobs = desk.job.config.job_count
@@ -234,8 +233,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
 
 
 def _case(desk: _Desk, piece: _Piece) -> Case:
-    more = f", image {piece.image}" if desk.job.config.layer_images > 1 else ""
-    name = f"layer {piece.entry.name}{more}"
+    name = f"image {piece.image}, " * (piece.image > 0) + f"layer {piece.entry.name}"
     return Case(simulator=desk.job.simulator.name, mode=MODE, name=name, values=0, wrong=0, seconds=0.0, failure=None)
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,12 @@ class Records:
         """Keep `record` as `name`. Raises InputError when it cannot be written."""
         write_file(self.folder / f"{name}.json", json.dumps(record))
 
-    def clear(self) -> None:
-        """Forget everything."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def drop(self, names: Sequence[str]) -> None:
+        """Forget what was kept as `names`, and the folder when nothing else is in it."""
+        for name in names:
+            (self.folder / f"{name}.json").unlink(missing_ok=True)
+        with suppress(OSError):
+            self.folder.rmdir()
 
 
 def records_of(bundle: Bundle, work: Path, facts: Sequence[str]) -> Records:
