@@ -63,11 +63,10 @@ class ActivationMemory:
         banks = []
         for b in range(self.plan.banks):
             path = folder / f"after{b}.mem"
-            if not path.is_file():
+            data = path.read_bytes() if path.is_file() else b""
+            if b"/" in data or b"@" in data:  # Icarus begins with a comment
+                data = b"".join(line for line in data.splitlines(keepends=True) if not line.startswith((b"//", b"@")))
+            if len(data) != self.plan.words * (digits + 1):
                 return None
-            lines = [line for line in path.read_bytes().split(b"\n") if line and not line.startswith((b"//", b"@"))]
-            text = np.frombuffer(b"".join(lines), np.uint8)
-            if len(text) != self.plan.words * digits:
-                return None
-            banks.append(hex_values(text.reshape(-1, digits)))
+            banks.append(hex_values(np.frombuffer(data, np.uint8).reshape(-1, digits + 1)[:, :-1]))
         return np.stack(banks)
