@@ -51,6 +51,7 @@ def table(results: Path = RESULTS) -> str:
         *_cycles(read("cycles")),
         *_emission(read("emission")),
         *_speed(read("simulation_speed")),
+        *_scale(read("scale")),
         _mnist(read("mnist_rtl")),
         *_accuracy(read("accuracy"), "accuracy.py"),
         *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
@@ -93,6 +94,29 @@ def _speed(facts: dict[str, Any]) -> list[Row]:
         measured = f"{e['ratio']:.0%}: {speed['bulk']:,} of {speed['bare']:,} cycles per CPU second"
         name = f"simulation_speed.py: LeNet-5 {e['net']}, {e['array']}"
         rows.append((name, "at least 50 % of bare C++", measured, verdict(e["ratio"] >= 0.5)))
+    return rows
+
+
+def _scale(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["rows"]:
+        target, use = e["row"], e["usage"]
+        name = f"scale.py: {e['net']}, {target['size']}x{target['size']}"
+        limit = (
+            f"under {target['emit_seconds']:g} s and {target['emit_bytes'] / 1e9:g} GB"
+            if target["emit_seconds"]
+            else ""
+        )
+        emit = f"{use['emit']['cpu_seconds']:.0f} s CPU, {use['emit']['peak_mib']:.0f} MiB, {e['weights']:,} weights"
+        rows.append((f"{name}: compile and emit", limit, emit, verdict(e["met"]) if limit else ""))
+        limit = f"all equal in under {target['simulate_seconds']:g} s"
+        seconds = (
+            f"{use['build']['cpu_seconds']:.0f} + {use['simulate']['cpu_seconds']:.0f} s CPU to build and simulate"
+        )
+        counted = f"{e['images']} images, {e['layers']} layers, {e['values_compared']:,} integers"
+        cycles = f"{e['cycles_simulated']:,} cycles (predicted {e['cycles_predicted']:,})"
+        measured = f"{counted}, {e['mismatches']} mismatches; {cycles}; {seconds}"
+        rows.append((f"{name}: simulation", limit, measured, verdict(e["met"])))
     return rows
 
 

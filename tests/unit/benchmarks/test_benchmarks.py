@@ -26,7 +26,7 @@ def load(monkeypatch):
 
 
 def test_there_is_one_for_every_question():
-    assert {"accuracy", "cycles", "demo", "emission", "mnist_rtl", "simulation_speed"} <= set(SCRIPTS)
+    assert {"accuracy", "cycles", "demo", "emission", "mnist_rtl", "scale", "simulation_speed"} <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
