@@ -29,7 +29,7 @@ TOP = "tb_hwprm"
 VERILATOR = (
     *("--cc", "--exe", "--vpi", "--timing", "-O3", "--prefix", "Vtop", "--timescale", "1ns/1ps"),
     *("--x-initial", "unique", "--x-assign", "fast", "-Wno-WIDTH", "-Wno-TIMESCALEMOD"),
-    *("--output-split", "4000", "--output-split-cfuncs", "400"),
+    *("--output-split-cfuncs", "500"),
 )
 CFLAGS = "-std=gnu++20 -fcoroutines"
 #: Optimisation of the code that runs every cycle, and of the rest.

@@ -11,7 +11,7 @@ from typing import Any
 from hwprm.bundle import Bundle
 from hwprm.compile.memory import MemoryPlan, Placement
 from hwprm.errors import BundleError
-from hwprm.isa import Hardware, WordFormat, layer_format, store_format, tile_format
+from hwprm.isa import Hardware, InputGeometry, WordFormat, layer_format, store_format, tile_format
 
 __all__ = ["CompiledProgram", "load_program"]
 
@@ -67,7 +67,7 @@ def load_program(bundle: Bundle) -> CompiledProgram:
         plain = json.loads(path.read_text())
         memory = plain["memory"]
         return CompiledProgram(
-            hardware=Hardware(**_tuples(plain["hardware"], Hardware)),
+            hardware=_hardware(plain["hardware"]),
             plan=MemoryPlan(
                 banks=memory["banks"],
                 words=memory["words"],
@@ -77,6 +77,11 @@ def load_program(bundle: Bundle) -> CompiledProgram:
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} cannot be understood ({error}); emit the bundle again") from error
+
+
+def _hardware(plain: Mapping[str, Any]) -> Hardware:
+    inputs = tuple(InputGeometry(**_tuples(entry, InputGeometry)) for entry in plain["inputs"])
+    return Hardware(**_tuples(plain, Hardware) | {"inputs": inputs})
 
 
 def _tuples(plain: Mapping[str, Any], kind: type) -> dict[str, Any]:
