@@ -135,7 +135,7 @@ class _Desk:
         net, index = self.job.bundle.network, piece.entry.index
         contents = self.memory.random(self.job.config.seed + index)
         born = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
-        alive = {term.source for layer in net.layers[index:] for term in layer.terms if born[term.source] < index}
+        alive = {source for layer in net.layers[index:] for source in layer.sources if born[source] < index}
         for name in sorted(alive):
             self.memory.put(contents, name, self.tensors[name][piece.image])
         return contents

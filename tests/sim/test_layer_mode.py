@@ -13,12 +13,17 @@ from pathlib import Path
 import pytest
 
 from hwprm.bundle import Bundle
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.emit import emit_bundle
 from hwprm.errors import ConfigError
 from hwprm.isa import store_format
 from hwprm.verify import VerifyReport, verify_bundle
 from hwprm.verify.cut import load_program
+from hwprm.verify.images import random_images
 from tests.sim.standin import CORE, standin_bundle
+from tests.support.random_networks import random_residuals
 
 pytestmark = pytest.mark.sim
 
@@ -77,6 +82,15 @@ def test_a_layer_that_takes_another_number_of_cycles(bundle: Bundle, work: Path,
     manifest.write_text(text.replace(f"   {predicted},\n", f"   {predicted + 1},\n"))
     (failure,) = check(folder, work, allow_edited=True, layers=("conv2",)).failures
     assert failure.failure == f"layer 'conv2' takes {predicted} cycles, {predicted + 1} are predicted"
+
+
+def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
+    program = compile_network(random_residuals(3), ArrayConfig(rows=3, cols=4))
+    assert any(layer.residual for layer in program.network.layers)
+    images = random_images(2, program.network.input.shape, program.network.act_bits, seed=3)
+    report = check(emit_bundle(program, images, None, tmp_path / "b").folder, work)
+    report.raise_on_failure()
+    assert report.layer_cycles_simulated == report.layer_cycles_predicted
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left(bundle: Bundle, work: Path, tmp_path: Path) -> None:
