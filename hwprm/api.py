@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     )
     from hwprm.data import Dataset
     from hwprm.frontend import Finding
-    from hwprm.graph import Graph
+    from hwprm.graph import Graph, Shapes
     from hwprm.intnet import IntegerNetwork
     from hwprm.matrix import Tool
     from hwprm.model import Model
@@ -148,7 +148,8 @@ def compile(
     count = (emit or EmitConfig()).images
     images = quantise_images(dataset.x_test[:count], dataset.input_scale, net)
     program = compile_network(net, array or ArrayConfig())
-    return emit_bundle(program, images, dataset.y_test[:count], Path(out))
+    labels = dataset.test_labels
+    return emit_bundle(program, images, None if labels is None else labels[:count], Path(out))
 
 
 def verify(
@@ -196,10 +197,11 @@ def estimate(
     return run(net, array or ArrayConfig())
 
 
-def check(source: nn.Module | str | Path, image_shape: tuple[int, ...] | None = None) -> list[Finding]:
+def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:
     """Everything in a torch module or a .pt2 file that hwprm cannot compile, at once, and notes.
 
-    A module needs `image_shape` ``(C, H, W)``. Raises ModelError when a file is no exported program.
+    A module needs `image_shape` ``(C, H, W)``, of several inputs by the names of ``forward``'s arguments. Raises
+    ModelError when a file is no exported program.
     """
     from hwprm.frontend import check as run
     from hwprm.frontend import load_pt2

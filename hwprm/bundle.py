@@ -95,7 +95,7 @@ class Bundle:
 
     @cached_property
     def images(self) -> NDArray[np.int64]:
-        """The stored test images as integers, ``(n, C, H, W)``."""
+        """The stored test images as integers, ``(n, C, H, W)``, or packed rows ``(n, beats)`` of several inputs."""
         return self._array("images")
 
     @cached_property

@@ -4,11 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from math import prod
 from typing import Any, Self
 
-__all__ = ["FORMAT", "ArrayEntry", "CycleEntry", "LayerEntry", "Manifest", "PortEntry", "RegisterEntry", "RomEntry"]
+from hwprm.intnet import image_shape
 
-FORMAT = "hwprm-bundle-1"
+__all__ = [
+    "FORMAT",
+    "ArrayEntry",
+    "CycleEntry",
+    "InputEntry",
+    "LayerEntry",
+    "Manifest",
+    "PortEntry",
+    "RegisterEntry",
+    "RomEntry",
+]
+
+FORMAT = "hwprm-bundle-2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +34,15 @@ class ArrayEntry:
     weight_bits: int
     act_bits: int
     acc_bits: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputEntry:
+    """One input of the network: name, shape ``(C, H, W)``, and the real value of one step of its integers."""
+
+    name: str
+    shape: tuple[int, int, int]
+    scale: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,8 +134,8 @@ class Manifest:
     net: str
     design_hash: str
     array: ArrayEntry
-    input_name: str
-    input_shape: tuple[int, int, int]
+    #: In the order of the stream.
+    inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]
     cycles: CycleEntry
     ports: tuple[PortEntry, ...]
@@ -137,11 +159,10 @@ class Manifest:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
         fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
-        fields["input_shape"] = tuple(fields["input_shape"])
-        fields["layers"] = tuple(
-            LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
-            for entry in fields["layers"]
-        )
+        for key, shaped, tuples in (("inputs", InputEntry, ("shape",)), ("layers", LayerEntry, ("shape", "upsample"))):
+            fields[key] = tuple(
+                shaped(**(entry | {name: tuple(entry[name]) for name in tuples})) for entry in fields[key]
+            )
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
         for key, kind in lists.items():
             fields[key] = tuple(kind(**entry) for entry in fields[key])
@@ -161,7 +182,11 @@ class Manifest:
         return self.port("s_axis_tdata").width
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image among integer images: ``(C, H, W)``, or ``(beats,)`` where there are several inputs."""
+        return image_shape(entry.shape for entry in self.inputs)
+
+    @property
     def image_words(self) -> int:
         """Beats of one image."""
-        c, h, w = self.input_shape
-        return c * h * w
+        return prod(self.image_shape)

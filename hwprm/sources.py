@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hwprm.bundle import Bundle
     from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.data import Dataset
-    from hwprm.graph import Graph
+    from hwprm.graph import Graph, Shapes
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model
 
@@ -67,7 +67,7 @@ def array_of(bundle: Bundle) -> ArrayConfig:
     return ArrayConfig(rows=own.rows, cols=own.cols, multiplier_stages=own.multiplier_stages, acc_bits=own.acc_bits)
 
 
-def as_model(network: Any, image_shape: tuple[int, ...], seed: int = 0) -> Model:
+def as_model(network: Any, image_shape: Shapes, seed: int = 0) -> Model:
     """A Model itself, or one of stage dense from a Graph, a torch module, a known name, a .pt2 file or a model folder.
 
     Raises ModelError when a path holds no model, InputError for an unknown name.
@@ -91,7 +91,7 @@ def holds(source: Any) -> str | None:
     return next((kind for kind, file in MARKS.items() if (Path(source) / file).exists()), None)
 
 
-def _as_graph(network: Any, image_shape: tuple[int, ...], seed: int) -> Graph:
+def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
     from hwprm.frontend import load_pt2, to_graph
     from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 

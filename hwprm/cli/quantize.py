@@ -35,7 +35,8 @@ def quantize(
         with talk.stage("quantise"):
             net = api.quantize(model, data, settings.quantize)
             images = quantise_images(data.x_test, data.input_scale, net)
-            accuracy = integer_accuracy(net, images, data.y_test)
+            labels = data.test_labels
+            accuracy = {} if labels is None else {"accuracy": {"integer": integer_accuracy(net, images, labels)}}
         net.save(folder)
-    facts = network_facts(net) | {"out": str(out), "accuracy": {"integer": accuracy}}
+    facts = network_facts(net) | {"out": str(out)} | accuracy
     return Outcome(data=facts, tables=tables(facts))

@@ -161,7 +161,7 @@ def _mark_needed(term: Term, filters: BoolArray, channels: BoolArray) -> None:
         mine, reads = _group_filters(term, group), slice(group * width, (group + 1) * width)
         if term.groups == 1:
             channels[reads] |= term.weight[mine][filters[mine]].any(axis=(0, 2, 3))
-        elif filters[mine].any() or channels[reads].any():
+        elif filters[mine].any() or (filters.any() and channels[reads].any()):  # a layer nobody reads has no bonds
             filters[mine] = True
             channels[reads] = True
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprm.compile.geometry import LayerGeometry
-from hwprm.compile.memory import MemoryPlan
+from hwprm.compile.memory import MemoryPlan, Placement
 from hwprm.compile.schedule import Schedule
 from hwprm.config import ArrayConfig
 from hwprm.errors import ConfigError
 from hwprm.intnet import IntegerNetwork
-from hwprm.isa import Hardware
+from hwprm.isa import Hardware, InputGeometry
 from hwprm.numerics import ACC_BITS_MAX, signed_width
 
 __all__ = ["accumulator_bits", "derive_hardware"]
@@ -33,7 +33,6 @@ def derive_hardware(
     stored = [geo for geo in geometry if not geo.layer.wide]
     wide = [geo for geo in geometry if geo.layer.wide]
     shifts = np.concatenate([layer.shift for layer in net.layers])
-    image = plan[net.input.name]
     return Hardware(
         rows=array.rows,
         cols=array.cols,
@@ -62,14 +61,15 @@ def derive_hardware(
         pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
         pixels_max=max([geo.pixels for geo in stored], default=1),
         filters_max=max([geo.filters for geo in stored], default=1),
-        input_shape=net.input.shape,
-        input_pitch=image.pitch,
-        input_words=image.words,
-        input_base=image.base,
+        inputs=tuple(_input(net.tensor[name].shape, plan[name]) for name in net.inputs),
         output_words=sum(geo.pixels * geo.filters for geo in wide),
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
         design_hash="",
     )
+
+
+def _input(shape: tuple[int, int, int], place: Placement) -> InputGeometry:
+    return InputGeometry(shape=shape, pitch=place.pitch, words=place.words, base=place.base)
 
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:

@@ -12,7 +12,7 @@ Where lanes run over channels, the distance of channels is 1 (mod B) instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 
 from hwprm.compile.geometry import LayerGeometry
@@ -44,7 +44,7 @@ class Placement:
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryPlan:
-    """`banks` banks of `words` words; the input tensor's placement is the first of its two buffers."""
+    """`banks` banks of `words` words; an input's placement is that in the first of the two input buffers."""
 
     banks: int
     words: int
@@ -107,36 +107,37 @@ def _pitch(members: Sequence[Tensor], readers: Sequence[LayerGeometry], banks: i
 def _allocate(
     net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int, pitches: dict[str, int]
 ) -> MemoryPlan:
-    """First fit in order of creation; a tensor lives from its layer until its last reader."""
+    """The two input buffers, each with all inputs one behind the other; behind them first fit in order of creation.
+
+    A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
+    """
     by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
     last_read = {term.source: geo.index for geo in geometry for term in geo.layer.terms}
-    placed: list[tuple[Placement, int, int]] = []  # placement, first layer alive, last layer alive
+    inputs: list[Placement] = []
+    for name in net.inputs:
+        inputs.append(_placement(net.tensor[name], pitches[name], banks, base=sum(place.words for place in inputs)))
+    floor = 2 * sum(place.words for place in inputs)
+    placed: list[tuple[Placement, int]] = []  # and the last layer at which it is alive
     for birth, tensor in _stored(net):
-        channels, height, width = tensor.shape
-        pitch = pitches[tensor.name]
-        channel = height * pitch if height > 1 else width
-        if tensor.name in by_lane:  # neighbouring channels in neighbouring banks, as neighbouring pixels are
-            channel += (1 - channel) % banks
-        words = -(-(channels * channel + (0 if height > 1 else pitch - width)) // banks)
-        is_input = tensor.name in net.inputs
-        death = len(net.layers) if is_input else last_read.get(tensor.name, birth)
-        need = 2 * words if is_input else words
-        base = 0
-        for place, _, _ in sorted((p for p in placed if p[2] >= birth), key=lambda p: p[0].base):
-            size = place.words * (2 if place.name in net.inputs else 1)
-            if base + need <= place.base:
+        place = _placement(tensor, pitches[tensor.name], banks, base=floor, by_lane=tensor.name in by_lane)
+        for other in sorted((p for p, death in placed if death >= birth), key=lambda p: p.base):
+            if place.base + place.words <= other.base:
                 break
-            base = max(base, place.base + size)
-        placement = Placement(
-            name=tensor.name, base=base, words=words, pitch=pitch, channel=channel, height=height, width=width
-        )
-        placed.append((placement, birth, death))
-    top = max(place.base + place.words * (2 if place.name in net.inputs else 1) for place, _, _ in placed)
-    return MemoryPlan(banks=banks, words=top, placements=tuple(place for place, _, _ in placed))
+            place = replace(place, base=max(place.base, other.base + other.words))
+        placed.append((place, last_read.get(tensor.name, birth)))
+    top = max([floor, *(place.base + place.words for place, _ in placed)])
+    return MemoryPlan(banks=banks, words=top, placements=(*inputs, *(place for place, _ in placed)))
+
+
+def _placement(tensor: Tensor, pitch: int, banks: int, *, base: int, by_lane: bool = False) -> Placement:
+    channels, height, width = tensor.shape
+    channel = height * pitch if height > 1 else width
+    if by_lane:  # neighbouring channels in neighbouring banks, as neighbouring pixels are
+        channel += (1 - channel) % banks
+    words = -(-(channels * channel + (0 if height > 1 else pitch - width)) // banks)
+    return Placement(name=tensor.name, base=base, words=words, pitch=pitch, channel=channel, height=height, width=width)
 
 
 def _stored(net: IntegerNetwork) -> list[tuple[int, Tensor]]:
-    """Tensors that lie in the memory, with the layer that makes them (-1 for the image)."""
-    birth = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
-    wide = {layer.name for layer in net.layers if layer.wide}
-    return sorted(((birth[t.name], t) for t in net.tensors if t.name not in wide), key=lambda pair: pair[0])
+    """Results that lie in the memory, in order, with the layer that makes them."""
+    return [(i, net.tensor[layer.name]) for i, layer in enumerate(net.layers) if not layer.wide]

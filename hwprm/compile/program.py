@@ -114,8 +114,6 @@ def estimate(net: IntegerNetwork, array: ArrayConfig) -> CycleReport:
 
 
 def _check_supported(net: IntegerNetwork) -> None:
-    if len(net.inputs) != 1:
-        raise UnsupportedError(f"the network has {len(net.inputs)} inputs; one is supported")
     for tensor in net.tensors:
         if tensor.name not in net.outputs and tensor.bits > net.act_bits:
             raise UnsupportedError(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import DataError
+from hwprm.graph import Scale, Shapes, image_shapes
 
 __all__ = ["Dataset", "split_validation", "stratified_order"]
 
@@ -17,6 +18,9 @@ __all__ = ["Dataset", "split_validation", "stratified_order"]
 class Dataset:
     """Images to classify. Images are ``(n, C, H, W)`` uint8 or float32, labels ``(n,)`` int64 in ``0..classes-1``.
 
+    For a network with several inputs the images are a structured array ``(n,)``: a field ``(C, H, W)`` or ``(K,)`` of
+    one of these types for each input (`hwprm.graph.join_inputs` makes one). A set that is there to calibrate and verify
+    with, not to train with, may lack labels: they are empty then, and `classes` is 0.
     Raises DataError, naming the split, when a split is empty, counts or shapes differ, a label is out of range,
     or a float image is not finite.
     """
@@ -29,49 +33,71 @@ class Dataset:
     y_train: NDArray[np.int64]
     x_test: NDArray[Any]
     y_test: NDArray[np.int64]
-    #: Number of classes.
+    #: Number of classes; 0 without labels.
     classes: int
 
     @property
-    def input_scale(self) -> float:
-        """Real value of one step of the stored images: 1/255 for bytes, 1.0 for floats."""
-        return 1 / 255 if self.x_train.dtype == np.uint8 else 1.0
+    def input_scale(self) -> Scale:
+        """Real value of one step of the stored images: 1/255 for bytes, 1.0 for floats; of several inputs by name."""
+        names = self.x_train.dtype.names
+        return {name: _step(self.x_train[name].dtype) for name in names} if names else _step(self.x_train.dtype)
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """``(C, H, W)``."""
-        c, h, w = self.x_train.shape[1:]
-        return int(c), int(h), int(w)
+    def image_shape(self) -> Shapes:
+        """``(C, H, W)``; of several inputs by name."""
+        return image_shapes(self.x_train)
+
+    @property
+    def test_labels(self) -> NDArray[np.int64] | None:
+        """`y_test`, or None where there are no labels."""
+        return self.y_test if self.classes else None
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
+        if self.classes < 2 and (self.classes or len(self.y_train) or len(self.y_test)):
             raise DataError(f"{self.name}: {self.classes} class(es); give labels of at least two classes")
         for split, x, y in (("train", self.x_train, self.y_train), ("test", self.x_test, self.y_test)):
             _check_split(f"{self.name} {split}", x, y, self.classes)
-        if self.x_train.shape[1:] != self.x_test.shape[1:] or self.x_train.dtype != self.x_test.dtype:
+        if image_shapes(self.x_train) != image_shapes(self.x_test) or self.x_train.dtype != self.x_test.dtype:
             raise DataError(
                 f"{self.name}: train images are {self.x_train.dtype} {self.x_train.shape[1:]}, test images "
                 f"{self.x_test.dtype} {self.x_test.shape[1:]}; store both splits alike"
             )
 
 
+def _step(dtype: np.dtype[Any]) -> float:
+    return 1 / 255 if dtype == np.uint8 else 1.0
+
+
 def _check_split(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int) -> None:
-    if x.ndim != 4:
+    if x.dtype.names is None:
+        _check_images(what, x, (4,))
+    else:
+        for name in x.dtype.names:
+            _check_images(f"{what}, input {name!r}", x[name], (2, 4))
+    if classes:
+        _check_labels(what, x, y, classes)
+    if x.size == 0:
+        raise DataError(f"{what}: the set is empty, shape {x.shape}; give at least one image")
+
+
+def _check_images(what: str, x: NDArray[Any], ranks: tuple[int, ...]) -> None:
+    if x.ndim not in ranks:
         raise DataError(f"{what}: images have rank {x.ndim}, shape {x.shape}; reshape them to (n, C, H, W)")
     if x.dtype not in (np.uint8, np.float32):
         raise DataError(f"{what}: images are {x.dtype}; store them as uint8 (0..255) or float32")
+    if x.dtype != np.uint8 and not np.all(np.isfinite(x)):
+        bad = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
+        raise DataError(f"{what}: image {bad} holds NaN or infinity; clean the data before training")
+
+
+def _check_labels(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int) -> None:
     if y.ndim != 1 or y.dtype != np.int64:
         raise DataError(f"{what}: labels are {y.dtype} of shape {y.shape}; store one int64 class number per image")
     if len(x) != len(y):
         raise DataError(f"{what}: {len(x)} images but {len(y)} labels; the two files do not belong together")
-    if x.size == 0:
-        raise DataError(f"{what}: the set is empty, shape {x.shape}; give at least one image")
-    if y.min() < 0 or y.max() >= classes:
+    if y.size and (y.min() < 0 or y.max() >= classes):
         bad = int(np.flatnonzero((y < 0) | (y >= classes))[0])
         raise DataError(f"{what}: label {y[bad]} of image {bad} is outside 0..{classes - 1}; mend the label file")
-    if x.dtype != np.uint8 and not np.all(np.isfinite(x)):
-        bad = int(np.flatnonzero(~np.isfinite(x).all(axis=(1, 2, 3)))[0])
-        raise DataError(f"{what}: image {bad} holds NaN or infinity; clean the data before training")
 
 
 def stratified_order(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
@@ -93,9 +119,11 @@ def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, NDArray[A
     The choice is seeded and stratified; both parts keep file order; the test split is untouched.
     Raises DataError unless ``1 <= n < number of training images``.
     """
-    total = len(ds.y_train)
+    total = len(ds.x_train)
     if not 1 <= n < total:
         raise DataError(f"{ds.name}: {n} validation images asked of {total} training images; take 1..{total - 1}")
+    if not ds.classes:
+        raise DataError(f"{ds.name} has no labels, so nothing can be judged on validation images; hold none out")
     order = stratified_order(ds.y_train, seed)
     held, kept = np.sort(order[:n]), np.sort(order[n:])
     rest = replace(ds, x_train=ds.x_train[kept], y_train=ds.y_train[kept])

@@ -23,8 +23,8 @@ __all__ = ["emit_bundle"]
 def emit_bundle(program: Program, images: NDArray[np.int64], labels: NDArray[np.int64] | None, out: Path) -> Bundle:
     """Write `program` into the new folder `out`. Same arguments, same bytes; nothing is left behind on failure.
 
-    images ``(n, C, H, W)`` integers at the input tensor's scale, for golden vectors and simulation; labels ``(n,)``
-    or None. Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
+    images as in `hwprm.intnet.images`, integers at the input tensors' scales, for golden vectors and simulation; labels
+    ``(n,)`` or None. Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
     """
     return write_bundle(_parts(program), images, labels, out)
 

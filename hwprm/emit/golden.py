@@ -23,7 +23,7 @@ LAYER_IMAGES = 4
 def write_golden(net: IntegerNetwork, images: IntArray, labels: IntArray | None, folder: Path) -> None:
     """Write ``images.npy``, ``labels.npy``, ``layer_<i>.npy`` and the testbench's ``images_<k>.mem`` into `folder`.
 
-    images ``(n, C, H, W)`` integers, labels ``(n,)`` or None. Expected values come from the numpy reference:
+    images as in `hwprm.intnet.images`, labels ``(n,)`` or None. Expected values come from the numpy reference:
     of all images for outputs, of the first `LAYER_IMAGES` for the other layers.
     """
     folder.mkdir(parents=True, exist_ok=True)

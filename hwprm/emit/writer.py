@@ -19,7 +19,7 @@ from hwprm.emit.templates import render
 from hwprm.errors import ConfigError
 from hwprm.folders import new_folder
 from hwprm.intnet import IntegerNetwork
-from hwprm.manifest import ArrayEntry, CycleEntry, LayerEntry, Manifest, PortEntry, RegisterEntry, RomEntry
+from hwprm.manifest import ArrayEntry, CycleEntry, InputEntry, LayerEntry, Manifest, PortEntry, RegisterEntry, RomEntry
 from hwprm.verify.images import CHUNK_IMAGES
 
 __all__ = ["Parts", "write_bundle"]
@@ -49,7 +49,7 @@ class Parts:
 def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: Path) -> Bundle:
     """Write a bundle into the new folder `out`. Same arguments, same bytes.
 
-    images ``(n, C, H, W)`` integers at the input tensor's scale, labels ``(n,)`` or None.
+    images as in `hwprm.intnet.images`, integers at the input tensors' scales, labels ``(n,)`` or None.
     Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
     """
     if len(images) == 0:
@@ -76,8 +76,9 @@ def _describe(parts: Parts, images: int) -> Manifest:
         net=net.name,
         design_hash=parts.design_hash,
         array=parts.array,
-        input_name=net.input.name,
-        input_shape=net.input.shape,
+        inputs=tuple(
+            InputEntry(name=name, shape=shape, scale=net.tensor[name].scale) for name, shape in net.input_shapes.items()
+        ),
         layers=tuple(
             LayerEntry(
                 index=i,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch.export import ExportedProgram
 
@@ -11,24 +13,22 @@ from hwprm.frontend.load import export
 from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.remedies import REMEDIES
 from hwprm.frontend.walk import SAME_OUTPUT, Walk
-from hwprm.graph import Graph, Input
+from hwprm.graph import Graph, Input, Shapes
 from hwprm.quantize.lower import lower
 
 __all__ = ["check", "to_graph"]
 
-Shape = tuple[int, ...]
 
-
-def check(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None = None) -> list[Finding]:
+def check(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None = None) -> list[Finding]:
     """Everything about `network` that is not supported or worth knowing, in graph order; errors and notes.
 
-    `example_shape` is ``(C, H, W)`` or ``(K,)``, without batch; only a module needs it. Raises UnsupportedError when
-    torch.export cannot trace the module at all.
+    `example_shape` is ``(C, H, W)`` or ``(K,)``, without batch, for several inputs by name; only a module needs it.
+    Raises UnsupportedError when torch.export cannot trace the module at all.
     """
     return list(_convert(network, example_shape)[1])
 
 
-def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None = None) -> Graph:
+def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None = None) -> Graph:
     """The float graph of `network`; layers are named after the modules that own their weights.
 
     `example_shape` as in `check`. Zero padding ahead of a conv2d is merged into it, computations on parameters alone
@@ -45,7 +45,7 @@ def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shape | 
 
 
 def _convert(
-    network: torch.nn.Module | ExportedProgram, example_shape: Shape | None
+    network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None
 ) -> tuple[Graph | None, list[Finding]]:
     """The graph, None when there are errors, and all findings."""
     walk = Walk(_program(network, example_shape), HANDLERS, REMEDIES)
@@ -69,23 +69,42 @@ def _convert(
     return graph, walk.findings
 
 
-def _program(network: torch.nn.Module | ExportedProgram, example_shape: Shape | None) -> ExportedProgram:
+def _program(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None) -> ExportedProgram:
     if isinstance(network, ExportedProgram):
         program = network
     elif isinstance(network, torch.nn.Module):
         if example_shape is None:
             raise ModelError("a module needs the shape of its input; give example_shape=(C, H, W)")
-        return export(network, tuple(example_shape))
+        return export(network, example_shape)
     else:
         raise ModelError(f"a network must be a torch.nn.Module or an ExportedProgram, not {type(network).__name__}")
-    shape = next((node.shape for node in _inputs(program)), None)
-    if example_shape is not None and shape is not None and tuple(example_shape) != tuple(shape):
-        raise ModelError(f"the network was exported for images {tuple(shape)}, not {tuple(example_shape)}")
+    shapes = _shapes(program)
+    if example_shape is not None and shapes:
+        _check_shapes(shapes, example_shape)
     return program
 
 
-def _inputs(program: ExportedProgram) -> list[torch.Tensor]:
-    """One image of every tensor input, without batch."""
+def _check_shapes(own: dict[str, tuple[int, ...]], given: Shapes) -> None:
+    """Raise ModelError when images of shape `given` do not fit a program with the inputs `own`."""
+    if isinstance(given, Mapping):
+        same = {name: tuple(shape) for name, shape in given.items()} == own
+    else:
+        same = [tuple(given)] == list(own.values())
+    if not same:
+        exported = (
+            ", ".join(f"{name} {shape}" for name, shape in own.items()) if len(own) > 1 else next(iter(own.values()))
+        )
+        found = (
+            ", ".join(f"{name} {shape}" for name, shape in given.items())
+            if isinstance(given, Mapping)
+            else tuple(given)
+        )
+        raise ModelError(f"the network was exported for images {exported}, not {found}")
+
+
+def _shapes(program: ExportedProgram) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor input, without batch."""
     names = set(program.graph_signature.user_inputs)
-    values = [n.meta.get("val") for n in program.graph_module.graph.nodes if n.op == "placeholder" and n.name in names]
-    return [value[0] for value in values if isinstance(value, torch.Tensor) and value.ndim > 1]
+    nodes = [n for n in program.graph_module.graph.nodes if n.op == "placeholder" and n.name in names]
+    values = {node.name: node.meta.get("val") for node in nodes}
+    return {k: tuple(v.shape[1:]) for k, v in values.items() if isinstance(v, torch.Tensor) and v.ndim > 1}

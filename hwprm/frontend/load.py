@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,20 +14,24 @@ import torch
 from torch.export import ExportedProgram
 
 from hwprm.errors import ModelError, UnsupportedError
+from hwprm.graph import Shapes
 
 __all__ = ["export", "load_pt2"]
 
 
-def export(module: torch.nn.Module, example_shape: tuple[int, ...]) -> ExportedProgram:
+def export(module: torch.nn.Module, example_shape: Shapes) -> ExportedProgram:
     """`module` in evaluation mode, traced on one image of `example_shape` ``(C, H, W)`` (or ``(K,)``), without batch.
 
-    The module's training flags are put back. Raises ModelError for an impossible shape, UnsupportedError when
-    torch.export cannot trace the module.
+    For several inputs `example_shape` maps the names of ``forward``'s arguments to their shapes.
+    The module's training flags are put back. Raises ModelError for an impossible shape or another argument,
+    UnsupportedError when torch.export cannot trace the module.
     """
-    if not example_shape or any(not isinstance(size, int) or size < 1 for size in example_shape):
-        raise ModelError(f"the input shape must be positive integers (C, H, W) or (K,), not {example_shape!r}")
+    shapes = _argument_shapes(module, example_shape)
+    for shape in shapes:
+        if not shape or any(not isinstance(size, int) or size < 1 for size in shape):
+            raise ModelError(f"the input shape must be positive integers (C, H, W) or (K,), not {shape!r}")
     first = next(iter(module.parameters()), torch.zeros(()))
-    example = torch.zeros((1, *example_shape), dtype=first.dtype, device=first.device)
+    examples = tuple(torch.zeros((1, *shape), dtype=first.dtype, device=first.device) for shape in shapes)
     try:
         fake = "torch._subclasses.fake_tensor"
         with _evaluation_mode(module), torch.no_grad(), _quiet(fake), warnings.catch_warnings():
@@ -34,12 +39,29 @@ def export(module: torch.nn.Module, example_shape: tuple[int, ...]) -> ExportedP
             warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
             # torch.nn.utils.prune makes its masked weight anew in every call; the graph holds weight and mask.
             warnings.filterwarnings("ignore", "The tensor attribute .* assigned during export", UserWarning)
-            return torch.export.export(module, (example,), strict=False)
+            return torch.export.export(module, examples, strict=False)
     except Exception as error:  # torch.export raises whatever the module's own code raises
         raise UnsupportedError(
             f"torch.export cannot trace {type(module).__name__} on an input of shape {example_shape} "
             f"({_first_line(error)}); check the input shape, and keep decisions that depend on values out of forward()"
         ) from error
+
+
+def _argument_shapes(module: torch.nn.Module, shapes: Shapes) -> list[tuple[int, ...]]:
+    """`shapes` in the order of the arguments of ``forward``."""
+    if not isinstance(shapes, Mapping):
+        return [tuple(shapes)]
+    names = [
+        name
+        for name, parameter in inspect.signature(module.forward).parameters.items()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and (name in shapes or parameter.default is parameter.empty)
+    ]
+    if set(names) != set(shapes):
+        raise ModelError(
+            f"forward() takes {', '.join(names)}, shapes are given for {', '.join(shapes)}; give one for each argument"
+        )
+    return [tuple(shapes[name]) for name in names]
 
 
 def load_pt2(path: Path | str) -> ExportedProgram:

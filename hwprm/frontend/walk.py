@@ -124,15 +124,17 @@ class Walk:
         return name
 
     def _placeholders(self) -> None:
-        inputs = 0
-        for spec in self.program.graph_signature.input_specs:
+        specs = self.program.graph_signature.input_specs
+        # Data sets name the parts of an image by forward()'s arguments, so these go before the names of layers.
+        several = sum(spec.kind == InputKind.USER_INPUT for spec in specs) > 1
+        batches: set[int] = set()
+        for spec in specs:
             name = spec.arg.name
             if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
                 target = str(spec.target)
                 self.values[name] = Constant(tensor=self._tensor(target), origins=(target,))
             elif spec.kind == InputKind.USER_INPUT:
-                inputs += 1
-                self.values[name] = self._input(name, first=inputs == 1)
+                self.values[name] = self._input(name, batches, own=several)
 
     def _tensor(self, target: str) -> torch.Tensor:
         """The parameter, buffer or constant called `target`."""
@@ -140,16 +142,14 @@ class Walk:
         found: torch.Tensor = store[target]
         return found.detach()
 
-    def _input(self, name: str, *, first: bool) -> Value:
+    def _input(self, name: str, batches: set[int], *, own: bool) -> Value:
+        """The input called `name`, which it keeps if `own`; `batches` holds the fixed batch sizes of those before."""
         node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor):
             if node.users:
-                self.refuse(name, "input", "it is no tensor", "leave only the image among forward()'s arguments")
+                self.refuse(name, "input", "it is no tensor", "leave only tensors among forward()'s arguments")
             return None
-        if not first:
-            self.refuse(name, "input", "it is a second input", "leave only the image among forward()'s arguments")
-            return Activation(name=name)
         shape = tuple(value.shape[1:])
         if value.ndim not in (2, 4):
             self.refuse(
@@ -162,7 +162,15 @@ class Walk:
             self.refuse(
                 name, "input", f"its shape {shape} is dynamic", "export with fixed sizes; only the batch may vary"
             )
-        return self.add(Input(name=self._claim(name, own=False), inputs=(), shape=shape))
+        elif isinstance(value.shape[0], int):
+            batches.add(value.shape[0])
+            if len(batches) > 1:
+                problem = f"its batch is {value.shape[0]}, another input's is {min(batches - {value.shape[0]})}"
+                self.refuse(name, "input", problem, "export with one batch size, as the first axis of every input")
+        if not node.users:
+            remedy = "its beats are read from the stream and have no effect; delete it"
+            self.refuse(name, "input", "forward() does not use it", remedy, Severity.NOTE)
+        return self.add(Input(name=self._claim(name, own=own), inputs=(), shape=shape))
 
     def _call(self, node: torch.fx.Node) -> Value:
         op = str(node.target)

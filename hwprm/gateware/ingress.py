@@ -1,6 +1,13 @@
-"""The image's way in: AXI4-Stream beats into one of two buffers, whatever the length of the image."""
+"""The image's way in: AXI4-Stream beats into one of two buffers, whatever the length of the image.
 
-from amaranth.hdl import Module, Mux, Signal
+The inputs of a network with several come one after the other; small tables of constants tell where each begins, how
+long its rows are, and where it ends.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -58,19 +65,21 @@ class Ingress(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         hw = self._hw
-        beats, width = hw.input_beats, hw.input_shape[2]
-        count, column = Signal(range(max(2, beats))), Signal(range(max(2, width)))
-        at = Signal(address_layout(hw), init={"word": hw.input_base, "bank": 0})
+        beats, widths = hw.input_beats, [part.shape[2] for part in hw.inputs]
+        count, column = Signal(range(max(2, beats))), Signal(range(max(2, *widths)))
+        part = Signal(range(max(2, len(hw.inputs))))  # number of the input
+        at = Signal(address_layout(hw), init={"word": hw.inputs[0].base, "bank": 0})
         filling, swallowing = Signal(), Signal()
         full = Signal(2)
         held, held_last = Signal(), Signal()
         accept, whole = Signal(), Signal()
         at_end = count == beats - 1
-        gap = hw.address(hw.input_pitch - width if hw.input_shape[1] > 1 else 0)
+        gaps = [hw.address(each.gap) for each in hw.inputs]
+        gap = (_table([each.word for each in gaps], part), _table([each.bank for each in gaps], part))
         one = hw.address(1)
         right = add_mixed(m, hw.banks, (at.word, at.bank), (one.word, one.bank), name="right")
-        below = add_mixed(m, hw.banks, right, (gap.word, gap.bank), name="below")
-        row_ends = column == width - 1
+        below = add_mixed(m, hw.banks, right, gap, name="below")
+        row_ends = column == _table([width - 1 for width in widths], part)
 
         m.d.comb += [
             self.write.eq(held),
@@ -98,11 +107,35 @@ class Ingress(wiring.Component):
                 at.bank.eq(Mux(row_ends, below[1], right[1])),
                 swallowing.eq(self.long),
             ]
+            if len(hw.inputs) > 1:
+                self._next_input(m, count, column, part, at, filling)
             with m.If(at_end | self.last):
-                other = Mux(filling ^ whole, hw.input_base + hw.input_words, hw.input_base)
+                first = hw.inputs[0].base
+                other = Mux(filling ^ whole, first + hw.input_words, first)
                 m.d.sync += [count.eq(0), column.eq(0), at.word.eq(other), at.bank.eq(0), filling.eq(filling ^ whole)]
+                if len(hw.inputs) > 1:
+                    m.d.sync += part.eq(0)
         with m.If(self.received):
             m.d.sync += full.eq(full | Mux(filling, 0b01, 0b10))  # `filling` has moved on to the other buffer
         with m.If(self.release):
             m.d.sync += [full.bit_select(self.buffer, 1).eq(0), self.buffer.eq(~self.buffer)]
         return m
+
+    def _next_input(self, m: Module, count, column, part, at, filling):
+        """Behind the last beat of an input: to where the next one begins, in the buffer that fills."""
+        hw = self._hw
+        lasts = list(accumulate((each.beats for each in hw.inputs), initial=-1))[1:]
+        bases = [each.base for each in hw.inputs[1:]] + [hw.inputs[0].base]
+        with m.If(count == _table(lasts, part)):
+            begin = _table(bases, part)
+            m.d.sync += [
+                part.eq(part + 1),
+                column.eq(0),
+                at.word.eq(Mux(filling, begin + hw.input_words, begin)),
+                at.bank.eq(0),
+            ]
+
+
+def _table(values: Sequence[int], index: Value) -> Value:
+    """``values[index]``, a constant where there is one value only."""
+    return Const(values[0]) if len(values) == 1 else Array([Const(value) for value in values])[index]

@@ -108,7 +108,9 @@ class VectorMemory(wiring.Component):
             lanes.append(Cat(value, enable, *parts[2:]))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
-            word = at.word + (at.bank > i)
+            # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
+            behind = at.bank > i if i < hw.banks - 1 else 0
+            word = at.word + behind
             word = word + lane[hw.act_bits + 1 :] if beyond else word
             m.d.sync += [
                 bank.write_enable.eq(lane[hw.act_bits]),

@@ -1,5 +1,6 @@
 """Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
 
+from hwprm.graph.batches import Batch, Scale, Shapes, by_input, image_shapes, join_inputs, scale_of
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.nodes import (
@@ -30,6 +31,7 @@ __all__ = [
     "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
+    "Batch",
     "BatchNorm",
     "Channels",
     "Clamp",
@@ -42,11 +44,17 @@ __all__ = [
     "MaxPool2d",
     "Node",
     "Relu",
+    "Scale",
     "Shape",
+    "Shapes",
     "Unflatten",
     "Upsample",
     "Windows",
+    "by_input",
     "conv_output_size",
     "evaluate",
+    "image_shapes",
+    "join_inputs",
     "pool_output_size",
+    "scale_of",
 ]

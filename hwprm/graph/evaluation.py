@@ -6,9 +6,10 @@ from functools import singledispatch
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
+from hwprm.graph.batches import Batch, by_input
 from hwprm.graph.graph import Graph
 from hwprm.graph.nodes import (
     AdaptiveAvgPool2d,
@@ -34,15 +35,16 @@ __all__ = ["evaluate"]
 Array = NDArray[np.float64]
 
 
-def evaluate(graph: Graph, x: ArrayLike) -> dict[str, Array]:
-    """Every node's tensor ``(n, ...)`` in float64 for a batch `x` ``(n, *input shape)``.
+def evaluate(graph: Graph, x: Batch) -> dict[str, Array]:
+    """Every node's tensor ``(n, ...)`` in float64 for a batch `x` ``(n, *input shape)``, of several inputs by name.
 
-    Raises ModelError when `x` does not fit the network's input.
+    Raises ModelError when a shape does not fit the network, DataError when `x` is for other inputs.
     """
-    batch = np.asarray(x, dtype=np.float64)
-    if batch.shape[1:] != graph.input.shape:
-        raise ModelError(f"the network reads {graph.input.shape}, a batch {batch.shape} does not fit; reshape it")
-    values: dict[str, Array] = {graph.input.name: batch}
+    values: dict[str, Array] = {}
+    for name, array in by_input(x, [node.name for node in graph.inputs]).items():
+        values[name] = batch = np.asarray(array, dtype=np.float64)
+        if batch.shape[1:] != graph.shapes[name]:
+            raise ModelError(f"the network reads {graph.shapes[name]}, a batch {batch.shape} does not fit; reshape it")
     for node in graph.nodes:
         if not isinstance(node, Input):
             values[node.name] = _apply(node, *(values[name] for name in node.inputs), shape=graph.shapes[node.name])

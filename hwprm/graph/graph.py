@@ -92,12 +92,19 @@ class Graph:
         return shapes
 
     @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The input nodes, in the order of the parts of an image. Raises ModelError when there are none."""
+        found = tuple(node for node in self.nodes if isinstance(node, Input))
+        if not found:
+            raise ModelError("the network has no input, so there is nothing to compute; let it read an image")
+        return found
+
+    @property
     def input(self) -> Input:
         """The single input node. Raises ModelError when there are none or several."""
-        inputs = [node for node in self.nodes if isinstance(node, Input)]
-        if len(inputs) != 1:
-            raise ModelError(f"the network has {len(inputs)} inputs, one is needed here")
-        return inputs[0]
+        if len(self.inputs) != 1:
+            raise ModelError(f"the network has {len(self.inputs)} inputs, one is needed here")
+        return self.inputs[0]
 
     @property
     def weighted(self) -> tuple[Conv2d | Linear, ...]:

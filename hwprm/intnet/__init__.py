@@ -1,5 +1,15 @@
 """Integer networks: what quantisation makes, both references run, and the compiler reads. numpy only."""
 
+from hwprm.intnet.images import image_shape, pack_images, split_images
 from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 
-__all__ = ["GemmLayer", "IntegerNetwork", "Pool", "Tensor", "Term"]
+__all__ = [
+    "GemmLayer",
+    "IntegerNetwork",
+    "Pool",
+    "Tensor",
+    "Term",
+    "image_shape",
+    "pack_images",
+    "split_images",
+]

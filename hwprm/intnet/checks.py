@@ -23,6 +23,11 @@ def check_network(net: IntegerNetwork) -> None:
             raise ModelError(f"{label} must be in 2..16, not {bits}")
     if len(net.tensor) != len(net.tensors):
         raise ModelError("two tensors share a name; give every layer its own")
+    if not net.inputs or len(set(net.inputs)) != len(net.inputs):
+        raise ModelError(f"the network's inputs are {list(net.inputs)}; it needs at least one, each named once")
+    for name in net.inputs:
+        if name not in net.tensor:
+            raise ModelError(f"input {name!r} is no tensor of the network")
     for name in net.outputs:
         if name not in {layer.name for layer in net.layers}:
             raise ModelError(f"output {name!r} is no layer of the network")

@@ -113,7 +113,9 @@ class GemmLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IntegerNetwork:
-    """Layers in the order they run. `tensors` holds the input first, then every layer's result.
+    """Layers in the order they run. `tensors` holds the inputs first, then every layer's result.
+
+    The order of `inputs` is that of an image's parts, see `hwprm.intnet.images`.
 
     Raises ModelError when names, shapes or ranges do not fit together.
     """
@@ -140,8 +142,13 @@ class IntegerNetwork:
     def input(self) -> Tensor:
         """The single input tensor. Raises ModelError when there are several."""
         if len(self.inputs) != 1:
-            raise ModelError(f"the network has {len(self.inputs)} inputs, one is supported")
+            raise ModelError(f"the network has {len(self.inputs)} inputs, one is needed here")
         return self.tensor[self.inputs[0]]
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """``(C, H, W)`` of every input, in order."""
+        return {name: self.tensor[name].shape for name in self.inputs}
 
     def conv_size(self, layer: GemmLayer) -> Pair:
         """Height and width of `layer`'s accumulator map before pooling."""

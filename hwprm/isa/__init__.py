@@ -1,7 +1,7 @@
 """What compiler and gateware agree on, and nothing else: geometry, word formats, registers. Standard library only."""
 
 from hwprm.isa.formats import entry_format, layer_format, param_format, store_format, tile_format
-from hwprm.isa.hardware import Hardware, MixedRadix
+from hwprm.isa.hardware import Hardware, InputGeometry, MixedRadix
 from hwprm.isa.registers import REGISTERS, Register, register_offset
 from hwprm.isa.word import Field, WordFormat
 
@@ -9,6 +9,7 @@ __all__ = [
     "REGISTERS",
     "Field",
     "Hardware",
+    "InputGeometry",
     "MixedRadix",
     "Register",
     "WordFormat",

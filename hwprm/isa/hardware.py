@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = ["Hardware", "MixedRadix"]
+__all__ = ["Hardware", "InputGeometry", "MixedRadix"]
 
 
 class MixedRadix(NamedTuple):
@@ -13,6 +13,28 @@ class MixedRadix(NamedTuple):
 
     word: int
     bank: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputGeometry:
+    """Where one input of an image lies: channels, height, width; row pitch in activations; `words` of a bank from
+    `base` in the first of the two input buffers."""
+
+    shape: tuple[int, int, int]
+    pitch: int
+    words: int
+    base: int
+
+    @property
+    def beats(self) -> int:
+        """Beats of this input."""
+        c, h, w = self.shape
+        return c * h * w
+
+    @property
+    def gap(self) -> int:
+        """Activations between the end of a row and the start of the next; 0 where rows are contiguous."""
+        return self.pitch - self.shape[2] if self.shape[1] > 1 else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,11 +85,8 @@ class Hardware:
     #: Most pixels and filters of a stored layer.
     pixels_max: int
     filters_max: int
-    #: Image geometry: channels, height, width; row pitch and size of one of the two input buffers, in words.
-    input_shape: tuple[int, int, int]
-    input_pitch: int
-    input_words: int
-    input_base: int
+    #: The parts of an image, in the order of the stream; they lie one behind the other in each of two buffers.
+    inputs: tuple[InputGeometry, ...]
     #: Words of one result (all outputs of an image).
     output_words: int
     #: Most pixels, and most filters times pixels, of a wide layer.
@@ -92,9 +111,13 @@ class Hardware:
 
     @property
     def input_beats(self) -> int:
-        """Beats of one image."""
-        c, h, w = self.input_shape
-        return c * h * w
+        """Beats of one image: of all its inputs."""
+        return sum(part.beats for part in self.inputs)
+
+    @property
+    def input_words(self) -> int:
+        """Words of one of the two input buffers: the distance from one to the other."""
+        return sum(part.words for part in self.inputs)
 
     @property
     def upsampling(self) -> bool:

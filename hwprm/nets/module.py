@@ -55,9 +55,9 @@ _WITHOUT_PARAMETERS = (
 class GraphModule(nn.Module):
     """Runs `graph`; parameters are ``<node>.weight`` and ``<node>.bias``, in the dtype of the graph.
 
-    Dots in node names become underscores there (torch forbids them). ``forward`` takes ``(n, *input shape)`` and
-    gives the output tensor, or a tuple of them where the graph has several. In train mode batch norm uses and
-    updates batch statistics; in eval mode the module computes what the graph means.
+    Dots in node names become underscores there (torch forbids them). ``forward`` takes ``(n, *input shape)`` of each
+    input in the graph's order, and gives the output tensor, or a tuple of them where the graph has several. In train
+    mode batch norm uses and updates batch statistics; in eval mode the module computes what the graph means.
     Raises UnsupportedError for an operator that it does not know, ModelError when names collide.
     """
 
@@ -77,17 +77,17 @@ class GraphModule(nn.Module):
                 self.holders[node.name] = key
                 self.add_module(key, holder)
 
-    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outputs = self.run(images, self.late)
+    def forward(self, *images: Tensor) -> Tensor | tuple[Tensor, ...]:
+        outputs = self.run(*images, late=self.late)
         found = tuple(outputs[name] for name in self.graph.outputs)
         return found[0] if len(found) == 1 else found
 
-    def run(self, images: Tensor, late: frozenset[str] = frozenset()) -> dict[str, Tensor]:
-        """Every node's tensor by name, for `images` ``(n, *input shape)``.
+    def run(self, *images: Tensor, late: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+        """Every node's tensor by name, for `images` ``(n, *input shape)`` of each input.
 
         The ReLUs named in `late` pass their input on and are done behind the pooling that reads them.
         """
-        values: dict[str, Tensor] = {self.graph.input.name: images}
+        values = {node.name: array for node, array in zip(self.graph.inputs, images, strict=True)}
         for node in self.graph.nodes:
             if isinstance(node, Input):
                 continue

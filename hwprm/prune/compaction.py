@@ -97,7 +97,8 @@ def compact_graph(graph: Graph) -> tuple[Graph, Plan]:
 
 def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
     """Raise ModelError unless both graphs give the same outputs, to 1e-12, on a seeded random batch."""
-    images = np.random.default_rng(seed).normal(size=(PROOF_IMAGES, *before.input.shape))
+    rng = np.random.default_rng(seed)
+    images = {node.name: rng.normal(size=(PROOF_IMAGES, *node.shape)) for node in before.inputs}
     expected, got = evaluate(before, images), evaluate(after, images)
     size = max(1.0, max(float(np.abs(value).max()) for value in expected.values()))
     for name in before.outputs:

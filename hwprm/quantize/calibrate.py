@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from hwprm.errors import DataError
+from hwprm.graph import Batch, Scale, by_input, scale_of
 from hwprm.intnet import Pool
-from hwprm.quantize.fused import FusedLayer, FusedNetwork
+from hwprm.quantize.fused import FusedLayer, FusedNetwork, Map
 
 __all__ = ["activation_ranges", "float_tensors", "real_images"]
 
@@ -20,17 +23,22 @@ Quad = tuple[int, int, int, int]
 BATCH = 100
 
 
-def real_images(x: NDArray[np.generic], input_scale: float, shape: tuple[int, int, int]) -> FloatArray:
-    """Stored images (bytes or floats) as real values float64 ``(n, C, H, W)``, ``x * input_scale``.
+def real_images(x: Batch, input_scale: Scale, shapes: Mapping[str, Map]) -> dict[str, FloatArray]:
+    """Stored images (bytes or floats) as real values float64 ``(n, C, H, W)`` of each input, ``x * input_scale``.
 
-    A vector data set ``(n, K)`` becomes ``(n, K, 1, 1)``. Raises DataError when empty, not finite or of another shape.
+    `shapes` are those of the network's inputs, in order. Vectors ``(n, K)`` become ``(n, K, 1, 1)``.
+    Raises DataError when `x` is empty, not finite, of another shape or for other inputs.
     """
-    array = np.asarray(x)
+    arrays = by_input(x, list(shapes))
+    return {name: _real(arrays[name], scale_of(input_scale, name), shape) for name, shape in shapes.items()}
+
+
+def _real(array: NDArray[np.generic], scale: float, shape: Map) -> FloatArray:
     if array.ndim == 2 and shape[1:] == (1, 1):
         array = array[:, :, None, None]
     if array.ndim != 4 or array.shape[1:] != shape:
         raise DataError(f"images have shape {array.shape}, the network reads (n, {', '.join(map(str, shape))})")
-    real = array.astype(np.float64) * input_scale
+    real: FloatArray = array.astype(np.float64) * scale
     if not len(real):
         raise DataError("the set of images is empty; give at least one")
     if not np.isfinite(real).all():
@@ -38,16 +46,16 @@ def real_images(x: NDArray[np.generic], input_scale: float, shape: tuple[int, in
     return real
 
 
-def float_tensors(net: FusedNetwork, real: FloatArray) -> dict[str, FloatArray]:
-    """Every tensor of the fused network in float64 for real images ``(n, C, H, W)``: {name: ``(n, M, H, W)``}."""
-    tensors = {net.input: torch.from_numpy(np.ascontiguousarray(real))}
+def float_tensors(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Every tensor of the fused network in float64 for real images of each input: {name: ``(n, M, H, W)``}."""
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(real[name])) for name in net.inputs}
     with torch.no_grad():
         for layer in net.layers:
             tensors[layer.name] = _run(layer, tensors)
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
-def activation_ranges(net: FusedNetwork, real: FloatArray, percentile: float = 100.0) -> dict[str, float]:
+def activation_ranges(net: FusedNetwork, real: Mapping[str, FloatArray], percentile: float = 100.0) -> dict[str, float]:
     """{tensor: the |value| that `percentile` per cent of its nonzero values on `real` do not exceed}; 0 if all are 0.
 
     100 is the maximum. Exact for any number of images: of each tensor only the values above the percentile are kept.
@@ -55,9 +63,11 @@ def activation_ranges(net: FusedNetwork, real: FloatArray, percentile: float = 1
     """
     top: dict[str, FloatArray] = {}
     nonzero: dict[str, int] = {}
-    for i in range(0, len(real), BATCH):
-        for name, values in float_tensors(net, real[i : i + BATCH]).items():
-            keep = _above(len(real) * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
+    count = len(real[net.inputs[0]])
+    for i in range(0, count, BATCH):
+        batch = {name: array[i : i + BATCH] for name, array in real.items()}
+        for name, values in float_tensors(net, batch).items():
+            keep = _above(count * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
             joined = np.concatenate([top.get(name, np.empty(0)), np.abs(values).ravel()])
             top[name] = np.partition(joined, len(joined) - keep)[-keep:] if len(joined) > keep else joined
             nonzero[name] = nonzero.get(name, 0) + int(np.count_nonzero(values))

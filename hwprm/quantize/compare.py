@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import MismatchError
-from hwprm.graph import Graph
+from hwprm.graph import Batch, Graph, Scale
 from hwprm.intnet import IntegerNetwork
 from hwprm.quantize.calibrate import float_tensors, real_images
 from hwprm.quantize.emulate import run_torch
@@ -45,13 +45,13 @@ def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, Int
     return sum(array.size for array in expected.values())
 
 
-def signal_to_noise(graph: Graph, net: IntegerNetwork, x: NDArray[np.generic], input_scale: float) -> dict[str, float]:
+def signal_to_noise(graph: Graph, net: IntegerNetwork, x: Batch, input_scale: Scale) -> dict[str, float]:
     """{tensor: 10 log10(power of the float tensor / power of its quantisation error)} in dB on stored images `x`.
 
     `net` must come from `graph`. Infinite where the integers are exact; minus infinity for a silent float tensor.
     """
     fused = lower(graph)
-    wanted = float_tensors(fused, real_images(x, input_scale, fused.shapes[fused.input]))
+    wanted = float_tensors(fused, real_images(x, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
     integers = run_torch(net, quantise_images(x, input_scale, net))
     ratios = {}
     for name, array in wanted.items():

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from hwprm.errors import InputError
-from hwprm.intnet import GemmLayer, IntegerNetwork
+from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantize.calibrate import enlarge, inside, pool
 
 __all__ = ["integer_accuracy", "run_torch"]
@@ -24,9 +24,10 @@ BATCH = 250
 
 
 def run_torch(net: IntegerNetwork, images: IntArray) -> dict[str, IntArray]:
-    """Every tensor of `net`, the input included: {name: int64 ``(n, C, H, W)``}.
+    """Every tensor of `net`, the inputs included: {name: int64 ``(n, C, H, W)``}.
 
-    `images` are integers at the input tensor's scale. Raises InputError when the shape does not fit.
+    `images` are integers at the input tensors' scales, one array as in `hwprm.intnet.images`. Raises InputError when
+    the shape does not fit.
     """
     return {name: tensor.numpy() for name, tensor in _tensors(net, images).items()}
 
@@ -48,9 +49,8 @@ def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.i
 
 
 def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:
-    if images.ndim != 4 or images.shape[1:] != net.input.shape:
-        raise InputError(f"images have shape {images.shape}, the network reads (n, {net.input.shape})")
-    tensors = {net.input.name: torch.from_numpy(np.ascontiguousarray(images, dtype=np.int64))}
+    inputs = split_images(np.asarray(images, dtype=np.int64), net.input_shapes)
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
     with torch.no_grad():
         for layer in net.layers:
             tensors[layer.name] = _run(layer, tensors)

@@ -60,7 +60,7 @@ class FusedNetwork:
     nor have concatenations and channel choices, which stay views).
     """
 
-    input: str
+    inputs: tuple[str, ...]
     layers: tuple[FusedLayer, ...]
     outputs: tuple[str, ...]
     returned: tuple[str, ...]

@@ -45,8 +45,8 @@ def lower(graph: Graph) -> FusedNetwork:
     are removed.
     An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
     inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
-    Raises ModelError with several inputs; UnsupportedError, which names all nodes concerned, where a flattened map is
-    joined, cut or normalised, or an average reads nothing but padding.
+    Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut, normalised, or joined in
+    front of no linear layer, or an average reads nothing but padding.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
     return add_copies(_Lowering(graph).network())
@@ -57,9 +57,8 @@ class _Lowering:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        source = graph.input
-        self.shapes: dict[str, Map] = {source.name: _as_map(source.shape)}
-        self.views: dict[str, View] = {source.name: whole_view(source.name, self.shapes[source.name])}
+        self.shapes: dict[str, Map] = {source.name: _as_map(source.shape) for source in graph.inputs}
+        self.views: dict[str, View] = {name: whole_view(name, shape) for name, shape in self.shapes.items()}
         self.layers: list[FusedLayer] = []
         #: Layers that copy a view to make it wide.
         self.copies: dict[View, str] = {}
@@ -81,7 +80,7 @@ class _Lowering:
         returned = tuple(self._wide(name) for name in graph.outputs)
         tensor_of = {name: view.whole for name, view in self.views.items() if view.whole is not None}
         return FusedNetwork(
-            input=graph.input.name,
+            inputs=tuple(source.name for source in graph.inputs),
             layers=tuple(self.layers),
             outputs=tuple(dict.fromkeys(returned)),
             returned=returned,
@@ -90,7 +89,7 @@ class _Lowering:
         )
 
     def _node(self, node: Node, reads: list[View]) -> None:
-        if isinstance(node, Unflatten) and reads[0].size != (1, 1):
+        if isinstance(node, Unflatten) and (reads[0].size != (1, 1) or reads[0].flattened):
             raise UnsupportedError(
                 f"{node.name!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
             )
@@ -112,10 +111,12 @@ class _Lowering:
         self.layers.append(layer)
 
     def _joined(self, node: Node, reads: list[View]) -> View:
-        if len(self.graph.shapes[node.name]) == 1 and any(view.size != (1, 1) for view in reads):
+        parts = tuple(part for view in reads for part in view.flattened or (view,))
+        if len(self.graph.shapes[node.name]) == 1 and any(part.size != (1, 1) for part in parts):
+            if isinstance(node, Concat):
+                return View(channels=(), size=(1, 1), flattened=parts)
             raise UnsupportedError(
-                f"{node.name!r} joins or cuts flattened maps, whose channels lie apart; "
-                "concatenate or slice channels before the flatten"
+                f"{node.name!r} cuts flattened maps, whose channels lie apart; slice channels before the flatten"
             )
         channels = tuple(pair for view in reads for pair in view.channels)
         if isinstance(node, Channels):
@@ -127,6 +128,9 @@ class _Lowering:
     def _wide(self, name: str) -> str:
         """The tensor that leaves as output `name`: that of its layer, or a copy where that one cannot be wide."""
         view = self.views[name]
+        if view.flattened:
+            text = f"output {name!r} joins flattened maps; return each of them instead"
+            raise UnsupportedError(text, ((name, text),))
         maker = next((layer for layer in self.layers if layer.name == view.whole), None)
         if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
             return maker.name

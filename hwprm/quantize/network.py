@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.errors import ModelError
-from hwprm.graph import Graph
-from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term
+from hwprm.graph import Batch, Graph, Scale, by_input
+from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term, pack_images
 from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
 from hwprm.quantize.averages import common_multiple, divided_weights
@@ -30,34 +30,38 @@ BIAS_BITS_MAX = 40
 
 def quantise_network(
     graph: Graph,
-    calibration_images: NDArray[np.generic],
-    input_scale: float,
+    calibration_images: Batch,
+    input_scale: Scale,
     config: QuantizeConfig | None = None,
     *,
     name: str = "network",
 ) -> IntegerNetwork:
     """The integer network of `graph`, batch norms folded, with activation scales from the calibration images.
 
-    `calibration_images` are stored images ``(n, C, H, W)`` (or vectors ``(n, K)``) whose real value is
-    ``x * input_scale``; the first `config.images` are used. Raises ModelError when an accumulator needs more than 46
-    bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
+    `calibration_images` are stored images ``(n, C, H, W)`` (or vectors ``(n, K)``), for several inputs by name, whose
+    real value is ``x * input_scale``; the first `config.images` are used. Raises ModelError when an accumulator needs
+    more than 46 bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
     """
     config = config or QuantizeConfig()
     fused = lower(graph)
-    real = real_images(calibration_images[: config.images], input_scale, fused.shapes[fused.input])
-    ranges = activation_ranges(fused, real, config.percentile)
-    if ranges[fused.input] == 0:
-        raise ModelError("the calibration images are all zero, so no scale can be found; give real images")
+    shapes = {source: fused.shapes[source] for source in fused.inputs}
+    first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
+    ranges = activation_ranges(fused, real_images(first, input_scale, shapes), config.percentile)
+    for source in fused.inputs:
+        if ranges[source] == 0:
+            which = f" of input {source!r}" if len(fused.inputs) > 1 else ""
+            raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
     return _Quantiser(fused, ranges, config).network(name)
 
 
-def quantise_images(x: NDArray[np.generic], input_scale: float, net: IntegerNetwork) -> IntArray:
-    """Stored images as integers at the scale of `net`'s input, saturated: int64 ``(n, C, H, W)``.
+def quantise_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
+    """Stored images as integers at the scales of `net`'s inputs, saturated: one array as in `hwprm.intnet.images`.
 
-    Raises DataError when the set is empty, not finite or of another shape.
+    Raises DataError when the set is empty, not finite, of another shape or for other inputs.
     """
-    tensor = net.input
-    return quantise(real_images(x, input_scale, tensor.shape), tensor.scale, *signed_range(tensor.bits))
+    real = real_images(x, input_scale, net.input_shapes)
+    tensors = {name: net.tensor[name] for name in net.inputs}
+    return pack_images(quantise(real[name], t.scale, *signed_range(t.bits)) for name, t in tensors.items())
 
 
 class _Quantiser:
@@ -68,10 +72,9 @@ class _Quantiser:
         self.ranges = ranges
         self.config = config
         self.act_max = signed_range(config.act_bits)[1]
-        source = fused.input
-        self.tensors = {source: self._tensor(source, config.act_bits, ranges[source] / self.act_max)}
+        self.tensors = {name: self._tensor(name, config.act_bits, ranges[name] / self.act_max) for name in fused.inputs}
         #: (low, high) of every tensor's integers.
-        self.limits = {source: signed_range(config.act_bits)}
+        self.limits = {name: signed_range(config.act_bits) for name in fused.inputs}
 
     def network(self, name: str) -> IntegerNetwork:
         layers = tuple(self._layer(layer) for layer in self.fused.layers)
@@ -79,7 +82,7 @@ class _Quantiser:
             name=name,
             tensors=tuple(self.tensors.values()),
             layers=layers,
-            inputs=(self.fused.input,),
+            inputs=self.fused.inputs,
             outputs=self.fused.outputs,
             weight_bits=self.config.weight_bits,
             act_bits=self.config.act_bits,

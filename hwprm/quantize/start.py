@@ -25,7 +25,7 @@ from hwprm.intnet import Pool
 from hwprm.quantize.averages import average_layer
 from hwprm.quantize.fold import scale_and_shift
 from hwprm.quantize.fused import FusedLayer
-from hwprm.quantize.views import View, merge_terms, terms_of
+from hwprm.quantize.views import View, linear_terms, merge_terms, terms_of
 
 __all__ = ["as_pool", "identity_layer", "start_layer"]
 
@@ -37,10 +37,15 @@ Counts = dict[str, int]
 def start_layer(node: Node, reads: list[View], counts: Counts) -> FusedLayer:
     """The layer of `node`, which reads views of tensors with `counts` channels.
 
-    Raises UnsupportedError for a sum of differently flattened maps, an average of nothing but padding, or a batch norm
-    behind a flatten.
+    Raises UnsupportedError for a sum of differently flattened maps, an average of nothing but padding, a batch norm
+    behind a flatten, or joined flattened maps in front of anything but a linear layer.
     """
     view = reads[0]
+    if any(read.flattened for read in reads) and not isinstance(node, Linear):
+        raise UnsupportedError(
+            f"{node.name!r} reads flattened maps that are joined, which only a linear layer can; "
+            "let it read them before they are flattened"
+        )
     if isinstance(node, Conv2d):
         terms = terms_of(
             view,
@@ -53,8 +58,7 @@ def start_layer(node: Node, reads: list[View], counts: Counts) -> FusedLayer:
         )
         return FusedLayer(name=node.name, terms=terms, bias=np.asarray(node.bias, np.float64))
     if isinstance(node, Linear):
-        weight = np.asarray(node.weight, np.float64).reshape(-1, *view.shape)
-        terms = terms_of(view, counts, weight)
+        terms = linear_terms(view, counts, np.asarray(node.weight, np.float64))
         return FusedLayer(name=node.name, terms=terms, bias=np.asarray(node.bias, np.float64))
     if isinstance(node, BatchNorm):
         return _norm(node, view, counts)

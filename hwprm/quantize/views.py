@@ -7,11 +7,12 @@ that tensor's channels. Zero columns cost nothing: the accelerator lists only co
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FusedTerm", "View", "merge_terms", "terms_of", "whole_view"]
+__all__ = ["FusedTerm", "View", "linear_terms", "merge_terms", "terms_of", "whole_view"]
 
 FloatArray = NDArray[np.float64]
 Map = tuple[int, int, int]
@@ -40,6 +41,9 @@ class View:
     size: Pair
     #: The one tensor that the view is, all channels in order; None for any other view.
     whole: str | None = None
+    #: Maps that, flattened, make a vector one after the other; then there are no channels, and only a linear layer can
+    #: read the view.
+    flattened: tuple[View, ...] = ()
 
     @property
     def shape(self) -> Map:
@@ -55,6 +59,14 @@ class View:
 def whole_view(name: str, shape: Map) -> View:
     """The view that is tensor `name` of `shape`."""
     return View(channels=tuple((name, c) for c in range(shape[0])), size=shape[1:], whole=name)
+
+
+def linear_terms(view: View, channels: dict[str, int], weight: FloatArray) -> tuple[FusedTerm, ...]:
+    """Terms that multiply the flattened `view` with `weight` ``(M, K)``: kernels of the size of the maps."""
+    parts = view.flattened or (view,)
+    blocks = np.split(weight, np.cumsum([prod(part.shape) for part in parts])[:-1], axis=1)
+    split = zip(parts, blocks, strict=True)
+    return tuple(term for part, block in split for term in terms_of(part, channels, block.reshape(-1, *part.shape)))
 
 
 def terms_of(

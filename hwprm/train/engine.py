@@ -17,8 +17,8 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
-from hwprm.errors import ModelError
-from hwprm.graph import WEIGHTED, BatchNorm, Graph
+from hwprm.errors import ConfigError, DataError, ModelError
+from hwprm.graph import WEIGHTED, BatchNorm, Graph, by_input, scale_of
 from hwprm.nets import GraphModule
 from hwprm.train.augment import augment_batch, resolve
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
@@ -56,6 +56,8 @@ def fit(
     stops being finite or there is nothing to train, DataError when images do not fit the network. On Ctrl-C a
     KeyboardInterrupt whose text says how to go on leaves; the last finished epoch is in the checkpoint.
     """
+    if not dataset.classes:
+        raise DataError(f"the data set {dataset.name} has no labels to train with; store one class a image as y")
     check_fit(module.graph, dataset.image_shape, dataset.classes)
     _check_trainable(module.graph, len(dataset.y_train), config)
     run = _Run(module, dataset, config, stage, hooks or Hooks(), progress)
@@ -110,14 +112,23 @@ class _Run:
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
         self.dtype = next(module.parameters()).dtype
-        self.images = torch.from_numpy(np.array(dataset.x_train))
+        names = [node.name for node in module.graph.inputs]
+        if len(names) > 1 and self.augment != "none":
+            raise ConfigError(
+                f"train.augment = {config.augment!r} moves one image, the network has {len(names)} inputs; "
+                "set it to none"
+            )
+        self.images = {
+            name: torch.from_numpy(np.array(array)) for name, array in by_input(dataset.x_train, names).items()
+        }
         self.labels = torch.from_numpy(np.array(dataset.y_train))
         self.steps = math.ceil(len(self.labels) / config.batch)
         self.optimiser = _optimiser(module, config)
 
     def identity(self) -> str:
         """Digest of what the result depends on: options, data, starting weights."""
-        tensors = dict(self.module.state_dict()) | {"images": self.images, "labels": self.labels}
+        tensors = dict(self.module.state_dict()) | {"labels": self.labels}
+        tensors |= {f"images.{name}": array for name, array in self.images.items()}
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
         return digest(tensors, repr(sorted(asdict(self.config).items())), self.stage, repr(self.dataset.input_scale))
 
@@ -148,11 +159,12 @@ class _Run:
     def _step(self, chosen: NDArray[np.int64], rng: np.random.Generator, at: int) -> float:
         config = self.config
         index = torch.from_numpy(chosen)
-        images = self.images[index].to(self.dtype) * self.dataset.input_scale
-        images = augment_batch(images, self.augment, config.clean_share, rng)
+        scale = self.dataset.input_scale
+        images = [array[index].to(self.dtype) * scale_of(scale, name) for name, array in self.images.items()]
+        images[0] = augment_batch(images[0], self.augment, config.clean_share, rng)
         for group in self.optimiser.param_groups:
             group["lr"] = _learning_rate(config, at / (config.epochs * self.steps))
-        output = self.module(images.contiguous(memory_format=torch.channels_last))
+        output = self.module(*(_channels_last(array) for array in images))
         loss: Tensor = functional.cross_entropy(output, self.labels[index], label_smoothing=config.label_smoothing)
         extra = self.hooks.penalty(self.module)
         self.optimiser.zero_grad()
@@ -202,6 +214,10 @@ class _Run:
                 moment = torch.empty_like(like).copy_(value).detach() if value.shape == like.shape else value
                 state.setdefault(int(i), {})[name] = moment
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
 def _optimiser(module: GraphModule, config: TrainConfig) -> Optimizer:

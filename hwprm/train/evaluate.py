@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwprm.errors import DataError, ModelError
-from hwprm.graph import Graph
+from hwprm.graph import Batch, Graph, Scale, Shapes, by_input, image_shapes, scale_of
 from hwprm.nets import GraphModule
 
 __all__ = ["accuracy", "check_fit", "logits"]
@@ -17,40 +18,43 @@ __all__ = ["accuracy", "check_fit", "logits"]
 BATCH = 500
 
 
-def accuracy(graph: Graph, x: NDArray[Any], y: NDArray[np.int64], input_scale: float) -> float:
-    """Per cent of the images `x` ``(n, C, H, W)``, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
+def accuracy(graph: Graph, x: NDArray[Any], y: NDArray[np.int64], input_scale: Scale) -> float:
+    """Per cent of the images `x`, as a data set has them, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
 
     Computed in the dtype of the weights; of equal logits the lowest class wins. Raises ModelError unless the network
     has one output, DataError when images and labels do not fit it or there are none.
     """
-    check_fit(graph, x.shape[1:], int(y.max()) + 1 if y.size else 0)
+    check_fit(graph, image_shapes(x), int(y.max()) + 1 if y.size else 0)
     if len(x) != len(y) or len(x) == 0:
         raise DataError(f"accuracy needs as many labels as images and at least one, not {len(y)} and {len(x)}")
     right = np.argmax(logits(graph, x, input_scale), axis=1) == y
     return 100.0 * int(np.count_nonzero(right)) / len(y)
 
 
-def logits(graph: Graph, x: NDArray[Any], input_scale: float) -> NDArray[Any]:
+def logits(graph: Graph, x: Batch, input_scale: Scale) -> NDArray[Any]:
     """Output ``(n, classes)`` of `graph` for `x` ``(n, *input shape)`` times `input_scale`, in inference mode."""
     module = GraphModule(graph).eval()
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
+    given = by_input(x, [node.name for node in graph.inputs])
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(x), BATCH):
-            images = torch.from_numpy(np.array(x[start : start + BATCH])).to(dtype) * input_scale
-            out = module(images)
-            parts.append(out.numpy())
+        for start in range(0, len(next(iter(given.values()))), BATCH):
+            images = [
+                torch.from_numpy(np.array(array[start : start + BATCH])).to(dtype) * scale_of(input_scale, name)
+                for name, array in given.items()
+            ]
+            parts.append(module(*images).numpy())
     return np.concatenate(parts)
 
 
-def check_fit(graph: Graph, image_shape: tuple[int, ...], classes: int) -> None:
-    """Raise when `graph` cannot classify images ``(C, H, W)`` into `classes` classes."""
+def check_fit(graph: Graph, image_shape: Shapes, classes: int) -> None:
+    """Raise when `graph` cannot classify images of `image_shape` into `classes` classes."""
     if len(graph.outputs) != 1:
         raise ModelError(f"the network has {len(graph.outputs)} outputs; classification needs one, the logits")
-    if graph.input.shape != tuple(image_shape):
-        raise DataError(
-            f"the network reads {graph.input.shape}, the images are {tuple(image_shape)}; choose a fitting data set"
-        )
+    own = {node.name: node.shape for node in graph.inputs}
+    if not (image_shape == own if isinstance(image_shape, Mapping) else [tuple(image_shape)] == list(own.values())):
+        reads = own if len(own) > 1 else graph.input.shape
+        raise DataError(f"the network reads {reads}, the images are {image_shape}; choose a fitting data set")
     shape = graph.shapes[graph.outputs[0]]
     if len(shape) != 1 or shape[0] < classes:
         raise DataError(f"the network's output has shape {shape}, the labels need {classes} classes")

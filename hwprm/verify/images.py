@@ -18,7 +18,7 @@ CHUNK_IMAGES = 16
 
 
 def image_files(images: IntArray, act_bits: int) -> dict[str, bytes]:
-    """`$readmemh` text of `images` ``(n, C, H, W)``, `CHUNK_IMAGES` a file; the last file is filled up with zeros."""
+    """`$readmemh` text of `images` ``(n, ...)``, `CHUNK_IMAGES` a file; the last file is filled up with zeros."""
     size = 1 if act_bits <= 8 else 2
     words = images.reshape(len(images), -1).astype(">i2" if size == 2 else "i1")
     files = {}
@@ -34,12 +34,12 @@ def image_files(images: IntArray, act_bits: int) -> dict[str, bytes]:
 
 
 def write_images(images: IntArray, act_bits: int, folder: Path) -> None:
-    """Write `images` ``(n, C, H, W)`` as ``images_<k>.mem`` into `folder`."""
+    """Write `images` ``(n, ...)`` as ``images_<k>.mem`` into `folder`."""
     for name, text in image_files(images, act_bits).items():
         (folder / name).write_bytes(text)
 
 
-def random_images(count: int, shape: tuple[int, int, int], bits: int, seed: int) -> IntArray:
-    """`count` images of uniformly random `bits`-bit activations ``(count, C, H, W)``; same seed, same images."""
+def random_images(count: int, shape: tuple[int, ...], bits: int, seed: int) -> IntArray:
+    """`count` images of uniformly random `bits`-bit activations ``(count, *shape)``; same seed, same images."""
     low, high = signed_range(bits)
     return np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True, dtype=np.int64)

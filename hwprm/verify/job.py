@@ -30,7 +30,7 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Job:
-    """One bundle on one simulator. images ``(n, C, H, W)``: the first `stored` are the bundle's, the rest random."""
+    """One bundle on one simulator; of the images ``(n, ...)`` the first `stored` are the bundle's, the rest random."""
 
     bundle: Bundle
     simulator: Simulator
@@ -66,7 +66,7 @@ def running(
 ) -> Iterator[Session]:
     """Build, run ``sim/tb_<mode>.py`` on `images` in a fresh folder, and give the session while that folder lives.
 
-    images ``(n, C, H, W)``, logits ``(n, words)`` in the order in which they leave; `prepare` may add files.
+    images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave; `prepare` may add files.
     """
     window = job.config.wave_window
     program = build(job.bundle, job.simulator, job.work, wave=window is not None)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import InputError
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term, split_images
 from hwprm.numerics import requantise, signed_range
 
 __all__ = ["accumulators", "logits", "run"]
@@ -33,7 +33,8 @@ LOWEST = np.iinfo(np.int64).min
 def run(net: IntegerNetwork, images: Images) -> dict[str, IntArray]:
     """Every tensor of `net`, the inputs included: {name: int64 ``(n, C, H, W)``}.
 
-    `images` are integers at the input tensor's scale, ``(n, C, H, W)``; one array, or one per input by name.
+    `images` are integers at the input tensors' scales: one array, ``(n, C, H, W)`` or packed as in
+    `hwprm.intnet.images`, or one ``(n, C, H, W)`` per input by name.
     Raises InputError when a shape does not fit or a value does not fit the tensor's bits.
     """
     tensors = _checked(net, images)
@@ -139,13 +140,19 @@ def _pool(pool: Pool, acc: IntArray) -> IntArray:
 
 def _checked(net: IntegerNetwork, images: Images) -> dict[str, IntArray]:
     """The inputs by name, as int64, after checking names, shapes and ranges."""
-    given = images if isinstance(images, Mapping) else {net.input.name: images}
+    given = _by_name(net, images)
     if set(given) != set(net.inputs):
         raise InputError(f"images are given for {sorted(given)}; the network's inputs are {sorted(net.inputs)}")
     checked = {name: _checked_array(net.tensor[name], np.asarray(array)) for name, array in given.items()}
     if len({len(array) for array in checked.values()}) != 1:
         raise InputError("every input needs the same number of images")
     return checked
+
+
+def _by_name(net: IntegerNetwork, images: Images) -> Mapping[str, IntArray]:
+    if isinstance(images, Mapping):
+        return images
+    return {net.inputs[0]: images} if len(net.inputs) == 1 else split_images(np.asarray(images), net.input_shapes)
 
 
 def _checked_array(tensor: Tensor, array: NDArray[Any]) -> IntArray:

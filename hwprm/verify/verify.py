@@ -80,7 +80,7 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
     images = bundle.images
     wanted = max(config.protocol_images, *(config.bulk_images(name) for name in config.simulators))
     if wanted > len(images):
-        extra = random_images(wanted - len(images), manifest.input_shape, manifest.array.act_bits, config.seed)
+        extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_work()).absolute()  # tools run in folders of their own
     return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))

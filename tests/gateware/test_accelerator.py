@@ -10,8 +10,8 @@ import pytest
 from hwprm.intnet import IntegerNetwork, Pool, Term
 from hwprm.verify import reference
 from tests.support.bench import random_images, random_pause, run_checked
-from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet, weights
-from tests.support.random_networks import random_network
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
+from tests.support.random_networks import random_inputs, random_network
 
 
 def _single(term: Term, pool: Pool | None = None, *, shape: tuple[int, int, int], bits: tuple[int, int] = (8, 8)):
@@ -116,6 +116,19 @@ def test_accumulator_wider_than_needed():
     program = compiled(net, 2, 2, acc_bits=46)
     assert program.hardware.acc_bits == 46
     run_checked(program, random_images(program, 1))
+
+
+@pytest.mark.parametrize(("rows", "cols"), [(1, 2), (3, 2), (4, 5), (8, 3)])
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs(name, rows, cols):
+    program = compiled(SEVERAL_INPUTS[name](), rows, cols)
+    run_checked(program, random_images(program, 4))
+
+
+@pytest.mark.parametrize("seed", range(700, 708))
+def test_random_networks_of_several_inputs(seed):
+    program = compiled(random_inputs(seed, largest=6), 2 + seed % 5, 1 + seed % 3)
+    run_checked(program, random_images(program, 3, seed), pause_in=random_pause(seed))
 
 
 def residual() -> IntegerNetwork:

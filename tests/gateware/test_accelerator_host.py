@@ -27,7 +27,7 @@ from tests.support.bench import (
     stream_get,
     stream_put,
 )
-from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet
 
 
 def test_input_gaps_change_nothing():
@@ -91,8 +91,20 @@ def _tiny() -> Program:
     ("wrong", "status"), [(5, 0b010), (11, 0b010), (13, 0b100), (40, 0b100)], ids=["short", "by-one", "late", "long"]
 )
 def test_image_of_wrong_length(wrong, status):
-    """It is dropped and flagged, and the next one is right."""
-    program = _tiny()
+    _assert_dropped(_tiny(), wrong, status)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status"),
+    [(1, 0b010), (30, 0b010), (31, 0b010), (36, 0b010), (38, 0b100), (74, 0b100), (80, 0b100)],
+    ids=["one", "first-input", "into-the-second", "by-one", "late", "twice", "long"],
+)
+def test_image_of_wrong_length_in_two_inputs(wrong, status):
+    _assert_dropped(compiled(SEVERAL_INPUTS["map-and-vector"](), 3, 4), wrong, status)
+
+
+def _assert_dropped(program: Program, wrong: int, status: int) -> None:
+    """An image of `wrong` beats is dropped and flagged, and the next one is right."""
     hand = _Hand(program)
     good = random_images(program, 2)
 

@@ -12,7 +12,7 @@ from amaranth.hdl import ResetInserter, Signal
 from hwprm.gateware.ingress import Ingress
 from hwprm.isa import Hardware
 from tests.support.bench import Stream, simulate, stream_put
-from tests.support.hardware import hardware
+from tests.support.hardware import hardware, inputs
 
 
 class _Bench:
@@ -39,13 +39,15 @@ class _Bench:
             self.events += [n for n, pulse in zip(("received", "short", "long"), pulses, strict=True) if pulse]
 
     def image(self, buffer: int) -> np.ndarray:
-        """What lies in `buffer`, low bits of each activation."""
-        channels, height, width = self.hw.input_shape
-        c, y, x = np.ogrid[:channels, :height, :width]
-        channel = height * self.hw.input_pitch if height > 1 else width
-        base = (self.hw.input_base + buffer * self.hw.input_words) * self.hw.banks
-        places = base + c * channel + y * self.hw.input_pitch + x
-        return np.vectorize(lambda at: self.memory.get(at, -1))(places)
+        """What lies in `buffer`, low bits of each activation, in the order of the stream ``(beats,)``."""
+        parts = []
+        for part in self.hw.inputs:
+            channels, height, width = part.shape
+            c, y, x = np.ogrid[:channels, :height, :width]
+            channel = height * part.pitch if height > 1 else width
+            base = (part.base + buffer * self.hw.input_words) * self.hw.banks
+            parts.append((base + c * channel + y * part.pitch + x).reshape(-1))
+        return np.array([self.memory.get(int(at), -1) for at in np.concatenate(parts)])
 
     async def put(self, ctx: Any, words: np.ndarray, **options: Any) -> None:
         await stream_put(ctx, self.port, [int(v) for v in words.reshape(-1)], **options)
@@ -61,21 +63,37 @@ class _Bench:
         simulate(dut or self.dut, bench, background=[self.grant, self.watch], deadline=3000)
 
 
-def _hardware(shape=(2, 3, 4), pitch=5, rows=3) -> Hardware:
-    words = -(-shape[0] * shape[1] * pitch // rows)
-    return hardware(rows=rows, input_shape=shape, input_pitch=pitch, input_words=words, input_base=2, memory_words=60)
+def _hardware(*parts: tuple[tuple[int, int, int], int]) -> Hardware:
+    """For inputs of the given (shape, pitch); 24 beats unless given."""
+    return hardware(rows=3, inputs=inputs(3, *(parts or [((2, 3, 4), 5)]), base=2), memory_words=60)
 
 
 def _images(hw: Hardware, count: int) -> np.ndarray:
-    return np.random.default_rng(1).integers(0, 256, (count, *hw.input_shape))
+    return np.random.default_rng(1).integers(0, 256, (count, hw.input_beats))
+
+
+#: The same number of beats in two and three inputs.
+PARTS = {
+    "one": [((2, 3, 4), 5)],
+    "two": [((1, 3, 5), 7), ((9, 1, 1), 1)],
+    "three": [((1, 1, 1), 1), ((2, 3, 3), 4), ((1, 1, 5), 8)],
+}
 
 
 @pytest.mark.parametrize("share", [1.0, 0.4], ids=["free", "contended"])
 @pytest.mark.parametrize(
-    ("shape", "pitch"), [((2, 3, 4), 5), ((1, 4, 4), 4), ((3, 1, 5), 8), ((1, 1, 1), 1), ((2, 5, 1), 4)], ids=str
+    "parts",
+    [
+        *([part] for part in (((2, 3, 4), 5), ((1, 4, 4), 4), ((3, 1, 5), 8), ((1, 1, 1), 1), ((2, 5, 1), 4))),
+        PARTS["two"],
+        PARTS["three"],
+        [((1, 1, 1), 1), ((1, 1, 1), 1)],
+        [((3, 1, 1), 1), ((1, 2, 2), 4), ((1, 2, 2), 2), ((2, 2, 1), 2)],
+    ],
+    ids=str,
 )
-def test_back_to_back_images(shape, pitch, share):
-    bench = _Bench(_hardware(shape, pitch), share=share)
+def test_back_to_back_images(parts, share):
+    bench = _Bench(_hardware(*parts), share=share)
     images = _images(bench.hw, 5)
 
     async def run(ctx):
@@ -115,12 +133,13 @@ def test_two_images_wait_a_third_does_not_enter():
 
 @pytest.mark.parametrize(
     ("length", "event"),
-    [(1, "short"), (23, "short"), (25, "long"), (26, "long"), (70, "long")],
-    ids=["one-beat", "one-short", "one-long", "two-long", "three-images-long"],
+    [(1, "short"), (15, "short"), (23, "short"), (25, "long"), (26, "long"), (70, "long")],
+    ids=["one-beat", "first-input", "one-short", "one-long", "two-long", "three-images-long"],
 )
 @pytest.mark.parametrize("before", [0, 1], ids=["first", "second"])
-def test_wrong_length_then_right(length, event, before):
-    bench = _Bench(_hardware(), share=0.6)
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_wrong_length_then_right(length, event, before, parts):
+    bench = _Bench(_hardware(*parts), share=0.6)
     images = _images(bench.hw, 3)
 
     async def run(ctx):
@@ -139,8 +158,9 @@ def test_wrong_length_then_right(length, event, before):
     assert bench.events == ["received"] * before + [event, "received"]
 
 
-def test_wrong_images_in_a_row():
-    bench = _Bench(_hardware())
+@pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS)
+def test_wrong_images_in_a_row(parts):
+    bench = _Bench(_hardware(*parts))
     images = _images(bench.hw, 1)
 
     async def run(ctx):
@@ -176,7 +196,7 @@ def test_reset_in_mid_image(beats):
 
 def test_upper_bits_of_the_beat_are_dropped():
     """A 5-bit activation comes sign-extended to a byte."""
-    hw = hardware(act_bits=5, input_shape=(1, 1, 2), input_pitch=2, input_words=1)
+    hw = hardware(act_bits=5, inputs=inputs(3, ((1, 1, 2), 2)))
     bench = _Bench(hw)
 
     async def run(ctx):

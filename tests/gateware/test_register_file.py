@@ -10,13 +10,13 @@ from hwprm.gateware.registers import RegisterFile
 from hwprm.isa import REGISTERS, register_offset
 from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION
 from tests.support.bench import axil_read, axil_write, simulate
-from tests.support.hardware import hardware
+from tests.support.hardware import hardware, inputs
 
 DIGEST = hashlib.sha256(b"design").hexdigest()
 
 
 def _file() -> RegisterFile:
-    return RegisterFile(hardware(rows=5, cols=7, input_shape=(3, 4, 5), output_words=11, design_hash=DIGEST))
+    return RegisterFile(hardware(rows=5, cols=7, inputs=inputs(3, ((3, 4, 5), 5)), output_words=11, design_hash=DIGEST))
 
 
 async def _read(ctx, dut, name, **options):

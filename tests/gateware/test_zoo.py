@@ -9,10 +9,11 @@ import torch
 from hwprm.compile import compile_network
 from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.frontend import check, to_graph
+from hwprm.graph import by_input
 from hwprm.quantize import crosscheck, quantise_images, quantise_network, signal_to_noise
 from hwprm.verify import reference
 from tests.support.bench import run_checked
-from tests.support.zoo import ZOO, zoo_module
+from tests.support.zoo import ZOO, zoo_images, zoo_module
 
 
 @pytest.mark.parametrize(("rows", "cols"), [(4, 3), (5, 8)])
@@ -20,7 +21,7 @@ from tests.support.zoo import ZOO, zoo_module
 def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
     graph = to_graph(module, shape)
-    x = np.random.default_rng(1).normal(size=(4, *shape))
+    x = zoo_images(name, 4)
     net = quantise_network(graph, x, 1.0)
     images = quantise_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) > 0
@@ -32,12 +33,12 @@ def test_block_in_sixteen_bits_is_close_to_the_float_module(name: str) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
     assert check(module, shape) == []
     graph = to_graph(module, shape)
-    x = np.random.default_rng(1).normal(size=(4, *shape))
+    x = zoo_images(name, 4)
     net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     for tensor, ratio in signal_to_noise(graph, net, x, 1.0).items():
         assert ratio > 55, tensor
     with torch.no_grad():
-        wanted = module.double()(torch.from_numpy(x))
+        wanted = module.double()(*map(torch.from_numpy, by_input(x, [node.name for node in graph.inputs]).values()))
     got = reference.run(net, quantise_images(x, 1.0, net))
     for tensor, array in zip(net.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
         real = got[tensor] * net.tensor[tensor].scale

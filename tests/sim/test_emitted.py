@@ -21,7 +21,7 @@ from hwprm.emit import emit_bundle
 from hwprm.verify import verify_bundle
 from hwprm.verify.images import random_images
 from hwprm.verify.simulators import find_simulator
-from tests.support.networks import small_lenet
+from tests.support.networks import SEVERAL_INPUTS, small_lenet
 
 pytestmark = pytest.mark.sim
 
@@ -44,6 +44,26 @@ def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
     layers = [case for case in report.cases if case.mode == "protocol" and case.name.startswith("layer")]
     assert len(layers) == 2 * 4
     assert all(case.values > 0 for case in layers)
+
+
+@pytest.fixture(scope="module")
+def two_inputs(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    program = compile_network(SEVERAL_INPUTS["map-and-vector"](), ArrayConfig(rows=2, cols=2))
+    images = random_images(3, (37,), 8, seed=3)
+    return emit_bundle(program, images, None, tmp_path_factory.mktemp("inputs") / "bundle")
+
+
+def test_two_inputs_on_both_simulators(two_inputs: Bundle, work: Path) -> None:
+    manifest = two_inputs.manifest
+    assert [(entry.name, entry.shape) for entry in manifest.inputs] == [("image", (1, 5, 6)), ("facts", (7, 1, 1))]
+    assert manifest.register("INPUT_BEATS").value == manifest.image_words == 37
+    config = VerifyConfig(sim="both", images=20, icarus_images=4, work=work)
+    report = verify_bundle(two_inputs.folder, config)
+    report.raise_on_failure()
+    assert {"short_image", "long_image", "reset_in_mid_image"} <= {case.name for case in report.cases}
+    assert report.cycles_simulated == report.cycles_predicted
+    text = (two_inputs.folder / "README.md").read_text()
+    assert "| image | 1 x 5 x 6 | 30 | 0 | 1.0 |\n| facts | 7 x 1 x 1 | 7 | 30 | 1.0 |\n" in text
 
 
 def test_verilator_lint(bundle: Bundle) -> None:

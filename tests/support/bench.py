@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwprm.compile import Program
 from hwprm.errors import MismatchError
 from hwprm.gateware import Accelerator, ProcessingElement
+from hwprm.intnet import image_shape
 from hwprm.isa import register_offset
 from hwprm.verify import reference
 
@@ -169,9 +170,10 @@ def rom_contents(program: Program) -> dict[str, list[int]]:
 
 
 def random_images(program: Program, count: int, seed: int = 0) -> IntArray:
-    """`count` images over the input's whole range."""
-    half = 1 << (program.network.input.bits - 1)
-    return np.random.default_rng(seed).integers(-half, half, (count, *program.network.input.shape))
+    """`count` images over the inputs' whole range."""
+    half = 1 << (program.network.act_bits - 1)
+    shape = image_shape(program.network.input_shapes.values())
+    return np.random.default_rng(seed).integers(-half, half, (count, *shape))
 
 
 def run(
@@ -183,7 +185,7 @@ def run(
     pause_in: Pause = no_pause,
     pause_out: Pause = no_pause,
 ) -> Run:
-    """Simulate `program` over `images` ``(n, C, H, W)``."""
+    """Simulate `program` over `images` ``(n, C, H, W)``, or packed rows for several inputs."""
     hw = program.hardware
     dut = Accelerator(hw, contents or rom_contents(program), element)
     result = Run()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import Any
 
-from hwprm.isa import Hardware
+from hwprm.isa import Hardware, InputGeometry
 
-__all__ = ["hardware"]
+__all__ = ["hardware", "inputs"]
 
 _SMALL = Hardware(
     rows=3,
@@ -37,14 +37,21 @@ _SMALL = Hardware(
     pixel_tiles_max=8,
     pixels_max=64,
     filters_max=16,
-    input_shape=(1, 4, 4),
-    input_pitch=4,
-    input_words=6,
-    input_base=0,
+    inputs=(InputGeometry(shape=(1, 4, 4), pitch=4, words=6, base=0),),
     output_words=10,
     wide_pixels_max=4,
     design_hash="",
 )
+
+
+def inputs(banks: int, *parts: tuple[tuple[int, int, int], int], base: int = 0) -> tuple[InputGeometry, ...]:
+    """Inputs of the given (shape, pitch), one behind the other from word `base`."""
+    placed: list[InputGeometry] = []
+    for shape, pitch in parts:
+        words = -(-shape[0] * shape[1] * max(pitch, shape[2]) // banks)
+        placed.append(InputGeometry(shape=shape, pitch=pitch, words=words, base=base))
+        base += words
+    return tuple(placed)
 
 
 def hardware(**changes: Any) -> Hardware:

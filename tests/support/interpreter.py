@@ -72,13 +72,15 @@ class Interpreter:
 
     def _load(self, image: IntArray) -> None:
         hw = self.hw
-        channels, height, width = hw.input_shape
-        base = (hw.input_base + self.buffer * hw.input_words) * hw.banks
-        channel = height * hw.input_pitch if height > 1 else width
-        for c in range(channels):
-            for y in range(height):
-                start = base + c * channel + y * hw.input_pitch
-                self.memory[start : start + width] = image[c, y]
+        rest = image.reshape(-1)
+        for part in hw.inputs:
+            channels, height, width = part.shape
+            base = (part.base + self.buffer * hw.input_words) * hw.banks
+            channel = height * part.pitch if height > 1 else width
+            for c in range(channels):
+                for y in range(height):
+                    start = base + c * channel + y * part.pitch
+                    self.memory[start : start + width], rest = rest[:width], rest[width:]
 
     def _lanes(self, constants: dict[str, int], pixel_tiles: int) -> tuple[IntArray, IntArray, IntArray]:
         """Row, column and relative address ``(pixel tiles, rows)`` of every lane, stepped as the lanes step."""

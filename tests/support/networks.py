@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,18 @@ from hwprm.config import ArrayConfig
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
-__all__ = ["Spec", "compiled", "lenet", "network", "seeded_weights", "small_lenet", "weights"]
+__all__ = [
+    "SEVERAL_INPUTS",
+    "Spec",
+    "compiled",
+    "lenet",
+    "network",
+    "seeded_weights",
+    "small_lenet",
+    "weights",
+]
+
+Map = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,11 +58,12 @@ def compiled(net: IntegerNetwork, rows: int, cols: int, **options: int) -> Progr
 
 
 def network(
-    shape: tuple[int, int, int], layers: Sequence[Spec], *, seed: int = 0, weight_bits: int = 8, act_bits: int = 8
+    shape: Map | Mapping[str, Map], layers: Sequence[Spec], *, seed: int = 0, weight_bits: int = 8, act_bits: int = 8
 ) -> IntegerNetwork:
-    """A network over the input ``image`` of `shape`; bias and requantisation are drawn from `seed`."""
+    """A network over the input ``image`` of `shape`, or over inputs by name; bias and requantisation from `seed`."""
     rng = np.random.default_rng(seed)
-    tensors = {"image": Tensor(name="image", shape=shape, bits=act_bits, scale=1.0)}
+    shapes = shape if isinstance(shape, Mapping) else {"image": shape}
+    tensors = {name: Tensor(name=name, shape=size, bits=act_bits, scale=1.0) for name, size in shapes.items()}
     made = []
     for spec in layers:
         first = spec.terms[0]
@@ -66,7 +78,7 @@ def network(
         name="made",
         tensors=tuple(tensors.values()),
         layers=tuple(made),
-        inputs=("image",),
+        inputs=tuple(shapes),
         outputs=tuple(spec.name for spec in layers if spec.wide),
         weight_bits=weight_bits,
         act_bits=act_bits,
@@ -118,3 +130,78 @@ def lenet(
 def small_lenet() -> IntegerNetwork:
     """Every layer kind of LeNet-5, small enough to simulate in a second."""
     return lenet((3, 5, 7, 4), image=14, kernel=3, pruned=0.4)
+
+
+def _sum_of_two() -> IntegerNetwork:
+    """Convolutions of two maps into one accumulator; the map of both, and a linear layer."""
+    layers = (
+        Spec(
+            name="sum",
+            terms=(
+                Term(source="a", weight=seeded_weights(3, 2, 3, 3), padding=(1, 1, 1, 1)),
+                Term(source="b", weight=seeded_weights(3, 1, 3, 3), padding=(1, 1, 1, 1)),
+            ),
+            pool=Pool(kernel=(2, 2), stride=(2, 2)),
+        ),
+        Spec(name="out", terms=(Term(source="sum", weight=seeded_weights(4, 3, 2, 3)),), wide=True),
+    )
+    return network({"a": (2, 5, 6), "b": (1, 5, 6)}, layers)
+
+
+def _map_and_vector() -> IntegerNetwork:
+    """A map through a convolution and a vector through a linear layer meet in the last one."""
+    layers = (
+        Spec(name="conv", terms=(Term(source="image", weight=seeded_weights(3, 1, 2, 2)),)),
+        Spec(name="fc", terms=(Term(source="facts", weight=seeded_weights(5, 7, 1, 1)),)),
+        Spec(
+            name="out",
+            terms=(
+                Term(source="conv", weight=seeded_weights(2, 3, 4, 5)),
+                Term(source="fc", weight=seeded_weights(2, 5, 1, 1)),
+            ),
+            wide=True,
+        ),
+    )
+    return network({"image": (1, 5, 6), "facts": (7, 1, 1)}, layers)
+
+
+def _two_sizes() -> IntegerNetwork:
+    """Maps of different sizes, one read with stride 2, both at a row length of its own; the last layer sums."""
+    layers = (
+        Spec(name="half", terms=(Term(source="big", weight=seeded_weights(2, 1, 3, 3), stride=(2, 2)),)),
+        Spec(name="same", terms=(Term(source="small", weight=seeded_weights(2, 2, 3, 3), padding=(1, 1, 1, 1)),)),
+        Spec(
+            name="out",
+            terms=(
+                Term(source="half", weight=seeded_weights(2, 2, 1, 1)),
+                Term(source="same", weight=seeded_weights(2, 2, 1, 1)),
+            ),
+            wide=True,
+        ),
+    )
+    return network({"big": (1, 9, 11), "small": (2, 4, 5)}, layers)
+
+
+def _one_unread() -> IntegerNetwork:
+    """Three inputs, of which nobody reads the middle one."""
+    layers = (
+        Spec(name="fc", terms=(Term(source="first", weight=seeded_weights(2, 3, 1, 1)),)),
+        Spec(
+            name="out",
+            terms=(
+                Term(source="fc", weight=seeded_weights(3, 2, 1, 1)),
+                Term(source="last", weight=seeded_weights(3, 2, 3, 2)),
+            ),
+            wide=True,
+        ),
+    )
+    return network({"first": (3, 1, 1), "unread": (2, 3, 3), "last": (2, 3, 2)}, layers)
+
+
+#: Networks with two and three inputs.
+SEVERAL_INPUTS = {
+    "sum": _sum_of_two,
+    "map-and-vector": _map_and_vector,
+    "two-sizes": _two_sizes,
+    "one-unread": _one_unread,
+}

@@ -7,7 +7,7 @@ import numpy as np
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
-__all__ = ["random_network"]
+__all__ = ["random_inputs", "random_network"]
 
 
 class _Builder:
@@ -128,3 +128,40 @@ def random_network(seed: int, *, largest: int = 12) -> IntegerNetwork:
         weight_bits=build.weight_bits,
         act_bits=build.act_bits,
     )
+
+
+def random_inputs(seed: int, *, largest: int = 8) -> IntegerNetwork:
+    """A network of 2 to 4 inputs, maps and vectors, each behind 0 to 2 layers of its own, that meet in the last layer.
+
+    At times nobody reads one of them, or the last layer reads one as it came.
+    """
+    rng = np.random.default_rng(seed)
+    build = _Builder(rng, int(rng.integers(2, 13)), int(rng.integers(2, 13)))
+    inputs = []
+    for i in range(int(rng.integers(2, 5))):
+        size = rng.integers(1, largest + 1, 2) if rng.random() < 0.7 else (1, 1)
+        inputs.append(build.tensor(f"in{i}", (int(rng.integers(1, 6)), *map(int, size)), build.act_bits))
+    ends = []
+    for source in inputs[: len(inputs) - int(rng.random() < 0.2)]:
+        current = source
+        for _ in range(int(rng.integers(0, 3))):
+            current = build.conv(current)
+        ends.append(current)
+    filters = int(rng.integers(1, 8))
+    order = rng.permutation(len(ends))
+    terms = [Term(source=ends[i].name, weight=build.weight(filters, *_split(ends[i].shape))) for i in order]
+    build.layer(tuple(terms), None, wide=True)
+    shuffled = tuple(inputs[i].name for i in rng.permutation(len(inputs)))
+    return IntegerNetwork(
+        name=f"inputs{seed}",
+        tensors=tuple(build.tensors),
+        layers=tuple(build.layers),
+        inputs=shuffled,
+        outputs=(build.layers[-1].name,),
+        weight_bits=build.weight_bits,
+        act_bits=build.act_bits,
+    )
+
+
+def _split(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
+    return shape[0], (shape[1], shape[2])

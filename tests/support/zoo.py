@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["ZOO", "zoo_module"]
+from hwprm.graph import Batch, Shapes
+
+__all__ = ["ZOO", "zoo_images", "zoo_module"]
 
 
 def unit(inputs: int, filters: int, kernel: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
@@ -151,8 +154,22 @@ class TwoHeads(nn.Module):
         return x, y, torch.relu(z), x[:, 1:3]
 
 
-#: Module and the shape of its input.
-ZOO: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {
+class Fusion(nn.Module):
+    """Two maps of different sizes and a vector, each through layers of its own, meet in sums and a concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse, self.gate = unit(2, 4, stride=2), unit(1, 4), nn.Linear(5, 3)
+        self.head = nn.Linear(9, 3)
+
+    def forward(self, fine: Tensor, coarse: Tensor, facts: Tensor) -> Tensor:
+        x = torch.relu(self.fine(fine) + self.coarse(coarse))
+        x = functional.max_pool2d(torch.cat((x, coarse, coarse), 1), 4).flatten(1)
+        return self.head(torch.cat((x, torch.relu(self.gate(facts))), 1))
+
+
+#: Module and the shape of its input, of several by name.
+ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "resnet": (ResNet, (2, 6, 6)),
     "mobilenet": (MobileNet, (2, 8, 8)),
     "shufflenet": (ShuffleNet, (2, 8, 8)),
@@ -161,6 +178,7 @@ ZOO: dict[str, tuple[type[nn.Module], tuple[int, int, int]]] = {
     "odds": (Odds, (2, 7, 7)),
     "unet": (UNet, (2, 8, 8)),
     "two-heads": (TwoHeads, (2, 7, 6)),
+    "fusion": (Fusion, {"fine": (2, 8, 8), "coarse": (1, 4, 4), "facts": (5,)}),
 }
 
 
@@ -173,3 +191,11 @@ def zoo_module(name: str) -> nn.Module:
             if tensor.is_floating_point():
                 tensor.copy_(torch.rand(tensor.shape, generator=generator) - (0.0 if "var" in key else 0.4))
     return module.eval()
+
+
+def zoo_images(name: str, count: int) -> Batch:
+    """`count` normal images for the module called `name`."""
+    rng, shapes = np.random.default_rng(1), ZOO[name][1]
+    if isinstance(shapes, dict):
+        return {key: rng.normal(size=(count, *shape)) for key, shape in shapes.items()}
+    return rng.normal(size=(count, *shapes))

@@ -35,18 +35,19 @@ class Block:
 def blocks(net: IntegerNetwork, placements: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
     """Blocks of all stored tensors of `placements` (``Program.as_dict()["memory"]["tensors"]``).
 
-    A tensor lives from the layer that makes it to the last one that reads it; an image has two buffers, which take
-    turns: one is read while the next image is written to the other.
+    A tensor lives from the layer that makes it to the last one that reads it; an image has two buffers of all inputs,
+    which take turns: one is read while the next image is written to the other.
     """
     birth = {layer.name: i for i, layer in enumerate(net.layers)}
     death = {term.source: i for i, layer in enumerate(net.layers) for term in layer.terms}
+    buffer = sum(place["words"] for place in placements if place["name"] in net.inputs)
     found = []
     for place in placements:
         name, base, words = place["name"], place["base"], place["words"]
         if name in net.inputs:
             end = len(net.layers) - 1
             found.append(Block(name=name, base=base, words=words, first=0, last=end))
-            found.append(Block(name=f"next {name}", base=base + words, words=words, first=0, last=end))
+            found.append(Block(name=f"next {name}", base=base + buffer, words=words, first=0, last=end))
         else:
             first = birth[name]
             found.append(Block(name=name, base=base, words=words, first=first, last=death.get(name, first)))

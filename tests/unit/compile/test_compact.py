@@ -13,6 +13,8 @@ from hwprm.compile.compact import compact_network, compaction
 from hwprm.errors import ModelError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
 from hwprm.numerics import requantise
+from hwprm.verify import reference
+from tests.support.networks import SEVERAL_INPUTS
 
 LOW = -(2**62)
 
@@ -286,6 +288,35 @@ def test_network_without_a_weight_is_refused():
     net.layers[1].terms[0].weight[:] = 0
     with pytest.raises(ModelError, match=r"output 'y' does not depend on the input: .* left in 'b', 'y'; prune"):
         compact_network(net)
+
+
+def test_a_grouped_layer_that_nobody_reads_goes_though_its_channels_stay():
+    rng = np.random.default_rng(0)
+    x = Tensor(name="x", shape=(4, 5, 5), bits=8, scale=1.0)
+    dead = make_layer(rng, "dead", [x], 4, kernel=(3, 3), groups=2)
+    live = make_layer(rng, "live", [x], 2, kernel=(3, 3))
+    a, b = tensor_of(dead, [x]), tensor_of(live, [x])
+    out = make_layer(rng, "out", [a, b], 2, kernel=(3, 3), wide=True)
+    silent = replace(out.terms[0], weight=np.zeros_like(out.terms[0].weight))
+    out = replace(out, terms=(silent, out.terms[1]))
+    net = make_net((x, a, b, tensor_of(out, [a])), (dead, live, out), ("out",))
+    small = assert_same(net).network
+    assert [layer.name for layer in small.layers] == ["live", "out"]
+
+
+def test_an_input_that_nobody_reads_stays():
+    net = SEVERAL_INPUTS["sum"]()
+    layer = net.layers[0]
+    silent = replace(layer.terms[1], weight=np.zeros_like(layer.terms[1].weight))
+    net = replace(net, layers=(replace(layer, terms=(layer.terms[0], silent)), net.layers[1]))
+    small = compact_network(net)
+    assert [term.source for term in small.layers[0].terms] == ["a"]
+    assert small.input_shapes == net.input_shapes == {"a": (2, 5, 6), "b": (1, 5, 6)}
+    images = np.random.default_rng(0).integers(-128, 128, (2, 90))
+    np.testing.assert_array_equal(reference.run(small, images)["out"], reference.run(net, images)["out"])
+    deaf = replace(layer.terms[0], weight=np.zeros_like(layer.terms[0].weight))
+    with pytest.raises(ModelError, match="output 'out' does not depend on the input"):
+        compact_network(replace(net, layers=(replace(layer, terms=(deaf, silent)), net.layers[1])))
 
 
 def test_nothing_to_do_changes_nothing():

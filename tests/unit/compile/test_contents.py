@@ -11,7 +11,8 @@ from hwprm.isa import entry_format, param_format
 from hwprm.verify import reference
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
-from tests.support.networks import Spec, compiled, network, small_lenet, weights
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
+from tests.support.random_networks import random_inputs
 from tests.unit.compile.cases import random_programs
 
 
@@ -32,10 +33,21 @@ def test_random_networks():
         _assert_same(program, seed=i)
 
 
+def test_random_networks_of_several_inputs():
+    for i, program in enumerate(random_programs(range(600, 640), make=random_inputs, largest=7)):
+        _assert_same(program, seed=i)
+
+
 @pytest.mark.parametrize("cols", [1, 3, 4, 8], ids=lambda c: f"C{c}")
 @pytest.mark.parametrize("rows", [1, 2, 3, 5, 8, 17], ids=lambda r: f"R{r}")
 def test_lenet(rows, cols):
     _assert_same(compiled(small_lenet(), rows, cols))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 5, 8], ids=lambda r: f"R{r}")
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs(name, rows):
+    _assert_same(compiled(SEVERAL_INPUTS[name](), rows, 3))
 
 
 @pytest.mark.parametrize("rows", [1, 2, 4, 7, 8, 9, 16], ids=lambda r: f"R{r}")

@@ -104,7 +104,7 @@ def test_strides_are_coprime_with_the_banks():
 
 def test_lenet_parameters():
     hw = compiled(small_lenet(), 4, 3).hardware
-    assert (hw.rows, hw.cols, hw.input_shape, hw.output_words) == (4, 3, (1, 14, 14), 4)
+    assert (hw.rows, hw.cols, hw.inputs[0].shape, hw.output_words) == (4, 3, (1, 14, 14), 4)
     assert hw.pooling
     assert hw.layers == 4
     assert hw.stores == 3

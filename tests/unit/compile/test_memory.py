@@ -12,7 +12,8 @@ from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Term
-from tests.support.networks import Spec, compiled, lenet, network, weights
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, lenet, network, weights
+from tests.support.random_networks import random_inputs
 from tests.unit.compile.cases import random_programs
 
 
@@ -20,7 +21,8 @@ def _addresses(plan: MemoryPlan, net: IntegerNetwork, name: str, buffer: int = 0
     """Linear address of every element ``(C, H, W)``."""
     place, shape = plan[name], net.tensor[name].shape
     c, y, x = np.ogrid[: shape[0], : shape[1], : shape[2]]
-    return (place.base + buffer * place.words) * plan.banks + c * place.channel + y * place.pitch + x
+    buffer_words = sum(plan[each].words for each in net.inputs)
+    return (place.base + buffer * buffer_words) * plan.banks + c * place.channel + y * place.pitch + x
 
 
 def _assert_no_conflict(net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, rows: int) -> int:
@@ -73,6 +75,11 @@ def test_random_networks():
         _assert_sound(program)
 
 
+def test_random_networks_of_several_inputs():
+    for program in random_programs(range(500, 540), make=random_inputs, largest=7):
+        _assert_sound(program)
+
+
 @pytest.mark.parametrize("rows", range(1, 18))
 def test_lenet_on_any_number_of_rows(rows):
     net = lenet((5, 6, 20, 10))
@@ -81,6 +88,23 @@ def test_lenet_on_any_number_of_rows(rows):
     assert rows <= plan.banks
     assert sum(_assert_no_conflict(net, geo, plan, rows) for geo in geometry) > 0
     _assert_no_overlap(net, plan)
+
+
+@pytest.mark.parametrize("rows", range(1, 10))
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs(name, rows):
+    program = compiled(SEVERAL_INPUTS[name](), rows, 3)
+    _assert_sound(program)
+    ends = [place.base + place.words for place in program.plan.placements[: len(program.network.inputs)]]
+    assert [program.plan[each].base for each in program.network.inputs] == [0, *ends[:-1]], "not one behind the other"
+    assert program.hardware.input_words == ends[-1]
+
+
+def test_inputs_of_one_layer_share_their_pitch():
+    plan = compiled(SEVERAL_INPUTS["sum"](), 4, 3).plan
+    assert plan["a"].pitch == plan["b"].pitch
+    sizes = compiled(SEVERAL_INPUTS["two-sizes"](), 5, 3).plan
+    assert (sizes["big"].pitch, sizes["small"].pitch) == (15, 5)
 
 
 def test_a_wrong_pitch_is_seen():

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from hwprm.errors import ModelError, UnsupportedError
-from hwprm.intnet import IntegerNetwork, Tensor, Term
-from tests.support.networks import Spec, compiled, network, small_lenet, weights
+from hwprm.intnet import IntegerNetwork, Term
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
 
 
 def _bytes(net: IntegerNetwork, **options: int) -> tuple[str, dict[str, str]]:
@@ -70,18 +70,15 @@ def _weight(*shape: int) -> np.ndarray:
     return weights(np.random.default_rng(0), shape)
 
 
-def test_several_inputs():
-    net = network((1, 3, 3), (Spec(name="a", terms=(Term(source="image", weight=_weight(2, 1, 3, 3)),), wide=True),))
-    other = Tensor(name="other", shape=(1, 3, 3), bits=8, scale=1.0)
-    terms = (*net.layers[0].terms, Term(source="other", weight=_weight(2, 1, 3, 3)))
-    net = replace(
-        net,
-        tensors=(net.tensors[0], other, net.tensors[1]),
-        inputs=("image", "other"),
-        layers=(replace(net.layers[0], terms=terms),),
-    )
-    with pytest.raises(UnsupportedError, match="^the network has 2 inputs; one is supported$"):
-        compiled(net, 2, 2)
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_several_inputs_keep_their_order_and_their_beats(name):
+    net = SEVERAL_INPUTS[name]()
+    program = compiled(net, 4, 3)
+    hw = program.hardware
+    assert program.network.input_shapes == net.input_shapes
+    assert [part.shape for part in hw.inputs] == list(net.input_shapes.values())
+    assert hw.input_beats == sum(int(np.prod(shape)) for shape in net.input_shapes.values())
+    assert [part.base for part in hw.inputs] == [program.plan[name].base for name in net.inputs]
 
 
 def test_output_read_by_another_layer():

@@ -117,8 +117,22 @@ def test_broken_networks_are_refused(name: str) -> None:
 def test_several_inputs_have_no_single_one() -> None:
     net = network()
     two = replace(net, inputs=("x", "y"), tensors=(*net.tensors, Tensor(name="y", shape=(1, 1, 1), bits=8, scale=1.0)))
-    with pytest.raises(ModelError, match="the network has 2 inputs, one is supported"):
+    with pytest.raises(ModelError, match="the network has 2 inputs, one is needed here"):
         _ = two.input
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ((), r"the network's inputs are \[\]; it needs at least one"),
+        (("x", "x"), r"inputs are \['x', 'x'\]; it needs at least one, each named once"),
+        (("x", "z"), "input 'z' is no tensor of the network"),
+    ],
+    ids=["none", "twice", "unknown"],
+)
+def test_inputs_that_are_none(inputs: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        replace(network(), inputs=inputs)
 
 
 def test_limits() -> None:

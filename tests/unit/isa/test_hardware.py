@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.hardware import hardware
+from tests.support.hardware import hardware, inputs
 
 
 @given(
@@ -57,4 +57,6 @@ def test_mux_levels(cols, levels):
 
 
 def test_input_beats():
-    assert hardware(input_shape=(3, 5, 7)).input_beats == 105
+    assert hardware(inputs=inputs(3, ((3, 5, 7), 8))).input_beats == 105
+    two = hardware(inputs=inputs(3, ((3, 5, 7), 8), ((4, 1, 1), 1)))
+    assert (two.input_beats, two.input_words, two.inputs[1].base) == (109, 42, 40)

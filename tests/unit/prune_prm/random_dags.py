@@ -17,6 +17,7 @@ from hwprm.graph import (
     Concat,
     Conv2d,
     Flatten,
+    Input,
     Linear,
     MaxPool2d,
     Relu,
@@ -43,6 +44,9 @@ class DagBuilder(Builder):
     @property
     def shape(self):
         return self.shapes[self.last]
+
+    def input(self, name, shape):
+        self.add(Input(name=name, inputs=(), shape=shape))
 
     def sum(self, *names):
         self.add(Add(name=self.name("add"), inputs=names))
@@ -72,11 +76,13 @@ class DagBuilder(Builder):
 
 @st.composite
 def dags(draw, padded=True, grouped=True):
-    """A net of 3..12 random operators on random earlier tensors, then a head; sometimes a second output."""
+    """A net of 3..12 random operators on random earlier tensors, then a head; at times two inputs, or two outputs."""
     b = DagBuilder(
         (draw(st.integers(1, 3)), 6, 5), draw(st.integers(0, 2**32)), draw(st.sampled_from([0.6, 0.8, 0.95]))
     )
     b.conv(draw(st.integers(2, 4)), 1)
+    if draw(st.integers(0, 2)) == 0:
+        _second_input(draw, b)
     for _ in range(draw(st.integers(2, 11))):
         # Mostly the newest tensor, so that the nets get deep.
         names = list(b.shapes)
@@ -90,11 +96,30 @@ def dags(draw, padded=True, grouped=True):
         if draw(st.booleans()):
             b.mean(min(b.shape[1:]), 1)
         b.flatten()
+        if draw(st.integers(0, 2)) == 0:  # a vector beside the flattened map
+            flat = b.last
+            b.input("v", (draw(st.integers(1, 4)),))
+            b.linear(draw(st.integers(1, 3)))
+            b.concat(*draw(st.permutations([flat, b.last])))
         b.linear(3)
         if draw(st.booleans()):
             b.add(Unflatten(name=b.name("map"), inputs=(b.last,)))
             b.conv(2, 1)
     return b.done(*dict.fromkeys([*extra, b.last]))
+
+
+def _second_input(draw, b):
+    """An input of its own channels: joined with what there is, left for later steps to read, or read by nobody."""
+    first, (c, h, w) = b.last, b.shape
+    b.input("z", (draw(st.integers(1, 3)), h, w))
+    kind = draw(st.sampled_from(["sum", "concat", "raw concat", "later", "unread"]))
+    if kind in ("later", "unread"):
+        b.last = first if kind == "unread" else b.last
+        b.conv(c, 1)
+        return
+    if kind != "raw concat":
+        b.conv(c, 1)
+    (b.sum if kind == "sum" else b.concat)(first, b.last)
 
 
 def _step(draw, b, step, padded):
@@ -172,7 +197,8 @@ def channel_groups(graph):
     for node in graph.nodes:
         for a, b in _ties(node, graph.shapes):
             parent[root(a)] = root(b)
-    fixed = {root((name, c)) for name in (graph.input.name, *graph.outputs) for c in range(graph.shapes[name][0])}
+    ends = (*(node.name for node in graph.inputs), *graph.outputs)
+    fixed = {root((name, c)) for name in ends for c in range(graph.shapes[name][0])}
     groups = {}
     for key in parent:
         if root(key) not in fixed:
@@ -218,5 +244,11 @@ def without(graph, group):
 
 
 def images(graph, n=2, seed=0):
-    """A normal batch."""
-    return np.random.default_rng(seed).normal(size=(n, *graph.input.shape))
+    """A normal batch, by input."""
+    rng = np.random.default_rng(seed)
+    return {node.name: rng.normal(size=(n, *node.shape)) for node in graph.inputs}
+
+
+def positive_images(graph, n=1):
+    """A batch of positive values, by input."""
+    return {name: np.abs(array) + 0.1 for name, array in images(graph, n).items()}

@@ -12,7 +12,7 @@ from hwprm.graph import Conv2d, evaluate
 from hwprm.prune.accounting import account
 from hwprm.prune.compaction import compact_graph
 from hwprm.prune.paths import remove_unused_paths
-from tests.unit.prune_prm.random_dags import channel_groups, dags, images, opened_dag, without
+from tests.unit.prune_prm.random_dags import channel_groups, dags, images, opened_dag, positive_images, without
 
 
 def assert_equal_outputs(before, after):
@@ -54,6 +54,7 @@ def test_compaction_is_equal_and_counts_the_same(graph):
     assume(found is not None)
     small, plan = found
     assert_equal_outputs(graph, small)
+    assert [(node.name, node.shape) for node in small.inputs] == [(node.name, node.shape) for node in graph.inputs]
     closed, _ = remove_unused_paths(graph)
     wide, narrow = account(closed, graph), account(small, graph)
     gone = {layer.name for layer in graph.weighted} - set(plan)
@@ -79,7 +80,7 @@ def test_every_weight_left_matters(graph):
     """Brute force on the masked network: no filter, and no input channel of a layer, can go unnoticed."""
     closed, _ = remove_unused_paths(graph)
     closed = opened_dag(closed)
-    x = np.abs(images(closed, n=1)) + 0.1
+    x = positive_images(closed)
     expected = evaluate(closed, x)
     for layer in closed.weighted:
         for axis in (0, 1):
@@ -101,7 +102,7 @@ def test_no_channel_group_of_the_compact_network_can_go(graph):
     found = compacted(graph)
     assume(found is not None)
     small = opened_dag(found[0])
-    x = np.abs(images(small, n=1)) + 0.1
+    x = positive_images(small)
     expected = evaluate(small, x)
     read_by_blank = {layer.inputs[0] for layer in small.weighted if not layer.weight.any()}
     for group in channel_groups(small):

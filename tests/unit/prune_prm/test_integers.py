@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given, reject, settings
 
 from hwprm.compile.compact import compact_network, compaction
+from hwprm.errors import ModelError, UnsupportedError
 from hwprm.prune.compaction import compact_graph
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize import quantise_images, quantise_network
 from hwprm.verify.reference import run
 from tests.unit.prune_prm.lenet import after_admm
+from tests.unit.prune_prm.random_dags import dags
 from tests.unit.prune_prm.random_graphs import graphs, with_dtype
 
 
@@ -53,6 +55,27 @@ def assert_same_integers(graph, images, scale):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_path_removal_changes_no_integer(dtype, graph):
     assert_same_integers(with_dtype(graph, dtype), np.random.default_rng(0).normal(size=(6, *graph.input.shape)), 1.0)
+
+
+@settings(max_examples=25, deadline=None)
+@given(dags())
+def test_path_removal_and_compaction_of_joined_inputs_change_no_integer(graph):
+    x = {node.name: np.random.default_rng(0).normal(size=(6, *node.shape)) for node in graph.inputs}
+    try:
+        net = quantise_network(graph, x, 1.0)
+    except (UnsupportedError, ModelError):  # an output that is also read inside, or a window of nothing but padding
+        reject()
+    assert_same_integers(graph, x, 1.0)
+    try:
+        small = compact_network(net)
+    except ModelError as error:
+        assert "does not depend on the input" in str(error)
+        return
+    assert small.input_shapes == net.input_shapes
+    images = quantise_images(x, 1.0, net)
+    before, after = run(net, images), run(small, images)
+    for name in net.outputs:
+        np.testing.assert_array_equal(after[name], before[name])
 
 
 def test_a_loud_filter_that_nobody_reads_changes_no_scale():

@@ -141,8 +141,17 @@ def test_refusals() -> None:
     with pytest.raises(UnsupportedError, match="average pool 'm' has a window of nothing but padding; use less"):
         lower(make(empty))
     flat = Flatten(name="f", inputs=("x",))
-    with pytest.raises(UnsupportedError, match="'j' joins or cuts flattened maps, whose channels lie apart; concat"):
-        lower(make(flat, Concat(name="j", inputs=("f", "f"))))
+    join = Concat(name="j", inputs=("f", "f"))
+    with pytest.raises(UnsupportedError, match="output 'j' joins flattened maps; return each of them instead"):
+        lower(make(flat, join))
+    with pytest.raises(
+        UnsupportedError, match="'r' reads flattened maps that are joined, which only a linear layer can"
+    ):
+        lower(make(flat, join, Relu(name="r", inputs=("j",))))
+    with pytest.raises(
+        UnsupportedError, match="'c' cuts flattened maps, whose channels lie apart; slice channels before"
+    ):
+        lower(make(flat, Channels(name="c", inputs=("f",), indices=(3, 1))))
     line = Linear(name="l", inputs=("f",), weight=np.ones((72, 72)), bias=np.zeros(72))
     with pytest.raises(UnsupportedError, match="'s' adds maps .* after flattening; add maps of one shape"):
         lower(make(flat, line, Add(name="s", inputs=("f", "l"))))

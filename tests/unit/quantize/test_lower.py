@@ -46,8 +46,9 @@ def make(*nodes: Node, outputs: tuple[str, ...] = (), shape: tuple[int, ...] = (
 def assert_same(graph: Graph) -> None:
     """Every tensor of the fused network equals a node's; checked for the outputs."""
     fused = lower(graph)
-    x = np.random.default_rng(1).normal(size=(2, *graph.input.shape))
-    real = x.reshape(2, *fused.shapes[fused.input])
+    rng = np.random.default_rng(1)
+    x = {node.name: rng.normal(size=(2, *node.shape)) for node in graph.inputs}
+    real = {name: array.reshape(2, *fused.shapes[name]) for name, array in x.items()}
     got, expected = float_tensors(fused, real), evaluate(graph, x)
     for name, tensor in zip(graph.outputs, fused.returned, strict=True):
         array = got[tensor]

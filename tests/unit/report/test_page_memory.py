@@ -9,13 +9,15 @@ from itertools import combinations
 import pytest
 
 from hwprm.report.page.memory import HEAD, HEIGHT, Block, axis_picture, blocks, memory_picture, steps_named
-from tests.support.networks import compiled, lenet, small_lenet
+from tests.support.networks import SEVERAL_INPUTS, compiled, lenet, small_lenet
 from tests.support.random_networks import random_network
 
 
-@pytest.mark.parametrize("seed", [None, 0, 1, 2, 4, 6, 7])
-def test_no_two_tensors_share_a_word(seed: int | None) -> None:
-    program = compiled(small_lenet() if seed is None else random_network(seed), 3, 2)
+@pytest.mark.parametrize("seed", [None, 0, 1, 2, 4, 6, 7, *SEVERAL_INPUTS])
+def test_no_two_tensors_share_a_word(seed: int | str | None) -> None:
+    made = {None: small_lenet, **SEVERAL_INPUTS}
+    net = made[seed]() if seed in made else random_network(seed)
+    program = compiled(net, 3, 2)
     memory = program.as_dict()["memory"]
     found = blocks(program.network, memory["tensors"])
     for one, other in combinations(found, 2):
