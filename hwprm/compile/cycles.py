@@ -44,9 +44,10 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
-    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns.
+    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns and
+    #: residual entries. Entries that only fill a list up to the residuals' places are not promised.
     promise: int
-    #: The array's ideal: max(macs / (R*C), M*K / C).
+    #: The array's ideal: max(macs / (R*C), M*K / C); residuals have no part in it.
     bound: float
 
 
@@ -106,7 +107,9 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
         issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
-        promise = -(-geo.pixels // hw.rows) * sum(max(window * tile.columns, tile.filters) for tile in mine)
+        promise = -(-geo.pixels // hw.rows) * sum(
+            max(window * (tile.columns + tile.residuals), tile.filters) for tile in mine
+        )
         macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
         layers.append(
             LayerCycles(

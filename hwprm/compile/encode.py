@@ -32,7 +32,7 @@ def encode_roms(
         pack_records("entries", entry_format(hw), entries),
         pack_vectors("weights", np.concatenate(schedule.weights), hw.weight_bits),
         pack_records("params", param_format(hw), _params(geometry, hw)),
-        pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, list_base)),
+        pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, list_base, hw)),
         pack_records("layers", layer_format(hw), _columns([_layer(net, geo, plan, hw, geometry) for geo in geometry])),
         pack_records(
             "stores", store_format(hw), _columns([_store(geo, plan, hw, stored) for geo in stored] or [_none()])
@@ -45,19 +45,25 @@ def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
 
 
 def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
+    layers = [geo.layer for geo in geometry]
+    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
     return {
-        "bias": np.concatenate([geo.layer.bias for geo in geometry]),
-        "mult": np.concatenate([geo.layer.mult for geo in geometry]),
-        "shift": np.concatenate([geo.layer.shift for geo in geometry]) - hw.shift_min,
+        **({"residual": np.concatenate(residual)} if hw.residual_bits else {}),
+        "bias": np.concatenate([layer.bias for layer in layers]),
+        "mult": np.concatenate([layer.mult for layer in layers]),
+        "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,
     }
 
 
-def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, list_base: IntArray) -> dict[str, IntArray]:
+def _tiles(
+    geometry: Sequence[LayerGeometry], schedule: Schedule, list_base: IntArray, hw: Hardware
+) -> dict[str, IntArray]:
     tiles = schedule.tiles
     weight_base = np.cumsum([0] + [len(words) for words in schedule.weights])
     param_base = np.cumsum([0] + [geo.filters for geo in geometry])
     records = []
     for i, tile in enumerate(tiles):
+        tail = {"shared": tile.shared, "tail_base": int(list_base[tile.tail_index])} if hw.residual_bits else {}
         last = i + 1 == len(tiles) or tiles[i + 1].layer != tile.layer
         records.append(
             {
@@ -72,6 +78,7 @@ def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, list_base: Int
                 "layer_first": int(tile.first_filter == 0),
                 "layer_last": int(last),
                 "frame_last": int(i + 1 == len(tiles)),
+                **tail,
             }
         )
     return _columns(records)

@@ -96,7 +96,7 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
     if _equal_filters(net, layer):
         return _channel_lanes(layer, index)
     conv, out = net.conv_size(layer), net.computed_size(layer)
-    steps = {_input_step(term, layer.pool) for term in layer.terms}
+    steps = {_input_step(term, layer.pool) for term in layer.terms} | ({(1, 1)} if layer.residual else set())
     if len(steps) != 1:
         raise UnsupportedError(
             f"layer {layer.name!r} sums convolutions of different strides {sorted(steps)}; "
@@ -118,7 +118,9 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
 def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
     """Whether `layer` makes one stored pixel a channel, with the same arithmetic for each: a global average."""
     term, count = layer.terms[0], len(layer.bias)
-    if layer.wide or layer.pool or len(layer.terms) > 1 or not 1 < count == term.groups == term.weight.shape[0]:
+    if layer.wide or layer.pool or layer.residual or len(layer.terms) > 1:
+        return False
+    if not 1 < count == term.groups == term.weight.shape[0]:
         return False
     if net.tensor[layer.name].shape[1:] != (1, 1) or any(term.padding) or term.region or term.source in net.inputs:
         return False  # the image's channels lie where the stream puts them

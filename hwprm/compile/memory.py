@@ -72,7 +72,7 @@ def plan_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: in
 
 
 def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int) -> dict[str, int] | str:
-    """Pitch of each tensor, or the name of one that has none. Sources of one layer share their pitch."""
+    """Pitch of each tensor, or the name of one that has none. Sources of one layer of several rows share theirs."""
     group: dict[str, str] = {tensor.name: tensor.name for tensor in net.tensors}
 
     def find(name: str) -> str:
@@ -81,13 +81,13 @@ def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int)
         return name
 
     for geo in geometry:
-        first, *rest = (term.source for term in geo.layer.terms)
-        for other in rest:
+        first, *rest = geo.layer.sources
+        for other in rest if geo.height > 1 else ():
             group[find(other)] = find(first)
     pitches: dict[str, int] = {}
     for root in sorted({find(name) for name in group}):
         members = [tensor for tensor in net.tensors if find(tensor.name) == root]
-        readers = [geo for geo in geometry if any(find(term.source) == root for term in geo.layer.terms)]
+        readers = [geo for geo in geometry if any(find(source) == root for source in geo.layer.sources)]
         pitch = _pitch(members, readers, banks)
         if pitch is None:
             return root
@@ -112,7 +112,7 @@ def _allocate(
     A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
     """
     by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
-    last_read = {term.source: geo.index for geo in geometry for term in geo.layer.terms}
+    last_read = {source: geo.index for geo in geometry for source in geo.layer.sources}
     inputs: list[Placement] = []
     for name in net.inputs:
         inputs.append(_placement(net.tensor[name], pitches[name], banks, base=sum(place.words for place in inputs)))

@@ -164,7 +164,7 @@ class Accelerator(wiring.Component):
         for c in range(hw.cols):
             m.d.comb += array.weights[c].eq(weights.data[c * bits : (c + 1) * bits])
 
-        ahead = to_array + SystolicArray.latency(hw) - 1  # the drain wants its tag a cycle before the result
+        ahead = to_array + SystolicArray.latency(hw) - Drain.lead(hw)
         tag = Signal(drain.tag.shape())
         m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
         m.d.comb += [
@@ -175,6 +175,8 @@ class Accelerator(wiring.Component):
             drain.param.eq(params.data),
         ]
         m.d.comb += [drain.drained[r].eq(array.drained[r]) for r in range(hw.rows)]
+        if hw.residual_bits:
+            m.d.comb += [drain.passed[r].eq(array.passed[r]) for r in range(hw.rows)]
 
     def _results(self, m: Module, sequencer, drain, store, egress):
         m.d.comb += [

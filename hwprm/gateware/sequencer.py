@@ -27,6 +27,8 @@ def slot_layout() -> data.StructLayout:
 class Sequencer(wiring.Component):
     """For each filter tile, for each pixel tile, for each window position, for each list entry: issue.
 
+    In designs with residuals a list may go on elsewhere after `shared` entries, at the tile's own tail.
+
     Between layers it waits until everything of the layer before is stored; before an image, until one has come;
     before output words, until there is room for them. `cycles` counts neither of the waits for the host.
 
@@ -158,9 +160,12 @@ class Sequencer(wiring.Component):
             self.tag.layer_last.eq(now.layer_last & last_pixels),
             self.tag.frame_last.eq(now.frame_last),
         ]
+        following = self.entry_addr + 1
+        if self._hw.residual_bits:
+            following = Mux(column + 1 == now.shared, now.tail_base, following)
         m.d.sync += [
             column.eq(Mux(pass_ends, 0, column + 1)),
-            self.entry_addr.eq(Mux(tile_ends, now.entry_base, self.entry_addr + 1)),
+            self.entry_addr.eq(Mux(tile_ends, now.entry_base, following)),
             self.weight_addr.eq(Mux(pass_ends, now.weight_base, self.weight_addr + 1)),
         ]
         with m.If(pass_ends):

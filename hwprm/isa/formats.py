@@ -32,7 +32,11 @@ def entry_format(hw: Hardware) -> WordFormat:
 
 
 def tile_format(hw: Hardware) -> WordFormat:
-    """A descriptor: one filter tile over all its pixel tiles."""
+    """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only."""
+    tail = (
+        Field("shared", _bits(hw.pass_length_max - 1), "Entries before the list goes on at its tail; 0 if never."),
+        Field("tail_base", _bits(hw.entries - 1), "First entry of the tail."),
+    )
     return WordFormat(
         "tile",
         (
@@ -47,6 +51,7 @@ def tile_format(hw: Hardware) -> WordFormat:
             Field("layer_first", 1, "First tile of a layer: wait for the previous layer's stores."),
             Field("layer_last", 1, "Last tile of a layer."),
             Field("frame_last", 1, "Last tile of the image."),
+            *(tail if hw.residual_bits else ()),
         ),
     )
 
@@ -110,12 +115,14 @@ def store_format(hw: Hardware) -> WordFormat:
 
 
 def param_format(hw: Hardware) -> WordFormat:
-    """Requantisation of one filter; `shift` counts from the design's smallest shift."""
+    """Requantisation of one filter; `shift` counts from the design's smallest shift. No residuals, no `residual`."""
+    residual = Field("residual", hw.residual_bits, "Multiplier of the residual; 0 where there is none.")
     return WordFormat(
         "param",
         (
-            Field("bias", hw.acc_bits, "Bias at accumulator scale.", signed=True),
+            Field("bias", hw.sum_bits, "Bias at accumulator scale.", signed=True),
             Field("mult", MULT_BITS, "Multiplier."),
             Field("shift", _bits(hw.shift_max - hw.shift_min), "Right shift, less the design's smallest."),
+            *((residual,) if hw.residual_bits else ()),
         ),
     )

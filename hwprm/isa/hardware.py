@@ -51,8 +51,12 @@ class Hardware:
     act_bits: int
     #: Width of a signed weight.
     weight_bits: int
-    #: Width of accumulator and bias sum, proven from the weights.
+    #: Width of an accumulator, proven from the weights.
     acc_bits: int
+    #: Width of accumulator, bias and residual together, and of a bias.
+    sum_bits: int
+    #: Width of a residual's multiplier; 0 where no layer adds a residual.
+    residual_bits: int
     #: Registers behind each multiplier.
     multiplier_stages: int
     #: Whether any layer pools (each PE then keeps a running maximum).

@@ -93,6 +93,8 @@ def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         y = y + inside(term.region, sums)
     if layer.pool:
         y = pool(layer.pool, y)
+    if layer.residual:
+        y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
     y = enlarge(layer.upsample, y)
     return y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
 

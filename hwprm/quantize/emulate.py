@@ -72,6 +72,9 @@ def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         total = total + inside(term.region, sums)
     if layer.pool:
         total = pool(layer.pool, total)
+    if layer.residual:
+        chosen = tensors[layer.residual.source][:, torch.from_numpy(layer.residual.channel)]
+        total = total + torch.einsum("nmyx,m->nmyx", chosen, torch.from_numpy(layer.residual.mult))
     total = enlarge(layer.upsample, total)
     product = total.to(torch.int64) * mult[:, None, None]
     half = torch.ones_like(shift) << (shift - 1)

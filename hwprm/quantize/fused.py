@@ -10,20 +10,30 @@ from numpy.typing import NDArray
 from hwprm.intnet import Pool
 from hwprm.quantize.views import FusedTerm
 
-__all__ = ["FusedLayer", "FusedNetwork", "Map"]
+__all__ = ["FusedLayer", "FusedNetwork", "FusedResidual", "Map"]
 
 FloatArray = NDArray[np.float64]
 Map = tuple[int, int, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FusedResidual:
+    """What node `sum` adds to a layer: channel ``channels[m]`` of tensor `source` to filter m."""
+
+    sum: str
+    source: str
+    channels: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling, clamp, upsampling; bias ``(M,)``; None leaves an end of the clamp open."""
+    """A sum of convolutions, max pooling or a residual, clamp, upsampling; bias ``(M,)``; None: no end of the clamp."""
 
     name: str
     terms: tuple[FusedTerm, ...]
     bias: FloatArray
     pool: Pool | None = None
+    residual: FusedResidual | None = None
     low: float | None = None
     high: float | None = None
     upsample: tuple[int, int] = (1, 1)
@@ -37,6 +47,12 @@ class FusedLayer:
     def relu(self) -> bool:
         """Whether the clamp is a ReLU."""
         return self.low == 0 and self.high is None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors it reads, each once."""
+        residual = (self.residual.source,) if self.residual else ()
+        return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))
 
     def clamped(self, low: float | None, high: float | None) -> FusedLayer:
         """This layer with a further clamp to `low` .. `high` behind its own."""

@@ -5,14 +5,19 @@ commutes with the other two, so all orders fuse. Concatenations and channel choi
 and make no layer. Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two
 ReLUs) become a 1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values
 on, it is marked `identity` and quantised exactly.
+
+A sum joins the convolution that makes one of its operands, which then adds the other operand as a residual, where
+nobody else wants that convolution's result. Any other sum is a layer of its own.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from hwprm.errors import ModelError, UnsupportedError
 from hwprm.graph import (
+    Add,
     Channels,
     Clamp,
     Concat,
@@ -29,15 +34,17 @@ from hwprm.graph import (
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.quantize.copies import add_copies
 from hwprm.quantize.fold import fold_batchnorm
-from hwprm.quantize.fused import FusedLayer, FusedNetwork, Map
+from hwprm.quantize.fused import FusedLayer, FusedNetwork, FusedResidual, Map
 from hwprm.quantize.start import as_pool, identity_layer, start_layer
 from hwprm.quantize.views import View, whole_view
 
 __all__ = ["FusedLayer", "FusedNetwork", "lower"]
 
 
-def lower(graph: Graph) -> FusedNetwork:
+def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
     """Fuse `graph` into layers that the accelerator's one sentence describes.
+
+    Sums whose name is in `separate` become layers of their own.
 
     A vector ``(K,)`` becomes the map ``(K, 1, 1)``; a linear layer behind a flatten of ``(C, H, W)`` becomes a
     convolution whose kernel is the whole map. Nodes that no output needs are dropped,
@@ -49,19 +56,22 @@ def lower(graph: Graph) -> FusedNetwork:
     front of no linear layer, or an average reads nothing but padding.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
-    return add_copies(_Lowering(graph).network())
+    return add_copies(_Lowering(graph, separate).network())
 
 
 class _Lowering:
     """Walks the graph and keeps what was made so far."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, separate: Collection[str]) -> None:
         self.graph = graph
+        self.separate = separate
         self.shapes: dict[str, Map] = {source.name: _as_map(source.shape) for source in graph.inputs}
         self.views: dict[str, View] = {name: whole_view(name, shape) for name, shape in self.shapes.items()}
         self.layers: list[FusedLayer] = []
         #: Layers that copy a view to make it wide.
         self.copies: dict[View, str] = {}
+        #: Layer whose result, after all that it took in, is the node's.
+        self.maker: dict[str, FusedLayer] = {}
 
     def network(self) -> FusedNetwork:
         graph = self.graph
@@ -103,12 +113,33 @@ class _Lowering:
     def _layer(self, node: Node, reads: list[View]) -> None:
         layer = start_layer(node, reads, {name: shape[0] for name, shape in self.shapes.items()})
         layer, chain = _absorb(self.graph, layer, node)
+        if isinstance(node, Add) and (joined := self._joined_sum(node, reads, layer)):
+            layer = joined
         maps = [self.graph.shapes[name] for name in chain if len(self.graph.shapes[name]) == 3]
         vector = (len(layer.bias), 1, 1) if isinstance(node, Linear) else reads[0].shape
         shape = _as_map(maps[-1]) if maps else vector  # behind a flatten, what was flattened
         self.shapes[layer.name] = shape
         self.views |= dict.fromkeys(chain, whole_view(layer.name, shape))
         self.layers.append(layer)
+        self.maker[chain[-1]] = layer
+
+    def _joined_sum(self, node: Add, reads: list[View], alone: FusedLayer) -> FusedLayer | None:
+        """The layer of one operand of `node` with the other as its residual, taken out of `layers`; None: none can.
+
+        `alone` is the sum as a layer of its own. The layer made last is the first choice.
+        """
+        if len(set(node.inputs)) != 2 or len(reads) != 2 or alone.pool or node.name in self.separate:
+            return None
+        for layer in reversed(self.layers):
+            for name, view in zip(node.inputs, reversed(reads), strict=True):
+                wanted = self.graph.consumers(name) == (node,) and name not in self.graph.outputs
+                if self.maker.get(name) is layer and wanted and _takes_residual(layer) and len(view.sources) == 1:
+                    self.layers.remove(layer)
+                    channels = tuple(channel for _, channel in view.channels)
+                    residual = FusedResidual(sum=node.name, source=view.sources[0], channels=channels)
+                    layer = replace(layer, low=alone.low, high=alone.high)
+                    return replace(layer, residual=residual, upsample=alone.upsample)
+        return None
 
     def _joined(self, node: Node, reads: list[View]) -> View:
         parts = tuple(part for view in reads for part in view.flattened or (view,))
@@ -146,7 +177,7 @@ class _Lowering:
         """Whether a layer reads the tensor `name`, or an output that is a view of it, or of more than it, will."""
         views = [self.views[output] for output in self.graph.outputs]
         copied = any(name in view.sources and view.whole != name for view in views)
-        return copied or any(term.source == name for layer in self.layers for term in layer.terms)
+        return copied or any(name in layer.sources for layer in self.layers)
 
     def _free(self, wish: str) -> str:
         name, i = wish, 1
@@ -202,3 +233,10 @@ def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, li
 def _one_pixel(graph: Graph, chain: list[str]) -> bool:
     """Whether the tensors of `chain` are vectors or maps of one pixel."""
     return all(graph.shapes[name][1:] in ((), (1, 1)) for name in chain)
+
+
+def _takes_residual(layer: FusedLayer) -> bool:
+    """Whether a residual may join: the sum comes before clamp and pool, and is read at the layer's own pixels."""
+    untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
+    plain = untouched and layer.upsample == (1, 1) and not layer.divisors
+    return plain and all(term.stride == (1, 1) for term in layer.terms)

@@ -65,10 +65,13 @@ def logits(net: IntegerNetwork, images: Images, *, chunk: int | None = None) -> 
 
 
 def accumulators(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntArray]) -> IntArray:
-    """Accumulators of `layer` before pooling, bias included: int64 ``(n, M, OH, OW)``."""
+    """Accumulators of `layer` before pooling, bias and residual included: int64 ``(n, M, OH, OW)``."""
     acc = np.asarray(layer.bias, np.int64)[None, :, None, None]
     for term in layer.terms:
         acc = acc + _convolve(term, tensors[term.source])
+    if layer.residual:
+        mult = np.asarray(layer.residual.mult, np.int64)[None, :, None, None]
+        acc = acc + mult * tensors[layer.residual.source][:, layer.residual.channel]
     return acc
 
 
@@ -172,7 +175,7 @@ def _batch(net: IntegerNetwork, layers: list[GemmLayer] | tuple[GemmLayer, ...])
     for layer in layers:
         oh, ow = net.conv_size(layer)
         columns = max(term.groups * term.weight[0].size for term in layer.terms)
-        inputs = sum(int(np.prod(net.tensor[term.source].shape)) for term in layer.terms)
+        inputs = sum(int(np.prod(net.tensor[source].shape)) for source in layer.sources)
         result = int(np.prod(net.tensor[layer.name].shape))
         worst = max(worst, 8 * (oh * ow * (columns + 4 * len(layer.bias)) + 2 * inputs + result))
     return max(1, BUDGET // worst)

@@ -36,6 +36,22 @@ class ResNet(nn.Module):
         return self.head(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
 
 
+class PreActivation(nn.Module):
+    """Batch norm and ReLU before every convolution, so that sums are read bare; the last sum leaves the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norms = nn.Conv2d(2, 3, 3, padding=1), nn.ModuleList(nn.BatchNorm2d(n) for n in (3, 4, 3))
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=1)
+        self.c, self.short = nn.Conv2d(3, 5, 1), nn.Conv2d(3, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.b(torch.relu(self.norms[1](self.a(torch.relu(self.norms[0](x))))))
+        y = torch.relu(self.norms[2](x))
+        return self.c(y) + self.short(y)
+
+
 class MobileNet(nn.Module):
     """Inverted residual: expand, depthwise, project, add; ReLU6."""
 
@@ -171,6 +187,7 @@ class Fusion(nn.Module):
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "resnet": (ResNet, (2, 6, 6)),
+    "preactivation": (PreActivation, (2, 4, 5)),
     "mobilenet": (MobileNet, (2, 8, 8)),
     "shufflenet": (ShuffleNet, (2, 8, 8)),
     "inception": (Inception, (2, 6, 6)),

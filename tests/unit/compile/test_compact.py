@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwprm.compile.compact import compact_network, compaction
 from hwprm.errors import ModelError
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 from hwprm.numerics import requantise
 from hwprm.verify import reference
 from tests.support.networks import SEVERAL_INPUTS
@@ -56,6 +56,8 @@ def run(net, image):
     for layer in net.layers:
         acc = sum(_term(values[term.source], term) for term in layer.terms) + layer.bias[:, None, None]
         acc = _pool(acc, layer.pool) if layer.pool else acc
+        if layer.residual:
+            acc = acc + layer.residual.mult[:, None, None] * values[layer.residual.source][layer.residual.channel]
         values[layer.name] = requantise(acc, layer.mult[:, None, None], layer.shift[:, None, None], *layer.clamp)
     return values
 
@@ -129,6 +131,13 @@ def sparsify(rng, layer):
     return replace(layer, terms=tuple(terms), bias=bias, mult=mult)
 
 
+def add_residual(rng, layer, source):
+    m = len(layer.bias)
+    mult = rng.integers(1, 5000, m) * (rng.random(m) < rng.choice([0.2, 0.8]))
+    residual = Residual(source=source.name, channel=rng.integers(0, source.shape[0], m), mult=mult)
+    return replace(layer, residual=residual)
+
+
 @st.composite
 def networks(draw):
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -140,6 +149,8 @@ def networks(draw):
         groups = draw(st.sampled_from([1, 1, c]))
         kernel = draw(st.sampled_from([(1, 1), (3, 3), (2, 3), (h, w)]))
         padding, stride, dilation = draw(st.integers(0, 2)), draw(st.integers(1, 2)), draw(st.integers(1, 2))
+        if draw(st.booleans()):  # a layer that keeps the map's size, so that residuals fit
+            kernel, padding, stride, dilation = draw(st.sampled_from([((1, 1), 0, 1, 1), ((3, 3), 1, 1, 1)]))
         fits = all(s + 2 * padding > dilation * (k - 1) for s, k in zip((h, w), kernel, strict=True))
         padding, dilation = (padding, dilation) if fits else (max(kernel) // 2, 1)
         sources = [source]
@@ -167,6 +178,9 @@ def networks(draw):
         if min(size) >= 2 and draw(st.booleans()):
             layer = replace(layer, pool=pool)
         layer = sparsify(rng, layer)
+        fits = [t for t in tensors if t.shape[1:] == size]
+        if not layer.pool and fits and draw(st.booleans()):
+            layer = add_residual(rng, layer, draw(st.sampled_from(fits)))
         layers.append(layer)
         tensors.append(tensor_of(layer, sources))
     head = make_layer(rng, "y", [tensors[-1]], 3, kernel=tensors[-1].shape[1:], wide=True)
@@ -194,12 +208,15 @@ def test_outputs_stay_equal_and_nothing_more_can_go(net):
     for layer in small.layers:
         if (
             layer.wide
-            or not any(t.weight.any() for t in readers[layer.name])
+            or not any(t.weight.any() for t in readers[layer.name])  # read for want of anything else
             or any(t.groups > 1 for t in [*layer.terms, *readers[layer.name]])
         ):
             continue
+        added = [la.residual for la in small.layers if la.residual and la.residual.source == layer.name]
         for m in range(len(layer.bias)):  # every channel left is read by somebody
-            assert any(term.weight[:, m].any() for term in readers[layer.name])
+            assert any(term.weight[:, m].any() for term in readers[layer.name]) or any(
+                r.mult[r.channel == m].any() for r in added
+            )
 
 
 def _chain(rng, padding, bias):
@@ -267,6 +284,59 @@ def test_channel_of_a_residual_sum_goes_only_when_all_readers_agree():
     small = assert_same(net).network
     assert [layer.name for layer in small.layers] == ["a", "s", "y"]
     assert len(small.layers[1].terms) == 1
+
+
+def _block(rng):
+    """a, then b on a with a as its residual, channel for channel; y reads b."""
+    x = Tensor(name="x", shape=(2, 5, 5), bits=8, scale=1.0)
+    a = make_layer(rng, "a", [x], 3, kernel=(1, 1))
+    ta = tensor_of(a, [x])
+    residual = Residual(source="a", channel=np.arange(3), mult=np.array([300, 200, 100]))
+    b = replace(make_layer(rng, "b", [ta], 3, kernel=(3, 3), padding=1), residual=residual)
+    tb = tensor_of(b, [ta])
+    y = make_layer(rng, "y", [tb], 2, kernel=(5, 5), wide=True)
+    return make_net([x, ta, tb, tensor_of(y, [tb])], [a, b, y], ("y",))
+
+
+def test_a_residual_keeps_its_channel_until_the_sum_is_not_needed():
+    net = _block(np.random.default_rng(7))
+    _, b, y = net.layers
+    b.terms[0].weight[:, 1] = 0  # b's weights ignore a's channel 1, its residual still adds it
+    assert assert_same(net).kept["a"] == (0, 1, 2)
+    y.terms[0].weight[:, 1] = 0  # now nobody needs channel 1 of the sum
+    done = assert_same(net)
+    assert done.kept["a"] == done.kept["b"] == (0, 2)
+    assert done.network.layers[1].residual.channel.tolist() == [0, 1]
+
+
+def test_constant_residuals_move_to_the_bias():
+    net = _block(np.random.default_rng(7))
+    a, b, _ = net.layers
+    a.terms[0].weight[1] = 0
+    a.bias[1] = 90000
+    constant = int(requantise(90000, a.mult[1], a.shift[1], *a.clamp))
+    assert constant > 0
+    small = assert_same(net).network.layers[1]
+    inner = b.terms[0].weight[:, 1, 1, 1]  # the centre tap never falls on padding, so that it is folded, too
+    assert small.bias[1] == b.bias[1] + constant * (inner[1] + 200)
+    assert small.residual.mult.tolist() == [300, 0, 100]
+    a.terms[0].weight[:2] = 0  # only channel 2 varies, which y does not read
+    net.layers[2].terms[0].weight[:, 2] = 0
+    assert assert_same(net).network.layers[1].residual is None
+
+
+def test_a_branch_without_weights_leaves_its_residual():
+    net = _block(np.random.default_rng(7))
+    x, *rest = net.tensors
+    mid = make_layer(np.random.default_rng(1), "mid", [rest[0]], 3, kernel=(1, 1))
+    b = replace(
+        net.layers[1], terms=(replace(net.layers[1].terms[0], source="mid", weight=np.zeros((3, 3, 3, 3), int)),)
+    )
+    layers = (net.layers[0], mid, b, net.layers[2])
+    net = make_net([x, rest[0], tensor_of(mid, [rest[0]]), *rest[1:]], layers, ("y",))
+    small = assert_same(net).network
+    assert [layer.name for layer in small.layers] == ["a", "b", "y"]
+    assert small.layers[1].sources == ("a",) and not small.layers[1].terms[0].weight.any()
 
 
 def test_depthwise_channels_go_together_with_their_filters():

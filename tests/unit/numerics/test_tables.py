@@ -33,6 +33,13 @@ def test_requantise(row: list[str]) -> None:
     assert int(requantise(acc, mult, shift, -128, 127)) == result
 
 
+@pytest.mark.parametrize("row", rows("residual"))
+def test_residual(row: list[str]) -> None:
+    acc, bias, factor, r, total, mult, shift, result = map(int, row)
+    assert acc + bias + factor * r == total
+    assert int(requantise(total, mult, shift, -128, 127)) == result
+
+
 @pytest.mark.parametrize("row", rows("multiplier"))
 def test_multiplier(row: list[str]) -> None:
     assert choose_multiplier(float(row[0])) == (int(row[1]), int(row[2]))

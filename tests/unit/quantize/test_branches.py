@@ -29,14 +29,15 @@ def layer(net: IntegerNetwork, name: str):
     return next(layer for layer in net.layers if layer.name == name)
 
 
-def test_a_sum_is_a_layer_of_scaled_ones_with_what_follows() -> None:
+def test_a_sum_of_what_others_read_is_a_layer_of_scaled_ones_with_what_follows() -> None:
     net = quantised(
         make(
             conv("a", "x"),
             conv("b", "x"),
             Add(name="s", inputs=("a", "b")),
             Relu(name="r", inputs=("s",)),
-            conv("o", "r"),
+            Concat(name="j", inputs=("a", "b", "r")),
+            conv("o", "j", c=6),
         )
     )
     made = layer(net, "s")
