@@ -159,10 +159,11 @@ class Manifest:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
         fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
-        for key, shaped, tuples in (("inputs", InputEntry, ("shape",)), ("layers", LayerEntry, ("shape", "upsample"))):
-            fields[key] = tuple(
-                shaped(**(entry | {name: tuple(entry[name]) for name in tuples})) for entry in fields[key]
-            )
+        fields["inputs"] = tuple(InputEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["inputs"])
+        fields["layers"] = tuple(
+            LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
+            for entry in fields["layers"]
+        )
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
         for key, kind in lists.items():
             fields[key] = tuple(kind(**entry) for entry in fields[key])

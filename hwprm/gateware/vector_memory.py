@@ -109,8 +109,7 @@ class VectorMemory(wiring.Component):
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
             # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
-            behind = at.bank > i if i < hw.banks - 1 else 0
-            word = at.word + behind
+            word = at.word + (at.bank > i if i < hw.banks - 1 else 0)
             word = word + lane[hw.act_bits + 1 :] if beyond else word
             m.d.sync += [
                 bank.write_enable.eq(lane[hw.act_bits]),

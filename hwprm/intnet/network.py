@@ -205,19 +205,19 @@ class IntegerNetwork:
 
     def _bounds(self, layer: GemmLayer, bias: IntArray) -> Pair:
         groups = meeting_terms([term.region for term in layer.terms])
-        bounds = [self._group_bounds([layer.terms[i] for i in group], bias) for group in groups]
+        bounds = [self._bounds_of([layer.terms[i] for i in group], np.asarray(bias, np.int64)) for group in groups]
         return min(low for low, _ in bounds), max(high for _, high in bounds)
 
-    def _group_bounds(self, terms: Sequence[Term], bias: IntArray) -> Pair:
-        """Limits of an accumulator that only `terms` add to."""
-        bias = np.asarray(bias, np.int64)
+    def _bounds_of(self, terms: Sequence[Term], bias: IntArray) -> Pair:
+        """Limits of an accumulator to which only `terms` add."""
         low = high = 0
-        for i, term in enumerate(terms):
-            once = bias if i == 0 else np.zeros_like(bias)
+        first = bias
+        for term in terms:
             x_low, x_high = self.limits(term.source)
             rows = np.asarray(term.weight, np.int64).reshape(len(bias), -1)
-            bounds = accumulator_bounds(rows, once, min(x_low, 0), max(x_high, 0))
+            bounds = accumulator_bounds(rows, first, min(x_low, 0), max(x_high, 0))
             low, high = low + bounds[0], high + bounds[1]
+            first = np.zeros_like(bias)  # it is in the first term's bounds
         return min(low, int(bias.min())), max(high, int(bias.max()))
 
     def save(self, folder: Path) -> None:

@@ -27,7 +27,7 @@ class FusedResidual:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling or a residual, clamp, upsampling; bias ``(M,)``; None: no end of the clamp."""
+    """A sum of convolutions, max pooling or a residual, clamp, upsampling. bias ``(M,)``; None: no end of the clamp."""
 
     name: str
     terms: tuple[FusedTerm, ...]

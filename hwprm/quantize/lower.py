@@ -52,7 +52,7 @@ def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
     are removed.
     An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
     inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
-    Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut, normalised, or joined in
+    Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut or normalised, joined in
     front of no linear layer, or an average reads nothing but padding.
     """
     graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
@@ -68,10 +68,10 @@ class _Lowering:
         self.shapes: dict[str, Map] = {source.name: _as_map(source.shape) for source in graph.inputs}
         self.views: dict[str, View] = {name: whole_view(name, shape) for name, shape in self.shapes.items()}
         self.layers: list[FusedLayer] = []
-        #: Layers that copy a view to make it wide.
-        self.copies: dict[View, str] = {}
         #: Layer whose result, after all that it took in, is the node's.
         self.maker: dict[str, FusedLayer] = {}
+        #: Layers that copy a view to make it wide.
+        self.copies: dict[View, str] = {}
 
     def network(self) -> FusedNetwork:
         graph = self.graph
@@ -137,8 +137,7 @@ class _Lowering:
                     self.layers.remove(layer)
                     channels = tuple(channel for _, channel in view.channels)
                     residual = FusedResidual(sum=node.name, source=view.sources[0], channels=channels)
-                    layer = replace(layer, low=alone.low, high=alone.high)
-                    return replace(layer, residual=residual, upsample=alone.upsample)
+                    return replace(layer, residual=residual, low=alone.low, high=alone.high, upsample=alone.upsample)
         return None
 
     def _joined(self, node: Node, reads: list[View]) -> View:
@@ -159,12 +158,11 @@ class _Lowering:
     def _wide(self, name: str) -> str:
         """The tensor that leaves as output `name`: that of its layer, or a copy where that one cannot be wide."""
         view = self.views[name]
-        if view.flattened:
-            text = f"output {name!r} joins flattened maps; return each of them instead"
-            raise UnsupportedError(text, ((name, text),))
         maker = next((layer for layer in self.layers if layer.name == view.whole), None)
         if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
             return maker.name
+        if view.flattened:
+            raise UnsupportedError(f"output {name!r} joins flattened maps; return each of them instead")
         if view not in self.copies:
             copy = name if view.whole is None else self._free(f"{name}_out")
             self.layers.append(identity_layer(copy, view, {key: shape[0] for key, shape in self.shapes.items()}))
@@ -230,13 +228,13 @@ def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, li
     return layer, chain
 
 
+def _takes_residual(layer: FusedLayer) -> bool:
+    """Whether a residual may join: the sum comes before clamp, pool and upsampling, at the layer's own pixels."""
+    untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
+    plain = untouched and layer.upsample == (1, 1) and not layer.divisors
+    return plain and all(term.stride == (1, 1) and term.region is None for term in layer.terms)
+
+
 def _one_pixel(graph: Graph, chain: list[str]) -> bool:
     """Whether the tensors of `chain` are vectors or maps of one pixel."""
     return all(graph.shapes[name][1:] in ((), (1, 1)) for name in chain)
-
-
-def _takes_residual(layer: FusedLayer) -> bool:
-    """Whether a residual may join: the sum comes before clamp and pool, and is read at the layer's own pixels."""
-    untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
-    plain = untouched and layer.upsample == (1, 1) and not layer.divisors
-    return plain and all(term.stride == (1, 1) for term in layer.terms)

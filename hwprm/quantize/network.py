@@ -187,13 +187,13 @@ class _Quantiser:
                 x_low, x_high = self.limits[term.source]
                 row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
                 bounds.append(accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0)))
-            outer = [min(int(bias[m]), 0), max(int(bias[m]), 0)]
+            added = (0, 0)
             if residual:
                 x_low, x_high = self.limits[residual.source]
-                outer[0] += int(residual.mult[m]) * min(x_low, 0)
-                outer[1] += int(residual.mult[m]) * max(x_high, 0)
+                added = int(residual.mult[m]) * min(x_low, 0), int(residual.mult[m]) * max(x_high, 0)
             for group in together:
-                low, high = (outer[end] + sum(bounds[i][end] for i in group) for end in (0, 1))
+                low = min(int(bias[m]), 0) + added[0] + sum(bounds[i][0] for i in group)
+                high = max(int(bias[m]), 0) + added[1] + sum(bounds[i][1] for i in group)
                 worst = max(worst, float(scale) * max(-low, high))
         # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
         room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)

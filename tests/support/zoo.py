@@ -137,6 +137,20 @@ class Odds(nn.Module):
         return torch.cat((self.b(x), self.b(z)), 1), self.c(z)
 
 
+class Fusion(nn.Module):
+    """Two maps of different sizes and a vector, each through layers of its own, meet in sums and a concatenation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fine, self.coarse, self.gate = unit(2, 4, stride=2), unit(1, 4), nn.Linear(5, 3)
+        self.head = nn.Linear(9, 3)
+
+    def forward(self, fine: Tensor, coarse: Tensor, facts: Tensor) -> Tensor:
+        x = torch.relu(self.fine(fine) + self.coarse(coarse))
+        x = functional.max_pool2d(torch.cat((x, coarse, coarse), 1), 4).flatten(1)
+        return self.head(torch.cat((x, torch.relu(self.gate(facts))), 1))
+
+
 class UNet(nn.Module):
     """Down and up again by two levels, with a skip connection at each; averages that leave the padding out."""
 
@@ -170,20 +184,6 @@ class TwoHeads(nn.Module):
         return x, y, torch.relu(z), x[:, 1:3]
 
 
-class Fusion(nn.Module):
-    """Two maps of different sizes and a vector, each through layers of its own, meet in sums and a concatenation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.fine, self.coarse, self.gate = unit(2, 4, stride=2), unit(1, 4), nn.Linear(5, 3)
-        self.head = nn.Linear(9, 3)
-
-    def forward(self, fine: Tensor, coarse: Tensor, facts: Tensor) -> Tensor:
-        x = torch.relu(self.fine(fine) + self.coarse(coarse))
-        x = functional.max_pool2d(torch.cat((x, coarse, coarse), 1), 4).flatten(1)
-        return self.head(torch.cat((x, torch.relu(self.gate(facts))), 1))
-
-
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "resnet": (ResNet, (2, 6, 6)),
@@ -193,9 +193,9 @@ ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "inception": (Inception, (2, 6, 6)),
     "densenet": (DenseNet, (2, 6, 6)),
     "odds": (Odds, (2, 7, 7)),
+    "fusion": (Fusion, {"fine": (2, 8, 8), "coarse": (1, 4, 4), "facts": (5,)}),
     "unet": (UNet, (2, 8, 8)),
     "two-heads": (TwoHeads, (2, 7, 6)),
-    "fusion": (Fusion, {"fine": (2, 8, 8), "coarse": (1, 4, 4), "facts": (5,)}),
 }
 
 
