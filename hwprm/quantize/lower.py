@@ -162,7 +162,8 @@ class _Lowering:
         if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
             return maker.name
         if view.flattened:
-            raise UnsupportedError(f"output {name!r} joins flattened maps; return each of them instead")
+            text = f"output {name!r} joins flattened maps; return each of them instead"
+            raise UnsupportedError(text, ((name, text),))
         if view not in self.copies:
             copy = name if view.whole is None else self._free(f"{name}_out")
             self.layers.append(identity_layer(copy, view, {key: shape[0] for key, shape in self.shapes.items()}))
