@@ -99,7 +99,7 @@ class _Lowering:
         )
 
     def _node(self, node: Node, reads: list[View]) -> None:
-        if isinstance(node, Unflatten) and reads[0].size != (1, 1):
+        if isinstance(node, Unflatten) and (reads[0].size != (1, 1) or reads[0].flattened):
             raise UnsupportedError(
                 f"{node.name!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
             )
@@ -162,7 +162,8 @@ class _Lowering:
         if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
             return maker.name
         if view.flattened:
-            raise UnsupportedError(f"output {name!r} joins flattened maps; return each of them instead")
+            text = f"output {name!r} joins flattened maps; return each of them instead"
+            raise UnsupportedError(text, ((name, text),))
         if view not in self.copies:
             copy = name if view.whole is None else self._free(f"{name}_out")
             self.layers.append(identity_layer(copy, view, {key: shape[0] for key, shape in self.shapes.items()}))

@@ -139,6 +139,7 @@ CASES: dict[str, nn.Module | Forward | tuple[Forward, tuple[int, ...]]] = {
     "upsample of a view": lambda m, x: functional.interpolate(
         torch.cat((x, m.conv(x)), 1)[:, 2:6], scale_factor=(1, 3)
     ),
+    "upsample of a residual sum": lambda m, x: m.conv(nn.Upsample(scale_factor=2)(torch.relu(m.conv(x) + x))),
     "upsample twice": lambda m, x: nn.Upsample(scale_factor=2)(torch.relu(nn.Upsample(scale_factor=(2, 1))(m.conv(x)))),
     "max pool of an upsample": lambda m, x: functional.max_pool2d(nn.Upsample(scale_factor=2)(m.conv(x)), 3),
     "several outputs": lambda m, x: (m.conv(x), torch.relu(m.norm(x))),
@@ -164,6 +165,7 @@ SIMULATED = (
     "max pool, padded",
     "average, adaptive",
     "upsample of a pixel",
+    "upsample of a residual sum",
     "upsample twice",
     "an output that is read",
 )
