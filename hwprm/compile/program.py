@@ -11,12 +11,13 @@ from typing import Any
 from hwprm.compile.compact import compaction
 from hwprm.compile.cycles import CycleReport, count_cycles
 from hwprm.compile.derive import accumulator_bits, derive_hardware
-from hwprm.compile.encode import encode_roms
+from hwprm.compile.encode import encode_roms, list_bases
 from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
 from hwprm.compile.pools import split_pools
 from hwprm.compile.rom import RomImage
 from hwprm.compile.schedule import Tile, build_schedule
+from hwprm.compile.stream import ExternalImage, build_image, plan_rings
 from hwprm.config import ArrayConfig
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork
@@ -40,7 +41,9 @@ class Program:
     geometry: tuple[LayerGeometry, ...]
     plan: MemoryPlan
     tiles: tuple[Tile, ...]
+    #: The tables; with external memory they are not ROMs, their words are in `external`.
     roms: tuple[RomImage, ...]
+    external: ExternalImage | None
     cycles: CycleReport
 
     @property
@@ -93,7 +96,15 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     plan = plan_memory(net, geometry, array.rows)
     schedule = build_schedule(geometry, plan, array.rows, array.cols)
     hw = derive_hardware(net, array, geometry, plan, schedule)
+    if array.weights == "axi":
+        external = plan_rings(array, schedule.tiles, [layer.name for layer in net.layers], hw)
+        hw = replace(hw, external=external)
     roms = encode_roms(net, geometry, plan, schedule, hw)
+    image = None
+    if hw.external:
+        bases = list_bases(schedule, geometry).tolist()
+        image = build_image(schedule.tiles, bases, {rom.name: rom for rom in roms}, hw)
+        hw = replace(hw, external=replace(hw.external, boot_bursts=image.boot_bursts, bursts=image.bursts))
     hw = replace(hw, design_hash=_design_hash(hw, roms))
     return Program(
         network=net,
@@ -104,6 +115,7 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
         plan=plan,
         tiles=schedule.tiles,
         roms=roms,
+        external=image,
         cycles=count_cycles(geometry, schedule.tiles, hw),
     )
 

@@ -1,0 +1,223 @@
+"""The memory model: exactly how many cycles an image waits for external memory, from latency and bandwidth.
+
+One recurrence over the events of the machine, each a cycle number: a burst is asked for, its beats arrive, a beat is
+unpacked, a slot is issued, a row is freed. Every event is the latest of the few that it waits for, plus a constant of
+the gateware; slots pull beats, beats wait for slots that are long past. Middle pixel tiles find everything in the
+rings and are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import cycle
+
+from hwprm.compile.schedule import Tile
+from hwprm.compile.stream import entry_shape, kept_lists, weight_shape
+from hwprm.isa import ExternalMemory, Hardware, RowShape
+
+__all__ = ["ImageTiming", "MemoryModel", "MemoryTiming", "steady_stalls"]
+
+#: A burst is asked for; its address stands on the bus.
+ASK = 1
+#: A beat arrives; it is at the head of the FIFO.
+FIFO = 2
+#: A row is complete, or freed; whoever waited for it goes on.
+NEXT = 1
+#: A slot is issued; its weights are read.
+WEIGHT_DELAY = 3
+#: Images after which a stall count that never repeats is taken as it is.
+IMAGES_MAX = 6
+#: A start so late that every buffer is full.
+LATE = 1 << 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryTiming:
+    """A memory: `latency` cycles (1 or more) from a burst's address to its first beat, `bandwidth` beats per cycle."""
+
+    latency: int
+    bandwidth: Fraction
+
+    @property
+    def beats(self) -> int:
+        """`beats` beats every `cycles` cycles."""
+        return self.bandwidth.numerator
+
+    @property
+    def cycles(self) -> int:
+        """See `beats`."""
+        return self.bandwidth.denominator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTiming:
+    """One image: the cycle of every layer's first slot, the stalls of every layer, when the next image may start."""
+
+    starts: tuple[int, ...]
+    stalls: tuple[int, ...]
+    end: int
+
+
+@dataclass(kw_only=True)
+class _Ring:
+    """Cycle in which each row was complete, and in which its last use was over."""
+
+    shape: RowShape
+    rows: int
+    complete: list[int]
+    freed: list[int]
+    beats_left: int = 0
+    first_row: int = 0
+
+    def push(self, at: int) -> None:
+        """A beat came in cycle `at`."""
+        self.beats_left = (self.beats_left or self.shape.beats) - 1
+        if self.beats_left == 0:
+            self.complete.append(at)
+
+    def room_from(self) -> int:
+        """First cycle in which the next beat fits; it must have been freed by then, or nothing would ever move."""
+        row = len(self.complete) - self.rows
+        return self.freed[row] + NEXT if row >= 0 else 0
+
+
+class MemoryModel:
+    """Images one after the other; `first_accept` is the cycle in which the first burst's address is taken."""
+
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        layer_cycles: Sequence[int],
+        hw: Hardware,
+        timing: MemoryTiming,
+        first_accept: int = 0,
+    ) -> None:
+        external = hw.external
+        if external is None:
+            raise ValueError("the design reads no external memory")
+        self._tiles, self._layer_cycles, self._external, self._timing = tiles, layer_cycles, external, timing
+        self._keeps = kept_lists(tiles, hw, external)
+        self._entries = _Ring(shape=entry_shape(hw, external), rows=external.entry_rows, complete=[], freed=[])
+        self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
+        self._stream = self._targets(external)
+        self._unpacked: list[int] = []
+        self._asked = first_accept - ASK - 1
+        self._ready = 0
+        self._arrived, self._credit = first_accept - timing.cycles - 1, timing.beats - 1
+
+    def image(self, start: int) -> ImageTiming:
+        """The next image, whose first slot may be issued in cycle `start`."""
+        starts, stalls = [], []
+        for layer, cycles in enumerate(self._layer_cycles):
+            starts.append(start)
+            at, waited = start, 0
+            for tile, keep in zip(self._tiles, self._keeps, strict=True):
+                if tile.layer == layer:
+                    after = self._tile(tile, keep, at)
+                    waited += after - at - (tile.busy + tile.idle) * tile.pixel_tiles
+                    at = after
+            stalls.append(waited)
+            start += cycles + waited
+        return ImageTiming(starts=tuple(starts), stalls=tuple(stalls), end=start)
+
+    def _tile(self, tile: Tile, keep: bool, at: int) -> int:
+        """Issue a tile from cycle `at` on; the first cycle after it."""
+        entries, weights = self._entries, self._weights
+        first_entry, first_weight = entries.first_row, weights.first_row
+        issued = []
+        for slot in range(tile.busy):
+            if slot % entries.shape.words == 0:
+                at = max(at, self._complete(entries, first_entry + slot // entries.shape.words) + NEXT)
+            if slot < tile.length and slot % weights.shape.words == 0:
+                at = max(at, self._complete(weights, first_weight + slot // weights.shape.words) + NEXT)
+            issued.append(at)
+            at += 1
+            if tile.pixel_tiles == 1:
+                self._free(tile, keep, slot, issued[slot])
+        at += tile.idle
+        if tile.pixel_tiles > 1:
+            at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
+            for slot in range(tile.busy):
+                self._free(tile, keep, slot, at + slot)
+            at += tile.busy + tile.idle
+        weights.first_row += weights.shape.rows(tile.length)
+        if not keep:
+            entries.first_row += entries.shape.rows(tile.busy)
+        return at
+
+    def _free(self, tile: Tile, keep: bool, slot: int, at: int) -> None:
+        """`slot` of the last pixel tile is issued in cycle `at`."""
+        last = slot == tile.busy - 1
+        words = self._entries.shape.words
+        if not keep and (last or slot % words == words - 1):
+            self._entries.freed.append(at)
+        word = slot - (tile.busy - tile.length)
+        words = self._weights.shape.words
+        if word >= 0 and (last or word % words == words - 1):
+            self._weights.freed.append(at + WEIGHT_DELAY)
+
+    def _complete(self, ring: _Ring, row: int) -> int:
+        """Cycle in which `row` of `ring` is complete; unpacks the stream up to there."""
+        while len(ring.complete) <= row:
+            target = next(self._stream)
+            at = self._next_beat()
+            if target is not None:
+                at = max(at, target.room_from())
+                target.push(at)
+            self._unpacked.append(at)
+        return ring.complete[row]
+
+    def _next_beat(self) -> int:
+        """First cycle in which the next beat can be unpacked, room in its ring apart."""
+        number, ext = len(self._unpacked), self._external
+        if number % ext.burst_beats == 0:
+            self._asked += 1
+            popped = number + ext.burst_beats - ext.fifo_beats - 1
+            if popped >= 0:
+                self._asked = max(self._asked, self._unpacked[popped] + NEXT)
+            self._ready = self._asked + ASK + self._timing.latency
+        self._arrive()
+        at = self._arrived + FIFO
+        return max(at, self._unpacked[-1] + 1) if self._unpacked else at
+
+    def _arrive(self) -> None:
+        """A beat leaves the memory when credit, which grows by `beats` a cycle, reaches `cycles`."""
+        beats, cycles = self._timing.beats, self._timing.cycles
+        soonest = self._arrived - (self._credit - cycles) // beats  # rounded up
+        at = max(soonest, self._ready)
+        self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
+        self._arrived = at
+
+    def _targets(self, external: ExternalMemory) -> Iterator[_Ring | None]:
+        """The ring that each beat goes to, None for a header, padding or a table."""
+        for _ in range(external.boot_bursts * external.burst_beats):
+            yield None
+        beats = list(self._image_targets())
+        beats += [None] * (-len(beats) % external.burst_beats)
+        yield from cycle(beats)
+
+    def _image_targets(self) -> Iterator[_Ring | None]:
+        chunk, there = self._external.chunk, False
+        for tile, keep in zip(self._tiles, self._keeps, strict=True):
+            counts = [(self._entries, 0 if there else tile.busy), (self._weights, tile.length)]
+            there = keep
+            for start in range(0, max(count for _, count in counts), chunk):
+                yield None
+                for ring, count in counts:
+                    words = min(max(count - start, 0), chunk)
+                    yield from [ring] * (ring.shape.rows(words) * ring.shape.beats)
+
+
+def steady_stalls(
+    tiles: Sequence[Tile], layer_cycles: Sequence[int], hw: Hardware, timing: MemoryTiming
+) -> tuple[int, ...]:
+    """Stalls of every layer of an image among images that follow each other without a gap."""
+    model = MemoryModel(tiles, layer_cycles, hw, timing)
+    image = model.image(LATE)
+    for _ in range(IMAGES_MAX):
+        before, image = image, model.image(image.end)
+        if image.stalls == before.stalls:
+            break
+    return image.stalls

@@ -1,0 +1,163 @@
+"""The whole accelerator with its program in external memory: exact integers, exact cycles, exact stalls."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hwprm.compile import Program
+from hwprm.compile.stalls import MemoryModel, MemoryTiming
+from hwprm.gateware import Accelerator
+from hwprm.isa import register_offset
+from tests.support.axi_memory import BASE, AxiMemory, random_delays
+from tests.support.bench import Run, Stream, axil_read, axil_write, random_images, run_checked, simulate, stream_put
+from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet
+from tests.support.random_networks import random_network
+
+STATUS_MEMORY = 1 << 3
+
+
+def external(net: Any, rows: int, cols: int, **options: Any) -> Program:
+    return compiled(net, rows, cols, weights="axi", **options)
+
+
+def tightest(net: Any, rows: int, cols: int, **options: Any) -> Program:
+    """With the smallest rings that the network can have."""
+    tiles = external(net, rows, cols, **options).tiles
+    entries = max((tile.busy for tile in tiles if tile.pixel_tiles > 1), default=1)
+    weights = max((tile.length for tile in tiles if tile.pixel_tiles > 1 or tile.passes > 1), default=1)
+    return external(net, rows, cols, axi_entry_buffer=entries, axi_weight_buffer=weights, **options)
+
+
+def timing(latency: int, bandwidth: str) -> MemoryTiming:
+    return MemoryTiming(latency=latency, bandwidth=Fraction(bandwidth))
+
+
+def check_stalls(program: Program, memory: AxiMemory, result: Run) -> int:
+    """Every layer of every image starts in the predicted cycle; the stalls of all images."""
+    assert memory.timing is not None
+    assert memory.first_accept is not None
+    cycles = [layer.cycles for layer in program.cycles.layers]
+    model = MemoryModel(program.tiles, cycles, program.hardware, memory.timing, memory.first_accept)
+    images = [model.image(start) for start in result.starts]
+    assert [start for image in images for start in image.starts] == result.layer_starts
+    stalls = [waited for image in images for waited in image.stalls]
+    assert np.diff(result.layer_stalls).tolist() == stalls[:-1]
+    assert result.registers["MEMORY_STALLS"] == sum(images[-1].stalls)
+    return sum(stalls)
+
+
+@pytest.mark.parametrize(
+    ("rows", "cols", "bits", "burst", "outstanding", "latency", "bandwidth"),
+    [
+        (4, 3, 64, 4, 4, 10, "1/8"),
+        (2, 8, 64, 2, 1, 20, "1"),  # one burst at a time: latency shows
+        (7, 2, 128, 8, 2, 100, "2/5"),
+        (3, 17, 64, 8, 2, 5, "1/6"),  # weights of a column take several beats
+    ],
+)
+def test_stalls_are_predicted(rows, cols, bits, burst, outstanding, latency, bandwidth):
+    options = {"axi_data_bits": bits, "axi_burst": burst, "axi_outstanding": outstanding}
+    program = tightest(small_lenet(), rows, cols, **options)
+    memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(latency, bandwidth))
+    result = run_checked(program, random_images(program, 2), memory=memory)
+    assert check_stalls(program, memory, result) > 0
+
+
+@pytest.mark.parametrize(("seed", "rows", "cols"), [(0, 6, 14), (2, 2, 1), (11, 7, 3)])
+def test_random_network_with_tiny_rings(seed, rows, cols):
+    program = tightest(random_network(seed), rows, cols, axi_data_bits=64, axi_burst=2, axi_outstanding=2)
+    image, ext = program.external.data, program.hardware.external
+    memory = AxiMemory(image, ext, timing=timing(9, "1/3"))
+    check_stalls(program, memory, run_checked(program, random_images(program, 2), memory=memory))
+    run_checked(program, random_images(program, 2), memory=AxiMemory(image, ext, delays=random_delays(seed)))
+
+
+def test_fast_memory_costs_nothing():
+    """Buffers and bandwidth as they come: after the first image nothing ever waits, and cycles are those of ROMs."""
+    program = external(small_lenet(), 4, 3)
+    memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(20, "1"))
+    result = run_checked(program, random_images(program, 2), memory=memory)
+    assert result.registers["MEMORY_STALLS"] == 0
+    assert result.registers["CYCLES"] == compiled(small_lenet(), 4, 3).cycles.total
+
+
+def test_every_weight_is_read_once_an_image():
+    """Bursts come in order: the first part once, the rest again for every image, and prefetch stays ahead by little."""
+    program = external(small_lenet(), 4, 3, axi_data_bits=64, axi_burst=4)
+    ext = program.hardware.external
+    memory = AxiMemory(program.external.data, ext, timing=timing(10, "1/8"))
+    run_checked(program, random_images(program, 2), memory=memory)
+    stream = range(ext.boot_bursts, ext.bursts)
+    expected = [*range(ext.boot_bursts), *(list(stream) * 9)]
+    assert [first // ext.burst_beats for first in memory.bursts] == expected[: len(memory.bursts)]
+    assert len(memory.bursts) < ext.boot_bursts + 4 * len(stream)
+
+
+def test_long_fully_connected_layer_streams_through_short_rings():
+    """A list of 300 entries, 64 of which the rings hold, shared by all tiles but too long to be kept."""
+    layers = (Spec(name="fc", terms=seeded_terms("image", 6, 300, 1, 1), wide=True),)
+    program = external(network((300, 1, 1), layers), 2, 2, axi_entry_buffer=64, axi_weight_buffer=64, axi_data_bits=64)
+    ext = program.hardware.external
+    assert (program.tiles[0].length, ext.entry_rows, ext.weight_rows) == (300, 16, 16)
+    memory = AxiMemory(program.external.data, ext, timing=timing(12, "1"))
+    check_stalls(program, memory, run_checked(program, random_images(program, 2), memory=memory))
+
+
+def seeded_terms(source: str, *shape: int) -> tuple[Any, ...]:
+    from hwprm.intnet import Term
+
+    return (Term(source=source, weight=seeded_weights(*shape)),)
+
+
+@pytest.mark.parametrize("bad_beat", [3, 40], ids=["descriptors", "weights"])
+def test_bus_error(bad_beat):
+    """It is flagged, nothing further is asked for or started, and the registers keep answering."""
+    program = external(small_lenet(), 4, 3, axi_data_bits=64, axi_burst=4)
+    dut = Accelerator(program.hardware)
+    memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(10, "1"), bad_beat=bad_beat)
+    image = random_images(program, 1)[0]
+
+    async def bench(ctx):
+        await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
+        await axil_write(ctx, dut, register_offset("BASE"), BASE & 0xFFFFFFFF, prefix="s_axil_")
+        await ctx.tick().repeat(200)
+        asked = len(memory.bursts)
+        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        await stream_put(ctx, port, [int(v) for v in image.reshape(-1)])
+        await ctx.tick().repeat(2 * program.cycles.total)
+        status = await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_")
+        assert status == STATUS_MEMORY
+        await axil_write(ctx, dut, register_offset("STATUS"), STATUS_MEMORY, prefix="s_axil_")
+        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == STATUS_MEMORY
+        assert await axil_read(ctx, dut, register_offset("FRAMES_OUT"), prefix="s_axil_") == 0
+        assert len(memory.bursts) == asked
+
+    background = [memory.bench(lambda name: getattr(dut, f"m_axi_{name}"))]
+    simulate(dut, bench, background=background, deadline=10_000)
+
+
+def test_nothing_starts_before_the_base_address_is_written():
+    program = external(small_lenet(), 4, 3, axi_data_bits=64, axi_burst=4)
+    dut = Accelerator(program.hardware)
+    memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(3, "1"))
+
+    async def bench(ctx):
+        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        await stream_put(ctx, port, [0] * program.hardware.input_beats)
+        await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
+        await ctx.tick().repeat(300)
+        assert memory.bursts == []
+        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == 0
+        await axil_write(ctx, dut, register_offset("BASE"), (BASE & 0xFFFFFFFF) + 0xABC, prefix="s_axil_")
+        assert await axil_read(ctx, dut, register_offset("BASE"), prefix="s_axil_") == BASE & 0xFFFFFFFF
+        await axil_write(ctx, dut, register_offset("BASE"), 0, prefix="s_axil_")  # the reader is under way
+        await ctx.tick().repeat(400)
+        assert memory.bursts[:3] == [0, 4, 8]
+        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == 1
+
+    background = [memory.bench(lambda name: getattr(dut, f"m_axi_{name}"))]
+    simulate(dut, bench, background=background, deadline=10_000)
