@@ -14,11 +14,13 @@ from hwprm.compile.derive import accumulator_bits, derive_hardware
 from hwprm.compile.encode import encode_roms, list_bases
 from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
+from hwprm.compile.onchip import check_budget, onchip_bits
 from hwprm.compile.pools import split_pools
 from hwprm.compile.rom import RomImage
 from hwprm.compile.schedule import Tile, build_schedule
+from hwprm.compile.stalls import steady_stalls
 from hwprm.compile.stream import ExternalImage, build_image, plan_rings
-from hwprm.config import ArrayConfig
+from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
@@ -61,6 +63,16 @@ class Program:
         """Accumulator bits each layer needs, proven from its weights."""
         return accumulator_bits(self.network)
 
+    @property
+    def onchip(self) -> dict[str, int]:
+        """Bits of every memory on the chip, by name."""
+        return onchip_bits(self.hardware)
+
+    def stalls(self, memory: MemoryConfig) -> tuple[int, ...]:
+        """Cycles that each layer waits for `memory` at steady state, exactly; none where nothing is read from one."""
+        cycles = [layer.cycles for layer in self.cycles.layers]
+        return steady_stalls(self.tiles, cycles, self.hardware, memory) if self.external else ()
+
     def rom(self, name: str) -> RomImage:
         """The ROM called `name`. Raises KeyError when there is none."""
         return {rom.name: rom for rom in self.roms}[name]
@@ -79,6 +91,7 @@ class Program:
             },
             "roms": {rom.name: {"width": rom.width, "depth": rom.depth, "bits": rom.bits} for rom in self.roms},
             "tiles": [asdict(tile) for tile in self.tiles],
+            "onchip_bits": self.onchip,
             "cycles": self.cycles.as_dict(),
         }
 
@@ -99,6 +112,7 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     if array.weights == "axi":
         external = plan_rings(array, schedule.tiles, [layer.name for layer in net.layers], hw)
         hw = replace(hw, external=external)
+    check_budget(hw, array.onchip_bits)
     roms = encode_roms(net, geometry, plan, schedule, hw)
     image = None
     if hw.external:
@@ -120,9 +134,10 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     )
 
 
-def estimate(net: IntegerNetwork, array: ArrayConfig) -> CycleReport:
-    """Exact cycles of `net` on `array`, without emitting or simulating anything."""
-    return compile_network(net, array).cycles
+def estimate(net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None) -> CycleReport:
+    """Exact cycles of `net` on `array`, and stalls for `memory` if it reads one, without emitting or simulating."""
+    program = compile_network(net, array)
+    return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
 
 
 def _check_supported(net: IntegerNetwork) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import cycle
 
 from hwprm.compile.schedule import Tile
 from hwprm.compile.stream import entry_shape, kept_lists, weight_shape
+from hwprm.config import MemoryConfig
 from hwprm.isa import ExternalMemory, Hardware, RowShape
 
-__all__ = ["ImageTiming", "MemoryModel", "MemoryTiming", "steady_stalls"]
+__all__ = ["ImageTiming", "MemoryModel", "steady_stalls"]
 
 #: A burst is asked for; its address stands on the bus.
 ASK = 1
@@ -27,28 +27,10 @@ FIFO = 2
 NEXT = 1
 #: A slot is issued; its weights are read.
 WEIGHT_DELAY = 3
-#: Images after which a stall count that never repeats is taken as it is.
-IMAGES_MAX = 6
+#: Images after which timing that never repeats is taken as it is.
+IMAGES_MAX = 32
 #: A start so late that every buffer is full.
 LATE = 1 << 40
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryTiming:
-    """A memory: `latency` cycles (1 or more) from a burst's address to its first beat, `bandwidth` beats per cycle."""
-
-    latency: int
-    bandwidth: Fraction
-
-    @property
-    def beats(self) -> int:
-        """`beats` beats every `cycles` cycles."""
-        return self.bandwidth.numerator
-
-    @property
-    def cycles(self) -> int:
-        """See `beats`."""
-        return self.bandwidth.denominator
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,13 +73,14 @@ class MemoryModel:
         tiles: Sequence[Tile],
         layer_cycles: Sequence[int],
         hw: Hardware,
-        timing: MemoryTiming,
+        memory: MemoryConfig,
         first_accept: int = 0,
     ) -> None:
         external = hw.external
         if external is None:
             raise ValueError("the design reads no external memory")
-        self._tiles, self._layer_cycles, self._external, self._timing = tiles, layer_cycles, external, timing
+        self._tiles, self._layer_cycles, self._external = tiles, layer_cycles, external
+        self._latency, self._beats, self._cycles = memory.latency, memory.rate.numerator, memory.rate.denominator
         self._keeps = kept_lists(tiles, hw, external)
         self._entries = _Ring(shape=entry_shape(hw, external), rows=external.entry_rows, complete=[], freed=[])
         self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
@@ -105,7 +88,12 @@ class MemoryModel:
         self._unpacked: list[int] = []
         self._asked = first_accept - ASK - 1
         self._ready = 0
-        self._arrived, self._credit = first_accept - timing.cycles - 1, timing.beats - 1
+        self._arrived, self._credit = first_accept - self._cycles - 1, self._beats - 1
+
+    @property
+    def unpacked_last(self) -> int:
+        """Cycle in which the last beat that any image so far has needed was unpacked."""
+        return self._unpacked[-1]
 
     def image(self, start: int) -> ImageTiming:
         """The next image, whose first slot may be issued in cycle `start`."""
@@ -177,14 +165,14 @@ class MemoryModel:
             popped = number + ext.burst_beats - ext.fifo_beats - 1
             if popped >= 0:
                 self._asked = max(self._asked, self._unpacked[popped] + NEXT)
-            self._ready = self._asked + ASK + self._timing.latency
+            self._ready = self._asked + ASK + self._latency
         self._arrive()
         at = self._arrived + FIFO
         return max(at, self._unpacked[-1] + 1) if self._unpacked else at
 
     def _arrive(self) -> None:
         """A beat leaves the memory when credit, which grows by `beats` a cycle, reaches `cycles`."""
-        beats, cycles = self._timing.beats, self._timing.cycles
+        beats, cycles = self._beats, self._cycles
         soonest = self._arrived - (self._credit - cycles) // beats  # rounded up
         at = max(soonest, self._ready)
         self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
@@ -211,13 +199,14 @@ class MemoryModel:
 
 
 def steady_stalls(
-    tiles: Sequence[Tile], layer_cycles: Sequence[int], hw: Hardware, timing: MemoryTiming
+    tiles: Sequence[Tile], layer_cycles: Sequence[int], hw: Hardware, memory: MemoryConfig
 ) -> tuple[int, ...]:
     """Stalls of every layer of an image among images that follow each other without a gap."""
-    model = MemoryModel(tiles, layer_cycles, hw, timing)
-    image = model.image(LATE)
+    model = MemoryModel(tiles, layer_cycles, hw, memory)
+    image, margin = model.image(LATE), None
     for _ in range(IMAGES_MAX):
         before, image = image, model.image(image.end)
-        if image.stalls == before.stalls:
+        margin, margin_before = image.end - model.unpacked_last, margin
+        if (image.stalls, margin) == (before.stalls, margin_before):  # a lead would still melt
             break
     return image.stalls

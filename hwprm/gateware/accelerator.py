@@ -48,7 +48,7 @@ class Accelerator(wiring.Component):
     m_axi_* : AXI4 read channels, with external memory only
     probe_frame_start : Out(1), with the first list entry of an image
     probe_layer_start : Out(1), with the first list entry of a layer
-    probe_memory_stall : Out(1), nothing is issued because the external memory is late
+    probe_memory_stall : Out(1), nothing is issued because the external memory is late; with external memory only
     probe_frame_done : Out(1), with the last output word of an image
     probe_valid : Out(1), the vector below is being stored
     probe_layer, probe_filter, probe_pixel, probe_lanes : Out, which one
@@ -75,7 +75,7 @@ class Accelerator(wiring.Component):
                 "m_axis_tlast": Out(1),
                 **{f"s_axil_{name}": member for name, member in axi_lite_ports().items()},
                 **{f"m_axi_{name}": member for name, member in self._axi_ports().items()},
-                "probe_memory_stall": Out(1),
+                **({"probe_memory_stall": Out(1)} if hw.external else {}),
                 "probe_frame_start": Out(1),
                 "probe_layer_start": Out(1),
                 "probe_frame_done": Out(1),
@@ -173,6 +173,7 @@ class Accelerator(wiring.Component):
             sequencer.loaded.eq(tables.loaded),
             sequencer.run.eq(registers.run & ~tables.error),
             registers.memory_error.eq(tables.error),
+            self.probe_memory_stall.eq(sequencer.memory_stalled),
         ]
         issued = delay(m, sequencer.use.valid, TO_MEMORY, name="issued", reset_less=False)
         used = delay(m, issued, VectorMemory.READ_LATENCY, name="used", reset_less=False)
@@ -276,7 +277,6 @@ class Accelerator(wiring.Component):
     def _probe(self, m: Module, sequencer, store, egress):
         m.d.comb += [
             self.probe_frame_start.eq(sequencer.frame_start),
-            self.probe_memory_stall.eq(sequencer.memory_stalled),
             self.probe_layer_start.eq(sequencer.layer_start),
             self.probe_frame_done.eq(egress.frame_done),
             self.probe_valid.eq(store.probe_valid),

@@ -60,9 +60,10 @@ class RowMemory(wiring.Component):
                 m.d.sync += part.eq(0)
             data = Cat(self._word_part(m, i, part) for i in range(shape.beats))
         m.d.sync += self.written.eq(self.written + self.row_done)
-        select = delay(m, self.addr[:word_bits], Ram.LATENCY, name="select")
-        words = [data[i * shape.width : (i + 1) * shape.width] for i in range(shape.words)]
-        m.d.comb += self.data.eq(multiplex(words, select))
+        if shape.words > 1:
+            select = delay(m, self.addr[:word_bits], Ram.LATENCY, name="select")
+            data = multiplex([data[i * shape.width : (i + 1) * shape.width] for i in range(shape.words)], select)
+        m.d.comb += self.data.eq(data)
         return m
 
     def _word_part(self, m: Module, index: int, part):

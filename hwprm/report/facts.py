@@ -100,6 +100,7 @@ def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
     from hwprm.compile import CycleReport
 
+    program = compile_network(bundle.network, array_of(bundle))
     own = bundle.manifest.array
     return {
         "net": bundle.manifest.net,
@@ -107,12 +108,20 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "images": bundle.manifest.images,
         "array": asdict(own),
         "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
+        "memory": {
+            "onchip_bits": bundle.program["onchip_bits"],
+            "external_bytes": bundle.manifest.external.bytes if bundle.manifest.external else 0,
+        },
     }
 
 
 def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, total: int | None = None) -> Facts:
-    """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known."""
+    """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known.
+
+    Where the report has stalls, they stand beside the predicted cycles, not in them.
+    """
     simulated = simulated or {}
+    waits = [{"stalls": waited} for waited in report.stalls] or [{} for _ in report.layers]
     rows = [
         {
             "name": layer.name,
@@ -121,8 +130,9 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
             "promise": layer.promise,
             "bound": layer.bound,
             "macs": layer.macs,
+            **waited,
         }
-        for layer in report.layers
+        for layer, waited in zip(report.layers, waits, strict=True)
     ]
     return {
         "predicted": report.total,
@@ -130,6 +140,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "promise": report.promise,
         "bound": report.bound,
         "limit": report.limit,
+        **({"stalls": sum(report.stalls)} if report.stalls else {}),
         "layers": rows,
     }
 

@@ -20,6 +20,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("accuracy", _accuracy),
         ("waterfall", _waterfall),
         ("cycles", _cycles),
+        ("memory", _memory),
         ("verify", _verification),
         ("seconds", _seconds),
     )
@@ -81,17 +82,30 @@ def _cycles(facts: Facts) -> Table:
     cycles = facts["cycles"]
     array = facts.get("array")
     where = f" on {array['rows']} x {array['cols']}" if array else ""
-    table = _table(f"Clock cycles per image{where}", "layer", "predicted", "simulated", "promise", "bound", "x bound")
+    waits = ("memory stalls",) if "stalls" in cycles else ()
+    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound")
+    table = _table(f"Clock cycles per image{where}", *columns)
     for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
         simulated = row.get("simulated")
         table.add_row(
             row["name"],
             str(row["predicted"]),
+            *(str(row["stalls"]) for _ in waits),
             "-" if simulated is None else str(simulated),
             str(row["promise"]),
             f"{row['bound']:.0f}",
             f"{row['predicted'] / row['bound']:.2f}",
         )
+    return table
+
+
+def _memory(facts: Facts) -> Table:
+    memory = facts["memory"]
+    table = _table("Memory", "where", "bits")
+    for name, bits in memory["onchip_bits"].items():
+        table.add_row(name, str(bits))
+    table.add_row("on the chip", str(sum(memory["onchip_bits"].values())))
+    table.add_row("outside", str(8 * memory["external_bytes"]))
     return table
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hwprm.manifest import Manifest
 from hwprm.verify.events import Frame
 
-__all__ = ["layer_cycles", "loading_hidden"]
+__all__ = ["compute_cycles", "layer_cycles", "loading_hidden"]
 
 
 def loading_hidden(manifest: Manifest) -> bool:
@@ -17,14 +19,22 @@ def loading_hidden(manifest: Manifest) -> bool:
     return 3 * max(manifest.image_words, output) // 2 + 16 < manifest.cycles.image
 
 
+def compute_cycles(frame: Frame, after: Frame) -> int:
+    """Cycles from the start of `frame` to that of the next, those lost to external memory left out."""
+    waited = after.waited[0] - frame.waited[0] if frame.waited and after.waited else 0
+    return after.starts[0] - frame.starts[0] - waited
+
+
 def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple[str, int], ...]:
     """Cycles of every layer of the first frame, from its start to the next start, the second frame's being the last.
 
-    Nothing when the starts are not one per layer.
+    Cycles lost to external memory are left out. Nothing when the starts are not one per layer.
     """
     frame, after = frames
     if len(frame.starts) != len(manifest.layers) or not after.starts:
         return ()
-    ends = [*frame.starts[1:], after.starts[0]]
+    starts, waited = [*frame.starts, after.starts[0]], [*frame.waited, *after.waited[:1]]
+    if waited:
+        starts = [start - lost for start, lost in zip(starts, waited, strict=True)]
     names = [entry.name for entry in manifest.layers]
-    return tuple((name, end - start) for name, start, end in zip(names, frame.starts, ends, strict=True))
+    return tuple((name, end - start) for name, (start, end) in zip(names, pairwise(starts), strict=True))

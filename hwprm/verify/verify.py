@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hwprm.bundle import Bundle
+from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.folders import check_file
 from hwprm.verify.builds import build, default_work
@@ -32,10 +33,16 @@ PARTS = {"build": 8, "protocol": 1, "bulk": 1}
 
 
 def verify_bundle(
-    folder: Path, config: VerifyConfig, *, junit: Path | None = None, progress: Progress | None = None
+    folder: Path,
+    config: VerifyConfig,
+    *,
+    memory: MemoryConfig | None = None,
+    junit: Path | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Simulate the bundle in `folder` and compare every integer with the numpy reference.
 
+    `memory` is how fast the testbench's external memory is in bulk mode, for designs that read one.
     `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
     `VerifyReport.ok` and `raise_on_failure`), it is not raised.
     Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
@@ -46,7 +53,7 @@ def verify_bundle(
         check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
-    jobs = [_job(bundle, simulator, config) for simulator in simulators]
+    jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
     outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(jobs) == 2:
@@ -75,7 +82,7 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
     return outcomes
 
 
-def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
+def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
     manifest = bundle.manifest
     images = bundle.images
     wanted = max(config.protocol_images, *(config.bulk_images(name) for name in config.simulators))
@@ -83,7 +90,15 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_work()).absolute()  # tools run in folders of their own
-    return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))
+    return Job(
+        bundle=bundle,
+        simulator=simulator,
+        config=config,
+        memory=memory,
+        work=work,
+        images=images,
+        stored=len(bundle.images),
+    )
 
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:

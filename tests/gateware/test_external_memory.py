@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
 from hwprm.compile import Program
-from hwprm.compile.stalls import MemoryModel, MemoryTiming
+from hwprm.compile.stalls import MemoryModel
+from hwprm.config import MemoryConfig
 from hwprm.gateware import Accelerator
 from hwprm.isa import register_offset
 from tests.support.axi_memory import BASE, AxiMemory, random_delays
@@ -32,8 +32,8 @@ def tightest(net: Any, rows: int, cols: int, **options: Any) -> Program:
     return external(net, rows, cols, axi_entry_buffer=entries, axi_weight_buffer=weights, **options)
 
 
-def timing(latency: int, bandwidth: str) -> MemoryTiming:
-    return MemoryTiming(latency=latency, bandwidth=Fraction(bandwidth))
+def timing(latency: int, bandwidth: str) -> MemoryConfig:
+    return MemoryConfig(latency=latency, bandwidth=bandwidth)
 
 
 def check_stalls(program: Program, memory: AxiMemory, result: Run) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from hwprm.compile.stalls import MemoryTiming
+from hwprm.config import MemoryConfig
 from hwprm.isa import ExternalMemory
 
 __all__ = ["BASE", "AxiMemory", "random_delays"]
@@ -31,7 +31,7 @@ class AxiMemory:
         image: Any,
         external: ExternalMemory,
         *,
-        timing: MemoryTiming | None = None,
+        timing: MemoryConfig | None = None,
         delays: Callable[[], int] | None = None,
         bad_beat: int | None = None,
     ) -> None:
@@ -45,8 +45,8 @@ class AxiMemory:
 
         async def serve(ctx: Any) -> None:
             queue: deque[tuple[int, int]] = deque()  # beat number, first cycle in which it may come
-            timing = self.timing or MemoryTiming(latency=1, bandwidth=1)  # type: ignore[arg-type]
-            credit, time, hold, sent, held = timing.cycles + timing.beats - 1, 0, 0, 0, None
+            timing = self.timing or MemoryConfig(latency=1)
+            credit, time, hold, sent, held = timing.rate.denominator + timing.rate.numerator - 1, 0, 0, 0, None
             ctx.set(port("arready"), 1)
             signals = (port("arvalid"), port("arready"), port("araddr"), port("rvalid"), port("rready"))
             async for _, _, arvalid, arready, araddr, rvalid, rready in ctx.tick().sample(*signals):
@@ -60,11 +60,11 @@ class AxiMemory:
                     self._accept(queue, araddr, time + timing.latency)
                     if self.first_accept is None:
                         self.first_accept = time
-                credit = min(credit + timing.beats, timing.cycles + timing.beats - 1)
+                credit = min(credit + timing.rate.numerator, timing.rate.denominator + timing.rate.numerator - 1)
                 hold = max(0, hold - 1)
-                now = bool(queue) and queue[0][1] <= time + 1 and credit >= timing.cycles and not hold
+                now = bool(queue) and queue[0][1] <= time + 1 and credit >= timing.rate.denominator and not hold
                 if now:
-                    credit -= timing.cycles
+                    credit -= timing.rate.denominator
                     beat, _ = queue.popleft()
                     ctx.set(port("rdata"), self.words[beat])
                     ctx.set(port("rresp"), SLAVE_ERROR if sent == self.bad_beat else OKAY)

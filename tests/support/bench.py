@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from amaranth.hdl import Const
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
@@ -220,7 +221,7 @@ def run(
     async def watch(ctx: Any) -> None:
         probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes, dut.probe_data)
         time = stalls = 0
-        starting = (dut.probe_frame_start, dut.probe_layer_start, dut.probe_memory_stall)
+        starting = (dut.probe_frame_start, dut.probe_layer_start, getattr(dut, "probe_memory_stall", Const(0)))
         samples = ctx.tick().sample(*starting, dut.probe_valid, *probe)
         async for _, _, start, layer_start, stall, valid, *vector in samples:
             time += 1
