@@ -100,7 +100,6 @@ def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
     from hwprm.compile import CycleReport
 
-    program = compile_network(bundle.network, array_of(bundle))
     own = bundle.manifest.array
     return {
         "net": bundle.manifest.net,

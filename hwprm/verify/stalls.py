@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 
 from hwprm.bundle import Bundle
@@ -36,14 +35,13 @@ def waiting_cycles(bundle: Bundle, memory: MemoryConfig) -> int:
 
 
 def memory_model(bundle: Bundle, memory: MemoryConfig, first_accept: int) -> MemoryModel:
-    """The model of the bundle's own program. Raises BundleError when ``program.json`` does not hold one."""
-    path = bundle.folder / "program" / "program.json"
+    """The model of the bundle's own program. Raises BundleError when ``program.json`` is of another version."""
+    plain = bundle.program
     try:
-        plain = json.loads(path.read_text())
         hardware = Hardware(**(plain["hardware"] | {"external": ExternalMemory(**plain["hardware"]["external"])}))
         tiles = [Tile(**tile) for tile in plain["tiles"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} cannot be understood ({error}); emit the bundle again") from error
+    except (KeyError, TypeError) as error:
+        raise BundleError(f"{bundle.folder}: its program is of another version ({error}); emit it again") from error
     return MemoryModel(tiles, bundle.manifest.cycles.layers, hardware, memory, first_accept)
 
 
