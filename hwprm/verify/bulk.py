@@ -124,6 +124,7 @@ def _stalls(job: Job, section: Section, counters: dict[str, int] | None) -> Case
     properties = (
         ("latency", str(job.memory.latency)),
         ("bandwidth", job.memory.bandwidth),
+        ("images_predicted", str(len(predicted))),
         ("stalls_predicted", str(predicted[-1] if predicted else None)),
         ("stalls_register", str(register)),
     )
