@@ -156,6 +156,7 @@ def verify_facts(report: VerifyReport) -> Facts:
             "mismatches": report.mismatches,
             "failures": [asdict(case) for case in report.failures],
             "seed": report.seed,
+            **({} if report.memory_stalls is None else {"memory_stalls": report.memory_stalls}),
             "ok": report.ok,
         },
         "simulated": {"image": report.cycles_simulated, "layers": plain["layer_cycles_simulated"]},

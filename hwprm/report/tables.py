@@ -117,8 +117,10 @@ def _verification(facts: Facts) -> Table:
         ("images", "images"),
         ("values_compared", "integers compared"),
         ("mismatches", "mismatches"),
+        ("memory_stalls", "memory stalls, last image"),
     ):
-        table.add_row(label, escape(str(verify[key])))
+        if key in verify:
+            table.add_row(label, escape(str(verify[key])))
     for case in verify["failures"]:
         table.add_row(f"[red]{escape(case['simulator'])} {escape(case['mode'])}[/]", escape(case["failure"]))
     return table

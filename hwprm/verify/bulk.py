@@ -64,6 +64,7 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
         images=len(images),
         sections=tuple(sections),
         cycles=interval,
+        memory_stalls=counters["MEMORY_STALLS"] if counters and manifest.external else None,
         waves=waves,
     )
 

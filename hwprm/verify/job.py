@@ -54,6 +54,7 @@ class ModeOutcome:
     images: int
     sections: tuple[Section, ...] = ()
     cycles: int | None = None
+    memory_stalls: int | None = None
     layer_cycles: tuple[tuple[str, int], ...] = ()
     waves: tuple[str, ...] = ()
 

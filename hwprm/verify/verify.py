@@ -183,4 +183,5 @@ def _report(
         cases=tuple(cases),
         waves=tuple(wave for outcome in outcomes for wave in outcome.waves),
         seconds=seconds,
+        memory_stalls=next((o.memory_stalls for o in reversed(outcomes) if o.memory_stalls is not None), None),
     )
