@@ -113,70 +113,70 @@ class MemoryModel:
     def _tile(self, tile: Tile, keep: bool, at: int) -> int:
         """Issue a tile from cycle `at` on; the first cycle after it."""
         entries, weights = self._entries, self._weights
-        first_entry, first_weight = entries.first_row, weights.first_row
-        issued = []
+        entry_words, weight_words = entries.shape.words, weights.shape.words
+        last, last_pass = tile.busy - 1, tile.busy - tile.length
+        once = tile.pixel_tiles == 1
         for slot in range(tile.busy):
-            if slot % entries.shape.words == 0:
-                at = max(at, self._complete(entries, first_entry + slot // entries.shape.words) + NEXT)
-            if slot < tile.length and slot % weights.shape.words == 0:
-                at = max(at, self._complete(weights, first_weight + slot // weights.shape.words) + NEXT)
-            issued.append(at)
+            if slot % entry_words == 0:
+                there = self._complete(entries, entries.first_row + slot // entry_words) + NEXT
+                at = there if there > at else at
+            if slot < tile.length and slot % weight_words == 0:
+                there = self._complete(weights, weights.first_row + slot // weight_words) + NEXT
+                at = there if there > at else at
+            if once and not keep and (slot % entry_words == entry_words - 1 or slot == last):
+                entries.freed.append(at)
+            if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
+                weights.freed.append(at + WEIGHT_DELAY)
             at += 1
-            if tile.pixel_tiles == 1:
-                self._free(tile, keep, slot, issued[slot])
         at += tile.idle
-        if tile.pixel_tiles > 1:
+        if not once:
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
-            for slot in range(tile.busy):
-                self._free(tile, keep, slot, at + slot)
+            if not keep:
+                entries.freed += _row_ends(at, tile.busy, entry_words)
+            weights.freed += _row_ends(at + last_pass + WEIGHT_DELAY, tile.length, weight_words)
             at += tile.busy + tile.idle
         weights.first_row += weights.shape.rows(tile.length)
         if not keep:
             entries.first_row += entries.shape.rows(tile.busy)
         return at
 
-    def _free(self, tile: Tile, keep: bool, slot: int, at: int) -> None:
-        """`slot` of the last pixel tile is issued in cycle `at`."""
-        last = slot == tile.busy - 1
-        words = self._entries.shape.words
-        if not keep and (last or slot % words == words - 1):
-            self._entries.freed.append(at)
-        word = slot - (tile.busy - tile.length)
-        words = self._weights.shape.words
-        if word >= 0 and (last or word % words == words - 1):
-            self._weights.freed.append(at + WEIGHT_DELAY)
-
     def _complete(self, ring: _Ring, row: int) -> int:
         """Cycle in which `row` of `ring` is complete; unpacks the stream up to there."""
-        while len(ring.complete) <= row:
+        complete = ring.complete
+        while len(complete) <= row:
             target = next(self._stream)
             at = self._next_beat()
             if target is not None:
-                at = max(at, target.room_from())
+                room = target.room_from()
+                at = room if room > at else at
                 target.push(at)
             self._unpacked.append(at)
-        return ring.complete[row]
+        return complete[row]
 
     def _next_beat(self) -> int:
-        """First cycle in which the next beat can be unpacked, room in its ring apart."""
-        number, ext = len(self._unpacked), self._external
-        if number % ext.burst_beats == 0:
-            self._asked += 1
-            popped = number + ext.burst_beats - ext.fifo_beats - 1
-            if popped >= 0:
-                self._asked = max(self._asked, self._unpacked[popped] + NEXT)
-            self._ready = self._asked + ASK + self._latency
-        self._arrive()
-        at = self._arrived + FIFO
-        return max(at, self._unpacked[-1] + 1) if self._unpacked else at
+        """First cycle in which the next beat can be unpacked, room in its ring apart.
 
-    def _arrive(self) -> None:
-        """A beat leaves the memory when credit, which grows by `beats` a cycle, reaches `cycles`."""
+        A beat leaves the memory when credit, which grows by `_beats` a cycle, reaches `_cycles`.
+        """
+        unpacked = self._unpacked
+        if len(unpacked) % self._external.burst_beats == 0:
+            self._ask(len(unpacked))
         beats, cycles = self._beats, self._cycles
-        soonest = self._arrived - (self._credit - cycles) // beats  # rounded up
-        at = max(soonest, self._ready)
+        at = self._arrived - (self._credit - cycles) // beats  # rounded up
+        if at < self._ready:
+            at = self._ready
         self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
         self._arrived = at
+        at += FIFO
+        return unpacked[-1] + 1 if unpacked and unpacked[-1] >= at else at
+
+    def _ask(self, beat: int) -> None:
+        """The burst that begins with number `beat` is asked for, once the FIFO has room for all of it."""
+        self._asked += 1
+        popped = beat + self._external.burst_beats - self._external.fifo_beats - 1
+        if popped >= 0:
+            self._asked = max(self._asked, self._unpacked[popped] + NEXT)
+        self._ready = self._asked + ASK + self._latency
 
     def _targets(self, external: ExternalMemory) -> Iterator[_Ring | None]:
         """The ring that each beat goes to, None for a header, padding or a table."""
@@ -196,6 +196,11 @@ class MemoryModel:
                 for ring, count in counts:
                     words = min(max(count - start, 0), chunk)
                     yield from [ring] * (ring.shape.rows(words) * ring.shape.beats)
+
+
+def _row_ends(start: int, words: int, row_words: int) -> list[int]:
+    """Cycles that issue the last word of each row, of `words` words issued from cycle `start` on."""
+    return [*range(start + row_words - 1, start + words - 1, row_words), start + words - 1]
 
 
 def steady_stalls(
