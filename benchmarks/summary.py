@@ -49,6 +49,7 @@ def table(results: Path = RESULTS) -> str:
 
     rows = [
         *_cycles(read("cycles")),
+        *_external(read("external_memory")),
         *_emission(read("emission")),
         *_speed(read("simulation_speed")),
         *_scale(read("scale")),
@@ -72,6 +73,23 @@ def _cycles(facts: dict[str, Any]) -> list[Row]:
     peers = min(peer["cycles"] for peer in facts["peers"])
     target = "; ".join(f"{p['tool']}: {p['cycles']:,}" for p in facts["peers"])
     rows.append(("cycles.py: 5-10-40-10, 8x8, others", target, f"{ours['total']:,}", verdict(ours["total"] < peers)))
+    return rows
+
+
+def _external(facts: dict[str, Any]) -> list[Row]:
+    targets = {
+        ("vgg16-cifar", 256, "1/2"): "stalls in less than 5 % of the cycles",
+        ("linear", 128, "1"): "",
+        ("linear", 256, "1"): "efficiency 0.95",
+    }
+    rows = []
+    for row in facts["rows"]:
+        key = (row["network"], row["bus bits"], row["beats per cycle"])
+        target = "efficiency 0.95" if row["entry buffer"] != "by the compiler" else targets.get(key, "")
+        name = f"external_memory.py: {row['network']}, 16x16, {key[1]} bits, {key[2]} beats per cycle"
+        name += ", list kept" if row["entry buffer"] != "by the compiler" else ""
+        measured = f"{row['stalls']:,} stalls beside {row['cycles']:,} cycles, efficiency {row['efficiency']}"
+        rows.append((name, target, measured, verdict(facts["met"]) if target else ""))
     return rows
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         ArrayConfig,
         DataConfig,
         EmitConfig,
+        MemoryConfig,
         PurifyConfig,
         QuantizeConfig,
         TrainConfig,
@@ -156,11 +157,13 @@ def verify(
     bundle: Bundle | Path | str,
     config: VerifyConfig | None = None,
     *,
+    memory: MemoryConfig | None = None,
     junit: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
 
+    `memory` is how fast the testbench's external memory is, for a design that reads one.
     `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``,
     ``raise_on_failure()``).
 
@@ -171,7 +174,7 @@ def verify(
     from hwprm.verify import verify_bundle
 
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    return verify_bundle(folder, config or VerifyConfig(), junit=junit, progress=progress)
+    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=progress)
 
 
 def estimate(
@@ -180,11 +183,12 @@ def estimate(
     *,
     data: Data = "mnist",
     quantize: QuantizeConfig | None = None,
+    memory: MemoryConfig | None = None,
 ) -> CycleReport:
     """Exact cycles per layer and per image, the promise and the bound, without emitting or simulating.
 
     `data` calibrates a float model; integer networks and bundles do not need it. Without `array` a bundle is counted
-    for its own, anything else for 8 x 8.
+    for its own, anything else for 8 x 8. `memory` is what an array with external weights waits for.
     """
     from hwprm.bundle import Bundle
     from hwprm.compile import estimate as run
@@ -194,7 +198,7 @@ def estimate(
     if array is None and (isinstance(source, Bundle) or holds(source) == "bundle"):
         array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
     net = as_network(source, data, quantize)
-    return run(net, array or ArrayConfig())
+    return run(net, array or ArrayConfig(), memory)
 
 
 def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:

@@ -13,6 +13,7 @@ __all__ = [
     "FORMAT",
     "ArrayEntry",
     "CycleEntry",
+    "ExternalEntry",
     "InputEntry",
     "LayerEntry",
     "Manifest",
@@ -135,6 +136,22 @@ class RomEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExternalEntry:
+    """The external image ``mem/external.bin`` and its reader; `boot_bytes` of it are read once, the rest per image.
+
+    The buffers are list entries and columns of weights on the chip.
+    """
+
+    bytes: int
+    boot_bytes: int
+    beat_bits: int
+    burst_beats: int
+    outstanding: int
+    entry_buffer: int
+    weight_buffer: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything a user of a bundle needs to know about it. No dates, no paths of this machine."""
 
@@ -148,7 +165,9 @@ class Manifest:
     ports: tuple[PortEntry, ...]
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
+    #: Nothing where the program lies in external memory.
     roms: tuple[RomEntry, ...]
+    external: ExternalEntry | None
     images: int
     layer_images: int
     chunk_images: int
@@ -166,11 +185,10 @@ class Manifest:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
         fields["cycles"] = CycleEntry(**_tuples(fields["cycles"]))
-        fields["inputs"] = tuple(InputEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["inputs"])
-        fields["layers"] = tuple(
-            LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
-            for entry in fields["layers"]
-        )
+        fields["inputs"] = tuple(InputEntry(**_tuples(entry)) for entry in fields["inputs"])
+        fields["layers"] = tuple(LayerEntry(**_tuples(entry)) for entry in fields["layers"])
+        if fields["external"] is not None:
+            fields["external"] = ExternalEntry(**fields["external"])
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
         for key, kind in lists.items():
             fields[key] = tuple(kind(**entry) for entry in fields[key])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,13 +63,24 @@ def array_of(bundle: Bundle) -> ArrayConfig:
     """The array that a bundle was compiled for; its network's filters stand in their order already."""
     from hwprm.config import ArrayConfig
 
-    own = bundle.manifest.array
-    return ArrayConfig(
+    own, external = bundle.manifest.array, bundle.manifest.external
+    plain = ArrayConfig(
         rows=own.rows,
         cols=own.cols,
         multiplier_stages=own.multiplier_stages,
         acc_bits=own.acc_bits,
         order_filters=False,
+    )
+    if external is None:
+        return plain
+    return replace(
+        plain,
+        weights="axi",
+        axi_data_bits=external.beat_bits,
+        axi_burst=external.burst_beats,
+        axi_outstanding=external.outstanding,
+        axi_entry_buffer=external.entry_buffer,
+        axi_weight_buffer=external.weight_buffer,
     )
 
 

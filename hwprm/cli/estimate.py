@@ -25,7 +25,7 @@ def _own_array(arguments: Mapping[str, Any]) -> Settings:
     return Settings(array=array_of(Bundle.load(Path(source)))) if holds(source) == "bundle" else Settings()
 
 
-@verb(app, Take("array"), *INTEGERS, Take("data"), out=False, base=_own_array)
+@verb(app, Take("array"), Take("memory", prefix=True), *INTEGERS, Take("data"), out=False, base=_own_array)
 def estimate(
     talk: Talk,
     settings: Settings,
@@ -33,13 +33,16 @@ def estimate(
 ) -> Outcome:
     """Count cycles per layer and per image exactly, without simulating, beside the promise and the bound.
 
-    A bundle is counted for its own array; --rows and --cols ask about another one.
+    A bundle is counted for its own array; --rows and --cols ask about another one. With --weights axi the stalls for
+    --memory-latency and --memory-bandwidth come too, as exact.
     """
     from hwprm import api
     from hwprm.report import cycle_facts, tables
 
     with talk.stage("estimate"):
-        cycles = api.estimate(source, settings.array, data=settings.data, quantize=settings.quantize)
+        cycles = api.estimate(
+            source, settings.array, data=settings.data, quantize=settings.quantize, memory=settings.memory
+        )
     array = settings.array
     facts = {"array": {"rows": array.rows, "cols": array.cols}, "cycles": cycle_facts(cycles)}
     return Outcome(data=facts, tables=tables(facts))

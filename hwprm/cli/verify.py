@@ -15,7 +15,7 @@ from hwprm.config import Settings
 __all__ = ["verify"]
 
 
-@verb(app, Take("verify"), Take("run", only=("junit",)), out=False)
+@verb(app, Take("verify"), Take("memory", prefix=True), Take("run", only=("junit",)), out=False)
 def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> Outcome:
     """Simulate a bundle and compare every integer with the reference; exit 1 on any difference."""
     from hwprm import api
@@ -27,6 +27,6 @@ def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argumen
         def tell(line: str, done: int, total: int) -> None:
             tick(line, done, total, {})
 
-        report = api.verify(bundle, settings.verify, junit=settings.run.junit, progress=tell)
+        report = api.verify(bundle, settings.verify, memory=settings.memory, junit=settings.run.junit, progress=tell)
     facts = verify_facts(report)
     return Outcome(data=facts, tables=tables(facts), exit_code=0 if report.ok else MismatchError.exit_code)

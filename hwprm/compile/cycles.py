@@ -71,6 +71,8 @@ class CycleReport:
     rows: int
     cols: int
     layers: tuple[LayerCycles, ...]
+    #: Cycles that each layer waits for external memory besides; empty where that was not asked, or nothing waits.
+    stalls: tuple[int, ...] = ()
 
     @property
     def total(self) -> int:

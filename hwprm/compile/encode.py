@@ -12,10 +12,11 @@ from hwprm.compile.lists import entry_columns
 from hwprm.compile.memory import MemoryPlan
 from hwprm.compile.rom import RomImage, pack_records, pack_vectors
 from hwprm.compile.schedule import Schedule
+from hwprm.compile.stream import kept_lists
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
 
-__all__ = ["encode_roms"]
+__all__ = ["encode_roms", "list_bases"]
 
 IntArray = NDArray[np.int64]
 
@@ -23,21 +24,26 @@ IntArray = NDArray[np.int64]
 def encode_roms(
     net: IntegerNetwork, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule, hw: Hardware
 ) -> tuple[RomImage, ...]:
-    """The ROMs ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``."""
+    """The tables ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``, in ROMs or to be streamed."""
     lists = [entry_columns(net, geometry[i], plan, columns, hw) for i, columns in schedule.lists]
     entries = {name: np.concatenate([one[name] for one in lists]) for name in lists[0]}
-    list_base = np.cumsum([0] + [len(one["word"]) for one in lists])
     stored = [geo for geo in geometry if not geo.layer.wide]
     return (
         pack_records("entries", entry_format(hw), entries),
         pack_vectors("weights", np.concatenate(schedule.weights), hw.weight_bits),
         pack_records("params", param_format(hw), _params(geometry, hw)),
-        pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, list_base, hw)),
+        pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, hw)),
         pack_records("layers", layer_format(hw), _columns([_layer(net, geo, plan, hw, geometry) for geo in geometry])),
         pack_records(
             "stores", store_format(hw), _columns([_store(geo, plan, hw, stored) for geo in stored] or [_none()])
         ),
     )
+
+
+def list_bases(schedule: Schedule, geometry: Sequence[LayerGeometry]) -> IntArray:
+    """First entry of each column list in the table, and the number of entries."""
+    lengths = [(len(columns) + geometry[i].guarded) * len(geometry[i].windows) for i, columns in schedule.lists]
+    return np.cumsum([0, *lengths])
 
 
 def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
@@ -55,20 +61,16 @@ def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArr
     }
 
 
-def _tiles(
-    geometry: Sequence[LayerGeometry], schedule: Schedule, list_base: IntArray, hw: Hardware
-) -> dict[str, IntArray]:
+def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> dict[str, IntArray]:
     tiles = schedule.tiles
-    weight_base = np.cumsum([0] + [len(words) for words in schedule.weights])
+    places = _places(geometry, schedule, hw)
     param_base = np.cumsum([0] + [geo.filters for geo in geometry])
     records = []
     for i, tile in enumerate(tiles):
-        tail = {"shared": tile.shared, "tail_base": int(list_base[tile.tail_index])} if hw.residual_bits else {}
         last = i + 1 == len(tiles) or tiles[i + 1].layer != tile.layer
         records.append(
             {
-                "entry_base": int(list_base[tile.list_index]),
-                "weight_base": int(weight_base[i]),
+                **places[i],
                 "param_base": int(param_base[tile.layer]) + tile.first_filter,
                 "length": tile.length - 1,
                 "passes": tile.passes - 1,
@@ -78,10 +80,27 @@ def _tiles(
                 "layer_first": int(tile.first_filter == 0),
                 "layer_last": int(last),
                 "frame_last": int(i + 1 == len(tiles)),
-                **tail,
             }
         )
     return _columns(records)
+
+
+def _places(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> list[dict[str, int]]:
+    """Where each tile's list and weights lie in the ROMs, or whether its list stays in the ring."""
+    tiles = schedule.tiles
+    if hw.external:
+        tails = [{"tail": int(tile.residuals > 0)} if hw.residual_bits else {} for tile in tiles]
+        kept = kept_lists(tiles, hw, hw.external)
+        return [{"keep": int(keep), **tail} for keep, tail in zip(kept, tails, strict=True)]
+    list_base = list_bases(schedule, geometry)
+    weight_base = np.cumsum([0] + [len(words) for words in schedule.weights])
+    places = []
+    for tile, base in zip(tiles, weight_base[:-1], strict=True):
+        place = {"entry_base": int(list_base[tile.list_index]), "weight_base": int(base)}
+        if hw.residual_bits:
+            place |= {"shared": tile.shared, "tail_base": int(list_base[tile.tail_index])}
+        places.append(place)
+    return places
 
 
 def _layer(

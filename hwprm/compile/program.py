@@ -12,14 +12,17 @@ from hwprm.compile.compact import compaction
 from hwprm.compile.cycles import CycleReport
 from hwprm.compile.derive import accumulator_bits
 from hwprm.compile.draft import draft_network
-from hwprm.compile.encode import encode_roms
+from hwprm.compile.encode import encode_roms, list_bases
 from hwprm.compile.geometry import LayerGeometry
 from hwprm.compile.memory import MemoryPlan
+from hwprm.compile.onchip import check_budget, onchip_bits
 from hwprm.compile.ordering import order_filters
 from hwprm.compile.pools import split_pools
 from hwprm.compile.rom import RomImage
 from hwprm.compile.schedule import Tile
-from hwprm.config import ArrayConfig
+from hwprm.compile.stalls import steady_stalls
+from hwprm.compile.stream import ExternalImage, build_image, plan_rings
+from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
@@ -43,7 +46,9 @@ class Program:
     geometry: tuple[LayerGeometry, ...]
     plan: MemoryPlan
     tiles: tuple[Tile, ...]
+    #: The tables; with external memory they are not ROMs, their words are in `external`.
     roms: tuple[RomImage, ...]
+    external: ExternalImage | None
     cycles: CycleReport
 
     @property
@@ -60,6 +65,16 @@ class Program:
     def accumulator(self) -> dict[str, int]:
         """Accumulator bits each layer needs, proven from its weights."""
         return accumulator_bits(self.network)
+
+    @property
+    def onchip(self) -> dict[str, int]:
+        """Bits of every memory on the chip, by name."""
+        return onchip_bits(self.hardware)
+
+    def stalls(self, memory: MemoryConfig) -> tuple[int, ...]:
+        """Cycles that each layer waits for `memory` at steady state, exactly; none where nothing is read from one."""
+        cycles = [layer.cycles for layer in self.cycles.layers]
+        return steady_stalls(self.tiles, cycles, self.hardware, memory) if self.external else ()
 
     def rom(self, name: str) -> RomImage:
         """The ROM called `name`. Raises KeyError when there is none."""
@@ -79,6 +94,7 @@ class Program:
             },
             "roms": {rom.name: {"width": rom.width, "depth": rom.depth, "bits": rom.bits} for rom in self.roms},
             "tiles": [asdict(tile) for tile in self.tiles],
+            "onchip_bits": self.onchip,
             "cycles": self.cycles.as_dict(),
         }
 
@@ -97,8 +113,16 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     if array.order_filters:
         draft, orders = order_filters(draft, array)
         kept |= {name: tuple(kept[name][i] for i in order) for name, order in orders.items() if name in kept}
-    net, hw = draft.network, draft.hardware
+    net, hw, tiles = draft.network, draft.hardware, draft.schedule.tiles
+    if array.weights == "axi":
+        hw = replace(hw, external=plan_rings(array, tiles, [layer.name for layer in net.layers], hw))
+    check_budget(hw, array.onchip_bits)
     roms = encode_roms(net, draft.geometry, draft.plan, draft.schedule, hw)
+    image = None
+    if hw.external:
+        bases = list_bases(draft.schedule, draft.geometry).tolist()
+        image = build_image(tiles, bases, {rom.name: rom for rom in roms}, hw)
+        hw = replace(hw, external=replace(hw.external, boot_bursts=image.boot_bursts, bursts=image.bursts))
     return Program(
         network=net,
         kept=kept,
@@ -108,13 +132,15 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
         plan=draft.plan,
         tiles=draft.schedule.tiles,
         roms=roms,
+        external=image,
         cycles=draft.cycles,
     )
 
 
-def estimate(net: IntegerNetwork, array: ArrayConfig) -> CycleReport:
-    """Exact cycles of `net` on `array`, without emitting or simulating anything."""
-    return compile_network(net, array).cycles
+def estimate(net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None) -> CycleReport:
+    """Exact cycles of `net` on `array`, and stalls for `memory` if it reads one, without emitting or simulating."""
+    program = compile_network(net, array)
+    return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
 
 
 def _check_supported(net: IntegerNetwork) -> None:

@@ -4,6 +4,7 @@ from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.memory import MemoryConfig
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
@@ -18,6 +19,7 @@ __all__ = [
     "DataConfig",
     "EmitConfig",
     "LayerBudget",
+    "MemoryConfig",
     "PurifyConfig",
     "QuantizeConfig",
     "RunConfig",

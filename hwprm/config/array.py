@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hwprm.errors import ConfigError
 from hwprm.numerics import ACC_BITS_MAX
 
 __all__ = ["ArrayConfig"]
+
+#: What no AXI burst may cross.
+PAGE_BYTES = 4096
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,22 @@ class ArrayConfig:
     acc_bits: int | None = None
     #: Put filters that use the same columns into one tile, where that saves cycles.
     order_filters: bool = True
+    #: Where weights, column lists and descriptors lie: in ROMs on the chip, or in external memory behind an AXI4
+    #: read master.
+    weights: Literal["rom", "axi"] = "rom"
+    #: Width of the AXI4 read data: 64, 128, 256 or 512.
+    axi_data_bits: int = 128
+    #: Beats of an AXI4 burst: a power of two, 256 and 4 KiB at most.
+    axi_burst: int = 32
+    #: Bursts on their way at once: a power of two; times `axi_burst` it should cover the memory's latency in cycles.
+    axi_outstanding: int = 4
+    #: List entries that stay on the chip with `axi`, rounded up to a power of two; None: twice the longest list that
+    #: is used more than once.
+    axi_entry_buffer: int | None = None
+    #: Columns of weights that stay on the chip, alike.
+    axi_weight_buffer: int | None = None
+    #: Most bits of memory on the chip; a design that needs more is refused.
+    onchip_bits: int | None = None
 
     def __post_init__(self) -> None:
         for name, low, high in (("rows", 1, 256), ("cols", 1, 256), ("multiplier_stages", 1, 4)):
@@ -34,3 +54,21 @@ class ArrayConfig:
             raise ConfigError(f"array.acc_bits must be in 4..{ACC_BITS_MAX}, not {self.acc_bits!r}")
         if not isinstance(self.order_filters, bool):
             raise ConfigError(f"array.order_filters must be true or false, not {self.order_filters!r}")
+        if self.weights not in ("rom", "axi"):
+            raise ConfigError(f"array.weights must be rom or axi, not {self.weights!r}")
+        self._check_axi()
+
+    def _check_axi(self) -> None:
+        bursts = tuple(1 << i for i in range(9))
+        for name, allowed in (
+            ("axi_data_bits", (64, 128, 256, 512)),
+            ("axi_burst", tuple(beats for beats in bursts[1:] if beats * self.axi_data_bits <= 8 * PAGE_BYTES)),
+            ("axi_outstanding", bursts[:5]),
+        ):
+            if getattr(self, name) not in allowed:
+                choice = ", ".join(map(str, allowed))
+                raise ConfigError(f"array.{name} must be one of {choice}, not {getattr(self, name)!r}")
+        for name in ("axi_entry_buffer", "axi_weight_buffer", "onchip_bits"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise ConfigError(f"array.{name} must be 1 or more, not {value!r}")

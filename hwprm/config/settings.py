@@ -14,6 +14,7 @@ from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.memory import MemoryConfig
 from hwprm.config.options import convert, nearest, options_of, record
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
@@ -36,6 +37,7 @@ class Settings:
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     array: ArrayConfig = field(default_factory=ArrayConfig)
     emit: EmitConfig = field(default_factory=EmitConfig)
+    memory: MemoryConfig = field(default_factory=MemoryConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     run: RunConfig = field(default_factory=RunConfig)
 

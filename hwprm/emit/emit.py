@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
 from hwprm.compile import CycleReport, Program
+from hwprm.compile.stream import entry_shape, weight_shape
 from hwprm.emit.core import core_verilog
-from hwprm.emit.ports import probe_ports, top_ports
+from hwprm.emit.ports import probe_ports, read_ports, top_ports
 from hwprm.emit.registers import register_entries
-from hwprm.emit.writer import Parts, write_bundle
+from hwprm.emit.writer import ExternalParts, Parts, write_bundle
 from hwprm.isa.registers import ADDRESS_BITS
-from hwprm.manifest import ArrayEntry, CycleEntry
+from hwprm.manifest import ArrayEntry, CycleEntry, ExternalEntry
 
 __all__ = ["emit_bundle"]
 
@@ -31,6 +32,7 @@ def emit_bundle(program: Program, images: NDArray[np.int64], labels: NDArray[np.
 
 def _parts(program: Program) -> Parts:
     hw = program.hardware
+    ext = hw.external
     core = core_verilog(hw)
     geometry = {
         "ROWS": hw.rows,
@@ -51,14 +53,32 @@ def _parts(program: Program) -> Parts:
         ),
         cycles=_cycles(program.cycles),
         core=core.text,
-        ports=top_ports(8 * hw.data_bytes, ADDRESS_BITS),
+        ports=top_ports(8 * hw.data_bytes, ADDRESS_BITS) + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
         registers=register_entries(program.design_hash, geometry),
-        roms=program.roms,
+        roms=() if ext else program.roms,
+        external=_external(program) if ext else None,
         banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
     )
+
+
+def _external(program: Program) -> ExternalParts:
+    hw, image = program.hardware, program.external
+    ext = hw.external
+    assert ext is not None
+    assert image is not None
+    entry = ExternalEntry(
+        bytes=image.bytes,
+        boot_bytes=image.boot_bursts * ext.burst_bytes,
+        beat_bits=ext.beat_bits,
+        burst_beats=ext.burst_beats,
+        outstanding=ext.outstanding,
+        entry_buffer=ext.entry_rows * entry_shape(hw, ext).words,
+        weight_buffer=ext.weight_rows * weight_shape(hw, ext).words,
+    )
+    return ExternalParts(entry=entry, data=image.data)
 
 
 def _cycles(report: CycleReport) -> CycleEntry:

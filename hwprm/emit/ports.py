@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from hwprm.manifest import PortEntry
 
-__all__ = ["AXIL", "PROBES", "probe_ports", "top_ports"]
+__all__ = ["AXI", "AXIL", "PROBES", "probe_ports", "read_ports", "top_ports"]
 
-#: What the names of the AXI4-Lite ports begin with.
-AXIL = "s_axil_"
+#: What the names of the AXI4-Lite ports, and of the AXI4 read channels, begin with.
+AXIL, AXI = "s_axil_", "m_axi_"
 
 
 def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
@@ -51,6 +51,29 @@ def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
     )
 
 
+def read_ports(data_bits: int) -> tuple[PortEntry, ...]:
+    """The AXI4 read channels of a design with external memory. What is constant or ignored is not the core's."""
+    table: tuple[tuple[str, str, int, bool, str], ...] = (
+        ("output", "araddr", 64, True, "Byte address of a burst, aligned to its size."),
+        ("output", "arlen", 8, False, "Beats less one; constant."),
+        ("output", "arsize", 3, False, "Full beats; constant."),
+        ("output", "arburst", 2, False, "INCR; constant."),
+        ("output", "arcache", 4, False, "Normal memory, not cacheable, bufferable; constant."),
+        ("output", "arprot", 3, False, "Constant."),
+        ("output", "arvalid", 1, True, ""),
+        ("input", "arready", 1, True, ""),
+        ("input", "rdata", data_bits, True, "Beats in the order of their addresses; there are no identifiers."),
+        ("input", "rresp", 2, True, "Anything but OKAY stops the design."),
+        ("input", "rlast", 1, False, "Ignored."),
+        ("input", "rvalid", 1, True, ""),
+        ("output", "rready", 1, True, "Always high: bursts are asked for where there is room for them."),
+    )
+    return tuple(
+        PortEntry(name=AXI + name, direction=direction, width=width, doc=doc, core=core)
+        for direction, name, width, core, doc in table
+    )
+
+
 #: Outputs of ``hwprm_core`` that show what happens inside. The top leaves them open; the testbench reads them.
 PROBES: Mapping[str, str] = {
     "probe_frame_start": "The first list entry of an image is issued.",
@@ -65,8 +88,13 @@ PROBES: Mapping[str, str] = {
 }
 
 
+#: One more, with external memory.
+STALL_PROBE = {"probe_memory_stall": "Nothing is issued because the external memory is late."}
+
+
 def probe_ports(widths: Mapping[str, int]) -> tuple[PortEntry, ...]:
-    """The probes with their widths, 1 where `widths` does not say."""
+    """The probes with their widths, 1 where `widths` does not say; one more where `widths` names it."""
+    probes = {**PROBES, **{name: doc for name, doc in STALL_PROBE.items() if name in widths}}
     return tuple(
-        PortEntry(name=name, direction="output", width=widths.get(name, 1), doc=doc) for name, doc in PROBES.items()
+        PortEntry(name=name, direction="output", width=widths.get(name, 1), doc=doc) for name, doc in probes.items()
     )

@@ -14,17 +14,39 @@ from numpy.typing import NDArray
 from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
 from hwprm.compile.rom import RomImage
 from hwprm.emit.golden import LAYER_IMAGES, write_golden
-from hwprm.emit.ports import AXIL
+from hwprm.emit.ports import AXI, AXIL
 from hwprm.emit.templates import render
 from hwprm.errors import ConfigError
 from hwprm.folders import new_folder
 from hwprm.intnet import IntegerNetwork
-from hwprm.manifest import ArrayEntry, CycleEntry, InputEntry, LayerEntry, Manifest, PortEntry, RegisterEntry, RomEntry
+from hwprm.manifest import (
+    ArrayEntry,
+    CycleEntry,
+    ExternalEntry,
+    InputEntry,
+    LayerEntry,
+    Manifest,
+    PortEntry,
+    RegisterEntry,
+    RomEntry,
+)
 from hwprm.verify.images import CHUNK_IMAGES
 
-__all__ = ["Parts", "write_bundle"]
+__all__ = ["ExternalParts", "Parts", "write_bundle"]
 
 IntArray = NDArray[np.int64]
+
+
+#: Registers' ports that the testbench drives itself to start the reading of external memory.
+BOOTED = tuple(f"{AXIL}{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExternalParts:
+    """The external image. data ``(beats, bytes)``."""
+
+    entry: ExternalEntry
+    data: NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -46,6 +68,8 @@ class Parts:
     save_program: Callable[[Path], None]
     #: Layers whose lanes run over channels.
     channel_lanes: frozenset[str] = frozenset()
+    #: In place of ROMs.
+    external: ExternalParts | None = None
 
 
 def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: Path) -> Bundle:
@@ -64,6 +88,8 @@ def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: P
         (work / "mem").mkdir()
         for rom in parts.roms:
             (work / "mem" / f"{rom.name}.mem").write_text(rom.hex_text())
+        if parts.external:
+            (work / "mem" / "external.bin").write_bytes(parts.external.data.tobytes())
         write_golden(parts.network, images, labels, work / "golden")
         parts.network.save(work / "network")
         parts.save_program(work / "program")
@@ -97,6 +123,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
         probes=parts.probes,
         registers=parts.registers,
         roms=tuple(RomEntry(name=rom.name, width=rom.width, depth=rom.depth) for rom in parts.roms),
+        external=parts.external.entry if parts.external else None,
         images=images,
         layer_images=min(images, LAYER_IMAGES),
         chunk_images=CHUNK_IMAGES,
@@ -108,7 +135,7 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     values = _values(manifest)
     (work / "rtl").mkdir()
     (work / "rtl" / "hwprm_core.v").write_text(parts.core)
-    for name in ("hwprm_top", "hwprm_rom", "hwprm_ram"):
+    for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
         (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
     (work / "tb").mkdir()
     (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
@@ -119,6 +146,8 @@ def _values(manifest: Manifest) -> dict[str, object]:
     fields = {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
     return fields | {
         "axil": [port for port in manifest.ports if port.name.startswith(AXIL)],
+        "axi": [port for port in manifest.ports if port.name.startswith(AXI)],
+        "booted": BOOTED,
         "tdata_bits": manifest.tdata_bits,
         "image_words": manifest.image_words,
         # Two images in flight and one arriving; a design that is silent for longer hangs.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -10,6 +10,7 @@ from hwprm.gateware.arithmetic import delay
 from hwprm.gateware.array import SystolicArray
 from hwprm.gateware.drain import Drain
 from hwprm.gateware.egress import Egress
+from hwprm.gateware.external_tables import ExternalTables
 from hwprm.gateware.ingress import Ingress
 from hwprm.gateware.lanes import LaneAddresses
 from hwprm.gateware.memories import Rom
@@ -17,17 +18,23 @@ from hwprm.gateware.processing_element import ProcessingElement
 from hwprm.gateware.registers import RegisterFile, axi_lite_ports
 from hwprm.gateware.sequencer import Sequencer
 from hwprm.gateware.store import StoreUnit
+from hwprm.gateware.stream_reader import axi_read_ports
 from hwprm.gateware.vector_memory import VectorMemory
-from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
+from hwprm.isa import Hardware, entry_format, table_formats
 from hwprm.numerics import WIDE_BITS
 
 __all__ = ["Accelerator"]
+
+#: Cycles from the issue of an entry to its lane words, and to its operands at the array.
+TO_MEMORY = Rom.LATENCY + LaneAddresses.LATENCY
+TO_ARRAY = TO_MEMORY + VectorMemory.READ_LATENCY
 
 
 class Accelerator(wiring.Component):
     """The whole core, with flat port names.
 
-    `contents` gives each ROM's words for simulation by Amaranth; emitted Verilog reads files instead.
+    `contents` gives each ROM's words for simulation by Amaranth; emitted Verilog reads files instead. With external
+    memory there are no ROMs.
 
     Members
     -------
@@ -38,8 +45,10 @@ class Accelerator(wiring.Component):
     m_axis_tvalid, m_axis_tlast : Out(1)
     m_axis_tready : In(1)
     s_axil_* : AXI4-Lite slave
+    m_axi_* : AXI4 read channels, with external memory only
     probe_frame_start : Out(1), with the first list entry of an image
     probe_layer_start : Out(1), with the first list entry of a layer
+    probe_memory_stall : Out(1), nothing is issued because the external memory is late; with external memory only
     probe_frame_done : Out(1), with the last output word of an image
     probe_valid : Out(1), the vector below is being stored
     probe_layer, probe_filter, probe_pixel, probe_lanes : Out, which one
@@ -65,6 +74,8 @@ class Accelerator(wiring.Component):
                 "m_axis_tready": In(1),
                 "m_axis_tlast": Out(1),
                 **{f"s_axil_{name}": member for name, member in axi_lite_ports().items()},
+                **{f"m_axi_{name}": member for name, member in self._axi_ports().items()},
+                **({"probe_memory_stall": Out(1)} if hw.external else {}),
                 "probe_frame_start": Out(1),
                 "probe_layer_start": Out(1),
                 "probe_frame_done": Out(1),
@@ -77,9 +88,8 @@ class Accelerator(wiring.Component):
             }
         )
 
-    def _rom(self, m: Module, name: str, width: int, depth: int):
-        m.submodules[f"rom_{name}"] = rom = Rom(name=name, width=width, depth=depth, contents=self._contents.get(name))
-        return rom
+    def _axi_ports(self) -> dict:
+        return axi_read_ports(self._hw.external) if self._hw.external else {}
 
     def elaborate(self, platform):
         m = Module()
@@ -92,8 +102,11 @@ class Accelerator(wiring.Component):
         m.submodules.registers = registers = RegisterFile(hw)
         m.submodules.store_unit = store = self._store
 
-        self._descriptors(m, sequencer, store)
-        self._compute(m, sequencer, memory, drain, ingress)
+        if hw.external:
+            words = self._external_words(m, sequencer, store, drain, registers)
+        else:
+            words = self._rom_words(m, sequencer, store, drain, registers)
+        self._compute(m, sequencer, memory, drain, ingress, *words)
         self._results(m, sequencer, drain, store, egress)
         self._memory_writes(m, memory, store, ingress)
         self._streams(m, ingress, egress)
@@ -103,39 +116,79 @@ class Accelerator(wiring.Component):
             sequencer.layer_done.eq(store.layer_done | egress.layer_done),
             sequencer.image_ready.eq(ingress.image_ready | registers.repeat),
             sequencer.room.eq(egress.room),
-            sequencer.run.eq(registers.run),
             ingress.release.eq(egress.frame_done & ~registers.repeat),
         ]
         return m
 
-    def _descriptors(self, m: Module, sequencer, store):
-        hw = self._hw
-        tiles = self._rom(m, "tiles", tile_format(hw).width, hw.tiles)
-        layers = self._rom(m, "layers", layer_format(hw).width, hw.layers)
-        stores = self._rom(m, "stores", store_format(hw).width, hw.stores)
-        m.d.comb += [
-            tiles.addr.eq(sequencer.tile_addr),
-            sequencer.tile.eq(tiles.data),
-            layers.addr.eq(sequencer.layer_addr),
-            sequencer.layer_word.eq(layers.data),
-            stores.addr.eq(store.store_addr),
-            store.store.eq(stores.data),
-        ]
+    def _readers(self, sequencer, store, drain) -> dict:
+        """Address and word of everyone who reads a table."""
+        return {
+            "tiles": (sequencer.tile_addr, sequencer.tile),
+            "layers": (sequencer.layer_addr, sequencer.layer_word),
+            "stores": (store.store_addr, store.store),
+            "params": (drain.param_addr, drain.param),
+        }
 
-    def _compute(self, m: Module, sequencer, memory, drain, ingress):
+    def _rom_words(self, m: Module, sequencer, store, drain, registers):
+        """All tables from ROMs; returns list entry and weights, each at its time, and that they always are there."""
+        hw = self._hw
+
+        def rom(name: str, width: int, depth: int):
+            contents = self._contents.get(name)
+            m.submodules[f"rom_{name}"] = made = Rom(name=name, width=width, depth=depth, contents=contents)
+            return made
+
+        for name, (addr, word) in self._readers(sequencer, store, drain).items():
+            form, depth = table_formats(hw)[name]
+            table = rom(name, form.width, depth)
+            m.d.comb += [table.addr.eq(addr), word.eq(table.data)]
+        entries = rom("entries", entry_format(hw).width, hw.entries)
+        weights = rom("weights", hw.cols * hw.weight_bits, hw.weights)
+        m.d.comb += [
+            entries.addr.eq(sequencer.entry_addr),
+            weights.addr.eq(delay(m, sequencer.weight_addr, TO_ARRAY - Rom.LATENCY, name="weight_addr")),
+            sequencer.words_ready.eq(1),
+            sequencer.tail_ready.eq(1),
+            sequencer.loaded.eq(1),
+            sequencer.run.eq(registers.run),
+        ]
+        return entries.data, weights.data, Const(1)
+
+    def _external_words(self, m: Module, sequencer, store, drain, registers):
+        """All tables from external memory; returns list entry and weights, each at its time, and that it is one.
+
+        In a cycle that issues nothing whatever is read counts as zero, so that the sums stand still.
+        """
+        hw = self._hw
+        m.submodules.tables = tables = ExternalTables(hw, weight_delay=TO_ARRAY - Rom.LATENCY)
+        for name, member in self._axi_ports().items():
+            outer, inner = getattr(self, f"m_axi_{name}"), getattr(tables, f"m_axi_{name}")
+            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        for name, (addr, word) in self._readers(sequencer, store, drain).items():
+            m.d.comb += [getattr(tables, f"{name}_addr").eq(addr), word.eq(getattr(tables, f"{name}_word"))]
+        m.d.comb += [
+            tables.start.eq(registers.started),
+            tables.base.eq(registers.base),
+            tables.use.eq(sequencer.use),
+            sequencer.words_ready.eq(tables.ready),
+            sequencer.tail_ready.eq(tables.tail_ready),
+            sequencer.loaded.eq(tables.loaded),
+            sequencer.run.eq(registers.run & ~tables.error),
+            registers.memory_error.eq(tables.error),
+            self.probe_memory_stall.eq(sequencer.memory_stalled),
+        ]
+        issued = delay(m, sequencer.use.valid, TO_MEMORY, name="issued", reset_less=False)
+        used = delay(m, issued, VectorMemory.READ_LATENCY, name="used", reset_less=False)
+        return tables.entry, Mux(used, tables.weight, 0), issued
+
+    def _compute(self, m: Module, sequencer, memory, drain, ingress, entry, weight, issued):
         """Entry issued -> list word -> lane words -> bank words -> operands, weights beside them -> array -> drain."""
         hw = self._hw
         m.submodules.lanes = lanes = LaneAddresses(hw)
         m.submodules.array = array = SystolicArray(hw, self._element)
-        entries = self._rom(m, "entries", entry_format(hw).width, hw.entries)
-        weights = self._rom(m, "weights", hw.cols * hw.weight_bits, hw.weights)
-        params = self._rom(m, "params", param_format(hw).width, hw.params)
-        to_memory = Rom.LATENCY + LaneAddresses.LATENCY
-        to_array = to_memory + VectorMemory.READ_LATENCY
         slot = sequencer.slot
         m.d.comb += [
-            entries.addr.eq(sequencer.entry_addr),
-            lanes.entry.eq(entries.data),
+            lanes.entry.eq(entry),
             lanes.layer.eq(sequencer.layer),
             lanes.offset.eq(Mux(ingress.buffer, hw.input_words, 0)),
             lanes.start.eq(sequencer.lanes_start),
@@ -145,15 +198,14 @@ class Accelerator(wiring.Component):
             memory.rotation.eq(lanes.rotation),
             # The next layer's constants come two cycles behind the last entry, whose lanes are read only then.
             memory.stride.eq(delay(m, sequencer.layer.stride, 1, name="stride")),
-            weights.addr.eq(delay(m, sequencer.weight_addr, to_array - Rom.LATENCY, name="weight_addr")),
         ]
         guard = delay(m, lanes.entry.guard, LaneAddresses.LATENCY, name="guard")
-        flags = {key: delay(m, slot[key], to_array, name=f"slot_{key}") for key in ("first", "close", "open")}
+        flags = {key: delay(m, slot[key], TO_ARRAY, name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
             keep = delay(m, lanes.inside[r] | ~guard, VectorMemory.READ_LATENCY, name=f"keep{r}")
             m.d.comb += [
                 memory.words[r].eq(lanes.words[r]),
-                memory.inside[r].eq(lanes.inside[r] & ~guard),
+                memory.inside[r].eq(lanes.inside[r] & ~guard & issued),
                 array.operands[r].act.eq(memory.data[r]),
                 array.operands[r].first.eq(flags["first"]),
             ]
@@ -162,17 +214,15 @@ class Accelerator(wiring.Component):
                 m.d.comb += array.operands[r].keep.eq(keep)
         bits = hw.weight_bits
         for c in range(hw.cols):
-            m.d.comb += array.weights[c].eq(weights.data[c * bits : (c + 1) * bits])
+            m.d.comb += array.weights[c].eq(weight[c * bits : (c + 1) * bits])
 
-        ahead = to_array + SystolicArray.latency(hw) - Drain.lead(hw)
+        ahead = TO_ARRAY + SystolicArray.latency(hw) - Drain.lead(hw)
         tag = Signal(drain.tag.shape())
         m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
         m.d.comb += [
             drain.tag.eq(tag),
             drain.layer.eq(sequencer.result_layer),
             array.select.eq(drain.select),
-            params.addr.eq(drain.param_addr),
-            drain.param.eq(params.data),
         ]
         m.d.comb += [drain.drained[r].eq(array.drained[r]) for r in range(hw.rows)]
         if hw.residual_bits:
@@ -221,6 +271,7 @@ class Accelerator(wiring.Component):
         m.d.comb += [
             registers.busy.eq(sequencer.busy),
             registers.cycles.eq(sequencer.cycles),
+            registers.memory_stalls.eq(sequencer.memory_stalls),
             registers.stalled.eq(sequencer.stalled),
             registers.short.eq(ingress.short),
             registers.long.eq(ingress.long),

@@ -5,7 +5,7 @@ from amaranth.lib import data
 
 from hwprm.isa import Hardware, WordFormat
 
-__all__ = ["LayoutOf", "address_layout", "layout_of", "tag_layout"]
+__all__ = ["LayoutOf", "address_layout", "layout_of", "tag_layout", "use_layout"]
 
 LayoutOf = data.StructLayout
 
@@ -31,5 +31,18 @@ def tag_layout(hw: Hardware) -> data.StructLayout:
             "pixel_first": 1,  # first pixel tile of its filter tile
             "layer_last": 1,  # last pixel tile of the last filter tile
             "frame_last": 1,
+        }
+    )
+
+
+def use_layout() -> data.StructLayout:
+    """How an issued entry and its weights are used, for the rings they lie in."""
+    return data.StructLayout(
+        {
+            "valid": 1,
+            "entry_ends": 1,  # last entry of the list
+            "entry_release": 1,  # the list is not used again
+            "weight_ends": 1,  # last weights of a pass
+            "weight_release": 1,  # they are not used again
         }
     )

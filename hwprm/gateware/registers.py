@@ -9,6 +9,9 @@ from hwprm.isa.registers import ADDRESS_BITS, ID_VALUE, INTERFACE_VERSION
 
 __all__ = ["RegisterFile", "axi_lite_ports"]
 
+#: The base address is a multiple of 4 KiB.
+PAGE_BITS = 12
+
 
 def axi_lite_ports() -> dict:
     """Members of an AXI4-Lite slave with 32-bit data, without the protection signals, which are ignored."""
@@ -42,13 +45,16 @@ class RegisterFile(wiring.Component):
     run, repeat : Out(1)
     busy : In(1)
     short, long, received, frame_done, stalled : In(1), pulses that set or count
-    cycles : In(32)
+    cycles, memory_stalls : In(32)
+    memory_error : In(1), sticky
+    base : Out(64), `started` : Out(1), it has been written; with external memory only
     """
 
     def __init__(self, hw: Hardware):
         self._hw = hw
-        inputs = dict.fromkeys(("busy", "short", "long", "received", "frame_done", "stalled"), In(1))
-        super().__init__(axi_lite_ports() | inputs | {"run": Out(1, init=1), "repeat": Out(1), "cycles": In(32)})
+        inputs = dict.fromkeys(("busy", "short", "long", "received", "frame_done", "stalled", "memory_error"), In(1))
+        outputs = {"run": Out(1, init=1), "repeat": Out(1), "base": Out(64), "started": Out(1)}
+        super().__init__(axi_lite_ports() | inputs | outputs | dict.fromkeys(("cycles", "memory_stalls"), In(32)))
 
     def elaborate(self, platform):
         m = Module()
@@ -66,20 +72,34 @@ class RegisterFile(wiring.Component):
             values[name] = count
         values |= {
             "CONTROL": Cat(self.run, self.repeat),
-            "STATUS": self.busy | (sticky_short << 1) | (sticky_long << 2),
+            "STATUS": self.busy | (sticky_short << 1) | (sticky_long << 2) | (self.memory_error << 3),
             "CYCLES": self.cycles,
+            "MEMORY_STALLS": self.memory_stalls,
+            "BASE": self.base[:32],
+            "BASE_HIGH": self.base[32:],
         }
         self._reads(m, values)
         write = self._writes(m)
-        at_control = write & (self.awaddr[2:] == register_offset("CONTROL") >> 2) & self.wstrb[0]
-        at_status = write & (self.awaddr[2:] == register_offset("STATUS") >> 2) & self.wstrb[0]
+        at_control, at_status = self._at(write, "CONTROL"), self._at(write, "STATUS")
         with m.If(at_control):
             m.d.sync += [self.run.eq(self.wdata[0]), self.repeat.eq(self.wdata[1])]
         m.d.sync += [
             sticky_short.eq((sticky_short & ~(at_status & self.wdata[1])) | self.short),
             sticky_long.eq((sticky_long & ~(at_status & self.wdata[2])) | self.long),
         ]
+        if self._hw.external:
+            self._base(m, write)
         return m
+
+    def _at(self, write, name: str):
+        return write & (self.awaddr[2:] == register_offset(name) >> 2) & self.wstrb[0]
+
+    def _base(self, m: Module, write):
+        """The address stands from the first write of its low half on: the reader is under way with it."""
+        with m.If(self._at(write, "BASE") & ~self.started):
+            m.d.sync += [self.base[PAGE_BITS:32].eq(self.wdata[PAGE_BITS:]), self.started.eq(1)]
+        with m.If(self._at(write, "BASE_HIGH") & ~self.started):
+            m.d.sync += self.base[32:].eq(self.wdata)
 
     def _constants(self) -> dict:
         hw = self._hw

@@ -6,7 +6,7 @@ from hwprm.isa.hardware import Hardware
 from hwprm.isa.word import Field, WordFormat
 from hwprm.numerics import MULT_BITS
 
-__all__ = ["entry_format", "layer_format", "param_format", "store_format", "tile_format"]
+__all__ = ["entry_format", "layer_format", "param_format", "store_format", "table_formats", "tile_format"]
 
 
 def _bits(maximum: int) -> int:
@@ -33,15 +33,21 @@ def entry_format(hw: Hardware) -> WordFormat:
 
 def tile_format(hw: Hardware) -> WordFormat:
     """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only."""
-    tail = (
+    in_rom = (
+        Field("entry_base", _bits(hw.entries - 1), "First entry of the tile's column list."),
+        Field("weight_base", _bits(hw.weights - 1), "First weight word."),
+    )
+    tail_in_rom = (
         Field("shared", _bits(hw.pass_length_max - 1), "Entries before the list goes on at its tail; 0 if never."),
         Field("tail_base", _bits(hw.entries - 1), "First entry of the tail."),
     )
+    streamed = (Field("keep", 1, "The next tile uses the same column list: it stays in its ring."),)
+    tail_streamed = (Field("tail", 1, "The list ends in residual entries, which come without a gap."),)
+    tail = tail_streamed if hw.external else tail_in_rom
     return WordFormat(
         "tile",
         (
-            Field("entry_base", _bits(hw.entries - 1), "First entry of the tile's column list."),
-            Field("weight_base", _bits(hw.weights - 1), "First weight word."),
+            *(streamed if hw.external else in_rom),
             Field("param_base", _bits(hw.params - 1), "First filter's requantisation parameters."),
             Field("length", _bits(hw.pass_length_max - 1), "Entries of one pass, less one."),
             Field("passes", _bits(hw.passes_max - 1), "Pooling window positions, less one."),
@@ -126,3 +132,13 @@ def param_format(hw: Hardware) -> WordFormat:
             *((residual,) if hw.residual_bits else ()),
         ),
     )
+
+
+def table_formats(hw: Hardware) -> dict[str, tuple[WordFormat, int]]:
+    """Format and depth of the tables beside column lists and weights, by name."""
+    return {
+        "tiles": (tile_format(hw), hw.tiles),
+        "layers": (layer_format(hw), hw.layers),
+        "stores": (store_format(hw), hw.stores),
+        "params": (param_format(hw), hw.params),
+    }

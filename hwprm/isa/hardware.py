@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from hwprm.isa.external import ExternalMemory
+
 __all__ = ["Hardware", "InputGeometry", "MixedRadix"]
 
 
@@ -97,6 +99,8 @@ class Hardware:
     wide_pixels_max: int
     #: SHA-256 of ROM contents and of these parameters, hexadecimal.
     design_hash: str
+    #: Where the program is read from; None where it lies in ROMs.
+    external: ExternalMemory | None = None
 
     @property
     def word_bits(self) -> int:

@@ -35,7 +35,11 @@ REGISTERS: tuple[Register, ...] = (
         "without waiting for one to come. 1 after reset.",
     ),
     Register(
-        "STATUS", 0x0C, "w1c", "Bit 0: busy (read only). Bit 1: an image was too short. Bit 2: an image was too long."
+        "STATUS",
+        0x0C,
+        "w1c",
+        "Bit 0: busy (read only). Bit 1: an image was too short. Bit 2: an image was too long. "
+        "Bit 3: the external memory answered with an error; only a reset clears it.",
     ),
     Register("CYCLES", 0x10, "ro", "Clock cycles that the last finished image took, waits for the host left out."),
     Register("FRAMES_IN", 0x14, "ro", "Images received whole."),
@@ -46,7 +50,12 @@ REGISTERS: tuple[Register, ...] = (
     Register("COLS", 0x28, "ro", "Columns of the array."),
     Register("INPUT_BEATS", 0x2C, "ro", "Beats of one image."),
     Register("OUTPUT_BEATS", 0x30, "ro", "Beats of one result."),
+    Register("MEMORY_STALLS", 0x34, "ro", "Those of CYCLES that waited for the external memory."),
     *(Register(f"HASH{i}", 0x40 + 4 * i, "ro", f"Design hash, bits {32 * i + 31}..{32 * i}.") for i in range(8)),
+    Register(
+        "BASE", 0x60, "rw", "Address of the external image, a multiple of 4096; the first write starts reading it."
+    ),
+    Register("BASE_HIGH", 0x64, "rw", "Its upper 32 bits; written before BASE."),
 )
 
 

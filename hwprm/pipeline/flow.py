@@ -106,7 +106,9 @@ def _verify(job: Job, desk: Desk) -> Facts:
     def tell(line: str, done: int, total: int) -> None:
         desk.tick(line, done, total, {})
 
-    report = api.verify(job.out / "bundle", job.settings.verify, junit=desk.place, progress=tell)
+    report = api.verify(
+        job.out / "bundle", job.settings.verify, memory=job.settings.memory, junit=desk.place, progress=tell
+    )
     return verify_facts(report)
 
 

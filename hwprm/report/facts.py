@@ -107,12 +107,20 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "images": bundle.manifest.images,
         "array": asdict(own),
         "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
+        "memory": {
+            "onchip_bits": bundle.program["onchip_bits"],
+            "external_bytes": bundle.manifest.external.bytes if bundle.manifest.external else 0,
+        },
     }
 
 
 def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, total: int | None = None) -> Facts:
-    """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known."""
+    """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known.
+
+    Where the report has stalls, they stand beside the predicted cycles, not in them.
+    """
     simulated = simulated or {}
+    waits = [{"stalls": waited} for waited in report.stalls] or [{} for _ in report.layers]
     rows = [
         {
             "name": layer.name,
@@ -126,8 +134,9 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
             "regular": layer.regular,
             "slots": layer.slots,
             "unordered": {"predicted": layer.unordered_cycles, "listed": layer.unordered_listed},
+            **waited,
         }
-        for layer in report.layers
+        for layer, waited in zip(report.layers, waits, strict=True)
     ]
     return {
         "predicted": report.total,
@@ -136,6 +145,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "bound": report.bound,
         "limit": report.limit,
         "unordered": report.unordered,
+        **({"stalls": sum(report.stalls)} if report.stalls else {}),
         "layers": rows,
     }
 
@@ -152,6 +162,7 @@ def verify_facts(report: VerifyReport) -> Facts:
             "mismatches": report.mismatches,
             "failures": [asdict(case) for case in report.failures],
             "seed": report.seed,
+            **({} if report.memory_stalls is None else {"memory_stalls": report.memory_stalls}),
             "ok": report.ok,
         },
         "simulated": {"image": report.cycles_simulated, "layers": plain["layer_cycles_simulated"]},

@@ -21,6 +21,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("waterfall", _waterfall),
         ("cycles", _cycles),
         ("cycles", _lists),
+        ("memory", _memory),
         ("verify", _verification),
         ("seconds", _seconds),
     )
@@ -82,12 +83,15 @@ def _cycles(facts: Facts) -> Table:
     cycles = facts["cycles"]
     array = facts.get("array")
     where = f" on {array['rows']} x {array['cols']}" if array else ""
-    table = _table(f"Clock cycles per image{where}", "layer", "predicted", "simulated", "promise", "bound", "x bound")
+    waits = ("memory stalls",) if "stalls" in cycles else ()
+    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound")
+    table = _table(f"Clock cycles per image{where}", *columns)
     for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
         simulated = row.get("simulated")
         table.add_row(
             row["name"],
             str(row["predicted"]),
+            *(str(row["stalls"]) for _ in waits),
             "-" if simulated is None else str(simulated),
             str(row["promise"]),
             f"{row['bound']:.0f}",
@@ -120,6 +124,16 @@ def _list_row(table: Table, name: str, counts: Facts, saved: int) -> None:
     )
 
 
+def _memory(facts: Facts) -> Table:
+    memory = facts["memory"]
+    table = _table("Memory", "where", "bits")
+    for name, bits in memory["onchip_bits"].items():
+        table.add_row(name, str(bits))
+    table.add_row("on the chip", str(sum(memory["onchip_bits"].values())))
+    table.add_row("outside", str(8 * memory["external_bytes"]))
+    return table
+
+
 def _verification(facts: Facts) -> Table:
     verify = facts["verify"]
     table = _table("Verification against the integer reference", "what", "value")
@@ -128,8 +142,10 @@ def _verification(facts: Facts) -> Table:
         ("images", "images"),
         ("values_compared", "integers compared"),
         ("mismatches", "mismatches"),
+        ("memory_stalls", "memory stalls, last image"),
     ):
-        table.add_row(label, escape(str(verify[key])))
+        if key in verify:
+            table.add_row(label, escape(str(verify[key])))
     for case in verify["failures"]:
         table.add_row(f"[red]{escape(case['simulator'])} {escape(case['mode'])}[/]", escape(case["failure"]))
     return table

@@ -11,13 +11,24 @@ from typing import Any
 import numpy as np
 from cocotb.triggers import RisingEdge, Timer, with_timeout
 from cocotb.triggers import SimTimeoutError as SimTimeout
-from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamFrame, AxiStreamSink, AxiStreamSource
+from cocotbext.axi import (
+    AxiLiteBus,
+    AxiLiteMaster,
+    AxiRamRead,
+    AxiReadBus,
+    AxiStreamBus,
+    AxiStreamFrame,
+    AxiStreamSink,
+    AxiStreamSource,
+)
 
 __all__ = ["CLOCK_NS", "STATUS_LONG", "STATUS_SHORT", "Bench", "bursts", "write_note"]
 
 CLOCK_NS = 10
 #: Bits of the STATUS register.
 STATUS_SHORT, STATUS_LONG = 1 << 1, 1 << 2
+#: The external image begins in a page above the first 4 GiB.
+PAGE = 4096
 
 
 class Bench:
@@ -26,7 +37,7 @@ class Bench:
     Everything is timed by ``py_clk``, see tb_hwprm.v.
     """
 
-    def __init__(self, dut: Any, *, source: bool = True) -> None:
+    def __init__(self, dut: Any, *, source: bool = True, memory: bool = True) -> None:
         self.dut = dut
         self.plan: dict[str, Any] = json.loads(Path("plan.json").read_text())
         images = np.load("images.npy")
@@ -42,6 +53,25 @@ class Bench:
             self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.py_clk, reset, byte_lanes=1)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.py_clk, reset, byte_lanes=1)
         self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
+        self.base: int | None = None
+        if memory and self.plan["external"]:
+            self._attach_memory(reset)
+
+    def _attach_memory(self, reset: Any) -> None:
+        """The external image behind the read channels, which pause as they like."""
+        image = Path("mem/external.bin").read_bytes()
+        image += bytes(-len(image) % PAGE)
+        self.base = ((1 << 32) // len(image) + 1) * len(image)
+        bus = AxiReadBus.from_prefix(self.dut, "m_axi")
+        self.ram = AxiRamRead(bus, self.dut.py_clk, reset, mem=image)
+        for channel in (self.ram.ar_channel, self.ram.r_channel):
+            channel.set_pause_generator(bursts(self.random.getrandbits(30)))
+
+    async def boot(self) -> None:
+        """Tell the design where the external image lies, where there is one."""
+        if self.base is not None:
+            await self.write("BASE_HIGH", self.base >> 32)
+            await self.write("BASE", self.base & 0xFFFFFFFF)
 
     async def ticks(self, count: int = 1) -> None:
         """Wait for `count` sampling points."""
@@ -57,6 +87,7 @@ class Bench:
         self.dut.s_axis_tvalid.value = 0
         await self.ticks(cycles)
         self.dut.rst.value = 0
+        await self.boot()
 
     def send(self, index: int, *, words: int | None = None) -> None:
         """Queue image `index`; `words` cuts it short or (repeating its start) makes it longer."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from hwprm.verify.job import Job, ModeOutcome, keep_wave, running
 from hwprm.verify.reference import logits as reference_logits
 from hwprm.verify.report import Case
 from hwprm.verify.session import Session
-from hwprm.verify.timing import first_layer_cycles, loading_hidden
+from hwprm.verify.stalls import compare_stalls, memory_plusargs, waiting_cycles
+from hwprm.verify.timing import compute_cycles, first_layer_cycles, loading_hidden
 from hwprm.verify.trace import compare_trace
 
 __all__ = ["run_bulk"]
@@ -40,7 +42,7 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
         images,
         flat,
         TESTS,
-        ["+bulk", f"+images={len(images)}", *([f"+trace_images={traced}"] if traced else [])],
+        ["+bulk", f"+images={len(images)}", *([f"+trace_images={traced}"] if traced else []), *_memory(job)],
         prepare=lambda folder: write_images(images, manifest.array.act_bits, folder),
     ) as session:
         sections = read_sections(session.events)
@@ -58,16 +60,21 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
     if len(frames) > len(images):
         cases.append(_case(job, "surplus", failure=f"{len(frames)} images left the design, {len(images)} went in"))
     interval, cycle_case = _cycles(job, manifest, frames, counters)
-    measured = first_layer_cycles(frames, manifest, counters["CYCLES"] if counters else None) if traced else ()
+    cases.append(cycle_case)
+    if manifest.external:
+        cases.append(_stalls(job, sections[0], counters))
+    computed = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
+    measured = first_layer_cycles(frames, manifest, computed) if traced else ()
     if traced:
         cases += [_layer_case(job, entry, compared.get(entry.name), dict(measured)) for entry in manifest.layers]
     return ModeOutcome(
         mode=MODE,
         simulator=job.simulator.name,
-        cases=(*cases, cycle_case),
+        cases=tuple(cases),
         images=len(images),
         sections=tuple(sections),
         cycles=interval,
+        memory_stalls=counters["MEMORY_STALLS"] if counters and manifest.external else None,
         layer_cycles=measured,
         waves=waves,
     )
@@ -82,6 +89,15 @@ def _layer_case(job: Job, entry: LayerEntry, compared: Comparison | None, measur
     compared = compared or Comparison()
     properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
     return _case(job, f"layer {entry.name}", compared.values, compared.wrong, failure, properties)
+
+
+def _memory(job: Job) -> list[str]:
+    """Arguments for the testbench's memory, and a watchdog as patient as that needs."""
+    manifest = job.bundle.manifest
+    if manifest.external is None:
+        return []
+    patience = 4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(job.bundle, job.memory)) + 10_000
+    return [*memory_plusargs(job.memory), f"+watchdog={patience}"]
 
 
 def _sets(job: Job, count: int) -> list[tuple[str, int, int]]:
@@ -104,17 +120,17 @@ def _cycles(
 ) -> tuple[int | None, Case]:
     """Steady-state cycles per image, and the case that holds them against the prediction."""
     predicted = manifest.cycles.image
-    register = counters["CYCLES"] if counters else None
-    starts = [frame.starts[0] for frame in frames if frame.starts]
-    intervals = Counter(after - start for start, after in zip(starts, starts[1:], strict=False))
+    register = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
+    started = [frame for frame in frames if frame.starts]
+    intervals = Counter(compute_cycles(frame, after) for frame, after in pairwise(started))
     hidden = loading_hidden(manifest)
     failure = None
     if register != predicted:
         failure = f"the CYCLES register reads {register}, {predicted} are predicted"
     elif hidden and set(intervals) - {predicted}:
         failure = f"images start {dict(sorted(intervals.items()))} cycles apart (times), {predicted} are predicted"
-    elif len(starts) != len(frames) or not starts:
-        failure = f"{len(starts)} of {len(frames)} images were seen to start"
+    elif len(started) != len(frames) or not started:
+        failure = f"{len(started)} of {len(frames)} images were seen to start"
     simulated = next(iter(intervals)) if hidden and len(intervals) == 1 else register
     properties = (
         ("cycles_predicted", str(predicted)),
@@ -123,6 +139,19 @@ def _cycles(
         ("intervals", str(sum(intervals.values()))),
     )
     return simulated, _case(job, "cycles per image", failure=failure, properties=properties)
+
+
+def _stalls(job: Job, section: Section, counters: dict[str, int] | None) -> Case:
+    register = counters["MEMORY_STALLS"] if counters else None
+    predicted, failure = compare_stalls(job.bundle, job.memory, section, register)
+    properties = (
+        ("latency", str(job.memory.latency)),
+        ("bandwidth", job.memory.bandwidth),
+        ("images_predicted", str(len(predicted))),
+        ("stalls_predicted", str(predicted[-1] if predicted else None)),
+        ("stalls_register", str(register)),
+    )
+    return _case(job, "memory stalls", failure=failure, properties=properties)
 
 
 def _case(

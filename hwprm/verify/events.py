@@ -28,6 +28,8 @@ class Frame:
     stores: list[Store] = field(default_factory=list)
     #: Cycle in which each of its layers started.
     starts: list[int] = field(default_factory=list)
+    #: Cycles lost to external memory before each of them, since reset; empty without external memory.
+    waited: list[int] = field(default_factory=list)
     #: Cycle in which its last output word was computed.
     done: int | None = None
     #: Cycle and hexadecimal data of every beat of the result.
@@ -42,6 +44,8 @@ class Section:
 
     mark: int
     frames: list[Frame] = field(default_factory=list)
+    #: Cycle in which the external memory took the first address.
+    first_accept: int | None = None
     #: Whether the watchdog barked.
     stuck: bool = False
 
@@ -67,7 +71,7 @@ def read_sections(log: Path) -> list[Section]:
 
 
 def _lines(log: Path) -> Iterator[list[str]]:
-    count = {"M": 2, "R": 2, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2}
+    count = {"M": 2, "R": 2, "A": 2, "W": 3, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2}
     if not log.is_file():
         return
     with log.open() as file:
@@ -96,6 +100,10 @@ class _Reader:
             self._frame(self.computing).stores.append(Store(cycle, layer, filter, pixel, lanes, values[5]))
         elif kind == "L":
             self._frame(self.computing).starts.append(int(values[0]))
+        elif kind == "W":
+            self._frame(self.computing).waited.append(int(values[1]))
+        elif kind == "A":
+            self.section.first_accept = int(values[0])
         elif kind == "F":
             self._frame(self.computing).done = int(values[0])
             self.computing += 1

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
+from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.errors import ConfigError
 from hwprm.verify.builds import build
@@ -22,6 +23,7 @@ from hwprm.verify.events import Section
 from hwprm.verify.report import Case
 from hwprm.verify.session import PLAN, Session, SessionRun
 from hwprm.verify.simulators import Simulator
+from hwprm.verify.stalls import waiting_cycles
 
 __all__ = ["Job", "ModeOutcome", "keep_wave", "run_folder", "running", "start_session", "write_inputs"]
 
@@ -35,6 +37,8 @@ class Job:
     bundle: Bundle
     simulator: Simulator
     config: VerifyConfig
+    #: The testbench's memory in bulk mode, for designs that read one.
+    memory: MemoryConfig
     work: Path
     images: IntArray
     stored: int
@@ -50,6 +54,7 @@ class ModeOutcome:
     images: int
     sections: tuple[Section, ...] = ()
     cycles: int | None = None
+    memory_stalls: int | None = None
     layer_cycles: tuple[tuple[str, int], ...] = ()
     waves: tuple[str, ...] = ()
 
@@ -143,6 +148,7 @@ def _plan(job: Job, images: int) -> dict[str, Any]:
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * words + 20_000,
+        "limit_cycles": 8 * cycles + 20 * words + 20_000 + 20 * waiting_cycles(job.bundle, MemoryConfig()),
+        "external": asdict(manifest.external) if manifest.external else None,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
     }

@@ -47,6 +47,8 @@ class VerifyReport:
     cases: tuple[Case, ...]
     waves: tuple[str, ...]
     seconds: float
+    #: Cycles that the last image of the bulk mode waited for external memory besides; None where there is none.
+    memory_stalls: int | None = None
 
     @property
     def ok(self) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from hwprm.manifest import LayerEntry, Manifest
 from hwprm.verify.events import Frame
 
-__all__ = ["first_layer_cycles", "layer_cycles", "loading_hidden"]
+__all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidden"]
 
 
 def loading_hidden(manifest: Manifest) -> bool:
@@ -27,27 +28,38 @@ def _most_writes(entry: LayerEntry, rows: int) -> int:
     return channels * (-(-height * width // rows) + height) * entry.upsample[0] * entry.upsample[1]
 
 
+def compute_cycles(frame: Frame, after: Frame) -> int:
+    """Cycles from the start of `frame` to that of the next, those lost to external memory left out."""
+    waited = after.waited[0] - frame.waited[0] if frame.waited and after.waited else 0
+    return after.starts[0] - frame.starts[0] - waited
+
+
 def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple[str, int], ...]:
     """Cycles of every layer of the first frame, from its start to the next start, the second frame's being the last.
 
-    Nothing when the starts are not one per layer.
+    Cycles lost to external memory are left out. Nothing when the starts are not one per layer.
     """
     frame, after = frames
     if len(frame.starts) != len(manifest.layers) or not after.starts:
         return ()
-    ends = [*frame.starts[1:], after.starts[0]]
+    starts, waited = [*frame.starts, after.starts[0]], [*frame.waited, *after.waited[:1]]
+    if waited:
+        starts = [start - lost for start, lost in zip(starts, waited, strict=True)]
     names = [entry.name for entry in manifest.layers]
-    return tuple((name, end - start) for name, start, end in zip(names, frame.starts, ends, strict=True))
+    return tuple((name, end - start) for name, (start, end) in zip(names, pairwise(starts), strict=True))
 
 
 def first_layer_cycles(frames: Sequence[Frame], manifest: Manifest, image: int | None) -> tuple[tuple[str, int], ...]:
     """Cycles of every layer of the first frame; the last one's are what the others leave of the `image`'s cycles.
 
-    Those are the CYCLES register's, without waits for the host. Nothing when the starts are not one per layer.
+    Those are the CYCLES register's, without waits for the host; waits for external memory are left out, too. Nothing
+    when the starts are not one per layer.
     """
     if image is None or not frames or len(frames[0].starts) != len(manifest.layers):
         return ()
-    starts = frames[0].starts
-    ends = [*starts[1:], starts[0] + image]
+    frame = frames[0]
+    lost = frame.waited or [0] * len(frame.starts)
+    starts = [start - waited for start, waited in zip(frame.starts, lost, strict=True)]
     names = [entry.name for entry in manifest.layers]
+    ends = [*starts[1:], starts[0] + image]
     return tuple((name, end - start) for name, start, end in zip(names, starts, ends, strict=True))

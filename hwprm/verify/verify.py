@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from hwprm.bundle import Bundle
+from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.errors import ConfigError
 from hwprm.folders import check_file
 from hwprm.verify.builds import build, default_work
 from hwprm.verify.bulk import run_bulk
@@ -33,21 +35,33 @@ PARTS = {"build": 8, "protocol": 1, "bulk": 1, "layers": 4}
 
 
 def verify_bundle(
-    folder: Path, config: VerifyConfig, *, junit: Path | None = None, progress: Progress | None = None
+    folder: Path,
+    config: VerifyConfig,
+    *,
+    memory: MemoryConfig | None = None,
+    junit: Path | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Simulate the bundle in `folder` and compare every integer with the numpy reference.
 
+    `memory` is how fast the testbench's external memory is in bulk mode, for designs that read one.
     `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
     `VerifyReport.ok` and `raise_on_failure`), it is not raised.
     Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
-    when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be written.
+    when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be
+    written or the design has no layer mode.
     """
     start = time.monotonic()
     if junit is not None:
         check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
-    jobs = [_job(bundle, simulator, config) for simulator in simulators]
+    if "layers" in config.modes and bundle.manifest.external:
+        raise ConfigError(
+            "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
+            "--modes bulk --trace-images 1, which compares every layer too"
+        )
+    jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
     outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(jobs) == 2:
@@ -89,7 +103,7 @@ def _run(job: Job, mode: str, tell: Callable[..., None]) -> ModeOutcome:
     return run_protocol(job) if mode == "protocol" else run_bulk(job, count)
 
 
-def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
+def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
     manifest = bundle.manifest
     images = bundle.images
     wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
@@ -97,7 +111,15 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig) -> Job:
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_work()).absolute()  # tools run in folders of their own
-    return Job(bundle=bundle, simulator=simulator, config=config, work=work, images=images, stored=len(bundle.images))
+    return Job(
+        bundle=bundle,
+        simulator=simulator,
+        config=config,
+        memory=memory,
+        work=work,
+        images=images,
+        stored=len(bundle.images),
+    )
 
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:
@@ -182,4 +204,5 @@ def _report(
         cases=tuple(cases),
         waves=tuple(wave for outcome in outcomes for wave in outcome.waves),
         seconds=seconds,
+        memory_stalls=next((o.memory_stalls for o in reversed(outcomes) if o.memory_stalls is not None), None),
     )

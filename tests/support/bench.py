@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
+from amaranth.hdl import Const
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
@@ -16,6 +17,7 @@ from hwprm.gateware import Accelerator, ProcessingElement
 from hwprm.intnet import image_shape
 from hwprm.isa import register_offset
 from hwprm.verify import reference
+from tests.support.axi_memory import BASE, AxiMemory
 
 __all__ = [
     "Run",
@@ -160,6 +162,9 @@ class Run:
     tensors: list[dict[str, IntArray]] = field(default_factory=list)
     #: Clock cycle of each image's first list entry.
     starts: list[int] = field(default_factory=list)
+    #: Clock cycle of each layer's first slot, and cycles lost to external memory before it, over all images.
+    layer_starts: list[int] = field(default_factory=list)
+    layer_stalls: list[int] = field(default_factory=list)
     #: The registers at the end, by name.
     registers: dict[str, int] = field(default_factory=dict)
 
@@ -184,11 +189,20 @@ def run(
     element: ProcessingElement | None = None,
     pause_in: Pause = no_pause,
     pause_out: Pause = no_pause,
+    memory: AxiMemory | None = None,
 ) -> Run:
-    """Simulate `program` over `images` ``(n, C, H, W)``, or packed rows for several inputs."""
+    """Simulate `program` over `images` ``(n, C, H, W)``, or packed rows for several inputs.
+
+    `memory` is what a program in external memory is read from.
+    """
     hw = program.hardware
     dut = Accelerator(hw, contents or rom_contents(program), element)
     result = Run()
+
+    async def boot(ctx: Any) -> None:
+        if memory is not None:
+            await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
+            await axil_write(ctx, dut, register_offset("BASE"), BASE & 0xFFFFFFFF, prefix="s_axil_")
 
     async def feed(ctx: Any) -> None:
         port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
@@ -201,15 +215,21 @@ def run(
             words = await stream_get(ctx, port, pause=pause_out)
             result.outputs.append([signed_word(word, 32) for word in words])
         await ctx.tick().repeat(hw.rows + 20)  # the counter stands when the next image could start
-        for name in ("CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "STATUS"):
+        counters = ("CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "STATUS", "MEMORY_STALLS")
+        for name in counters:
             result.registers[name] = await axil_read(ctx, dut, register_offset(name), prefix="s_axil_")
 
     async def watch(ctx: Any) -> None:
         probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes, dut.probe_data)
-        time = 0
-        samples = ctx.tick().sample(dut.probe_frame_start, dut.probe_valid, *probe)
-        async for _, _, start, valid, *vector in samples:
+        time = stalls = 0
+        starting = (dut.probe_frame_start, dut.probe_layer_start, getattr(dut, "probe_memory_stall", Const(0)))
+        samples = ctx.tick().sample(*starting, dut.probe_valid, *probe)
+        async for _, _, start, layer_start, stall, valid, *vector in samples:
             time += 1
+            if layer_start:
+                result.layer_starts.append(time)
+                result.layer_stalls.append(stalls)
+            stalls += stall
             if start:
                 result.starts.append(time)
             if valid:
@@ -218,7 +238,11 @@ def run(
                 _place(program, result.tensors[-1], *vector)
 
     deadline = 2000 + 50 * len(images) * (program.cycles.total + hw.input_beats + hw.output_words)
-    simulate(dut, feed, collect, background=[watch], deadline=deadline)
+    background = [watch]
+    if memory is not None:
+        background.append(memory.bench(lambda name: getattr(dut, f"m_axi_{name}")))
+        deadline += 60 * len(images) * memory.external.bursts * memory.external.burst_beats
+    simulate(dut, boot, feed, collect, background=background, deadline=deadline)
     return result
 
 
@@ -257,7 +281,8 @@ def check(program: Program, images: IntArray, result: Run) -> None:
             _compare(f"image {i}, tensor {name!r}", want[name][i][:, ::below, ::beside], result.tensors[i][name])
         words = np.concatenate([want[name][i].reshape(-1) for name in program.layers if name in net.outputs])
         _compare(f"image {i}, output words", words, np.array(result.outputs[i]))
-    _compare("cycle register", np.array(program.cycles.total), np.array(result.registers["CYCLES"]))
+    compute = result.registers["CYCLES"] - result.registers["MEMORY_STALLS"]
+    _compare("cycle register, memory stalls left out", np.array(program.cycles.total), np.array(compute))
     counts = (len(images), len(images), 0)
     got = tuple(result.registers[name] for name in ("FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED"))
     _compare("frame counters", np.array(counts), np.array(got))

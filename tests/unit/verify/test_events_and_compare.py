@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hwprm.manifest import LayerEntry
 from hwprm.verify.compare import Comparison, compare_layers, compare_logits, compare_outputs
 from hwprm.verify.events import Frame, Section, Store, read_sections
-from hwprm.verify.timing import layer_cycles, loading_hidden
+from hwprm.verify.timing import compute_cycles, layer_cycles, loading_hidden
 from hwprm.verify.vectors import by_layer
 from tests.sim.standin import parts
 from tests.sim.standin import standin_bundle as make_bundle
@@ -184,3 +184,13 @@ def test_cycles_of_layers(tmp_path: Path) -> None:
 def test_when_loading_is_hidden(tmp_path: Path, cycles: int, hidden: bool) -> None:
     assert parts(cycles=cycles).cycles.image == cycles
     assert loading_hidden(make_bundle(tmp_path / "b", cycles=cycles).manifest) is hidden
+
+
+def test_cycles_lost_to_external_memory_are_told_apart(tmp_path: Path) -> None:
+    text = "A 3\nR 4\nA 7\nW 12 0\nL 12\nW 30 8\nL 30\nF 40\nW 50 9\nL 50\n"
+    (section,) = sections(tmp_path, text)
+    before, after = section.frames
+    assert (section.first_accept, before.waited, after.waited) == (7, [0, 8], [9])
+    manifest = make_bundle(tmp_path / "bundle").manifest
+    assert layer_cycles((before, after), manifest) == (("squash", 10), ("score", 19))
+    assert compute_cycles(before, after) == 29

@@ -1,0 +1,40 @@
+"""The external memory that stalls are predicted for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+from hwprm.errors import ConfigError
+
+__all__ = ["MemoryConfig"]
+
+#: Largest denominator of a bandwidth; the testbench counts in 32 bits.
+CYCLES_MAX = 10_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryConfig:
+    """A memory as designs with `array.weights = axi` see it; its counts are exact, not on average."""
+
+    #: Clock cycles from the address of a burst to its first beat.
+    latency: int = 40
+    #: Beats per clock cycle: `1`, `0.5`, `2/3`.
+    bandwidth: str = "1"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.latency, int) or not 1 <= self.latency <= 1_000_000:
+            raise ConfigError(f"memory.latency must be in 1..1000000 cycles, not {self.latency!r}")
+        try:
+            good = 0 < self.rate <= 1 and self.rate.denominator <= CYCLES_MAX
+        except (ValueError, ZeroDivisionError):
+            good = False
+        if not good:
+            raise ConfigError(
+                f"memory.bandwidth must be above 0 and at most 1 beat per cycle, such as 1/2, not {self.bandwidth!r}"
+            )
+
+    @property
+    def rate(self) -> Fraction:
+        """The bandwidth as a number."""
+        return Fraction(self.bandwidth)
