@@ -71,21 +71,22 @@ def plan_rings(array: ArrayConfig, tiles: Sequence[Tile], layers: Sequence[str],
     lists = {tile: tile.busy for tile in tiles if tile.pixel_tiles > 1}
     weights = {tile: tile.length for tile in tiles if tile.pixel_tiles > 1 or tile.passes > 1}
     asked = array.axi_entry_buffer, array.axi_weight_buffer
+    least = max(shape.words for shape in shapes)  # a chunk holds whole rows of both
     rows = [
-        _ring_rows(shape, retained, wish, option, layers)
+        _ring_rows(shape, retained, least, wish, option, layers)
         for shape, retained, wish, option in zip(
             shapes, (lists, weights), asked, ("axi_entry_buffer", "axi_weight_buffer"), strict=True
         )
     ]
     words = min(count * shape.words for count, shape in zip(rows, shapes, strict=True))
-    chunk = max(min(CHUNK, words), *(shape.words for shape in shapes))
+    chunk = min(CHUNK, words)
     return replace(plain, entry_rows=rows[0], weight_rows=rows[1], chunk=chunk)
 
 
 def _ring_rows(
-    shape: RowShape, retained: Mapping[Tile, int], asked: int | None, option: str, layers: Sequence[str]
+    shape: RowShape, retained: Mapping[Tile, int], least: int, asked: int | None, option: str, layers: Sequence[str]
 ) -> int:
-    """Rows of a ring that keeps each of the `retained` columns; never fewer than a chunk of 16 columns has."""
+    """Rows of a ring that keeps each of the `retained` columns, and `least` columns anyway."""
     tile = max(retained, key=lambda tile: retained[tile], default=None)
     needed = retained[tile] if tile else 0
     if asked is not None and asked < needed and tile:
@@ -93,7 +94,7 @@ def _ring_rows(
             f"array.{option} = {asked} is too small: layer {layers[tile.layer]!r} uses {needed} columns again for each "
             f"pixel tile or window position; set it to {needed} or more, or leave it out"
         )
-    rows = shape.rows(max(16, asked if asked is not None else max(2 * needed, 2 * CHUNK)))
+    rows = shape.rows(2 * max(needed, CHUNK) if asked is None else max(asked, least))
     return max(2, 1 << (rows - 1).bit_length())
 
 

@@ -111,14 +111,28 @@ def test_every_weight_is_read_once_an_image():
     assert len(memory.bursts) < ext.boot_bursts + 4 * len(stream)
 
 
-def test_long_fully_connected_layer_streams_through_short_rings():
-    """A list of 300 entries, 64 of which the rings hold, shared by all tiles but too long to be kept."""
-    layers = (Spec(name="fc", terms=seeded_terms("image", 6, 300, 1, 1), wide=True),)
-    program = external(network((300, 1, 1), layers), 2, 2, axi_entry_buffer=64, axi_weight_buffer=64, axi_data_bits=64)
+@pytest.mark.parametrize(
+    ("cols", "bits", "burst", "outstanding", "latency", "rows"),
+    [
+        (2, 64, 32, 4, 12, (2, 2)),  # the bus is the limit
+        (2, 512, 2, 2, 9, (2, 2)),  # the rings are: a row of each is freed, the next one comes
+        (8, 64, 2, 1, 5, (2, 4)),  # latency is: one burst at a time
+        (8, 64, 8, 4, 5, (2, 4)),  # the ring of weights is: four columns
+        (1, 64, 2, 1, 9, (2, 2)),  # a row of weights needs eight list entries beside it
+    ],
+)
+def test_long_fully_connected_layer_streams_through_short_rings(cols, bits, burst, outstanding, latency, rows):
+    """A list of 150 entries, shared by all tiles but too long to be kept."""
+    layers = (Spec(name="fc", terms=seeded_terms("image", 2 * cols, 150, 1, 1), wide=True),)
+    options = {"axi_data_bits": bits, "axi_burst": burst, "axi_outstanding": outstanding}
+    net = network((150, 1, 1), layers)
+    program = external(net, 2, cols, axi_entry_buffer=1, axi_weight_buffer=1, **options)
     ext = program.hardware.external
-    assert (program.tiles[0].length, ext.entry_rows, ext.weight_rows) == (300, 16, 16)
-    memory = AxiMemory(program.external.data, ext, timing=timing(12, "1"))
-    check_stalls(program, memory, run_checked(program, random_images(program, 2), memory=memory))
+    assert program.tiles[0].length > 140
+    assert (ext.entry_rows, ext.weight_rows) == rows
+    memory = AxiMemory(program.external.data, ext, timing=timing(latency, "1"))
+    result = run_checked(program, random_images(program, 2), memory=memory)
+    assert check_stalls(program, memory, result) > 0
 
 
 def seeded_terms(source: str, *shape: int) -> tuple[Any, ...]:
