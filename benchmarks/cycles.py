@@ -1,7 +1,8 @@
 """Cycles per image: prediction, promise, ideal bound, and the figures of comparable tools.
 
 What: for LeNet-5, dense and pruned, on each array: exact cycles of an image at steady state, the promise
-P = sum over layers and filter tiles of ceil(N / R) * window * max(K, drained filters / window), the most that keeps it
+P = sum over layers and filter tiles of ceil(N / R) * window * max(K, drained filters / window), where the entries of
+residuals count as columns of K, the most that keeps it
 (1.05 P + 64 a layer), the ideal bound max(M K N / (R C), M K / C) summed over layers, and ratios. Then LeNet 5-10-40-10
 beside cycles of NNgen 1.3.4 and SCALE-Sim 3.0.0, and SCALE-Sim's closed form on the matrices of every network.
 How: the compiler's cycle model; no clock, no wall time. --simulate runs each design in RTL under Verilator and
@@ -95,11 +96,11 @@ def _count(title: str, net: IntegerNetwork, array: ArrayConfig, simulate: bool) 
     entry["scale_sim"] = scale_sim(report)
     if simulate:
         say(f"{title} on {array.rows}x{array.cols}: RTL simulation")
-        entry["simulated"] = _simulate(net, array)
+        entry["simulated"] = simulated_cycles(net, array)
     return entry
 
 
-def _simulate(net: IntegerNetwork, array: ArrayConfig) -> int:
+def simulated_cycles(net: IntegerNetwork, array: ArrayConfig) -> int:
     """Cycles of the simulated counter. Raises MismatchError when it, or any integer, is not as predicted."""
     data = embedded()
     images = quantise_images(data.x_test[:4], data.input_scale, net)

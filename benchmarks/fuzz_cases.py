@@ -20,7 +20,7 @@ from hwprm.emit import emit_bundle
 from hwprm.errors import HwprmError, MismatchError, ModelError
 from hwprm.frontend import to_graph
 from hwprm.graph import Graph, evaluate
-from hwprm.intnet import IntegerNetwork
+from hwprm.intnet import IntegerNetwork, image_shape
 from hwprm.nets.random import RandomNetwork, random_network
 from hwprm.prune.compaction import compact_graph
 from hwprm.quantize import crosscheck, quantise_images, quantise_network
@@ -113,9 +113,9 @@ def _draw(seed: int, attempt: int) -> _Case:
 
 def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]]:
     """The program, None where the outputs depend on no input any more, and images; checks every link on the way."""
-    shape = case.module.inputs[0]
-    x = np.random.default_rng(seed).normal(size=(CALIBRATION, *shape))
-    graph = to_graph(case.module, shape)
+    rng = np.random.default_rng(seed)
+    graph = to_graph(case.module, case.module.image_shapes)
+    x = {node.name: rng.normal(size=(CALIBRATION, *node.shape)) for node in graph.inputs}
     _check_floats(case.module, graph, x)
     try:
         if seed % 2:
@@ -123,7 +123,7 @@ def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]
         net = quantise_network(graph, x, 1.0, case.bits)
     except ModelError as error:
         if "prune" in str(error):  # nothing is left of a layer
-            return None, x.astype(np.int64)
+            return None, np.empty(0, np.int64)
         raise
     images = quantise_images(x, 1.0, net)
     tensors = reference.run(net, images)
@@ -137,10 +137,10 @@ def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]
         return None, images
 
 
-def _check_floats(module: RandomNetwork, graph: Graph, x: NDArray[np.float64]) -> None:
+def _check_floats(module: RandomNetwork, graph: Graph, x: dict[str, NDArray[np.float64]]) -> None:
     """The graph computes what the module does, to rounding in float64."""
     with torch.no_grad():
-        wanted = module.double()(torch.from_numpy(x))
+        wanted = module.double()(*(torch.from_numpy(array) for array in x.values()))
     got = evaluate(graph, x)
     for name, want in zip(graph.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
         error = np.abs(got[name].reshape(want.shape) - want.numpy()).max()
@@ -151,7 +151,7 @@ def _check_floats(module: RandomNetwork, graph: Graph, x: NDArray[np.float64]) -
 def _check_constant(net: IntegerNetwork) -> None:
     """Some output is the same whatever the image: then, and only then, may the compiler refuse."""
     half = 1 << (net.act_bits - 1)
-    images = np.random.default_rng(0).integers(-half, half, (16, *net.input.shape))
+    images = np.random.default_rng(0).integers(-half, half, (16, *image_shape(net.input_shapes.values())))
     tensors = reference.run(net, images)
     if not any(bool((tensors[name] == tensors[name][:1]).all()) for name in net.outputs):
         raise MismatchError("refused as constant, but every output depends on the image")

@@ -21,7 +21,7 @@ from common import markdown, parser, say, verdict, write_results
 from networks import MASKS, convolution, reference_graph, reference_images
 from scale_sim import dataflows
 
-from hwprm.compile import CycleReport, LayerCycles, compile_network
+from hwprm.compile import CycleReport, compile_network
 from hwprm.config import ArrayConfig
 from hwprm.graph import Conv2d, Graph
 from hwprm.quantize import quantise_network
@@ -46,6 +46,7 @@ class Matrix:
     filters: int
     columns: int
     pixels: int
+    window: int = 1
 
     @property
     def macs(self) -> int:
@@ -58,19 +59,7 @@ class Matrix:
 
     def scale_sim(self, rows: int, cols: int) -> int:
         """SCALE-Sim's cycles in its best dataflow."""
-        layer = LayerCycles(
-            name=self.name,
-            filters=self.filters,
-            columns=self.columns,
-            pixels=self.pixels,
-            window=1,
-            macs=self.macs,
-            cycles=0,
-            busy=0,
-            promise=0,
-            bound=0.0,
-        )
-        return min(dataflows(layer, rows, cols).values())
+        return min(dataflows(self, rows, cols).values())
 
 
 def main() -> None:

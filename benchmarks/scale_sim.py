@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
-from hwprm.compile import CycleReport, LayerCycles
+from hwprm.compile import CycleReport
 
-__all__ = ["dataflows", "scale_sim"]
+__all__ = ["Sizes", "dataflows", "scale_sim"]
+
+
+class Sizes(Protocol):
+    """A layer's matrix, `filters` x `columns`, and how many pixels, times window positions, it is applied to."""
+
+    @property
+    def filters(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def pixels(self) -> int: ...
+    @property
+    def window(self) -> int: ...
 
 
 def scale_sim(report: CycleReport) -> dict[str, int]:
@@ -16,7 +30,7 @@ def scale_sim(report: CycleReport) -> dict[str, int]:
     return totals | {"best_per_layer": sum(min(layer.values()) for layer in flows)}
 
 
-def dataflows(layer: LayerCycles, R: int, C: int) -> dict[str, int]:
+def dataflows(layer: Sizes, R: int, C: int) -> dict[str, int]:
     """One layer's cycles with weights, inputs or outputs stationary.
 
     F folds of T steps, F = ceil(Sr / R) ceil(Sc / C): F (T + 2 R + C - 2) - 1 for WS and IS, F (T + R + C - 2) - 1 for

@@ -52,10 +52,12 @@ def table(results: Path = RESULTS) -> str:
         *_external(read("external_memory")),
         *_emission(read("emission")),
         *_speed(read("simulation_speed")),
+        *_scale(read("scale")),
         _mnist(read("mnist_rtl")),
         *_accuracy(read("accuracy"), "accuracy.py"),
         *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
         _demo(read("demo")),
+        *_irregular(read("irregular")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -114,6 +116,29 @@ def _speed(facts: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def _scale(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["rows"]:
+        target, use = e["row"], e["usage"]
+        name = f"scale.py: {e['net']}, {target['size']}x{target['size']}"
+        limit = (
+            f"under {target['emit_seconds']:g} s and {target['emit_bytes'] / 1e9:g} GB"
+            if target["emit_seconds"]
+            else ""
+        )
+        emit = f"{use['emit']['cpu_seconds']:.0f} s CPU, {use['emit']['peak_mib']:.0f} MiB, {e['weights']:,} weights"
+        rows.append((f"{name}: compile and emit", limit, emit, verdict(e["met"]) if limit else ""))
+        limit = f"all equal in under {target['simulate_seconds']:g} s"
+        seconds = (
+            f"{use['build']['cpu_seconds']:.0f} + {use['simulate']['cpu_seconds']:.0f} s CPU to build and simulate"
+        )
+        counted = f"{e['images']} images, {e['layers']} layers, {e['values_compared']:,} integers"
+        cycles = f"{e['cycles_simulated']:,} cycles (predicted {e['cycles_predicted']:,})"
+        measured = f"{counted}, {e['mismatches']} mismatches; {cycles}; {seconds}"
+        rows.append((f"{name}: simulation", limit, measured, verdict(e["met"])))
+    return rows
+
+
 def _mnist(facts: dict[str, Any]) -> Row:
     measured = (
         f"{facts['images']:,} images, {facts['logits_compared']:,} logits, {facts['mismatches']} mismatches, "
@@ -133,6 +158,22 @@ def _accuracy(facts: dict[str, Any], name: str) -> list[Row]:
         (f"{name}: per cent on the test split", "", f"{stages}; {facts['cpu_seconds_total']:.0f} s CPU; {data}", "")
     ]
     return [*rows, (f"{name}: compression", "", left, "")]
+
+
+def _irregular(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["networks"]:
+        saved = e["unordered"] - e["cycles"]
+        same = " (simulated the same)" if e.get("simulated") == e["cycles"] else ""
+        parts = [f"{e['cycles']:,} cycles{same}", f"{e['listed'] / e['regular']:.2f} x the regular columns"]
+        parts += [f"{e['zeros']:.0%} zeros stored", f"filter order saves {saved:,} ({saved / e['unordered']:.1%})"]
+        parts += [f"{e['ratio']:.2f} x structured"] if e["ratio"] and e["pruning"] != "structured" else []
+        parts += [f"{e['accuracy_per_cent']:.2f} per cent"] if e["accuracy_per_cent"] else []
+        name = f"irregular.py: {e['net']}, {e['pruning']}, {e['weights']:,} weights, {e['rows']}x{e['cols']}"
+        target = "no more cycles by order" if e["pruning"] == "structured" else "fewer cycles by order"
+        good = saved >= (e["pruning"] != "structured")
+        rows.append((name, target, "; ".join(parts), verdict(good)))
+    return rows
 
 
 def _demo(facts: dict[str, Any]) -> Row:

@@ -65,9 +65,13 @@ class BundleError(InputError):
 
 
 class UnsupportedError(HwprmError):
-    """The network uses something the compiler does not support."""
+    """The network uses something the compiler does not support; `nodes` names each node and what is wrong with it."""
 
     exit_code = 3
+
+    def __init__(self, message: str, nodes: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(message)
+        self.nodes = nodes
 
 
 class ToolError(HwprmError):

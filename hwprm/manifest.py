@@ -50,6 +50,8 @@ class InputEntry:
 class LayerEntry:
     """One layer: its position in the run (the probes' layer number), tensor name and shape ``(C, H, W)``.
 
+    Each computed pixel, which the probes show once, fills `upsample` rows and columns of the tensor.
+
     With `channel_lanes` the hardware counts the channels of this ``(C, 1, 1)`` as the pixels of a single filter.
     """
 
@@ -57,28 +59,44 @@ class LayerEntry:
     name: str
     shape: tuple[int, int, int]
     wide: bool
+    upsample: tuple[int, int] = (1, 1)
     channel_lanes: bool = False
 
     @property
-    def drained(self) -> tuple[int, int]:
-        """Filters and pixels as the probe counts them; flattened, they are the tensor flattened."""
+    def computed(self) -> tuple[int, int, int]:
+        """Shape of what the layer computes, before its pixels are repeated."""
         channels, height, width = self.shape
+        return (channels, height // self.upsample[0], width // self.upsample[1])
+
+    @property
+    def drained(self) -> tuple[int, int]:
+        """Filters and pixels as the probe counts them; flattened, they are `computed` flattened."""
+        channels, height, width = self.computed
         return (1, channels) if self.channel_lanes else (channels, height * width)
 
     def place(self, index: int) -> tuple[int, int, int]:
-        """Channel, row and column of the integer at `index` of the flattened tensor."""
-        channel, pixel = divmod(index, self.shape[1] * self.shape[2])
-        return (channel, *divmod(pixel, self.shape[2]))
+        """Channel, row and column in the tensor of the integer at `index` of what is computed, flattened."""
+        _, height, width = self.computed
+        channel, pixel = divmod(index, height * width)
+        row, column = divmod(pixel, width)
+        return (channel, row * self.upsample[0], column * self.upsample[1])
 
 
 @dataclass(frozen=True, kw_only=True)
 class CycleEntry:
-    """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with."""
+    """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with.
+
+    `listed` counts the columns in all lists of each layer; `unordered_layers` and `unordered_listed` are cycles and
+    columns if the filters had kept the order of the network that was compiled.
+    """
 
     image: int
     layers: tuple[int, ...]
     promise: int
     bound: float
+    listed: tuple[int, ...]
+    unordered_layers: tuple[int, ...]
+    unordered_listed: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,9 +184,12 @@ class Manifest:
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
-        fields["cycles"] = CycleEntry(**(fields["cycles"] | {"layers": tuple(fields["cycles"]["layers"])}))
-        for key, shaped in (("inputs", InputEntry), ("layers", LayerEntry)):
-            fields[key] = tuple(shaped(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields[key])
+        fields["cycles"] = CycleEntry(**_tuples(fields["cycles"]))
+        fields["inputs"] = tuple(InputEntry(**(entry | {"shape": tuple(entry["shape"])})) for entry in fields["inputs"])
+        fields["layers"] = tuple(
+            LayerEntry(**(entry | {key: tuple(entry[key]) for key in ("shape", "upsample")}))
+            for entry in fields["layers"]
+        )
         if fields["external"] is not None:
             fields["external"] = ExternalEntry(**fields["external"])
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
@@ -198,3 +219,7 @@ class Manifest:
     def image_words(self) -> int:
         """Beats of one image."""
         return prod(self.image_shape)
+
+
+def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

@@ -60,11 +60,17 @@ def as_dataset(data: Any) -> Dataset:
 
 
 def array_of(bundle: Bundle) -> ArrayConfig:
-    """The array that a bundle was compiled for."""
+    """The array that a bundle was compiled for; its network's filters stand in their order already."""
     from hwprm.config import ArrayConfig
 
     own, external = bundle.manifest.array, bundle.manifest.external
-    plain = ArrayConfig(rows=own.rows, cols=own.cols, multiplier_stages=own.multiplier_stages, acc_bits=own.acc_bits)
+    plain = ArrayConfig(
+        rows=own.rows,
+        cols=own.cols,
+        multiplier_stages=own.multiplier_stages,
+        acc_bits=own.acc_bits,
+        order_filters=False,
+    )
     if external is None:
         return plain
     return replace(

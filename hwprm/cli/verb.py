@@ -6,12 +6,16 @@ import errno
 import inspect
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
@@ -22,10 +26,10 @@ from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.errors import HwprmError, InputError
 
-__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "Take", "flags", "verb"]
+__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Take", "flags", "verb"]
 
-#: Exit code after Ctrl-C, as shells have it.
-INTERRUPTED = 130
+#: Exit codes after Ctrl-C and after SIGTERM, as shells have them.
+INTERRUPTED, TERMINATED = 130, 143
 #: Exit code of a fault in hwprm itself (EX_SOFTWARE of sysexits.h).
 CRASHED = 70
 
@@ -99,10 +103,11 @@ def _guarded(
     """Run `body` with the settings that `settle` makes and turn whatever happens into an exit code."""
     talk = Talk(quiet=bool(overrides.get(("run", "quiet"))), json=bool(overrides.get(("run", "json"))))
     try:
-        settings = settle()
-        talk = Talk(quiet=settings.run.quiet, json=settings.run.json)
-        outcome = body(talk, settings, **arguments)
-        talk.finish(outcome)
+        with _terminable():
+            settings = settle()
+            talk = Talk(quiet=settings.run.quiet, json=settings.run.json)
+            outcome = body(talk, settings, **arguments)
+            talk.finish(outcome)
         return outcome.exit_code
     except HwprmError as error:
         talk.fail(error)
@@ -111,7 +116,7 @@ def _guarded(
         where = f", {str(stop).partition(';')[0]}" if str(stop) else ""
         again = shlex.join(["hwprm", *sys.argv[1:]])
         talk.progress.print(escape(f"interrupted{where}; continue with: {again}"), soft_wrap=True)
-        return INTERRUPTED
+        return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
     except BrokenPipeError:
         raise
     except Exception as error:
@@ -122,6 +127,27 @@ def _guarded(
         traceback.print_exc()
         talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
         return CRASHED
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came. As with Ctrl-C, what is under way is cleaned up: simulators are ended, temporary folders go."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Inside, SIGTERM raises `_Terminated`. Only the main thread may handle signals; elsewhere nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _system_refused(error: Exception) -> InputError | None:

@@ -6,12 +6,14 @@ Two sweeps over the layers reach the fixed point:
    never falls on padding, constant times weight moves into the reader's bias and the weight becomes zero; a zero
    constant and a tap that only ever reads padding contribute nothing in any case. Readers come later in the order,
    so a filter that loses its last weight this way is itself seen as constant.
-2. *Need, backward.* A channel is needed when a needed filter reads it with a weight that is not zero. Network inputs
+   The same holds for the channels that a residual adds, which are never read outside the map.
+2. *Need, backward.* A channel is needed when a needed filter reads it with a weight, or adds it with a residual
+   multiplier, that is not zero. Network inputs
    and outputs are always needed. Channels and filters of one group of a grouped convolution stay or go together.
 
 Removing channels nobody needs makes no further constants, so one round of both is the fixed point; only a grouped
 convolution that lost all groups but one, and so its bond, makes a second round worth while.
-The accumulator never needs more bits than before: a folded constant lies within the range its channel had.
+No sum needs more bits than before: a folded constant lies within the range its channel had.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph.geometry import window_taps
-from hwprm.intnet import GemmLayer, IntegerNetwork, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 from hwprm.numerics import requantise
 
 if TYPE_CHECKING:
@@ -103,18 +105,27 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
     for term in layer.terms:
         weight = np.array(term.weight, dtype=np.int64)
         size = net.tensor[term.source].shape[1:]
-        taps = window_taps(size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation)
+        taps = window_taps(
+            size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation, term.region
+        )
         weight[:, :, taps.never] = 0
+        always = taps.always & (term.region is None)  # a bias is for the whole map
         for channel, value in constants[term.source].items():
             group, local = divmod(channel, weight.shape[1])
             filters = _group_filters(term, group)
-            exact = taps.always | (value == 0)  # padding is zero too
+            exact = always | (value == 0)  # padding is zero too
             bias[filters] += value * (weight[filters, local] * exact).sum(axis=(1, 2))
             weight[filters, local] *= ~exact
         weight[layer.mult == 0] = 0
         terms.append(replace(term, weight=weight))
+    residual = layer.residual
+    if residual:
+        fixed = [constants[residual.source].get(int(channel)) for channel in residual.channel]
+        known = np.array([number is not None for number in fixed])
+        bias += residual.mult * np.array([number or 0 for number in fixed])
+        residual = replace(residual, mult=np.where(known | (layer.mult == 0), 0, residual.mult))
     bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out clamp(0)
-    return replace(layer, terms=tuple(terms), bias=bias)
+    return replace(layer, terms=tuple(terms), bias=bias, residual=residual)
 
 
 def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
@@ -125,6 +136,8 @@ def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
         if not taps.seen:  # a window of nothing but padding has no maximum
             return {}
     silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
+    if layer.residual:
+        silent &= layer.residual.mult == 0
     value = requantise(layer.bias, layer.mult, layer.shift, *layer.clamp)
     return {int(m): int(value[m]) for m in np.flatnonzero(silent)}
 
@@ -135,10 +148,16 @@ def _needed_channels(net: IntegerNetwork) -> dict[str, BoolArray]:
     need = {tensor.name: np.full(tensor.shape[0], tensor.name in always) for tensor in net.tensors}
     _mark_all(net, need)
     for layer in reversed(net.layers):
-        if need[layer.name].any() and not any(need[term.source].any() for term in layer.terms):
+        if need[layer.name].any() and not _reads_something(layer, need):
             need[layer.terms[0].source][0] = True  # constants that could not be folded: a layer reads something
             _mark_all(net, need)
     return need
+
+
+def _reads_something(layer: GemmLayer, need: dict[str, BoolArray]) -> bool:
+    if layer.residual and layer.residual.mult[need[layer.name]].any():
+        return True
+    return any(need[term.source].any() for term in layer.terms)
 
 
 def _mark_all(net: IntegerNetwork, need: dict[str, BoolArray]) -> None:
@@ -149,6 +168,9 @@ def _mark_all(net: IntegerNetwork, need: dict[str, BoolArray]) -> None:
         for layer in reversed(net.layers):
             for term in layer.terms:
                 _mark_needed(term, need[layer.name], need[term.source])
+            if layer.residual:
+                added = layer.residual.channel[need[layer.name] & (layer.residual.mult != 0)]
+                need[layer.residual.source][added] = True
 
 
 def _mark_needed(term: Term, filters: BoolArray, channels: BoolArray) -> None:
@@ -171,9 +193,27 @@ def _group_filters(term: Term, group: int) -> slice:
 def _cut_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
     filters = kept[layer.name]
     cut = [_cut_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
-    terms = [term for term in cut if term.weight.any()] or cut[:1]
+    residual = layer.residual and _cut_residual(layer.residual, filters, kept)
+    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else cut[:1]
+    terms = [term for term in cut if term.weight.any()] or spare
     per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
-    return replace(layer, terms=tuple(terms), **per_filter)
+    return replace(layer, terms=tuple(terms), residual=residual, **per_filter)
+
+
+def _cut_residual(
+    residual: Residual, filters: NDArray[np.intp], kept: Mapping[str, NDArray[np.intp]]
+) -> Residual | None:
+    """None where nothing is left to add; a filter without a residual names channel 0."""
+    channel, mult = residual.channel[filters], residual.mult[filters]
+    if not mult.any():
+        return None
+    place = np.where(mult != 0, np.searchsorted(kept[residual.source], channel), 0)
+    return replace(residual, channel=place.astype(np.int64), mult=mult)
+
+
+def _no_weights(residual: Residual, filters: int, channels: int) -> Term:
+    """The term of a layer that only passes its residual on: a layer has one, and this one keeps nothing else alive."""
+    return Term(source=residual.source, weight=np.zeros((filters, channels, 1, 1), np.int64))
 
 
 def _cut_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
@@ -187,7 +227,10 @@ def _check_outputs(net: IntegerNetwork) -> None:
     """Raise ModelError when an output does not depend on the input."""
     alive = set(net.inputs)
     for layer in net.layers:
-        if any(term.source in alive and term.weight.any() for term in layer.terms):
+        live = {term.source for term in layer.terms if term.weight.any()}
+        if layer.residual:
+            live.add(layer.residual.source)
+        if live & alive:
             alive.add(layer.name)
     for name in net.outputs:
         if name not in alive:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from hwprm.compile.geometry import LayerGeometry
 from hwprm.compile.schedule import Tile
 from hwprm.isa import Hardware
@@ -44,10 +46,22 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
-    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns.
+    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns and
+    #: residual entries. Entries that only fill a list up to the residuals' places are not promised.
     promise: int
-    #: The array's ideal: max(macs / (R*C), M*K / C).
+    #: The array's ideal: max(macs / (R*C), M*K / C); residuals have no part in it.
     bound: float
+    #: Weights that are not zero.
+    weights: int
+    #: Columns that the lists of all filter tiles hold together.
+    listed: int
+    #: What they would hold if the same number of weights stood in the same columns of every filter.
+    regular: int
+    #: Weights stored beside the listed columns, zeros among them.
+    slots: int
+    #: `cycles` and `listed` if the filters stood in the network's own order.
+    unordered_cycles: int
+    unordered_listed: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +78,11 @@ class CycleReport:
     def total(self) -> int:
         """Cycles per image."""
         return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def unordered(self) -> int:
+        """`total` if all filters stood in the network's own order."""
+        return sum(layer.unordered_cycles for layer in self.layers)
 
     @property
     def promise(self) -> int:
@@ -92,6 +111,7 @@ class CycleReport:
             "rows": self.rows,
             "cols": self.cols,
             "total": self.total,
+            "unordered": self.unordered,
             "promise": self.promise,
             "limit": self.limit,
             "bound": self.bound,
@@ -108,8 +128,12 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
         issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
-        promise = -(-geo.pixels // hw.rows) * sum(max(window * tile.columns, tile.filters) for tile in mine)
+        promise = -(-geo.pixels // hw.rows) * sum(
+            max(window * (tile.columns + tile.residuals), tile.filters) for tile in mine
+        )
         macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
+        cycles, listed = issue + _tail(geo, mine[-1], hw), sum(tile.columns for tile in mine)
+        weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
         layers.append(
             LayerCycles(
                 name=geo.layer.name,
@@ -118,10 +142,16 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
                 pixels=geo.pixels,
                 window=window,
                 macs=macs,
-                cycles=issue + _tail(geo, mine[-1], hw),
+                cycles=cycles,
                 busy=sum(tile.busy * tile.pixel_tiles for tile in mine),
                 promise=promise,
                 bound=max(macs / (hw.rows * hw.cols), products / hw.cols),
+                weights=weights,
+                listed=listed,
+                regular=len(mine) * max(1, -(-weights // geo.filters)),
+                slots=max(1, sum(tile.columns * tile.filters for tile in mine)),
+                unordered_cycles=cycles,
+                unordered_listed=listed,
             )
         )
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))

@@ -15,12 +15,17 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware, InputGeometry
 from hwprm.numerics import ACC_BITS_MAX, signed_width
 
-__all__ = ["accumulator_bits", "derive_hardware"]
+__all__ = ["accumulator_bits", "derive_hardware", "sum_bits"]
 
 
 def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
-    """Bits that each layer's accumulator needs, bias included, proven from its weights (any order of summation)."""
+    """Bits that each layer's accumulator needs, proven from its weights (any order of summation)."""
     return {layer.name: signed_width(*net.accumulator_limits(layer)) for layer in net.layers}
+
+
+def sum_bits(net: IntegerNetwork) -> dict[str, int]:
+    """Bits that each layer's accumulator needs with bias and residual."""
+    return {layer.name: signed_width(*net.sum_limits(layer)) for layer in net.layers}
 
 
 def derive_hardware(
@@ -33,16 +38,21 @@ def derive_hardware(
     stored = [geo for geo in geometry if not geo.layer.wide]
     wide = [geo for geo in geometry if geo.layer.wide]
     shifts = np.concatenate([layer.shift for layer in net.layers])
+    acc_bits = _accumulator(net, array)
     return Hardware(
         rows=array.rows,
         cols=array.cols,
         banks=plan.banks,
         act_bits=net.act_bits,
         weight_bits=net.weight_bits,
-        acc_bits=_accumulator(net, array),
+        acc_bits=acc_bits,
+        sum_bits=max(acc_bits, *sum_bits(net).values()),
+        residual_bits=max(int(layer.residual.mult.max()).bit_length() if layer.residual else 0 for layer in net.layers),
         multiplier_stages=array.multiplier_stages,
         pooling=any(geo.layer.pool is not None for geo in geometry),
         strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
+        store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),
+        repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
         memory_words=plan.words,
         coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
         shift_min=int(shifts.min()),

@@ -51,19 +51,23 @@ def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
 
 
 def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
+    layers = [geo.layer for geo in geometry]
+    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
     return {
-        "bias": np.concatenate([geo.layer.bias for geo in geometry]),
-        "mult": np.concatenate([geo.layer.mult for geo in geometry]),
-        "shift": np.concatenate([geo.layer.shift for geo in geometry]) - hw.shift_min,
+        **({"residual": np.concatenate(residual)} if hw.residual_bits else {}),
+        "bias": np.concatenate([layer.bias for layer in layers]),
+        "mult": np.concatenate([layer.mult for layer in layers]),
+        "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,
     }
 
 
 def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> dict[str, IntArray]:
     tiles = schedule.tiles
-    places = _places(geometry, schedule, hw)
+    places, list_base = _places(geometry, schedule, hw), list_bases(schedule, geometry)
     param_base = np.cumsum([0] + [geo.filters for geo in geometry])
     records = []
     for i, tile in enumerate(tiles):
+        tail = {"shared": tile.shared, "tail_base": int(list_base[tile.tail_index])} if hw.residual_bits else {}
         last = i + 1 == len(tiles) or tiles[i + 1].layer != tile.layer
         records.append(
             {
@@ -77,6 +81,7 @@ def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) 
                 "layer_first": int(tile.first_filter == 0),
                 "layer_last": int(last),
                 "frame_last": int(i + 1 == len(tiles)),
+                **tail,
             }
         )
     return _columns(records)
@@ -129,7 +134,20 @@ def _layer(
 
 def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
     place = plan[geo.layer.name]
-    channel, tile, gap = hw.address(place.channel), hw.address(place.channel * hw.cols), hw.address(place.gap)
+    below, beside = geo.repeats
+    contiguous = place.gap(geo.repeats) == 0
+    channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)
+    gap = hw.address(place.gap(geo.repeats))
+    line, advance = hw.address(place.pitch - (beside - 1)), hw.address(hw.rows * beside)
+    repeats = {
+        "stride": hw.store_strides.index(beside) if geo.pixels > 1 else 0,
+        "repeat_y": below - 1,
+        "repeat_x": beside - 1,
+        "line_word": line.word,
+        "line_bank": line.bank,
+        "advance_word": advance.word,
+        "advance_bank": advance.bank,
+    }
     return {
         "base_word": place.base,
         "channel_word": channel.word,
@@ -138,11 +156,12 @@ def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[
         "tile_bank": tile.bank,
         "gap_word": gap.word,
         "gap_bank": gap.bank,
-        "width": geo.width if place.gap else geo.pixels,
+        "width": geo.pixels if contiguous else geo.width,
         "pixels": geo.pixels,
         "filters": geo.filters,
         "last": int(geo is stored[-1]),
         "layer": geo.index,
+        **(repeats if hw.upsampling else {}),
     }
 
 

@@ -16,7 +16,7 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LayerGeometry:
-    """One layer's sizes. `height` x `width` output pixels (after pooling), computed once per window position.
+    """One layer's sizes. `height` x `width` pixels (after pooling, before upsampling), once per window position.
 
     With `channel_lanes` the lanes run over the channels of a map that a global average (or any other equal filters, one
     a channel) takes together: a single filter whose output "pixels", one row of them, are the channels of the result.
@@ -35,8 +35,13 @@ class LayerGeometry:
     channel_lanes: bool = False
 
     @property
+    def repeats(self) -> Pair:
+        """Rows and columns of the tensor that each computed pixel fills."""
+        return self.layer.upsample
+
+    @property
     def pixels(self) -> int:
-        """Output pixels, N."""
+        """Computed pixels, N."""
         return self.height * self.width
 
     @property
@@ -90,9 +95,8 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
     layer = net.layers[index]
     if _equal_filters(net, layer):
         return _channel_lanes(layer, index)
-    conv = net.conv_size(layer)
-    out = layer.pool.output_size(conv) if layer.pool else conv
-    steps = {_input_step(term, layer.pool) for term in layer.terms}
+    conv, out = net.conv_size(layer), net.computed_size(layer)
+    steps = {_input_step(term, layer.pool) for term in layer.terms} | ({(1, 1)} if layer.residual else set())
     if len(steps) != 1:
         raise UnsupportedError(
             f"layer {layer.name!r} sums convolutions of different strides {sorted(steps)}; "
@@ -114,9 +118,11 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
 def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
     """Whether `layer` makes one stored pixel a channel, with the same arithmetic for each: a global average."""
     term, count = layer.terms[0], len(layer.bias)
-    if layer.wide or layer.pool or len(layer.terms) > 1 or not 1 < count == term.groups == term.weight.shape[0]:
+    if layer.wide or layer.pool or layer.residual or len(layer.terms) > 1:
         return False
-    if net.tensor[layer.name].shape[1:] != (1, 1) or any(term.padding) or term.source in net.inputs:
+    if not 1 < count == term.groups == term.weight.shape[0]:
+        return False
+    if net.tensor[layer.name].shape[1:] != (1, 1) or any(term.padding) or term.region or term.source in net.inputs:
         return False  # the image's channels lie where the stream puts them
     if net.tensor[term.source].shape[0] != count or net.tensor[term.source].shape[1] == 1:
         return False

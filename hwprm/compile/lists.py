@@ -1,7 +1,13 @@
-"""Column lists: which im2col columns a filter tile uses, where they lie, and the weights beside them."""
+"""Column lists: which im2col columns a filter tile uses, where they lie, and the weights beside them.
+
+A residual is entries of its list too, with weights of zero: an activation leaves the array at the east end `cols`
+cycles after it entered, and filter f of a tile is drained f cycles after filter 0, so that the entry `cols - f` places
+before the list's end meets the sum of filter f on its way out (docs/hardware.md).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,17 +15,20 @@ from numpy.typing import NDArray
 
 from hwprm.compile.geometry import LayerGeometry
 from hwprm.compile.memory import MemoryPlan
-from hwprm.intnet import IntegerNetwork, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 from hwprm.isa import Hardware
 
-__all__ = ["Columns", "entry_columns", "tile_columns"]
+__all__ = ["Columns", "entry_columns", "tile_columns", "with_residual"]
 
 IntArray = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Columns:
-    """The columns one filter tile uses. All arrays ``(K,)`` but weight ``(K, filters)``."""
+    """The columns one filter tile uses. All arrays ``(K,)`` but weight ``(K, filters)``.
+
+    `term` is the index of the layer's term; one past the last stands for the residual.
+    """
 
     term: IntArray
     channel: IntArray
@@ -32,6 +41,16 @@ class Columns:
         """Equal for tiles that can share a list."""
         return np.stack([self.term, self.channel, self.ky, self.kx]).tobytes()
 
+    def chosen(self, index: IntArray) -> Columns:
+        """The columns numbered `index`, in that order."""
+        return Columns(
+            term=self.term[index],
+            channel=self.channel[index],
+            ky=self.ky[index],
+            kx=self.kx[index],
+            weight=self.weight[index],
+        )
+
     def __len__(self) -> int:
         return len(self.term)
 
@@ -41,6 +60,10 @@ def tile_columns(geo: LayerGeometry, first: int, last: int) -> Columns:
     parts = [_term_columns(i, term, geo.filters, first, last) for i, term in enumerate(geo.layer.terms)]
     if not any(len(part) for part in parts):
         return _idle_column(last - first)
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Columns]) -> Columns:
     return Columns(
         term=np.concatenate([part.term for part in parts]),
         channel=np.concatenate([part.channel for part in parts]),
@@ -48,6 +71,34 @@ def tile_columns(geo: LayerGeometry, first: int, last: int) -> Columns:
         kx=np.concatenate([part.kx for part in parts]),
         weight=np.concatenate([part.weight for part in parts]),
     )
+
+
+def with_residual(columns: Columns, residual: Residual, terms: int, first: int, last: int, cols: int) -> Columns:
+    """`columns` of filters first..last-1, of a layer of `terms` terms, with the entries of its residual among them.
+
+    The entry of filter f stands `cols - f` places before the end; the list grows where it is too short for that. What
+    stands further from the end than `cols` places are the first of `columns`, which other tiles may share.
+    """
+    added = np.flatnonzero(residual.mult[first:last])
+    if not len(added):
+        return columns
+    used = columns if columns.weight.any() else columns.chosen(np.zeros(0, dtype=np.int64))
+    length = max(len(used) + len(added), cols - int(added[0]))
+    zero = np.zeros(len(added), dtype=np.int64)
+    entries = Columns(
+        term=zero + terms,
+        channel=residual.channel[first + added],
+        ky=zero,
+        kx=zero,
+        weight=np.zeros((len(added), last - first), dtype=np.int64),
+    )
+    padding = _idle_column(last - first).chosen(np.zeros(length - len(used) - len(added), dtype=np.int64))
+    joined = _joined([padding, used, entries])
+    here = np.zeros(length, dtype=bool)
+    here[length - cols + added] = True
+    order = np.empty(length, dtype=np.int64)
+    order[here], order[~here] = np.arange(length - len(added), length), np.arange(length - len(added))
+    return joined.chosen(order)
 
 
 def _term_columns(index: int, term: Term, filters: int, first: int, last: int) -> Columns:
@@ -94,7 +145,7 @@ def _pass_entries(
     linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
     height, width = np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64)
     image = np.zeros(n, dtype=np.int64)
-    for i, term in enumerate(geo.layer.terms):
+    for i, term in enumerate(_taps(geo.layer)):
         mine = cols.term == i
         place = plan[term.source]
         image[mine] = term.source in net.inputs
@@ -107,6 +158,12 @@ def _pass_entries(
         off_y, off_x = np.zeros_like(off_y), np.zeros_like(off_x)
     y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
     x_low, x_high = _bounds(off_x, width, geo.step_x, geo.width)
+    for i, term in enumerate(geo.layer.terms):
+        if term.region is not None:
+            mine = cols.term == i
+            top, bottom, left, right = term.region
+            y_low[mine], y_high[mine] = _within(y_low[mine], y_high[mine], window[0], top, bottom, geo.conv_stride[0])
+            x_low[mine], x_high[mine] = _within(x_low[mine], x_high[mine], window[1], left, right, geo.conv_stride[1])
     fields = {
         "y_low": y_low,
         "y_high": y_high,
@@ -123,10 +180,26 @@ def _pass_entries(
     return {"word": word, "bank": linear % hw.banks, **fields}
 
 
+def _taps(layer: GemmLayer) -> tuple[Term, ...]:
+    """The layer's terms, and its residual as the 1 x 1 term that reads alike."""
+    if layer.residual is None:
+        return layer.terms
+    return (*layer.terms, Term(source=layer.residual.source, weight=np.zeros((len(layer.bias), 1, 1, 1), np.int64)))
+
+
 def _bounds(offset: IntArray, size: IntArray, step: int, outputs: int) -> tuple[IntArray, IntArray]:
     """Outputs o in low..high-1 whose tap ``o * step + offset`` lies in 0..size-1; (0, 0) where there are none."""
     low = np.clip(-(offset // step), 0, outputs)
     high = np.clip((size - 1 - offset) // step + 1, 0, outputs)
+    empty = high <= low
+    return np.where(empty, 0, low), np.where(empty, 0, high)
+
+
+def _within(
+    low: IntArray, high: IntArray, window: int, first: int, last: int, stride: int
+) -> tuple[IntArray, IntArray]:
+    """Of the outputs low..high-1 those whose convolution pixel ``o * stride + window`` lies in first..last-1."""
+    low, high = np.maximum(low, -((window - first) // stride)), np.minimum(high, (last - 1 - window) // stride + 1)
     empty = high <= low
     return np.where(empty, 0, low), np.where(empty, 0, high)
 

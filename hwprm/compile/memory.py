@@ -3,7 +3,8 @@
 Linear address L lies in bank ``L mod B``, word ``L div B``. A tensor is a raster of pitch P per channel. Lane r of
 a pixel tile computes output pixel ``p0 + r`` and reads ``L = E + step_y * P * y + step_x * x`` for entry base E.
 With ``step_y * P = step_x * width (mod B)`` that is ``E + step_x * p (mod B)``, so with ``gcd(step_x, B) = 1`` any
-R <= B neighbouring pixels lie in different banks, also across row ends.
+R <= B neighbouring pixels lie in different banks, also across row ends. An upsampling layer stores its lanes as many
+activations apart as it repeats columns, which has to be coprime with B as well.
 
 Where lanes run over channels, the distance of channels is 1 (mod B) instead.
 """
@@ -33,10 +34,12 @@ class Placement:
     height: int
     width: int
 
-    @property
-    def gap(self) -> int:
-        """Activations between the end of a row and the start of the next; 0 where rows are contiguous."""
-        return self.pitch - self.width if self.height > 1 else 0
+    def gap(self, repeats: tuple[int, int] = (1, 1)) -> int:
+        """Activations from the end of a computed row to the start of the next; 0 where these are contiguous.
+
+        `repeats` says how many rows and columns each computed pixel fills.
+        """
+        return repeats[0] * self.pitch - self.width if self.height > repeats[0] else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +60,7 @@ def plan_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: in
     Raises UnsupportedError when one tensor is read at row lengths that no pitch serves together.
     """
     for banks in range(rows, 4 * rows + 16):
-        if any(gcd(geo.step_x, banks) != 1 for geo in geometry if geo.pixels > 1):
+        if any(gcd(geo.step_x * geo.repeats[1], banks) != 1 for geo in geometry if geo.pixels > 1):
             continue
         pitches = _pitches(net, geometry, banks)
         if isinstance(pitches, dict):
@@ -69,7 +72,7 @@ def plan_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: in
 
 
 def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int) -> dict[str, int] | str:
-    """Pitch of each tensor, or the name of one that has none. Sources of one layer share their pitch."""
+    """Pitch of each tensor, or the name of one that has none. Sources of one layer of several rows share theirs."""
     group: dict[str, str] = {tensor.name: tensor.name for tensor in net.tensors}
 
     def find(name: str) -> str:
@@ -78,13 +81,13 @@ def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int)
         return name
 
     for geo in geometry:
-        first, *rest = (term.source for term in geo.layer.terms)
-        for other in rest:
+        first, *rest = geo.layer.sources
+        for other in rest if geo.height > 1 else ():
             group[find(other)] = find(first)
     pitches: dict[str, int] = {}
     for root in sorted({find(name) for name in group}):
         members = [tensor for tensor in net.tensors if find(tensor.name) == root]
-        readers = [geo for geo in geometry if any(find(term.source) == root for term in geo.layer.terms)]
+        readers = [geo for geo in geometry if any(find(source) == root for source in geo.layer.sources)]
         pitch = _pitch(members, readers, banks)
         if pitch is None:
             return root
@@ -109,7 +112,7 @@ def _allocate(
     A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
     """
     by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
-    last_read = {term.source: geo.index for geo in geometry for term in geo.layer.terms}
+    last_read = {source: geo.index for geo in geometry for source in geo.layer.sources}
     inputs: list[Placement] = []
     for name in net.inputs:
         inputs.append(_placement(net.tensor[name], pitches[name], banks, base=sum(place.words for place in inputs)))

@@ -38,7 +38,7 @@ def split_pools(net: IntegerNetwork, array: ArrayConfig) -> IntegerNetwork:
         whole = f"{layer.name}_map"
         while whole in tensors:
             whole += "_"
-        layers += [replace(layer, name=whole, pool=None), _pooling(layer, whole)]
+        layers += [replace(layer, name=whole, pool=None, upsample=(1, 1)), _pooling(layer, whole)]
         tensors[whole] = replace(net.tensor[layer.name], name=whole, shape=(len(layer.bias), *net.conv_size(layer)))
     if len(layers) == len(net.layers):
         return net
@@ -58,6 +58,7 @@ def _pooling(layer: GemmLayer, source: str) -> GemmLayer:
         shift=np.full(count, shift),
         clamp=layer.clamp,
         pool=layer.pool,
+        upsample=layer.upsample,
     )
 
 

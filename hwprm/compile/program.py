@@ -9,15 +9,17 @@ from functools import cached_property
 from typing import Any
 
 from hwprm.compile.compact import compaction
-from hwprm.compile.cycles import CycleReport, count_cycles
-from hwprm.compile.derive import accumulator_bits, derive_hardware
+from hwprm.compile.cycles import CycleReport
+from hwprm.compile.derive import accumulator_bits
+from hwprm.compile.draft import draft_network
 from hwprm.compile.encode import encode_roms, list_bases
-from hwprm.compile.geometry import LayerGeometry, layer_geometry
-from hwprm.compile.memory import MemoryPlan, plan_memory
+from hwprm.compile.geometry import LayerGeometry
+from hwprm.compile.memory import MemoryPlan
 from hwprm.compile.onchip import check_budget, onchip_bits
+from hwprm.compile.ordering import order_filters
 from hwprm.compile.pools import split_pools
 from hwprm.compile.rom import RomImage
-from hwprm.compile.schedule import Tile, build_schedule
+from hwprm.compile.schedule import Tile
 from hwprm.compile.stalls import steady_stalls
 from hwprm.compile.stream import ExternalImage, build_image, plan_rings
 from hwprm.config import ArrayConfig, MemoryConfig
@@ -32,8 +34,9 @@ __all__ = ["Program", "compile_network", "estimate"]
 class Program:
     """Everything that emission and verification need.
 
-    `network` is what the hardware computes: the given one without what no output depends on, and with some max pools
-    apart (`split_pools`). `kept` maps each tensor of the given network that is left to the numbers its channels had.
+    `network` is what the hardware computes: the given one without what no output depends on, with some max pools apart
+    (`split_pools`), filters in the order of their tiles (`order_filters`). `kept` maps each tensor of the given network
+    that is left to the numbers its channels had, in this order.
     """
 
     network: IntegerNetwork
@@ -97,40 +100,41 @@ class Program:
 
 
 def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
-    """Compile `net` for `array`: compact, plan, schedule, encode, count.
+    """Compile `net` for `array`: compact, lay out, order filters, encode.
 
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network,
     ModelError when nothing of the network is left.
     """
     smaller = compaction(net)
-    net = split_pools(smaller.network, array)
-    _check_supported(net)
-    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
-    plan = plan_memory(net, geometry, array.rows)
-    schedule = build_schedule(geometry, plan, array.rows, array.cols)
-    hw = derive_hardware(net, array, geometry, plan, schedule)
+    kept = dict(smaller.kept)
+    split = split_pools(smaller.network, array)
+    _check_supported(split)
+    draft = draft_network(split, array)
+    if array.order_filters:
+        draft, orders = order_filters(draft, array)
+        kept |= {name: tuple(kept[name][i] for i in order) for name, order in orders.items() if name in kept}
+    net, hw, tiles = draft.network, draft.hardware, draft.schedule.tiles
     if array.weights == "axi":
-        external = plan_rings(array, schedule.tiles, [layer.name for layer in net.layers], hw)
-        hw = replace(hw, external=external)
+        _check_streamed(hw)
+        hw = replace(hw, external=plan_rings(array, tiles, [layer.name for layer in net.layers], hw))
     check_budget(hw, array.onchip_bits)
-    roms = encode_roms(net, geometry, plan, schedule, hw)
+    roms = encode_roms(net, draft.geometry, draft.plan, draft.schedule, hw)
     image = None
     if hw.external:
-        bases = list_bases(schedule, geometry).tolist()
-        image = build_image(schedule.tiles, bases, {rom.name: rom for rom in roms}, hw)
+        bases = list_bases(draft.schedule, draft.geometry).tolist()
+        image = build_image(tiles, bases, {rom.name: rom for rom in roms}, hw)
         hw = replace(hw, external=replace(hw.external, boot_bursts=image.boot_bursts, bursts=image.bursts))
-    hw = replace(hw, design_hash=_design_hash(hw, roms))
     return Program(
         network=net,
-        kept={name: tuple(channels) for name, channels in smaller.kept.items()},
+        kept=kept,
         array=array,
-        hardware=hw,
-        geometry=geometry,
-        plan=plan,
-        tiles=schedule.tiles,
+        hardware=replace(hw, design_hash=_design_hash(hw, roms)),
+        geometry=draft.geometry,
+        plan=draft.plan,
+        tiles=draft.schedule.tiles,
         roms=roms,
         external=image,
-        cycles=count_cycles(geometry, schedule.tiles, hw),
+        cycles=draft.cycles,
     )
 
 
@@ -147,6 +151,14 @@ def _check_supported(net: IntegerNetwork) -> None:
                 f"tensor {tensor.name!r} has {tensor.bits} bits, the activation memory {net.act_bits}; "
                 f"quantise it to act_bits"
             )
+
+
+def _check_streamed(hw: Hardware) -> None:
+    if hw.residual_bits:
+        raise UnsupportedError(
+            "the network adds residuals in the drain, which must come in consecutive cycles; external memory cannot "
+            "promise that; use array.weights = rom"
+        )
 
 
 def _design_hash(hw: Hardware, roms: tuple[RomImage, ...]) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compile.geometry import LayerGeometry
-from hwprm.compile.lists import Columns, tile_columns
+from hwprm.compile.lists import Columns, tile_columns, with_residual
 from hwprm.compile.memory import MemoryPlan
 
 __all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
@@ -23,14 +23,19 @@ class Tile:
     #: Filters first_filter..first_filter + filters - 1 of the layer.
     first_filter: int
     filters: int
-    #: Number of the column list, into `Schedule.lists`, and its entries per pass, guard included.
+    #: Number of the column list, into `Schedule.lists`, and the entries of a pass, guard included.
     list_index: int
     length: int
-    #: Kept columns without the guard.
+    #: Entries of the list after which the tile goes on with a tail of its own, list `tail_index`; 0: it has none.
+    shared: int
+    tail_index: int
+    #: Kept columns, without guard and residuals; 1 where there is nothing else to run.
     columns: int
+    #: Entries that fetch residuals.
+    residuals: int
     passes: int
     pixel_tiles: int
-    #: Writes that each filter's vector needs in the worst pixel tile (1, or one per row it touches).
+    #: Writes that each filter's vector needs in the worst pixel tile: one per row it touches, times repetitions.
     writes: int
     #: Writes that each filter's vector needs in the last pixel tile.
     last_writes: int
@@ -63,11 +68,17 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
         writes = _writes(geo, plan, rows)
         for first in range(0, geo.filters, cols):
             filters = min(cols, geo.filters - first)
-            columns = tile_columns(geo, first, first + filters)
-            key = columns.key
-            if key not in known:
-                known[key] = len(lists)
-                lists.append((geo.index, columns))
+            kept = columns = tile_columns(geo, first, first + filters)
+            if residual := geo.layer.residual:
+                columns = with_residual(kept, residual, len(geo.layer.terms), first, first + filters, cols)
+            residuals = int((columns.term == len(geo.layer.terms)).sum())
+            shared = max(0, len(columns) - cols) if residuals else 0
+            tail = columns.chosen(np.arange(shared, len(columns)))
+            pieces = [kept, tail] if shared else [columns, columns]
+            for piece in pieces:
+                if piece.key not in known:
+                    known[piece.key] = len(lists)
+                    lists.append((geo.index, piece))
             words = np.zeros((len(columns) + geo.guarded, cols), dtype=np.int64)
             words[: len(columns), :filters] = columns.weight
             weights.append(words)
@@ -76,9 +87,12 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     layer=geo.index,
                     first_filter=first,
                     filters=filters,
-                    list_index=known[key],
+                    list_index=known[pieces[0].key],
                     length=len(words),
-                    columns=len(columns),
+                    shared=shared,
+                    tail_index=known[pieces[1].key],
+                    columns=max(int(columns.weight.any(axis=1).sum()), int(residuals == 0)),
+                    residuals=residuals,
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(rows),
                     writes=max(writes),
@@ -101,9 +115,10 @@ def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
 
 def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
     """Writes per vector, for each pixel tile; output words need one."""
-    if geo.layer.wide or plan[geo.layer.name].gap == 0:
-        return [1]
-    return row_segments(geo.pixels, geo.width, rows)
+    times = geo.repeats[0] * geo.repeats[1]
+    if geo.layer.wide or plan[geo.layer.name].gap(geo.repeats) == 0:
+        return [times]
+    return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
 
 
 def row_segments(pixels: int, width: int, rows: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Structured ADMM: how much of each layer stays, and how the optimisation gets there."""
+"""ADMM: how much of each layer stays, and how the optimisation gets there."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from hwprm.errors import ConfigError
 
-__all__ = ["ADMM_MODES", "AdmmConfig", "LayerBudget"]
+__all__ = ["ADMM_MODES", "ADMM_STRUCTURES", "AdmmConfig", "LayerBudget"]
 
 ADMM_MODES = ("sequential", "joint")
+ADMM_STRUCTURES = ("structured", "unstructured")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +24,37 @@ class LayerBudget:
     columns: int | None = None
     #: Input channels: groups of KH*KW columns; behind a flatten, groups of the H*W columns of one map.
     channels: int | None = None
+    #: Single weights, those of greatest magnitude, wherever they are; with no other limit.
+    weights: int | None = None
+    #: Filters and channels in multiples of this; None takes `admm.round_to`.
+    round_to: int | None = None
 
     def __post_init__(self) -> None:
-        for name in ("filters", "columns", "channels"):
+        for name in ("filters", "columns", "channels", "weights"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise ConfigError(f"admm.budgets.{name} must be 1 or more, or left out to keep all, not {value!r}")
+        if self.round_to is not None and (not isinstance(self.round_to, int) or self.round_to < 1):
+            raise ConfigError(f"admm.budgets.round_to must be 1 or more, not {self.round_to!r}")
+        if self.weights is not None and (self.filters, self.columns, self.channels) != (None, None, None):
+            raise ConfigError("admm.budgets: weights goes with no other limit; leave out filters, columns and channels")
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdmmConfig:
-    """Structured ADMM, hard pruning and masked retraining."""
+    """ADMM, hard pruning and masked retraining."""
 
     #: Budget per layer name; None takes budgets that reach about `compression` on all weights.
     budgets: Mapping[str, LayerBudget] | None = None
     #: Weights before by weights after, all layers together; read only where `budgets` is None.
     compression: float = 40.0
+    #: structured (whole filters and columns) or unstructured (single weights); read only where `budgets` is None.
+    structure: str = "structured"
+    #: Filters and channels of every budget in multiples of this, so that filters fill whole tiles of the array: the
+    #: nearest multiple, one at least, never above the layer. Purification and unused paths may take more afterwards.
+    round_to: int = 1
+    #: Columns of every budget in multiples of this.
+    round_columns_to: int = 1
     #: sequential (columns and channels, retrain, then filters, retrain) or joint (all constraints at once).
     mode: str = "joint"
     #: Progressive steps of each part, the budgets shrinking geometrically; at most 4x a step converges well.
@@ -67,7 +83,10 @@ class AdmmConfig:
     def __post_init__(self) -> None:
         if self.mode not in ADMM_MODES:
             raise ConfigError(f"admm.mode must be one of {', '.join(ADMM_MODES)}, not {self.mode!r}")
-        for name, low in (("stages", 1), ("epochs", 1), ("retrain_epochs", 0), ("final_epochs", 0), ("interval", 1)):
+        if self.structure not in ADMM_STRUCTURES:
+            raise ConfigError(f"admm.structure must be one of {', '.join(ADMM_STRUCTURES)}, not {self.structure!r}")
+        lowest = {"stages": 1, "epochs": 1, "retrain_epochs": 0, "final_epochs": 0, "interval": 1}
+        for name, low in (lowest | {"round_to": 1, "round_columns_to": 1}).items():
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= 10_000:
                 raise ConfigError(f"admm.{name} must be a whole number in {low}..10000, not {value!r}")

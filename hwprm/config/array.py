@@ -26,6 +26,8 @@ class ArrayConfig:
     multiplier_stages: int = 1
     #: Accumulator width including the bias; None takes what the weights are proven to need.
     acc_bits: int | None = None
+    #: Put filters that use the same columns into one tile, where that saves cycles.
+    order_filters: bool = True
     #: Where weights, column lists and descriptors lie: in ROMs on the chip, or in external memory behind an AXI4
     #: read master.
     weights: Literal["rom", "axi"] = "rom"
@@ -50,6 +52,8 @@ class ArrayConfig:
                 raise ConfigError(f"array.{name} must be in {low}..{high}, not {value!r}")
         if self.acc_bits is not None and not 4 <= self.acc_bits <= ACC_BITS_MAX:
             raise ConfigError(f"array.acc_bits must be in 4..{ACC_BITS_MAX}, not {self.acc_bits!r}")
+        if not isinstance(self.order_filters, bool):
+            raise ConfigError(f"array.order_filters must be true or false, not {self.order_filters!r}")
         if self.weights not in ("rom", "axi"):
             raise ConfigError(f"array.weights must be rom or axi, not {self.weights!r}")
         self._check_axi()

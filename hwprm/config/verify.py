@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,8 +28,19 @@ class VerifyConfig:
     icarus_images: int = 2
     #: Images of each test of the protocol mode.
     protocol_images: int = 2
-    #: What runs: `protocol` (AXI traffic, every layer compared) and `bulk` (many images at full speed).
-    modes: tuple[Literal["protocol", "bulk"], ...] = ("protocol", "bulk")
+    #: What runs: `protocol` (AXI traffic, every layer compared), `bulk` (many images at full speed) and `layers` (each
+    #: layer alone, in parallel processes, to be resumed when interrupted).
+    modes: tuple[Literal["protocol", "bulk", "layers"], ...] = ("protocol", "bulk")
+    #: Images of the bulk mode of which every layer is compared, not the outputs alone.
+    trace_images: int = 0
+    #: Layers that the mode `layers` runs; all when empty.
+    layers: tuple[str, ...] = ()
+    #: Images of the mode `layers`.
+    layer_images: int = 1
+    #: Simulators that the mode `layers` runs at a time; one per core by default.
+    jobs: int | None = None
+    #: Go on where an interrupted run of the mode `layers` on the same bundle stopped.
+    resume: bool = True
     #: Seed of gaps, back-pressure, random images and initial memory contents.
     seed: int = 1
     #: Record a waveform of these clock cycles, `FROM:TO`; nothing is recorded without it.
@@ -43,16 +55,16 @@ class VerifyConfig:
     timeout: float = 3600.0
 
     def __post_init__(self) -> None:
-        for name in ("images", "icarus_images", "protocol_images"):
-            value = getattr(self, name)
-            if name == "images" and value is None:
+        for name in ("images", "icarus_images", "protocol_images", "trace_images", "layer_images", "jobs"):
+            value, least = getattr(self, name), 0 if name == "trace_images" else 1
+            if name in ("images", "jobs") and value is None:
                 continue
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"verify.{name} must be 1 or more, not {value!r}")
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f"verify.{name} must be {least} or more, not {value!r}")
         if self.sim not in ("verilator", "icarus", "both"):
             raise ConfigError(f"verify.sim must be verilator, icarus or both, not {self.sim!r}")
-        if not self.modes or any(mode not in ("protocol", "bulk") for mode in self.modes):
-            raise ConfigError(f"verify.modes must be protocol, bulk or both, not {self.modes!r}")
+        if not self.modes or any(mode not in ("protocol", "bulk", "layers") for mode in self.modes):
+            raise ConfigError(f"verify.modes must be some of protocol, bulk and layers, not {self.modes!r}")
         if not 0 <= self.seed < 1 << 31:
             raise ConfigError(f"verify.seed must be in 0..{(1 << 31) - 1}, not {self.seed!r}")
         if not self.timeout > 0:
@@ -66,6 +78,11 @@ class VerifyConfig:
         if self.sim == "both":
             return min(self.images or BULK_IMAGES, self.icarus_images)
         return self.images or self.icarus_images
+
+    @property
+    def job_count(self) -> int:
+        """Simulators that the mode `layers` runs at a time."""
+        return self.jobs or len(os.sched_getaffinity(0))
 
     @property
     def wave_window(self) -> tuple[int, int] | None:

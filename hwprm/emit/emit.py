@@ -58,6 +58,7 @@ def _parts(program: Program) -> Parts:
         registers=register_entries(program.design_hash, geometry),
         roms=() if ext else program.roms,
         external=_external(program) if ext else None,
+        banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
     )
@@ -81,8 +82,16 @@ def _external(program: Program) -> ExternalParts:
 
 
 def _cycles(report: CycleReport) -> CycleEntry:
-    layers = tuple(layer.cycles for layer in report.layers)
-    return CycleEntry(image=report.total, layers=layers, promise=report.promise, bound=report.bound)
+    layers = report.layers
+    return CycleEntry(
+        image=report.total,
+        layers=tuple(layer.cycles for layer in layers),
+        promise=report.promise,
+        bound=report.bound,
+        listed=tuple(layer.listed for layer in layers),
+        unordered_layers=tuple(layer.unordered_cycles for layer in layers),
+        unordered_listed=tuple(layer.unordered_listed for layer in layers),
+    )
 
 
 def _save_program(program: Program, folder: Path) -> None:

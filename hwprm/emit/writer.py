@@ -62,6 +62,8 @@ class Parts:
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
     roms: tuple[RomImage, ...]
+    #: Banks of the activation memory, which the testbench reads and writes; none in a design that has no such memory.
+    banks: int = 0
     #: Writes the program into the folder it is given.
     save_program: Callable[[Path], None]
     #: Layers whose lanes run over channels.
@@ -111,6 +113,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
                 name=layer.name,
                 shape=net.tensor[layer.name].shape,
                 wide=layer.wide,
+                upsample=layer.upsample,
                 channel_lanes=layer.name in parts.channel_lanes,
             )
             for i, layer in enumerate(net.layers)
@@ -135,7 +138,7 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
         (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
     (work / "tb").mkdir()
-    (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values))
+    (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
 
 
 def _values(manifest: Manifest) -> dict[str, object]:

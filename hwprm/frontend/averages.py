@@ -11,49 +11,56 @@ import torch
 from hwprm.frontend.channels import size
 from hwprm.frontend.values import Activation, RefusalError, Value, pair
 from hwprm.frontend.walk import Walk
-from hwprm.graph import AvgPool2d, Clamp, Flatten, Relu
+from hwprm.graph import AdaptiveAvgPool2d, AvgPool2d, Clamp, Flatten, MaxPool2d, Relu
 
-__all__ = ["adaptive_avg_pool", "avg_pool", "clamp", "mean"]
+__all__ = ["adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "clamp", "mean"]
 
 Args = Mapping[str, Any]
 
 
 def avg_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """avg_pool2d whose windows all have one divisor."""
+    """avg_pool2d; zero padding ahead of it is a part of its map, and counts."""
     if args.get("divisor_override") is not None:
         raise RefusalError("it overrides the divisor", "leave divisor_override out, and scale the next layer's weights")
     kernel = pair(args["kernel_size"])
     rows, cols = pair(args["padding"])
-    source = _map(walk, args["self"])
-    made = AvgPool2d(
-        name=walk.plain_name(node),
-        inputs=(source.name,),
-        kernel=kernel,
-        stride=pair(args["stride"]) if args["stride"] else kernel,
-        padding=(rows, rows, cols, cols),
-        ceil_mode=bool(args["ceil_mode"]),
-        count_include_pad=bool(args["count_include_pad"]),
-    )
-    divisors = made.divisors(size(args["self"])[1:])
-    if (divisors != divisors.flat[0]).any():
-        raise RefusalError(
-            "it divides border windows by another number than inner ones",
-            "use count_include_pad=True and ceil_mode=False, or no padding and a kernel that fits the map",
+    ceil = bool(args["ceil_mode"])
+    source = _map(walk, args["self"], padded=not ceil and (rows, cols) == (0, 0))
+    return walk.add(
+        AvgPool2d(
+            name=walk.plain_name(node),
+            inputs=(source.name,),
+            kernel=kernel,
+            stride=pair(args["stride"]) if args["stride"] else kernel,
+            padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
+            ceil_mode=ceil,
+            count_include_pad=bool(args["count_include_pad"]) or any(source.padding),
         )
-    return walk.add(made)
+    )
 
 
 def adaptive_avg_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """adaptive_avg_pool2d to a size that divides the map: windows of ``H / out`` side by side."""
-    shape = size(args["self"])
-    out = pair(args["output_size"])
+    """adaptive_avg_pool2d; windows of ``H / out`` side by side where that divides."""
+    shape, made = size(args["self"]), size(node)
+    out = (made[2], made[3])
+    source = _map(walk, args["self"])
+    name = walk.plain_name(node)
+    if any(n % o for n, o in zip(shape[2:], out, strict=True)):
+        return walk.add(AdaptiveAvgPool2d(name=name, inputs=(source.name,), size=out))
+    kernel = (shape[2] // out[0], shape[3] // out[1])
+    return walk.add(AvgPool2d(name=name, inputs=(source.name,), kernel=kernel, stride=kernel))
+
+
+def adaptive_max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """adaptive_max_pool2d to a size that divides the map."""
+    shape, out = size(args["self"]), pair(args["output_size"])
     source = _map(walk, args["self"])
     if any(n % o for n, o in zip(shape[2:], out, strict=True)):
         raise RefusalError(
             f"its windows differ in size: {out} does not divide {shape[2:]}", "use an output size that divides the map"
         )
     kernel = (shape[2] // out[0], shape[3] // out[1])
-    return walk.add(AvgPool2d(name=walk.plain_name(node), inputs=(source.name,), kernel=kernel, stride=kernel))
+    return walk.add(MaxPool2d(name=walk.plain_name(node), inputs=(source.name,), kernel=kernel, stride=kernel))
 
 
 def mean(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -102,8 +109,8 @@ def _number(value: Any) -> float | None:
     return None if value is None or math.isinf(value) else float(value)
 
 
-def _map(walk: Walk, source: Any) -> Activation:
-    value = walk.activation(source)
+def _map(walk: Walk, source: Any, *, padded: bool = False) -> Activation:
+    value = walk.activation(source, padded=padded)
     if len(size(source)) != 4:
         raise RefusalError("its input has no batch dimension", "export with an input (batch, C, H, W)")
     return value

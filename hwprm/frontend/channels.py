@@ -1,4 +1,4 @@
-"""Handlers of operators that join, choose or reorder channels, and of residual sums."""
+"""Handlers of operators that join, choose or reorder channels."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ import torch
 
 from hwprm.frontend.values import Activation, RefusalError, Value
 from hwprm.frontend.walk import Walk
-from hwprm.graph import Add, Channels, Concat
+from hwprm.graph import Channels, Concat
 
 __all__ = [
     "SPLITS",
-    "add",
     "cat",
     "channel_shuffle",
     "choose",
@@ -44,19 +43,6 @@ SPLITS = (
 )
 
 _WHOLE = "keep the whole tensor, or choose channels only"
-
-
-def add(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Sum of two activations of one shape."""
-    pair = (args["self"], args["other"])
-    if not all(isinstance(part, torch.fx.Node) and isinstance(walk.values.get(part.name), Activation) for part in pair):
-        raise RefusalError("it adds a constant", "fold the constant into the bias of the layer before it")
-    if args.get("alpha", 1) != 1:
-        raise RefusalError(f"alpha is {args['alpha']}", "scale the weights of the layer before it instead")
-    shapes = [size(part) for part in pair]
-    if shapes[0][1:] != shapes[1][1:]:
-        raise RefusalError(f"it broadcasts {shapes[0]} and {shapes[1]}", "add tensors of one shape")
-    return walk.add(Add(name=walk.plain_name(node), inputs=tuple(walk.activation(part).name for part in pair)))
 
 
 def cat(walk: Walk, node: torch.fx.Node, args: Args) -> Value:

@@ -12,7 +12,7 @@ from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.load import export
 from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.remedies import REMEDIES
-from hwprm.frontend.walk import Walk
+from hwprm.frontend.walk import SAME_OUTPUT, Walk
 from hwprm.graph import Graph, Input, Shapes
 from hwprm.quantize.lower import lower
 
@@ -56,10 +56,16 @@ def _convert(
         raise ModelError("the network has no layer that computes anything; give it at least one")
     graph = Graph(tuple(walk.nodes), walk.outputs)
     try:
-        lower(graph)
+        fused = lower(graph)
     except HwprmError as error:
-        problem, _, remedy = str(error).partition("; ")
-        walk.refuse("network", "graph", problem, remedy)
+        nodes = error.nodes if isinstance(error, UnsupportedError) else ()
+        for name, text in nodes or (("network", str(error)),):
+            problem, _, remedy = text.partition("; ")
+            walk.refuse(name, type(graph.by_name[name]).__name__ if nodes else "graph", problem, remedy)
+        return graph, walk.findings
+    for i, name in enumerate(graph.outputs):
+        if fused.returned[i] in fused.returned[:i]:
+            walk.refuse(name, "output", *SAME_OUTPUT, Severity.NOTE)
     return graph, walk.findings
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import averages, channels
+from hwprm.frontend import arithmetic, averages, channels, resize
 from hwprm.frontend.findings import Severity
 from hwprm.frontend.values import Activation, RefusalError, Value, as_array, pair
 from hwprm.frontend.walk import Handler, Walk
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu, Unflatten
 
 __all__ = ["HANDLERS"]
 
@@ -95,16 +95,14 @@ def relu(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     return Activation(name=made.name, padding=source.padding)
 
 
-def clamp(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """ReLU6, hardtanh, clamp."""
-    _check_in_place(node, args, "use inplace=False")
-    return averages.clamp(walk, node, args)
+def checked(handler: Handler, remedy: str) -> Handler:
+    """`handler` for an operator that may also work in place."""
 
+    def wrapped(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+        _check_in_place(node, args, remedy)
+        return handler(walk, node, args)
 
-def add(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Residual sums."""
-    _check_in_place(node, args, "write x = x + y instead of x += y")
-    return channels.add(walk, node, args)
+    return wrapped
 
 
 def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
@@ -115,18 +113,20 @@ def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
 
 def max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """max_pool2d; of the decomposed one only the values (item 0) may be used, see `getitem`."""
-    source = walk.activation(args["self"])
     if ndim(args["self"]) != 4:
         raise RefusalError("its input has no batch dimension", "export with an input (batch, C, H, W)")
     kernel = pair(args["kernel_size"])
     rows, cols = pair(args["padding"])
+    source = walk.activation(args["self"], padded=True)
+    if (rows, cols) != (0, 0) or args["ceil_mode"] or not walk.never_negative(source.name):
+        source = walk.activation(args["self"])  # only then zeros ahead of it are as good as its own padding
     return walk.add(
         MaxPool2d(
             name=walk.plain_name(node),
             inputs=(source.name,),
             kernel=kernel,
             stride=pair(args["stride"]) if args["stride"] else kernel,
-            padding=(rows, rows, cols, cols),
+            padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
             dilation=pair(args["dilation"]),
             ceil_mode=bool(args["ceil_mode"]),
         )
@@ -160,7 +160,7 @@ def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Any view that only flattens (batch, C, H, W) to (batch, C*H*W), regroups channels, or changes nothing."""
+    """A view that flattens (batch, C, H, W), makes a map (batch, K, 1, 1) of a vector, or regroups channels."""
     source_node = args["input"] if "input" in args else args["self"]
     before, after = (tuple(n.meta["val"].shape) for n in (source_node, node))
     if before == after:
@@ -169,6 +169,10 @@ def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     if regrouped is not None:
         return regrouped
     source = walk.activation(source_node)
+    if len(before) < len(after) and before[2:] in ((), (1,)) and after[1:] in ((before[1], 1), (before[1], 1, 1)):
+        if len(after) == 3:  # unsqueezing in steps
+            return source
+        return walk.add(Unflatten(name=walk.plain_name(node), inputs=(source.name,)))
     vector = 2 <= len(after) <= min(len(before), 3) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) in steps
     if not vector or str(after[0]) != str(before[0]):
         raise RefusalError(
@@ -304,6 +308,7 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.squeeze.dim",
             "aten.squeeze.dims",
             "aten.unflatten.int",
+            "aten.unsqueeze.default",
             "aten.view.default",
         ),
         reshape,
@@ -319,6 +324,7 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.contiguous.default",
             "aten.detach.default",
             "aten.detach_.default",
+            "aten.lift_fresh_copy.default",
             "aten.to.device",
             "aten.to.dtype",
             "aten.to.dtype_layout",
@@ -327,7 +333,30 @@ HANDLERS: Mapping[str, Handler] = {
     ),
     str(operator.getitem): getitem,
     **dict.fromkeys(HOST, host),
-    **dict.fromkeys(("aten.add.Tensor", "aten.add_.Tensor"), add),
+    **{
+        f"aten.{name}{place}.{overload}": checked(handler, "write x = x + y instead of x += y")
+        for name, handler in (
+            ("add", arithmetic.add),
+            ("div", arithmetic.divide),
+            ("mul", arithmetic.multiply),
+            ("sub", arithmetic.subtract),
+        )
+        for place in ("", "_")
+        for overload in ("Tensor", "Scalar")
+    },
+    **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
+    **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
+    "aten.neg.default": arithmetic.negate,
+    **dict.fromkeys(
+        (
+            "aten._upsample_nearest_exact2d.default",
+            "aten._upsample_nearest_exact2d.vec",
+            "aten.upsample_nearest2d.default",
+            "aten.upsample_nearest2d.vec",
+        ),
+        resize.upsample,
+    ),
+    "aten.index.Tensor": resize.index,
     **dict.fromkeys(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"), channels.cat),
     **dict.fromkeys(channels.SPLITS, channels.split),
     "aten.slice.Tensor": channels.slice_channels,
@@ -339,6 +368,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(
         ("aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool2d.default"), averages.adaptive_avg_pool
     ),
+    "aten.adaptive_max_pool2d.default": averages.adaptive_max_pool,
     "aten.mean.dim": averages.mean,
     **dict.fromkeys(
         tuple(
@@ -346,6 +376,6 @@ HANDLERS: Mapping[str, Handler] = {
             for name in ("clamp", "clamp_max", "clamp_min", "hardtanh", "relu6")
             for place in ("", "_")
         ),
-        clamp,
+        checked(averages.clamp, "use inplace=False"),
     ),
 }

@@ -15,7 +15,6 @@ REMEDIES: Mapping[str, str] = {
         _RELU,
     ),
     "adaptive_avg_pool1d": "use avg_pool2d, or x.mean((2, 3))",
-    "adaptive_max_pool2d": "use max_pool2d with a fixed kernel",
     **dict.fromkeys(("_native_batch_norm_legit_functional", "native_dropout"), "call model.eval() before exporting"),
     "select": "slice instead: x[:, c : c + 1]",
     "stack": "concatenate channels: torch.cat(tensors, 1)",
@@ -23,7 +22,11 @@ REMEDIES: Mapping[str, str] = {
         ("group_norm", "instance_norm", "layer_norm", "native_group_norm", "native_layer_norm"),
         ("use batch norm, which folds into the layer before it"),
     ),
-    **dict.fromkeys(("mul", "div", "sub"), "fold the constant into the layer before it, or normalise on the host"),
-    **dict.fromkeys(("conv1d", "conv3d", "conv_transpose2d"), "use conv2d instead"),
+    **dict.fromkeys(("conv1d", "conv3d"), "use conv2d instead"),
+    "conv_transpose2d": "use nearest upsampling and a conv2d instead",
+    **dict.fromkeys(
+        ("upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d"),
+        "use nearest upsampling of maps by whole numbers: Upsample(scale_factor=2, mode='nearest')",
+    ),
     **dict.fromkeys(("t", "swapaxes", "movedim"), "keep the order (batch, C, H, W) throughout"),
 }

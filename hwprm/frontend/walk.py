@@ -11,17 +11,23 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.values import Activation, Constant, RefusalError, Value
-from hwprm.graph import Input, Node
+from hwprm.graph import AvgPool2d, Channels, Clamp, Concat, Flatten, Input, MaxPool2d, Node, Relu, Upsample
 
-__all__ = ["Handler", "Walk"]
+__all__ = ["SAME_OUTPUT", "Handler", "Walk"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
 
 DEFAULT_REMEDY = (
     "use conv2d, linear, relu, clamp, max_pool2d, avg_pool2d, batch_norm (evaluation mode), add, cat, channel slices, "
-    "flatten or zero padding instead"
+    "nearest upsampling, flatten or zero padding instead"
 )
+
+#: Operators that count as working in place and change no value; torch.tensor() inside forward() makes them.
+HARMLESS = ("aten.detach_.default",)
+
+#: Problem and remedy of an output that another one holds already.
+SAME_OUTPUT = ("it holds the values of another output", "it leaves the accelerator once; take it from there")
 
 
 class Walk:
@@ -68,8 +74,9 @@ class Walk:
             raise RefusalError("its input does not depend on the image", "compute it in __init__ instead")
         if any(value.padding) and not padded:
             raise RefusalError(
-                "it reads a zero-padded map, and zero padding can only be merged into a conv2d",
-                "put the padding directly before a conv2d, or use the operator's own padding",
+                "it reads a zero-padded map, and zero padding can only be merged into a conv2d, an average pool, or a "
+                "max pool behind a ReLU",
+                "put the padding directly before one of these, or use the operator's own padding",
             )
         if value.order is not None and not ordered:
             raise RefusalError(
@@ -94,6 +101,15 @@ class Walk:
     def add(self, node: Node) -> Activation:
         self.nodes.append(node)
         return Activation(name=node.name)
+
+    def never_negative(self, name: str) -> bool:
+        """Whether a ReLU or clamp keeps the tensor `name` from falling below 0."""
+        node = next((node for node in self.nodes if node.name == name), None)
+        if isinstance(node, Clamp):
+            return node.low is not None and node.low >= 0
+        if isinstance(node, AvgPool2d | Channels | Concat | Flatten | MaxPool2d | Upsample):
+            return all(self.never_negative(source) for source in node.inputs)
+        return isinstance(node, Relu)
 
     def plain_name(self, node: torch.fx.Node) -> str:
         """A free name for a node without parameters."""
@@ -186,7 +202,7 @@ class Walk:
             return None
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise RefusalError("it makes random numbers", "remove it, or call model.eval() before exporting")
-        if getattr(getattr(node.target, "_schema", None), "is_mutable", False):
+        if getattr(getattr(node.target, "_schema", None), "is_mutable", False) and str(node.target) not in HARMLESS:
             raise RefusalError("it changes a parameter or buffer in place", "call model.eval() before exporting")
         known = {n.name: v.tensor for n, v in zip(node.all_input_nodes, parts, strict=True) if isinstance(v, Constant)}
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: known[n.name])
@@ -211,9 +227,11 @@ class Walk:
                 self.refuse(label, "output", "it is a zero-padded map", "pad on the host")
             elif value.order is not None:
                 self.refuse(label, "output", "its channels stand as several axes", "return (batch, C, H, W)")
+            elif value.name in names:
+                self.refuse(label, "output", *SAME_OUTPUT, Severity.NOTE)
             else:
                 names.append(value.name)
-        self.outputs = tuple(dict.fromkeys(names))
+        self.outputs = tuple(names)
 
     def _unvisited(self) -> None:
         """No parameter may get lost: each one is in a node, or there is a finding about it."""

@@ -114,9 +114,9 @@ class Accelerator(wiring.Component):
         self._probe(m, sequencer, store, egress)
         m.d.comb += [
             sequencer.layer_done.eq(store.layer_done | egress.layer_done),
-            sequencer.image_ready.eq(ingress.image_ready),
+            sequencer.image_ready.eq(ingress.image_ready | registers.repeat),
             sequencer.room.eq(egress.room),
-            ingress.release.eq(egress.frame_done),
+            ingress.release.eq(egress.frame_done & ~registers.repeat),
         ]
         return m
 
@@ -214,7 +214,7 @@ class Accelerator(wiring.Component):
         for c in range(hw.cols):
             m.d.comb += array.weights[c].eq(weight[c * bits : (c + 1) * bits])
 
-        ahead = TO_ARRAY + SystolicArray.latency(hw) - 1  # the drain wants its tag a cycle before the result
+        ahead = TO_ARRAY + SystolicArray.latency(hw) - Drain.lead(hw)
         tag = Signal(drain.tag.shape())
         m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
         m.d.comb += [
@@ -223,6 +223,8 @@ class Accelerator(wiring.Component):
             array.select.eq(drain.select),
         ]
         m.d.comb += [drain.drained[r].eq(array.drained[r]) for r in range(hw.rows)]
+        if hw.residual_bits:
+            m.d.comb += [drain.passed[r].eq(array.passed[r]) for r in range(hw.rows)]
 
     def _results(self, m: Module, sequencer, drain, store, egress):
         m.d.comb += [
@@ -240,6 +242,7 @@ class Accelerator(wiring.Component):
             ingress.grant.eq(ingress.write & ~store.write),
             memory.write.eq(store.write | ingress.write),
             memory.write_at.eq(Mux(store.write, store.write_at.as_value(), ingress.write_at.as_value())),
+            memory.write_stride.eq(store.write_stride),
             memory.first_lane.eq(Mux(store.write, store.first_lane, 0)),
             memory.last_lane.eq(Mux(store.write, store.last_lane, 1)),
         ]

@@ -29,23 +29,29 @@ class SystolicArray(wiring.Component):
     follows the wavefront, one filter a cycle. `select` of row 0 travels down with the skew of the rows, and `drained`
     of row r is the selected result ``mux_levels`` cycles after its select, hence skewed by r.
 
+    With residuals the rows are delay lines as well: one cycle before `drained` of row r is the result of column c,
+    `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
+
     Members
     -------
     operands : In(operand_layout(hw)).array(rows)
     weights : In(signed(weight_bits)).array(cols)
     select : In(range(cols))
     drained : Out(signed(acc_bits)).array(rows)
+    passed : Out(signed(act_bits)).array(rows), with residuals only
     """
 
     def __init__(self, hw: Hardware, element: ProcessingElement | None = None):
         self._hw = hw
         self._element = element or ProcessingElement(hw)
+        passed = {"passed": Out(signed(hw.act_bits)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
             {
                 "operands": In(operand_layout(hw)).array(hw.rows),
                 "weights": In(signed(hw.weight_bits)).array(hw.cols),
                 "select": In(max(1, (hw.cols - 1).bit_length())),
                 "drained": Out(signed(hw.acc_bits)).array(hw.rows),
+                **passed,
             }
         )
 
@@ -59,6 +65,8 @@ class SystolicArray(wiring.Component):
         hw = self._hw
         columns = [delay(m, self.weights[c], c, name=f"skew_weight{c}") for c in range(hw.cols)]
         select = self.select
+        # The last operand is at the east end cols cycles after it entered, its result at the drain's after these.
+        behind = self.latency(hw) + hw.mux_levels - 2
         for r in range(hw.rows):
             operand = self.operands[r]
             west = {key: delay(m, operand[key], r, name=f"skew_{key}{r}") for key in ("act", *operand_flags(hw))}
@@ -68,6 +76,8 @@ class SystolicArray(wiring.Component):
                 results.append(result)
             m.d.comb += self.drained[r].eq(self._drain(m, results, select, r))
             select = delay(m, select, 1, name=f"select{r}")
+            if hw.residual_bits:
+                m.d.comb += self.passed[r].eq(delay(m, west["act"], behind, name=f"passed{r}"))
         return m
 
     def _drain(self, m: Module, results, select, row: int):

@@ -1,6 +1,6 @@
 """The AXI4-Lite slave: `hwprm.isa.REGISTERS` in gates."""
 
-from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -42,7 +42,7 @@ class RegisterFile(wiring.Component):
     Members
     -------
     the ports of `axi_lite_ports`, and
-    run : Out(1)
+    run, repeat : Out(1)
     busy : In(1)
     short, long, received, frame_done, stalled : In(1), pulses that set or count
     cycles, memory_stalls : In(32)
@@ -56,7 +56,14 @@ class RegisterFile(wiring.Component):
         super().__init__(
             axi_lite_ports()
             | inputs
-            | {"run": Out(1, init=1), "cycles": In(32), "memory_stalls": In(32), "base": Out(64), "started": Out(1)}
+            | {
+                "run": Out(1, init=1),
+                "repeat": Out(1),
+                "cycles": In(32),
+                "memory_stalls": In(32),
+                "base": Out(64),
+                "started": Out(1),
+            }
         )
 
     def elaborate(self, platform):
@@ -74,7 +81,7 @@ class RegisterFile(wiring.Component):
             m.d.sync += count.eq(count + event)
             values[name] = count
         values |= {
-            "CONTROL": self.run,
+            "CONTROL": Cat(self.run, self.repeat),
             "STATUS": self.busy | (sticky_short << 1) | (sticky_long << 2) | (self.memory_error << 3),
             "CYCLES": self.cycles,
             "MEMORY_STALLS": self.memory_stalls,
@@ -85,7 +92,7 @@ class RegisterFile(wiring.Component):
         write = self._writes(m)
         at_control, at_status = self._at(write, "CONTROL"), self._at(write, "STATUS")
         with m.If(at_control):
-            m.d.sync += self.run.eq(self.wdata[0])
+            m.d.sync += [self.run.eq(self.wdata[0]), self.repeat.eq(self.wdata[1])]
         m.d.sync += [
             sticky_short.eq((sticky_short & ~(at_status & self.wdata[1])) | self.short),
             sticky_long.eq((sticky_long & ~(at_status & self.wdata[2])) | self.long),

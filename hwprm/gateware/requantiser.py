@@ -14,13 +14,17 @@ __all__ = ["Requantiser"]
 class Requantiser(wiring.Component):
     """One lane. A result every cycle, `LATENCY` cycles after its accumulator; no flow control.
 
-    ``result = clamp(round_shift((acc + bias) * mult, shift))``; the rounding ``(x + 2**(s-1)) >> s`` is computed as
-    ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a barrel.
+    ``result = clamp(round_shift((acc + bias + residual * factor) * mult, shift))``; the residual and its factor, which
+    only designs with residuals have, come one cycle before the accumulator. The rounding ``(x + 2**(s-1)) >> s`` is
+    computed as ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a
+    barrel.
 
     Members
     -------
     acc : In(signed(acc_bits))
-    param : In(param word)
+    param : In(param word), whose residual's multiplier is not looked at
+    residual : In(signed(act_bits)), with residuals only
+    factor : In(unsigned(residual_bits)), with residuals only
     clamp_low, clamp_high : In(signed(act_bits))
     wide_low, wide_high : In(signed(32))
     result : Out(signed(act_bits))
@@ -31,10 +35,12 @@ class Requantiser(wiring.Component):
 
     def __init__(self, hw: Hardware, *, wide: bool):
         self._hw, self._wide = hw, wide
+        ahead = {"residual": In(signed(hw.act_bits)), "factor": In(unsigned(hw.residual_bits))}
         super().__init__(
             {
                 "acc": In(signed(hw.acc_bits)),
                 "param": In(layout_of(param_format(hw))),
+                **(ahead if hw.residual_bits else {}),
                 "clamp_low": In(signed(hw.act_bits)),
                 "clamp_high": In(signed(hw.act_bits)),
                 "wide_low": In(signed(WIDE_BITS)),
@@ -47,12 +53,18 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         hw, param = self._hw, self.param
-        total = Signal(signed(hw.acc_bits), reset_less=True)
+        total = Signal(signed(hw.sum_bits), reset_less=True)
+        biased = self.acc + param.bias
+        if hw.residual_bits:
+            added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
+            # Where there is none, anything may pass by, memory that was never written included.
+            m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
+            biased += added
         mult = Signal(unsigned(len(param.mult)), reset_less=True)
         shift1 = Signal(unsigned(len(param.shift)), reset_less=True)
-        m.d.sync += [total.eq(self.acc + param.bias), mult.eq(param.mult), shift1.eq(param.shift)]
+        m.d.sync += [total.eq(biased), mult.eq(param.mult), shift1.eq(param.shift)]
 
-        product = Signal(signed(hw.acc_bits + len(param.mult)), reset_less=True)
+        product = Signal(signed(hw.sum_bits + len(param.mult)), reset_less=True)
         shift2 = Signal.like(shift1, reset_less=True)
         m.d.sync += [product.eq(total * mult), shift2.eq(shift1)]
 

@@ -27,6 +27,8 @@ def slot_layout() -> data.StructLayout:
 class Sequencer(wiring.Component):
     """For each filter tile, for each pixel tile, for each window position, for each list entry: issue.
 
+    In designs with residuals a list may go on elsewhere after `shared` entries, at the tile's own tail.
+
     Between layers it waits until everything of the layer before is stored; before an image, until one has come;
     before output words, until there is room for them. `cycles` counts neither of the waits for the host.
 
@@ -174,13 +176,13 @@ class Sequencer(wiring.Component):
             self.tag.frame_last.eq(now.frame_last),
         ]
         m.d.sync += column.eq(Mux(pass_ends, 0, column + 1))
-        self._locate(m, now, window, ends)
+        self._locate(m, now, column, window, ends)
         with m.If(pass_ends):
             m.d.sync += window.eq(Mux(tile_ends, 0, window + 1))
         with m.If(tile_ends):
             m.d.sync += pixel_tile.eq(Mux(last_pixels, 0, pixel_tile + 1))
 
-    def _locate(self, m: Module, now, window, ends):
+    def _locate(self, m: Module, now, column, window, ends):
         """Where the words of the entry being issued lie: ROM addresses, or what the rings need to know."""
         pass_ends, tile_ends, last_pixels = ends
         if self._hw.external:
@@ -192,8 +194,11 @@ class Sequencer(wiring.Component):
                 self.use.weight_release.eq(last_pixels & (window == now.passes)),
             ]
         else:
+            following = self.entry_addr + 1
+            if self._hw.residual_bits:
+                following = Mux(column + 1 == now.shared, now.tail_base, following)
             m.d.sync += [
-                self.entry_addr.eq(Mux(tile_ends, now.entry_base, self.entry_addr + 1)),
+                self.entry_addr.eq(Mux(tile_ends, now.entry_base, following)),
                 self.weight_addr.eq(Mux(pass_ends, now.weight_base, self.weight_addr + 1)),
             ]
 

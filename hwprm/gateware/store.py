@@ -17,8 +17,9 @@ class StoreUnit(wiring.Component):
     """Walks filter tiles, pixel tiles and filters in the order in which vectors come; a descriptor per layer.
 
     Rows of a tensor whose pitch exceeds its width are apart, so a vector is cut where rows end. With the address of
-    lane 0 continued linearly, each further row adds the gap once more. Vectors wait in a queue meanwhile; the
-    schedule's idle cycles bound it to the filters of one tile.
+    lane 0 continued linearly, each further row adds the gap once more. An upsampling layer writes each piece of a
+    vector several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart.
+    Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile.
 
     Members
     -------
@@ -28,6 +29,7 @@ class StoreUnit(wiring.Component):
     vector : In(act_bits).array(rows)
     write : Out(1)
     write_at : Out(address)
+    write_stride : Out(range(store strides))
     first_lane, last_lane : Out(range(rows + 1))
     write_data : Out(act_bits).array(rows)
     layer_done : Out(1), with the last write of a layer
@@ -46,6 +48,7 @@ class StoreUnit(wiring.Component):
                 "vector": In(hw.act_bits).array(hw.rows),
                 "write": Out(1),
                 "write_at": Out(address_layout(hw)),
+                "write_stride": Out(max(1, (len(hw.store_strides) - 1).bit_length())),
                 "first_lane": Out(lane),
                 "last_lane": Out(lane),
                 "write_data": Out(hw.act_bits).array(hw.rows),
@@ -102,6 +105,12 @@ class StoreUnit(wiring.Component):
             for key, signal in (("base", base), ("vector", vector), ("here", here))
         }
 
+        if hw.upsampling:
+            first_piece, pieces_done, offset = self._repetitions(m, ready)
+            write_at = add_mixed(m, hw.banks, at["here"], offset, name="write")
+        else:
+            write_at = at["here"]
+
         limit = Signal.like(self.last_lane)  # lanes of this pixel tile
         end = Signal.like(self.last_lane)
         row_ends, vector_ends = Signal(), Signal()
@@ -110,13 +119,13 @@ class StoreUnit(wiring.Component):
             limit.eq(Mux(pixels_now < hw.rows, pixels_now, hw.rows)),
             row_ends.eq(room_now <= limit - lane),
             end.eq(Mux(row_ends, lane + room_now, limit)),
-            vector_ends.eq(end == limit),
+            vector_ends.eq(pieces_done & (end == limit) if hw.upsampling else end == limit),
             last_filter.eq((filter_index == hw.cols - 1) | (filter_index + 1 == filters_now)),
             last_tile.eq(pixels_now <= hw.rows),
             layer_ends.eq(filters_now <= hw.cols),
             self.write.eq(ready),
-            self.write_at.word.eq(at["here"][0]),
-            self.write_at.bank.eq(at["here"][1]),
+            self.write_at.word.eq(write_at[0]),
+            self.write_at.bank.eq(write_at[1]),
             self.first_lane.eq(lane),
             self.last_lane.eq(end),
             take.eq(ready & vector_ends),
@@ -124,8 +133,9 @@ class StoreUnit(wiring.Component):
         ]
         gap = (st.gap_word, st.gap_bank)
         tile = hw.address(hw.rows)
+        ahead = (st.advance_word, st.advance_bank) if hw.upsampling else (Const(tile.word, hw.word_bits), tile.bank)
         below = add_mixed(m, hw.banks, at["here"], gap, name="row_below")
-        beyond = add_mixed(m, hw.banks, at["here"], (Const(tile.word, hw.word_bits), tile.bank), name="beyond")
+        beyond = add_mixed(m, hw.banks, at["here"], ahead, name="beyond")
         beyond_row = add_mixed(m, hw.banks, beyond, gap, name="beyond_row")
         channel = add_mixed(m, hw.banks, at["vector"], (st.channel_word, st.channel_bank), name="channel")
         below_tile = add_mixed(m, hw.banks, at["base"], (st.tile_word, st.tile_bank), name="filter_tile")
@@ -147,6 +157,9 @@ class StoreUnit(wiring.Component):
                 m.d.sync += [*go(after, next_at), tile_room.eq(next_room)]
             with m.If(~vector_ends):
                 m.d.sync += [*go(here, below), lane.eq(end), room.eq(st.width)]
+                if hw.upsampling:
+                    with m.If(~pieces_done):
+                        m.d.sync += [*go(here, at["here"]), lane.eq(lane), room.eq(room_now)]
             with m.Elif(~last_filter):
                 m.d.sync += [*go(here, channel), *go(vector, channel), lane.eq(0), room.eq(room_start)]
                 m.d.sync += filter_index.eq(filter_index + 1)
@@ -161,7 +174,27 @@ class StoreUnit(wiring.Component):
                 m.d.sync += [room.eq(st.width), room_first.eq(st.width), lane.eq(0), filter_index.eq(0)]
                 m.d.sync += [pixels_left.eq(st.pixels), filters_left.eq(filters_now - hw.cols), fresh.eq(layer_ends)]
         self._descriptor(m)
-        self._probe(m, ready, lane, filter_index, pixels_now, filters_now, limit)
+        fresh_vector = ready & (lane == 0) & first_piece if hw.upsampling else ready & (lane == 0)
+        self._probe(m, fresh_vector, filter_index, pixels_now, filters_now, limit)
+
+    def _repetitions(self, m: Module, ready):
+        """Counts the writes of one piece of a vector; returns (at the first, at the last, distance from the first)."""
+        hw, st = self._hw, self.store
+        below, beside = Signal.like(st.repeat_y), Signal.like(st.repeat_x)
+        offset = Signal(address_layout(hw))
+        line_done, done = Signal(), Signal()
+        m.d.comb += [line_done.eq(beside == st.repeat_x), done.eq(line_done & (below == st.repeat_y))]
+        one = hw.address(1)
+        step = (Mux(line_done, st.line_word, one.word), Mux(line_done, st.line_bank, one.bank))
+        moved = add_mixed(m, hw.banks, (offset.word, offset.bank), step, name="repetition")
+        with m.If(ready):
+            m.d.sync += [beside.eq(beside + 1), offset.word.eq(moved[0]), offset.bank.eq(moved[1])]
+            with m.If(line_done):
+                m.d.sync += [beside.eq(0), below.eq(below + 1)]
+            with m.If(done):
+                m.d.sync += [below.eq(0), offset.word.eq(0), offset.bank.eq(0)]
+        m.d.comb += self.write_stride.eq(st.stride)
+        return (beside == 0) & (below == 0), done, (offset.word, offset.bank)
 
     def _descriptor(self, m: Module):
         """The ROM's address: the next layer's once the last write is under way."""
@@ -170,9 +203,9 @@ class StoreUnit(wiring.Component):
         m.d.comb += self.store_addr.eq(Mux(self.layer_done, following, index))
         m.d.sync += index.eq(self.store_addr)
 
-    def _probe(self, m: Module, ready, lane, filter_index, pixels, filters, limit):
+    def _probe(self, m: Module, valid, filter_index, pixels, filters, limit):
         m.d.comb += [
-            self.probe_valid.eq(ready & (lane == 0)),
+            self.probe_valid.eq(valid),
             self.probe_layer.eq(self.store.layer),
             self.probe_filter.eq(self.store.filters - filters + filter_index),
             self.probe_pixel.eq(self.store.pixels - pixels),

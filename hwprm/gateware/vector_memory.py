@@ -19,8 +19,9 @@ class VectorMemory(wiring.Component):
     banks because the number of banks is coprime with every stride. `data[r]` comes `READ_LATENCY` cycles later, zero
     where `inside[r]` was 0.
 
-    Write: lane r of `write_data` goes to linear address ``write_at + r`` for first_lane <= r < last_lane, and can be
-    read by addresses presented `WRITE_LATENCY` cycles later. One write a cycle, no flow control.
+    Write: lane r of `write_data` goes to linear address ``write_at + r * store_strides[write_stride]`` for
+    first_lane <= r < last_lane, and can be read by addresses presented `WRITE_LATENCY` cycles later. One write a cycle,
+    no flow control. Lane 0 may be written at any stride.
 
     Members
     -------
@@ -31,6 +32,7 @@ class VectorMemory(wiring.Component):
     data : Out(signed(act_bits)).array(rows)
     write : In(1)
     write_at : In(address)
+    write_stride : In(range(store strides))
     first_lane : In(range(rows + 1))
     last_lane : In(range(rows + 1))
     write_data : In(act_bits).array(rows)
@@ -51,6 +53,7 @@ class VectorMemory(wiring.Component):
                 "data": Out(signed(hw.act_bits)).array(hw.rows),
                 "write": In(1),
                 "write_at": In(address_layout(hw)),
+                "write_stride": In(max(1, (len(hw.store_strides) - 1).bit_length())),
                 "first_lane": In(lane),
                 "last_lane": In(lane),
                 "write_data": In(hw.act_bits).array(hw.rows),
@@ -90,21 +93,40 @@ class VectorMemory(wiring.Component):
         hw = self._hw
         at = delay(m, self.write_at.as_value(), 1, name="write_at")
         at = address_layout(hw)(at)
+        beyond = ((hw.rows - 1) * max(hw.store_strides) // hw.banks).bit_length()  # width of words beyond lane 0
         lanes = []
         for slot in range(hw.banks):
             enable, value = Signal(name=f"lane{slot}_enable"), Signal(hw.act_bits, name=f"lane{slot}", reset_less=True)
-            if slot < hw.rows:
-                m.d.sync += [
-                    enable.eq(self.write & (self.first_lane <= slot) & (slot < self.last_lane)),
-                    value.eq(self.write_data[slot]),
-                ]
-            lanes.append(Cat(value, enable))
+            choices = [self._lane_at(slot, stride) for stride in hw.store_strides]
+            parts = [enable, value]
+            if beyond:
+                parts.append(Signal(beyond, name=f"lane{slot}_words", reset_less=True))
+            if any(choices):
+                columns = zip(*map(self._write_of, choices), strict=True)
+                for signal, column in zip(parts, columns, strict=False):  # without the last where there is no word
+                    m.d.sync += signal.eq(multiplex(column, self.write_stride))
+            lanes.append(Cat(value, enable, *parts[2:]))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
             # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
-            behind = at.bank > i if i < hw.banks - 1 else 0
+            word = at.word + (at.bank > i if i < hw.banks - 1 else 0)
+            word = word + lane[hw.act_bits + 1 :] if beyond else word
             m.d.sync += [
                 bank.write_enable.eq(lane[hw.act_bits]),
                 bank.write_data.eq(lane[: hw.act_bits]),
-                bank.write_addr.eq((at.word + behind)[: address_bits(hw.memory_words)]),
+                bank.write_addr.eq(word[: address_bits(hw.memory_words)]),
             ]
+
+    def _lane_at(self, slot: int, stride: int) -> tuple[int, int] | None:
+        """The lane that goes `slot` banks (modulo all) beyond lane 0, and how many whole words that is."""
+        banks = self._hw.banks
+        lane = next((r for r in range(self._hw.rows) if r * stride % banks == slot), None)
+        return None if lane is None else (lane, lane * stride // banks)
+
+    def _write_of(self, choice: tuple[int, int] | None):
+        """Enable, data and words beyond lane 0 of the lane that is `choice`."""
+        if choice is None:
+            return Const(0, 1), Const(0, self._hw.act_bits), Const(0, 1)
+        lane, words = choice
+        enable = self.write & (self.first_lane <= lane) & (lane < self.last_lane)
+        return enable, self.write_data[lane], Const(words)

@@ -4,6 +4,7 @@ from hwprm.graph.batches import Batch, Scale, Shapes, by_input, image_shapes, jo
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.nodes import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -18,12 +19,16 @@ from hwprm.graph.nodes import (
     Node,
     Relu,
     Shape,
+    Unflatten,
+    Upsample,
+    Windows,
     conv_output_size,
     pool_output_size,
 )
 
 __all__ = [
     "WEIGHTED",
+    "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
     "Batch",
@@ -42,6 +47,9 @@ __all__ = [
     "Scale",
     "Shape",
     "Shapes",
+    "Unflatten",
+    "Upsample",
+    "Windows",
     "by_input",
     "conv_output_size",
     "evaluate",

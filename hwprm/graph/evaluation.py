@@ -12,6 +12,7 @@ from hwprm.errors import ModelError
 from hwprm.graph.batches import Batch, by_input
 from hwprm.graph.graph import Graph
 from hwprm.graph.nodes import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -25,6 +26,8 @@ from hwprm.graph.nodes import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
+    Upsample,
 )
 
 __all__ = ["evaluate"]
@@ -114,6 +117,21 @@ def _(node: AvgPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
 
 
 @_apply.register
+def _(node: AdaptiveAvgPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
+    rows, cols = node.windows(x.shape[1:])
+    result: Array = np.empty((len(x), *shape))
+    for i, (top, height) in enumerate(zip(rows.start, rows.length, strict=True)):
+        for j, (left, width) in enumerate(zip(cols.start, cols.length, strict=True)):
+            result[:, :, i, j] = x[:, :, top : top + height, left : left + width].mean(axis=(2, 3))
+    return result
+
+
+@_apply.register
+def _(node: Upsample, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x.repeat(node.factors[0], axis=2).repeat(node.factors[1], axis=3)
+
+
+@_apply.register
 def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
     padded = _pad(x, _reach(node.kernel, node.stride, node.dilation, node.padding, x, shape), -np.inf)
     result: Array = _windows(padded, node.kernel, node.stride, node.dilation, shape).max(axis=(4, 5))
@@ -123,6 +141,11 @@ def _(node: MaxPool2d, x: Array, *, shape: tuple[int, ...]) -> Array:
 @_apply.register
 def _(node: Flatten, x: Array, *, shape: tuple[int, ...]) -> Array:
     return x.reshape(len(x), -1)
+
+
+@_apply.register
+def _(node: Unflatten, x: Array, *, shape: tuple[int, ...]) -> Array:
+    return x[:, :, None, None]
 
 
 def _reach(

@@ -32,8 +32,20 @@ class Taps:
         self.seen: bool = bool(rows.any(axis=1).all() and cols.any(axis=1).all())
 
 
-def window_taps(size: Pair, out: Pair, kernel: Pair, stride: Pair, padding: Quad, dilation: Pair) -> Taps:
-    """`Taps` of a window over a map of `size` that makes a map of `out`; padding is (top, bottom, left, right)."""
+def window_taps(
+    size: Pair,
+    out: Pair,
+    kernel: Pair,
+    stride: Pair,
+    padding: Quad,
+    dilation: Pair,
+    region: Quad | None = None,
+) -> Taps:
+    """`Taps` of a window over a map of `size` that makes a map of `out`; padding is (top, bottom, left, right).
+
+    With a `region` (top, bottom, left, right), ends exclusive, only the positions inside it count.
+    """
+    top, bottom, left, right = region or (0, out[0], 0, out[1])
     rows = taps_inside(size[0], out[0], kernel[0], stride[0], padding[0], dilation[0])
     cols = taps_inside(size[1], out[1], kernel[1], stride[1], padding[2], dilation[1])
-    return Taps(rows, cols)
+    return Taps(rows[top:bottom], cols[left:right])

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from hwprm.errors import ModelError
 from hwprm.graph import nodes as node_types
 from hwprm.graph.nodes import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -29,6 +30,8 @@ from hwprm.graph.nodes import (
     MaxPool2d,
     Node,
     Shape,
+    Unflatten,
+    Upsample,
 )
 
 __all__ = ["WEIGHTED", "Graph"]
@@ -177,9 +180,11 @@ def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
             )
         if isinstance(node, Linear) and shape != (node.weight.shape[1],):
             raise ModelError(f"linear {node.name!r} expects {node.weight.shape[1]} inputs, it reads {shape}")
-        if isinstance(node, MaxPool2d | AvgPool2d) and len(shape) != 3:
-            kind = "max" if isinstance(node, MaxPool2d) else "average"
-            raise ModelError(f"{kind} pool {node.name!r} needs a map (C, H, W), it reads {shape}")
+        if isinstance(node, MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Upsample) and len(shape) != 3:
+            kind = {MaxPool2d: "max pool", Upsample: "upsampling"}.get(type(node), "average pool")
+            raise ModelError(f"{kind} {node.name!r} needs a map (C, H, W), it reads {shape}")
+        if isinstance(node, Unflatten) and len(shape) != 1:
+            raise ModelError(f"{node.name!r} makes a map of a vector (K,), it reads {shape}")
         if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
             raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
         if isinstance(node, BatchNorm) and not np.all(node.var + node.eps > 0):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 __all__ = [
+    "AdaptiveAvgPool2d",
     "Add",
     "AvgPool2d",
     "BatchNorm",
@@ -28,6 +29,9 @@ __all__ = [
     "Node",
     "Relu",
     "Shape",
+    "Unflatten",
+    "Upsample",
+    "Windows",
     "conv_output_size",
     "pool_output_size",
 ]
@@ -36,6 +40,18 @@ FloatArray = NDArray[Any]
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
 Quad = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Windows:
+    """The windows of an average along one axis, arrays ``(out,)``: samples start .. start + length - 1, padding among
+    them, whose sum is divided by `divisor`. Neighbours start at most `stride` samples apart.
+    """
+
+    start: NDArray[np.int64]
+    length: NDArray[np.int64]
+    divisor: NDArray[np.int64]
+    stride: int
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,13 +111,17 @@ class Linear(Node):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class BatchNorm(Node):
-    """Per-channel ``(x - mean) / sqrt(var + eps) * weight + bias``; all arrays ``(C,)``."""
+    """Per-channel ``(x - mean) / sqrt(var + eps) * weight + bias``; all arrays ``(C,)``.
+
+    A `fixed` one is arithmetic with constants that the network itself does: training changes nothing of it.
+    """
 
     weight: FloatArray
     bias: FloatArray
     mean: FloatArray
     var: FloatArray
     eps: float = 1e-5
+    fixed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -182,20 +202,57 @@ class AvgPool2d(Node):
             pool_output_size(w, self.kernel[1], self.stride[1], (left, right), 1, self.ceil_mode),
         )
 
-    def divisors(self, shape: Shape) -> FloatArray:
-        """``(OH, OW)``: what each window's sum is divided by, for an input of `shape` ``(C, H, W)``."""
+    def windows(self, shape: Shape) -> tuple[Windows, Windows]:
+        """Where the windows stand over rows and over columns, for an input of `shape` ``(C, H, W)``."""
         _, rows, cols = self.infer_shape(shape)
         sides = zip(
             shape[1:], (self.padding[:2], self.padding[2:]), self.kernel, self.stride, (rows, cols), strict=True
         )
-        counts = []
+        found = []
         for size, (before, after), kernel, stride, out in sides:
             start = np.arange(out) * stride - before
             stop = np.minimum(start + kernel, size + after)
-            if not self.count_include_pad:
-                start, stop = np.maximum(start, 0), np.minimum(stop, size)
-            counts.append(stop - start)
-        return np.outer(*counts)
+            inner = np.maximum(start, 0), np.minimum(stop, size)
+            count = stop - start if self.count_include_pad else inner[1] - inner[0]
+            found.append(Windows(start=start, length=np.full(out, kernel), divisor=count, stride=stride))
+        return found[0], found[1]
+
+    def divisors(self, shape: Shape) -> FloatArray:
+        """``(OH, OW)``: what each window's sum is divided by, for an input of `shape` ``(C, H, W)``."""
+        rows, cols = self.windows(shape)
+        return np.outer(rows.divisor, cols.divisor)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AdaptiveAvgPool2d(Node):
+    """Mean over ``OH x OW`` windows that share the map out: window i starts at ``floor(i * H / OH)`` and ends before
+    ``ceil((i + 1) * H / OH)``; columns alike.
+    """
+
+    size: Pair
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (inputs[0][0], *self.size)
+
+    def windows(self, shape: Shape) -> tuple[Windows, Windows]:
+        """Where the windows stand over rows and over columns, for an input of `shape` ``(C, H, W)``."""
+        found = []
+        for size, out in zip(shape[1:], self.size, strict=True):
+            start = np.arange(out) * size // out
+            length = -(-(np.arange(out) + 1) * size // out) - start
+            found.append(Windows(start=start, length=length, divisor=length, stride=-(-size // out)))
+        return found[0], found[1]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Upsample(Node):
+    """Nearest neighbour by integers: every pixel fills ``factors[0]`` rows and ``factors[1]`` columns."""
+
+    factors: Pair
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        c, h, w = inputs[0]
+        return (c, h * self.factors[0], w * self.factors[1])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -204,6 +261,14 @@ class Flatten(Node):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return (int(np.prod(inputs[0])),)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Unflatten(Node):
+    """``(K,) -> (K, 1, 1)``: a vector as a map of one pixel."""
+
+    def infer_shape(self, *inputs: Shape) -> Shape:
+        return (inputs[0][0], 1, 1)
 
 
 def conv_output_size(padded: int, kernel: int, stride: int, dilation: int) -> int:

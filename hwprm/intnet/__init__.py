@@ -1,12 +1,13 @@
 """Integer networks: what quantisation makes, both references run, and the compiler reads. numpy only."""
 
 from hwprm.intnet.images import image_shape, pack_images, split_images
-from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
 __all__ = [
     "GemmLayer",
     "IntegerNetwork",
     "Pool",
+    "Residual",
     "Tensor",
     "Term",
     "image_shape",

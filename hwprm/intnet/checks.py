@@ -8,10 +8,19 @@ import numpy as np
 
 from hwprm.errors import ModelError
 from hwprm.graph.geometry import window_taps
-from hwprm.numerics import ACC_BITS_MAX, MULT_BITS, SHIFT_MAX, SHIFT_MIN, WIDE_BITS, signed_range, signed_width
+from hwprm.numerics import (
+    ACC_BITS_MAX,
+    MULT_BITS,
+    RESIDUAL_BITS_MAX,
+    SHIFT_MAX,
+    SHIFT_MIN,
+    WIDE_BITS,
+    signed_range,
+    signed_width,
+)
 
 if TYPE_CHECKING:
-    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool
+    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual, Term
 
 __all__ = ["check_network"]
 
@@ -41,11 +50,12 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
     m = len(layer.bias)
     if m == 0 or not layer.terms:
         raise ModelError(f"layer {layer.name!r} has no filters left; prune it less")
+    for source in layer.sources:
+        if source not in known:
+            raise ModelError(f"layer {layer.name!r} reads {source!r}, which no earlier layer makes")
+        if source in net.outputs:
+            raise ModelError(f"layer {layer.name!r} reads the network output {source!r}, whose words are too wide")
     for term in layer.terms:
-        if term.source not in known:
-            raise ModelError(f"layer {layer.name!r} reads {term.source!r}, which no earlier layer makes")
-        if term.source in net.outputs:
-            raise ModelError(f"layer {layer.name!r} reads the network output {term.source!r}, whose words are too wide")
         channels = net.tensor[term.source].shape[0]
         if term.weight.shape[0] != m or term.weight.shape[1] * term.groups != channels or m % term.groups:
             raise ModelError(
@@ -61,11 +71,17 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
     size = sizes.pop()
     if layer.pool:
         _check_pool(layer.name, layer.pool, size)
+    for term in layer.terms:
+        _check_region(layer.name, term, size)
     out = layer.pool.output_size(size) if layer.pool else size
-    if net.tensor[layer.name].shape != (m, *out):
-        raise ModelError(f"layer {layer.name!r} makes {(m, *out)}, its tensor says {net.tensor[layer.name].shape}")
+    _check_upsample(layer)
+    made = (m, out[0] * layer.upsample[0], out[1] * layer.upsample[1])
+    if net.tensor[layer.name].shape != made:
+        raise ModelError(f"layer {layer.name!r} makes {made}, its tensor says {net.tensor[layer.name].shape}")
+    if layer.residual:
+        _check_residual(net, layer, layer.residual)
     _check_requantisation(net, layer)
-    low, high = net.accumulator_limits(layer)
+    low, high = net.sum_limits(layer)
     if signed_width(low, high) > ACC_BITS_MAX:
         raise ModelError(
             f"layer {layer.name!r} needs a {signed_width(low, high)}-bit accumulator, {ACC_BITS_MAX} is the most; "
@@ -73,10 +89,40 @@ def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None
         )
 
 
+def _check_region(name: str, term: Term, size: tuple[int, int]) -> None:
+    if term.region is None:
+        return
+    top, bottom, left, right = term.region
+    if not (0 <= top < bottom <= size[0] and 0 <= left < right <= size[1]):
+        raise ModelError(f"layer {name!r}: the region {term.region} of a term lies outside its map {size}")
+
+
+def _check_upsample(layer: GemmLayer) -> None:
+    if min(layer.upsample) < 1:
+        raise ModelError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times; give 1 or more")
+    if layer.wide and layer.upsample != (1, 1):
+        raise ModelError(f"network output {layer.name!r} repeats its pixels; put an identity layer behind it")
+
+
 def _check_pool(name: str, pool: Pool, size: tuple[int, int]) -> None:
     taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
     if not taps.seen:
         raise ModelError(f"layer {name!r}: a pooling window lies wholly in the padding; use less padding")
+
+
+def _check_residual(net: IntegerNetwork, layer: GemmLayer, residual: Residual) -> None:
+    if not (residual.channel.shape == residual.mult.shape == layer.bias.shape):
+        raise ModelError(f"layer {layer.name!r}: the residual's channel and mult must have one entry per filter")
+    if layer.pool:
+        raise ModelError(f"layer {layer.name!r}: a layer that pools adds no residual; make the sum a layer of its own")
+    channels, *size = net.tensor[residual.source].shape
+    if residual.channel.min() < 0 or residual.channel.max() >= channels:
+        raise ModelError(f"layer {layer.name!r}: a residual channel is outside 0..{channels - 1}")
+    made = net.conv_size(layer)
+    if tuple(size) != made:
+        raise ModelError(f"layer {layer.name!r} makes a map {made}, the residual {residual.source!r} is {tuple(size)}")
+    if residual.mult.min() < 0 or residual.mult.max() >= 1 << RESIDUAL_BITS_MAX:
+        raise ModelError(f"layer {layer.name!r}: a residual multiplier is outside 0..{(1 << RESIDUAL_BITS_MAX) - 1}")
 
 
 def _check_requantisation(net: IntegerNetwork, layer: GemmLayer) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["load_network", "save_network"]
 
-FORMAT = "hwprm-intnet-1"
+FORMAT = "hwprm-intnet-2"
 
 
 def save_network(net: IntegerNetwork, folder: Path) -> None:
@@ -35,15 +35,21 @@ def save_network(net: IntegerNetwork, folder: Path) -> None:
         terms = []
         for i, term in enumerate(layer.terms):
             arrays[f"{layer.name}.weight{i}"] = np.ascontiguousarray(term.weight, dtype=np.int16)
-            plain = ("source", "stride", "padding", "dilation", "groups")
+            plain = ("source", "stride", "padding", "dilation", "groups", "region")
             terms.append({key: getattr(term, key) for key in plain})
+        if layer.residual:
+            for key in ("channel", "mult"):
+                array = getattr(layer.residual, key)
+                arrays[f"{layer.name}.residual_{key}"] = np.ascontiguousarray(array, dtype=np.int64)
         layers.append(
             {
                 "name": layer.name,
                 "terms": terms,
+                "residual": layer.residual.source if layer.residual else None,
                 "clamp": layer.clamp,
                 "pool": asdict(layer.pool) if layer.pool else None,
                 "wide": layer.wide,
+                "upsample": layer.upsample,
             }
         )
     plan = {
@@ -83,9 +89,10 @@ def load_network(cls: type[Net], folder: Path) -> Net:
 
 
 def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
-    from hwprm.intnet.network import GemmLayer, Pool, Term
+    from hwprm.intnet.network import GemmLayer, Pool, Residual, Term
 
-    name = entry["name"]
+    name, source = entry["name"], entry["residual"]
+    parts = {key: arrays[f"{name}.residual_{key}"] for key in ("channel", "mult")} if source else {}
     return GemmLayer(
         name=name,
         terms=tuple(
@@ -97,7 +104,9 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
         shift=arrays[f"{name}.shift"],
         clamp=tuple(entry["clamp"]),
         pool=Pool(**_tuples(entry["pool"])) if entry["pool"] else None,
+        residual=Residual(source=source, **parts) if source else None,
         wide=entry["wide"],
+        upsample=tuple(entry["upsample"]),
     )
 
 

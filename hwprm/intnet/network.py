@@ -4,11 +4,14 @@ Every layer is the same sentence, whatever the source operator was::
 
     acc[m, y, x] = bias[m] + sum over terms, c, ky, kx of weight[m, c, ky, kx] * x[c, tap(y, ky), tap(x, kx)]
     acc          = maximum over the pooling window, where there is one
+    acc[m, y, x] = acc[m, y, x] + residual.mult[m] * r[residual.channel[m], y, x], where there is a residual
     out          = requantise(acc, mult[m], shift[m], clamp_low, clamp_high)
+    tensor       = every pixel of out, repeated in a rectangle of `upsample`, (1, 1) as a rule
 
 A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on
 a vector ``(K,)`` a 1 x 1 convolution of ``(K, 1, 1)``; ReLU is a clamp whose lower end is 0; batch norm is in the
-weights; flatten is a relabelling. A residual sum is a second term.
+weights; flatten is a relabelling. A residual sum is a second term, or the residual of a layer without pooling. A term
+with a `region` adds to the pixels of that rectangle only.
 """
 
 from __future__ import annotations
@@ -23,12 +26,13 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ModelError
 from hwprm.graph.nodes import conv_output_size, pool_output_size
+from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import accumulator_bounds, signed_range
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["GemmLayer", "IntegerNetwork", "Pool", "Tensor", "Term"]
+__all__ = ["GemmLayer", "IntegerNetwork", "Pool", "Residual", "Tensor", "Term"]
 
 IntArray = NDArray[np.int64]
 Pair = tuple[int, int]
@@ -66,7 +70,10 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Term:
-    """One convolution into a layer's accumulator: weight ``(M, C // groups, KH, KW)`` over tensor `source`."""
+    """One convolution into a layer's accumulator: weight ``(M, C // groups, KH, KW)`` over tensor `source`.
+
+    With a `region` (top, bottom, left, right), ends exclusive, only accumulators inside it get anything of the term.
+    """
 
     source: str
     weight: IntArray
@@ -74,6 +81,7 @@ class Term:
     padding: Quad = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    region: Quad | None = None
 
     def output_size(self, size: Pair) -> Pair:
         """Height and width of this convolution's result on a `size` map."""
@@ -86,10 +94,23 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Residual:
+    """What a layer adds to its sums, pixel by pixel: filter m gets ``mult[m] * x[channel[m]]`` of tensor `source`.
+
+    channel and mult ``(M,)``, mult never negative; 0 adds nothing to its filter, whatever the channel.
+    """
+
+    source: str
+    channel: IntArray
+    mult: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class GemmLayer:
     """One layer; it makes the tensor of its own `name`. bias, mult, shift ``(M,)``.
 
     `wide` marks a network output: 32-bit words that leave the accelerator instead of activations.
+    `upsample` is how often each pixel stands below and beside itself in the layer's tensor (nearest neighbour).
     """
 
     name: str
@@ -99,7 +120,15 @@ class GemmLayer:
     shift: IntArray
     clamp: Pair
     pool: Pool | None = None
+    residual: Residual | None = None
     wide: bool = False
+    upsample: Pair = (1, 1)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors it reads, each once: its terms' in order, then its residual's."""
+        residual = (self.residual.source,) if self.residual else ()
+        return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -146,6 +175,11 @@ class IntegerNetwork:
         term = layer.terms[0]
         return term.output_size(self.tensor[term.source].shape[1:])
 
+    def computed_size(self, layer: GemmLayer) -> Pair:
+        """Height and width of the map that `layer` computes: after pooling, before pixels are repeated."""
+        size = self.conv_size(layer)
+        return layer.pool.output_size(size) if layer.pool else size
+
     def limits(self, name: str) -> Pair:
         """Smallest and largest integer that tensor `name` can hold: an input's width, else its layer's clamp."""
         for layer in self.layers:
@@ -154,15 +188,37 @@ class IntegerNetwork:
         return signed_range(self.tensor[name].bits)
 
     def accumulator_limits(self, layer: GemmLayer) -> Pair:
-        """Smallest and largest value any accumulator of `layer` can take at any moment, proven from its weights."""
+        """Smallest and largest value any accumulator of `layer` can take at any moment, proven from its weights.
+
+        The bias counts, but not beside a residual: the two are added together, behind the array.
+        """
+        return self._bounds(layer, np.zeros_like(layer.bias) if layer.residual else layer.bias)
+
+    def sum_limits(self, layer: GemmLayer) -> Pair:
+        """Smallest and largest accumulator of `layer` with bias and residual, in any order of addition."""
+        low, high = self._bounds(layer, layer.bias)
+        if layer.residual:
+            x_low, x_high = self.limits(layer.residual.source)
+            largest = int(layer.residual.mult.max())
+            low, high = low + largest * min(x_low, 0), high + largest * max(x_high, 0)
+        return low, high
+
+    def _bounds(self, layer: GemmLayer, bias: IntArray) -> Pair:
+        groups = meeting_terms([term.region for term in layer.terms])
+        bounds = [self._bounds_of([layer.terms[i] for i in group], np.asarray(bias, np.int64)) for group in groups]
+        return min(low for low, _ in bounds), max(high for _, high in bounds)
+
+    def _bounds_of(self, terms: Sequence[Term], bias: IntArray) -> Pair:
+        """Limits of an accumulator to which only `terms` add."""
         low = high = 0
-        for i, term in enumerate(layer.terms):
-            bias = np.asarray(layer.bias, np.int64) if i == 0 else np.zeros(len(layer.bias), np.int64)
+        first = bias
+        for term in terms:
             x_low, x_high = self.limits(term.source)
             rows = np.asarray(term.weight, np.int64).reshape(len(bias), -1)
-            bounds = accumulator_bounds(rows, bias, min(x_low, 0), max(x_high, 0))
+            bounds = accumulator_bounds(rows, first, min(x_low, 0), max(x_high, 0))
             low, high = low + bounds[0], high + bounds[1]
-        return low, high
+            first = np.zeros_like(bias)  # it is in the first term's bounds
+        return min(low, int(bias.min())), max(high, int(bias.max()))
 
     def save(self, folder: Path) -> None:
         """Write ``network.json`` and ``weights.safetensors`` into `folder`. Same network, same bytes."""

@@ -32,7 +32,11 @@ def entry_format(hw: Hardware) -> WordFormat:
 
 
 def tile_format(hw: Hardware) -> WordFormat:
-    """A descriptor: one filter tile over all its pixel tiles."""
+    """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only."""
+    tail = (
+        Field("shared", _bits(hw.pass_length_max - 1), "Entries before the list goes on at its tail; 0 if never."),
+        Field("tail_base", _bits(hw.entries - 1), "First entry of the tail."),
+    )
     in_rom = (
         Field("entry_base", _bits(hw.entries - 1), "First entry of the tile's column list."),
         Field("weight_base", _bits(hw.weights - 1), "First weight word."),
@@ -51,6 +55,7 @@ def tile_format(hw: Hardware) -> WordFormat:
             Field("layer_first", 1, "First tile of a layer: wait for the previous layer's stores."),
             Field("layer_last", 1, "Last tile of a layer."),
             Field("frame_last", 1, "Last tile of the image."),
+            *(tail if hw.residual_bits else ()),
         ),
     )
 
@@ -84,6 +89,15 @@ def layer_format(hw: Hardware) -> WordFormat:
 
 def store_format(hw: Hardware) -> WordFormat:
     """Where a layer's results go; one word per stored (not wide) layer."""
+    repeats = (
+        Field("stride", _bits(len(hw.store_strides) - 1), "Index of the lanes' distance."),
+        Field("repeat_y", _bits(hw.repeats_max[0] - 1), "Times a vector is stored below itself, less one."),
+        Field("repeat_x", _bits(hw.repeats_max[1] - 1), "Times a vector is stored beside itself, less one."),
+        Field("line_word", hw.word_bits, "From the last of a row of repetitions to the next row's first: words."),
+        Field("line_bank", hw.bank_bits, "From the last of a row of repetitions to the next row's first: banks."),
+        Field("advance_word", hw.word_bits, "Address distance of pixel tiles in one row: words."),
+        Field("advance_bank", hw.bank_bits, "Address distance of pixel tiles in one row: banks."),
+    )
     return WordFormat(
         "store",
         (
@@ -92,25 +106,28 @@ def store_format(hw: Hardware) -> WordFormat:
             Field("channel_bank", hw.bank_bits, "Address distance of channels: banks."),
             Field("tile_word", hw.word_bits, "Address distance of filter tiles: words."),
             Field("tile_bank", hw.bank_bits, "Address distance of filter tiles: banks."),
-            Field("gap_word", hw.word_bits, "Pitch less width: words."),
-            Field("gap_bank", hw.bank_bits, "Pitch less width: banks."),
-            Field("width", _bits(hw.pixels_max), "Pixels of a row, or all pixels where rows are contiguous."),
-            Field("pixels", _bits(hw.pixels_max), "Pixels of a channel."),
+            Field("gap_word", hw.word_bits, "From a row's end to the next row: words."),
+            Field("gap_bank", hw.bank_bits, "From a row's end to the next row: banks."),
+            Field("width", _bits(hw.pixels_max), "Computed pixels of a row, or all of them where rows are contiguous."),
+            Field("pixels", _bits(hw.pixels_max), "Computed pixels of a channel."),
             Field("filters", _bits(hw.filters_max), "Filters of the layer."),
             Field("last", 1, "Last stored layer of the image."),
             Field("layer", _bits(hw.layers - 1), "Number of the layer, for the probe."),
+            *(repeats if hw.upsampling else ()),
         ),
     )
 
 
 def param_format(hw: Hardware) -> WordFormat:
-    """Requantisation of one filter; `shift` counts from the design's smallest shift."""
+    """Requantisation of one filter; `shift` counts from the design's smallest shift. No residuals, no `residual`."""
+    residual = Field("residual", hw.residual_bits, "Multiplier of the residual; 0 where there is none.")
     return WordFormat(
         "param",
         (
-            Field("bias", hw.acc_bits, "Bias at accumulator scale.", signed=True),
+            Field("bias", hw.sum_bits, "Bias at accumulator scale.", signed=True),
             Field("mult", MULT_BITS, "Multiplier."),
             Field("shift", _bits(hw.shift_max - hw.shift_min), "Right shift, less the design's smallest."),
+            *((residual,) if hw.residual_bits else ()),
         ),
     )
 

@@ -47,20 +47,28 @@ class Hardware:
     rows: int
     #: Filters side by side.
     cols: int
-    #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides`.
+    #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides` and `store_strides`.
     banks: int
     #: Width of a signed activation.
     act_bits: int
     #: Width of a signed weight.
     weight_bits: int
-    #: Width of accumulator and bias sum, proven from the weights.
+    #: Width of an accumulator, proven from the weights.
     acc_bits: int
+    #: Width of accumulator, bias and residual together, and of a bias.
+    sum_bits: int
+    #: Width of a residual's multiplier; 0 where no layer adds a residual.
+    residual_bits: int
     #: Registers behind each multiplier.
     multiplier_stages: int
     #: Whether any layer pools (each PE then keeps a running maximum).
     pooling: bool
     #: Distances, in input pixels, between neighbouring lanes that occur; selects the lane permutation.
     strides: tuple[int, ...]
+    #: Distances, in activations, between neighbouring lanes of a store that occur: 1, or an upsampling's columns.
+    store_strides: tuple[int, ...]
+    #: Widest repetition of a stored vector, below and beside itself; (1, 1) where no layer upsamples.
+    repeats_max: tuple[int, int]
     #: Words in each bank of the vector memory.
     memory_words: int
     #: Width of a lane's output coordinate (rows and columns alike).
@@ -118,6 +126,11 @@ class Hardware:
     def input_words(self) -> int:
         """Words of one of the two input buffers: the distance from one to the other."""
         return sum(part.words for part in self.inputs)
+
+    @property
+    def upsampling(self) -> bool:
+        """Whether any layer stores its pixels more than once."""
+        return self.repeats_max != (1, 1)
 
     @property
     def mux_levels(self) -> int:

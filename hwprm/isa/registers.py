@@ -27,7 +27,13 @@ class Register:
 REGISTERS: tuple[Register, ...] = (
     Register("ID", 0x00, "ro", "0x48575052, 'HWPR'."),
     Register("VERSION", 0x04, "ro", "Version of this register map."),
-    Register("CONTROL", 0x08, "rw", "Bit 0: run; when 0 no new image is started. 1 after reset."),
+    Register(
+        "CONTROL",
+        0x08,
+        "rw",
+        "Bit 0: run; when 0 no new image is started. Bit 1: repeat; the image in the buffer is computed over and over, "
+        "without waiting for one to come. 1 after reset.",
+    ),
     Register(
         "STATUS",
         0x0C,

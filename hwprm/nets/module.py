@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import cast
+from typing import Self, cast
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from hwprm.errors import ModelError, UnsupportedError
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -26,12 +27,29 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
+    Upsample,
 )
 from hwprm.graph.nodes import FloatArray
 
 __all__ = ["GraphModule"]
 
 Quad = tuple[int, int, int, int]
+
+_WITHOUT_PARAMETERS = (
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool2d,
+    Channels,
+    Clamp,
+    Concat,
+    Flatten,
+    Input,
+    MaxPool2d,
+    Relu,
+    Unflatten,
+    Upsample,
+)
 
 
 class GraphModule(nn.Module):
@@ -125,7 +143,7 @@ def _holder(node: Node) -> nn.Module | None:
         return _WeightAndBias(node.weight, node.bias)
     if isinstance(node, BatchNorm):
         return _BatchNorm(node)
-    if isinstance(node, Input | Relu | MaxPool2d | Flatten | Add | AvgPool2d | Channels | Clamp | Concat):
+    if isinstance(node, _WITHOUT_PARAMETERS):
         return None
     raise UnsupportedError(f"{node.name!r}: {type(node).__name__} cannot be trained here; remove it from the network")
 
@@ -140,14 +158,22 @@ class _WeightAndBias(nn.Module):
 
 
 class _BatchNorm(nn.BatchNorm2d):
-    """Batch norm over maps and vectors alike: a vector after a linear layer has no map, the arithmetic is the same."""
+    """Batch norm over maps and vectors alike: a vector after a linear layer has no map, the arithmetic is the same.
+
+    A fixed one stays in evaluation mode, and its parameters as they are.
+    """
 
     def __init__(self, node: BatchNorm) -> None:
         super().__init__(len(node.weight), eps=node.eps)
+        self.fixed = node.fixed
         self.weight = nn.Parameter(_tensor(node.weight))
         self.bias = nn.Parameter(_tensor(node.bias))
         self.running_mean = _tensor(node.mean)
         self.running_var = _tensor(node.var)
+        self.requires_grad_(not node.fixed)
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(mode and not self.fixed)
 
     def _check_input_dim(self, input: Tensor) -> None:
         """Any rank of two or more."""
@@ -168,6 +194,12 @@ def _without_parameters(node: Node, x: Tensor, *more: Tensor) -> Tensor:
         return x if node.low is None and node.high is None else torch.clamp(x, node.low, node.high)
     if isinstance(node, AvgPool2d):
         return _avg_pool(node, x)
+    if isinstance(node, AdaptiveAvgPool2d):
+        return functional.adaptive_avg_pool2d(x, node.size)
+    if isinstance(node, Unflatten):
+        return x[:, :, None, None]
+    if isinstance(node, Upsample):
+        return x.repeat_interleave(node.factors[0], 2).repeat_interleave(node.factors[1], 3)
     return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
 
 

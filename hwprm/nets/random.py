@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hwprm.graph import Shapes
+
 __all__ = ["RandomNetwork", "random_network"]
 
 Shape = tuple[int, int, int]
@@ -30,7 +32,10 @@ class Step:
 
 
 class RandomNetwork(nn.Module):
-    """Runs `steps` one after the other; `inputs` are the shapes that it reads, `outputs` the values it returns."""
+    """Runs `steps` one after the other; `inputs` are the shapes that it reads, `outputs` the values it returns.
+
+    The inputs are called `image` and, where there are two, `extra`.
+    """
 
     def __init__(self, inputs: Sequence[Shape], steps: Sequence[Step], outputs: Sequence[int]) -> None:
         super().__init__()
@@ -39,9 +44,14 @@ class RandomNetwork(nn.Module):
             if isinstance(step.function, nn.Module):
                 self.add_module(f"step{i}", step.function)
 
-    def forward(self, *images: Tensor) -> Tensor | tuple[Tensor, ...]:
+    @property
+    def image_shapes(self) -> Shapes:
+        """Shape of an image, of two inputs by name."""
+        return dict(zip(("image", "extra"), self.inputs, strict=True)) if len(self.inputs) > 1 else self.inputs[0]
+
+    def forward(self, image: Tensor, extra: Tensor | None = None) -> Tensor | tuple[Tensor, ...]:
         """The output, or a tuple of several."""
-        values = list(images)
+        values = [image] if extra is None else [image, extra]
         for step in self.steps:
             values.append(step.function(*(values[i] for i in step.reads)))
         results = tuple(values[i] for i in self.outputs)

@@ -2,11 +2,12 @@
 
 from hwprm.numerics.requantise import MULT_BITS, SHIFT_MAX, SHIFT_MIN, choose_multiplier, requantise
 from hwprm.numerics.rounding import quantise, round_half_up, round_shift, saturate, signed_range
-from hwprm.numerics.widths import ACC_BITS_MAX, WIDE_BITS, accumulator_bounds, signed_width
+from hwprm.numerics.widths import ACC_BITS_MAX, RESIDUAL_BITS_MAX, WIDE_BITS, accumulator_bounds, signed_width
 
 __all__ = [
     "ACC_BITS_MAX",
     "MULT_BITS",
+    "RESIDUAL_BITS_MAX",
     "SHIFT_MAX",
     "SHIFT_MIN",
     "WIDE_BITS",

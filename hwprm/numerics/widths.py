@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ACC_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "signed_width"]
+__all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "signed_width"]
 
 #: Widest accumulator (bias included): its product with a 16-bit multiplier, plus half, fits 63 bits.
 ACC_BITS_MAX = 46
+#: Widest multiplier of a residual: 8 bits more than the widest activation, see `hwprm.quantize.residuals`.
+RESIDUAL_BITS_MAX = 24
 #: Width of a network output word.
 WIDE_BITS = 32
 

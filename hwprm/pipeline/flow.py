@@ -57,7 +57,7 @@ def _compact(job: Job, desk: Desk) -> Facts:
 
 
 def _quantize(job: Job, desk: Desk) -> Facts:
-    from hwprm.compile import accumulator_bits
+    from hwprm.compile import sum_bits
     from hwprm.prune import account
     from hwprm.quantize import integer_accuracy, quantise_images
 
@@ -71,7 +71,7 @@ def _quantize(job: Job, desk: Desk) -> Facts:
         small.graph,
         _load(job, "train").graph,
         weight_bits=net.weight_bits,
-        bias_bits=max(accumulator_bits(net).values()),  # the hardware keeps biases at accumulator width
+        bias_bits=max(sum_bits(net).values()),  # the hardware keeps biases at the width of the whole sum
     )
     return {
         "accuracy": {"integer": integer_accuracy(net, images, data.y_test)},

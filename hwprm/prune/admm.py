@@ -1,4 +1,4 @@
-"""Structured ADMM pruning: from a dense model to one whose pruned rows and columns are exact zeros."""
+"""ADMM pruning: from a dense model to one whose pruned rows and columns, or single weights, are exact zeros."""
 
 from __future__ import annotations
 
@@ -78,8 +78,9 @@ def admm(
 def phases(graph: Graph, config: AdmmConfig) -> tuple[Phase, ...]:
     """The runs that `config` asks for, in order (progressive: Ye et al., arXiv 1903.09769).
 
-    Sequential: columns and channels in `stages` steps, retraining, then filters likewise (the order of the P-RM
-    authors' code). Joint: all limits in `stages` steps. Raises ConfigError when a budget does not fit.
+    Sequential: columns and channels (and unstructured layers) in `stages` steps, retraining, then filters likewise
+    (the order of the P-RM authors' code). Joint: all limits in `stages` steps. Raises ConfigError when a budget does
+    not fit.
     """
     budgets = resolve_budgets(graph, config)
     parts: tuple[tuple[str, bool, bool], ...] = (("columns", False, True), ("filters", True, False))
@@ -103,7 +104,7 @@ def _limits(
 ) -> dict[str, Limits]:
     matrices = layer_matrices(graph)
     found = {name: shrink(matrices[name], budget, share, rows=rows, cols=cols) for name, budget in budgets.items()}
-    return {name: limit for name, limit in found.items() if (limit.rows, limit.cols, limit.groups) != (None,) * 3}
+    return {name: limit for name, limit in found.items() if not limit.none}
 
 
 def _run(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.errors import ConfigError
@@ -53,17 +53,17 @@ def layer_matrices(graph: Graph) -> dict[str, LayerMatrix]:
 
 
 def resolve_budgets(graph: Graph, config: AdmmConfig) -> dict[str, LayerBudget]:
-    """The budget of each layer: those of the configuration, checked, or defaults.
+    """The budget of each layer: those of the configuration, checked, or defaults; rounded as it asks for.
 
     Raises ConfigError, naming layer, asked and available, when a budget does not fit.
     """
     matrices = layer_matrices(graph)
-    budgets = _defaults(matrices, config.compression) if config.budgets is None else dict(config.budgets)
+    budgets = _defaults(matrices, config) if config.budgets is None else dict(config.budgets)
     for name, budget in budgets.items():
         if name not in matrices:
             raise ConfigError(f"admm.budgets names {name!r}, the layers with weights are {', '.join(matrices)}")
         _check(matrices[name], budget)
-    return budgets
+    return {name: _rounded(matrices[name], budget, config) for name, budget in budgets.items()}
 
 
 def shrink(matrix: LayerMatrix, budget: LayerBudget, share: float, *, rows: bool, cols: bool) -> Limits:
@@ -77,12 +77,14 @@ def shrink(matrix: LayerMatrix, budget: LayerBudget, share: float, *, rows: bool
         cols=towards(matrix.cols, budget.columns) if cols else None,
         groups=towards(matrix.cols // matrix.group, budget.channels) if cols else None,
         group=matrix.group,
+        weights=towards(matrix.rows * matrix.cols, budget.weights) if cols else None,
     )
 
 
 def _check(matrix: LayerMatrix, budget: LayerBudget) -> None:
     channels = matrix.cols // matrix.group
-    available = {"filters": matrix.rows, "columns": matrix.cols, "channels": channels}
+    weights = matrix.rows * matrix.cols
+    available = {"filters": matrix.rows, "columns": matrix.cols, "channels": channels, "weights": weights}
     for name, most in available.items():
         asked = getattr(budget, name)
         if asked is not None and asked > most:
@@ -94,7 +96,29 @@ def _check(matrix: LayerMatrix, budget: LayerBudget) -> None:
         )
 
 
-def _defaults(matrices: Mapping[str, LayerMatrix], compression: float) -> dict[str, LayerBudget]:
+def _rounded(matrix: LayerMatrix, budget: LayerBudget, config: AdmmConfig) -> LayerBudget:
+    """`budget` with filters, and the channels that are filters of the layer before, in multiples of `round_to`."""
+    step = config.round_to if budget.round_to is None else budget.round_to
+    return replace(
+        budget,
+        filters=budget.filters if matrix.last else _nearest(budget.filters, matrix.rows, step),
+        channels=_nearest(budget.channels, matrix.cols // matrix.group, step),
+        columns=_nearest(budget.columns, matrix.cols, config.round_columns_to),
+    )
+
+
+def _nearest(count: int | None, most: int, step: int) -> int | None:
+    """The multiple of `step` next to `count`, the larger of two; one multiple at least, `most` at most."""
+    return None if count is None else min(most, max(step, (2 * count + step) // (2 * step) * step))
+
+
+def _defaults(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> dict[str, LayerBudget]:
+    compression = config.compression
+    if config.structure == "unstructured":
+        return {
+            name: LayerBudget(weights=max(1, round(matrix.rows * matrix.cols / compression)))
+            for name, matrix in matrices.items()
+        }
     shapes = {name: (matrix.rows, matrix.cols) for name, matrix in matrices.items()}
     if shapes == LENET5_SHAPES and compression == 40.0:
         return dict(LENET5_BUDGETS)

@@ -43,10 +43,10 @@ def choose_supports(
             alive = weights[node.name] != 0
             if node.name in limits:
                 limit, weight = limits[node.name], weights[node.name]
-                if path_aware and limit.rows is not None:
+                if path_aware and (limit.rows is not None or limit.weights is not None):
                     weight = np.where(need[node.name][:, None], weight, 0)
                 chosen[node.name] = support(weight, limit)
-                alive &= _reading(node, chosen[node.name])
+                alive &= _reading(node, limit, chosen[node.name])
             masks = [_channels_read(node, alive, shapes[0][0])]
         elif isinstance(node, BatchNorm):
             masks = [need[node.name]]  # a scale that starts at zero is trained, and not a reason to prune
@@ -57,9 +57,10 @@ def choose_supports(
     return chosen
 
 
-def _reading(node: Conv2d | Linear, kept: Support) -> BoolArray:
-    """What of a chosen support decides which channels `node` reads: in groups also the rows, as they have their own."""
-    return kept.mask if isinstance(node, Conv2d) and node.groups > 1 else kept.cols[None, :]
+def _reading(node: Conv2d | Linear, limit: Limits, kept: Support) -> BoolArray:
+    """What of a chosen support decides which channels `node` reads: columns, unless rows have columns of their own."""
+    own = limit.weights is not None or (isinstance(node, Conv2d) and node.groups > 1)
+    return kept.mask if own else kept.cols[None, :]
 
 
 def _channels_read(node: Conv2d | Linear, alive: BoolArray, channels: int) -> BoolArray:

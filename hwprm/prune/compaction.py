@@ -19,6 +19,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from hwprm.errors import ModelError, UnsupportedError
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -33,6 +34,8 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
+    Unflatten,
+    Upsample,
     evaluate,
 )
 from hwprm.model import Model, Stage
@@ -145,12 +148,15 @@ def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> None:
     _read_something(ins[0])
 
 
+@_bond.register(AdaptiveAvgPool2d)
 @_bond.register(Add)
 @_bond.register(AvgPool2d)
 @_bond.register(BatchNorm)
 @_bond.register(Clamp)
 @_bond.register(MaxPool2d)
 @_bond.register(Relu)
+@_bond.register(Unflatten)
+@_bond.register(Upsample)
 def _(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
     for mask in ins:
         out |= mask

@@ -1,8 +1,8 @@
 """Maps that are the same number everywhere, and folding them into the biases of their readers.
 
-A filter without weights makes a constant map, its bias; batch norm, ReLU, clamp, pooling and flatten keep it constant,
-so does a sum whose summands are all constant; concat and channel selection hand it on. An average pooling that counts
-padding does not: its mean is lower at the border.
+A filter without weights makes a constant map, its bias; batch norm, ReLU, clamp, pooling, upsampling and flatten
+keep it constant, so does a sum whose summands are all constant; concat and channel selection hand it on. An average
+pooling that counts padding does not: its mean is lower at the border.
 A linear layer, and a convolution tap that never falls on zero padding, reads the constant at every position, so that
 ``constant * weight`` moves into the bias exactly. A tap that meets padding at some positions does not: there the
 constant has to stay unless it is zero.
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import UnsupportedError
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -34,6 +35,8 @@ from hwprm.graph import (
     Node,
     Relu,
     Shape,
+    Unflatten,
+    Upsample,
 )
 from hwprm.graph.geometry import taps_inside, window_taps
 
@@ -152,6 +155,13 @@ def _(node: Concat, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Co
 def _(node: Channels, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
     indices = list(node.indices)
     return Constants(sources[0].known[indices], sources[0].value[indices])
+
+
+@_constants.register(AdaptiveAvgPool2d)
+@_constants.register(Unflatten)
+@_constants.register(Upsample)
+def _(node: Node, sources: Sequence[Constants], shapes: Sequence[Shape]) -> Constants:
+    return sources[0]
 
 
 @_constants.register

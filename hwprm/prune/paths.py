@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from hwprm.errors import ConfigError, UnsupportedError
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -36,6 +37,8 @@ from hwprm.graph import (
     Node,
     Relu,
     Shape,
+    Unflatten,
+    Upsample,
 )
 from hwprm.prune.constants import Constants, fold_constants
 from hwprm.prune.removals import Kind, Refusal, Removal, Removals, Rule
@@ -132,10 +135,13 @@ def _(node: BatchNorm, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArr
     return [np.logical_and(need, node.weight != 0)]
 
 
+@reads.register(AdaptiveAvgPool2d)
 @reads.register(AvgPool2d)
 @reads.register(Clamp)
 @reads.register(MaxPool2d)
 @reads.register(Relu)
+@reads.register(Unflatten)
+@reads.register(Upsample)
 def _(node: Node, need: BoolArray, shapes: Sequence[Shape]) -> list[BoolArray]:
     return [need]
 

@@ -50,7 +50,8 @@ def _with_sum(graph: Graph, node: Add, rest: tuple[str, ...], value: Array) -> G
             return graph.replace(replace(maker, bias=maker.bias + value), joined)
     inner = replace(joined, name=f"{node.name}.varying")
     ones, zeros = np.ones_like(value), np.zeros_like(value)
-    shift = BatchNorm(name=node.name, inputs=(inner.name,), weight=ones, bias=value, mean=zeros, var=ones, eps=0.0)
+    arrays = {"weight": ones, "bias": value, "mean": zeros, "var": ones}
+    shift = BatchNorm(name=node.name, inputs=(inner.name,), **arrays, eps=0.0, fixed=True)
     place = graph.nodes.index(graph.by_name[node.name])
     return Graph((*graph.nodes[:place], inner, shift, *graph.nodes[place + 1 :]), graph.outputs)
 

@@ -17,6 +17,7 @@ from hwprm.quantize.fused import FusedLayer, FusedNetwork, Map
 __all__ = ["activation_ranges", "float_tensors", "real_images"]
 
 FloatArray = NDArray[np.float64]
+Quad = tuple[int, int, int, int]
 
 #: Images per batch of calibration.
 BATCH = 100
@@ -82,16 +83,36 @@ def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     y = torch.from_numpy(np.ascontiguousarray(layer.bias))[None, :, None, None]
     for term in layer.terms:
         top, bottom, left, right = term.padding
-        y = y + functional.conv2d(
+        sums = functional.conv2d(
             functional.pad(tensors[term.source], (left, right, top, bottom)),
             torch.from_numpy(np.ascontiguousarray(term.weight)),
             stride=term.stride,
             dilation=term.dilation,
             groups=term.groups,
         )
+        y = y + inside(term.region, sums)
     if layer.pool:
         y = pool(layer.pool, y)
+    if layer.residual:
+        y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
+    y = enlarge(layer.upsample, y)
     return y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
+
+
+def inside(region: Quad | None, x: torch.Tensor) -> torch.Tensor:
+    """Maps ``(n, C, H, W)`` with zeros outside of `region` (top, bottom, left, right), ends exclusive."""
+    if region is None:
+        return x
+    top, bottom, left, right = region
+    height, width = x.shape[2:]
+    return functional.pad(x[:, :, top:bottom, left:right], (left, width - right, top, height - bottom))
+
+
+def enlarge(factors: tuple[int, int], x: torch.Tensor) -> torch.Tensor:
+    """Nearest upsampling of float maps ``(n, C, H, W)`` by integer `factors` (rows, columns)."""
+    for axis, factor in zip((2, 3), factors, strict=True):
+        x = x.repeat_interleave(factor, axis) if factor > 1 else x
+    return x
 
 
 def pool(spec: Pool, x: torch.Tensor) -> torch.Tensor:

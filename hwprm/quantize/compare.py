@@ -50,7 +50,7 @@ def signal_to_noise(graph: Graph, net: IntegerNetwork, x: Batch, input_scale: Sc
 
     `net` must come from `graph`. Infinite where the integers are exact; minus infinity for a silent float tensor.
     """
-    fused = lower(graph)
+    fused = lower(graph, separate=net.tensor)
     wanted = float_tensors(fused, real_images(x, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
     integers = run_torch(net, quantise_images(x, input_scale, net))
     ratios = {}

@@ -33,25 +33,28 @@ def add_copies(net: FusedNetwork) -> FusedNetwork:
     layers: list[FusedLayer] = []
     for layer in net.layers:
         ratio = _ratio(layer, net.shapes)
-        terms = tuple(replace(term, source=moves.get((term.source, ratio), term.source)) for term in layer.terms)
-        for old, new in zip(layer.terms, terms, strict=True):
-            if new.source not in shapes:
-                shapes[new.source] = shapes[old.source]
-                view = whole_view(old.source, shapes[old.source])
-                layers.append(identity_layer(new.source, view, {old.source: view.shape[0]}))
-        layers.append(replace(layer, terms=terms))
+        instead = {source: moves.get((source, ratio), source) for source in layer.sources}
+        for old, new in instead.items():
+            if new not in shapes:
+                shapes[new] = shapes[old]
+                view = whole_view(old, shapes[old])
+                layers.append(identity_layer(new, view, {old: view.shape[0]}))
+        terms = tuple(replace(term, source=instead[term.source]) for term in layer.terms)
+        residual = layer.residual and replace(layer.residual, source=instead[layer.residual.source])
+        layers.append(replace(layer, terms=terms, residual=residual))
     return replace(net, layers=tuple(layers), shapes=shapes)
 
 
 def _ratios(net: FusedNetwork, name: str) -> tuple[Fraction, ...]:
     """The different row ratios at which tensor `name` is read, in order."""
-    readers = [layer for layer in net.layers if any(term.source == name for term in layer.terms)]
+    readers = [layer for layer in net.layers if name in layer.sources]
     return tuple(dict.fromkeys(ratio for layer in readers if (ratio := _ratio(layer, net.shapes)) is not None))
 
 
 def _ratio(layer: FusedLayer, shapes: dict[str, Map]) -> Fraction | None:
     """Row ratio of a layer; None for a single row, which fits any layout."""
     _, height, width = shapes[layer.name]
+    height, width = height // layer.upsample[0], width // layer.upsample[1]  # as computed
     if height == 1:
         return None
     pool = layer.pool.stride if layer.pool else (1, 1)

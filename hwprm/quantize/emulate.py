@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from hwprm.errors import InputError
 from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
-from hwprm.quantize.calibrate import pool
+from hwprm.quantize.calibrate import enlarge, inside, pool
 
 __all__ = ["integer_accuracy", "run_torch"]
 
@@ -62,15 +62,20 @@ def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     total = bias.to(torch.float64)[None, :, None, None]
     for term in layer.terms:
         top, bottom, left, right = term.padding
-        total = total + functional.conv2d(
+        sums = functional.conv2d(
             functional.pad(tensors[term.source].to(torch.float64), (left, right, top, bottom)),
             torch.from_numpy(term.weight.astype(np.float64)),
             stride=term.stride,
             dilation=term.dilation,
             groups=term.groups,
         )
+        total = total + inside(term.region, sums)
     if layer.pool:
         total = pool(layer.pool, total)
+    if layer.residual:
+        chosen = tensors[layer.residual.source][:, torch.from_numpy(layer.residual.channel)]
+        total = total + torch.einsum("nmyx,m->nmyx", chosen, torch.from_numpy(layer.residual.mult))
+    total = enlarge(layer.upsample, total)
     product = total.to(torch.int64) * mult[:, None, None]
     half = torch.ones_like(shift) << (shift - 1)
     return ((product + half[:, None, None]) >> shift[:, None, None]).clamp(*layer.clamp)

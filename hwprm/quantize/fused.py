@@ -10,24 +10,36 @@ from numpy.typing import NDArray
 from hwprm.intnet import Pool
 from hwprm.quantize.views import FusedTerm
 
-__all__ = ["FusedLayer", "FusedNetwork", "Map"]
+__all__ = ["FusedLayer", "FusedNetwork", "FusedResidual", "Map"]
 
 FloatArray = NDArray[np.float64]
 Map = tuple[int, int, int]
 
 
+@dataclass(frozen=True, kw_only=True)
+class FusedResidual:
+    """What node `sum` adds to a layer: channel ``channels[m]`` of tensor `source` to filter m."""
+
+    sum: str
+    source: str
+    channels: tuple[int, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling, clamp. bias ``(M,)`` in float64; None leaves an end of the clamp open."""
+    """A sum of convolutions, max pooling or a residual, clamp, upsampling. bias ``(M,)``; None: no end of the clamp."""
 
     name: str
     terms: tuple[FusedTerm, ...]
     bias: FloatArray
     pool: Pool | None = None
+    residual: FusedResidual | None = None
     low: float | None = None
     high: float | None = None
-    #: Real value of one step of the weights where they are exact multiples of it; None: found by quantisation.
-    step: float | None = None
+    upsample: tuple[int, int] = (1, 1)
+    #: Where every weight is 0 or one over one of these integers (an average's divisors): these, largest last. Empty
+    #: where the weights' step is found from their values.
+    divisors: tuple[int, ...] = ()
     #: Whether the layer only passes values of one tensor on, so that its scale stays.
     identity: bool = False
 
@@ -35,6 +47,12 @@ class FusedLayer:
     def relu(self) -> bool:
         """Whether the clamp is a ReLU."""
         return self.low == 0 and self.high is None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors it reads, each once."""
+        residual = (self.residual.source,) if self.residual else ()
+        return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))
 
     def clamped(self, low: float | None, high: float | None) -> FusedLayer:
         """This layer with a further clamp to `low` .. `high` behind its own."""
@@ -50,7 +68,9 @@ class FusedLayer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedNetwork:
-    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``.
+    """Fused layers in order; `shapes` of every tensor as ``(C, H, W)``; `outputs` leave the network, each once.
+
+    `returned` names the tensor of each output of the float network, in its order; two may share one.
 
     `tensor_of` names the tensor that holds each node's result once its layer is done (folded batch norms have none,
     nor have concatenations and channel choices, which stay views).
@@ -59,5 +79,6 @@ class FusedNetwork:
     inputs: tuple[str, ...]
     layers: tuple[FusedLayer, ...]
     outputs: tuple[str, ...]
+    returned: tuple[str, ...]
     shapes: dict[str, Map]
     tensor_of: dict[str, str]

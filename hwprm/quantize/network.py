@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.errors import ModelError
 from hwprm.graph import Batch, Graph, Scale, by_input
-from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term, pack_images
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
+from hwprm.intnet.regions import meeting_terms
 from hwprm.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
+from hwprm.quantize.averages import common_multiple, divided_weights
 from hwprm.quantize.calibrate import activation_ranges, real_images
 from hwprm.quantize.fused import FusedLayer, FusedNetwork
 from hwprm.quantize.lower import lower
+from hwprm.quantize.residuals import silent_step, too_coarse, whole_steps
 from hwprm.quantize.views import FusedTerm
 
 __all__ = ["quantise_images", "quantise_network"]
@@ -41,15 +44,25 @@ def quantise_network(
     more than 46 bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
     """
     config = config or QuantizeConfig()
-    fused = lower(graph)
-    shapes = {source: fused.shapes[source] for source in fused.inputs}
-    first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
-    ranges = activation_ranges(fused, real_images(first, input_scale, shapes), config.percentile)
+    separate: set[str] = set()
+    while True:
+        fused = lower(graph, separate=separate)
+        shapes = {source: fused.shapes[source] for source in fused.inputs}
+        first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
+        ranges = activation_ranges(fused, real_images(first, input_scale, shapes), config.percentile)
+        _check_ranges(fused, ranges)
+        quantiser = _Quantiser(fused, ranges, config)
+        layers = tuple(quantiser.layer(layer) for layer in fused.layers)
+        if not quantiser.too_coarse:
+            return quantiser.network(name, layers)
+        separate |= quantiser.too_coarse
+
+
+def _check_ranges(fused: FusedNetwork, ranges: dict[str, float]) -> None:
     for source in fused.inputs:
         if ranges[source] == 0:
             which = f" of input {source!r}" if len(fused.inputs) > 1 else ""
             raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
-    return _Quantiser(fused, ranges, config).network(name)
 
 
 def quantise_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
@@ -73,9 +86,11 @@ class _Quantiser:
         self.tensors = {name: self._tensor(name, config.act_bits, ranges[name] / self.act_max) for name in fused.inputs}
         #: (low, high) of every tensor's integers.
         self.limits = {name: signed_range(config.act_bits) for name in fused.inputs}
+        #: Sums that must not join the layer of an operand, whose accumulators are too coarse.
+        self.too_coarse: set[str] = set()
 
-    def network(self, name: str) -> IntegerNetwork:
-        layers = tuple(self._layer(layer) for layer in self.fused.layers)
+    def network(self, name: str, layers: tuple[GemmLayer, ...]) -> IntegerNetwork:
+        """The network of the `layers` made so far, which are all."""
         return IntegerNetwork(
             name=name,
             tensors=tuple(self.tensors.values()),
@@ -89,14 +104,18 @@ class _Quantiser:
     def _tensor(self, name: str, bits: int, scale: float) -> Tensor:
         return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale)
 
-    def _layer(self, layer: FusedLayer) -> GemmLayer:
+    def layer(self, layer: FusedLayer) -> GemmLayer:
+        """The integer layer of `layer`, whose sources have been made."""
         wide = layer.name in self.fused.outputs
         weights, acc_scales = self._weights(layer)
         bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
+        residual = self._residual(layer, acc_scales)
         if layer.identity:
             out_scale = float(acc_scales[0])
+        elif wide:
+            out_scale = self._wide_scale(layer, weights, bias, residual, acc_scales)
         else:
-            out_scale = self._wide_scale(layer, weights, bias, acc_scales) if wide else self._scale(layer, acc_scales)
+            out_scale = self._scale(layer, acc_scales)
         factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
         bits = WIDE_BITS if wide else self.config.act_bits
         self.limits[layer.name] = _clamp(layer, out_scale, bits)
@@ -109,22 +128,39 @@ class _Quantiser:
             shift=np.array([shift for _, shift in factors], np.int64),
             clamp=self.limits[layer.name],
             pool=layer.pool,
+            residual=residual,
             wide=wide,
+            upsample=layer.upsample,
         )
+
+    def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
+        if layer.residual is None:
+            return None
+        mult = np.rint(self.tensors[layer.residual.source].scale / acc_scales).astype(np.int64)
+        channel = np.array(layer.residual.channels, np.int64)
+        return Residual(source=layer.residual.source, channel=channel, mult=mult)
 
     def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
         """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
         x_scales = [self.tensors[term.source].scale for term in layer.terms]
-        if layer.step is not None:
-            weights = [np.rint(term.weight / layer.step).astype(np.int64) for term in layer.terms]
-            return weights, np.full(len(layer.bias), x_scales[0] * layer.step)
+        limit = signed_range(self.config.weight_bits)[1]
+        if layer.divisors:
+            multiple = common_multiple(layer.divisors, limit)
+            weights = [divided_weights(term.weight, multiple) for term in layer.terms]
+            return weights, np.full(len(layer.bias), x_scales[0] / multiple)
         # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
         heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
         reference = max(heard or x_scales)
         real = [term.weight * (scale / reference) for term, scale in zip(layer.terms, x_scales, strict=True)]
         rows = np.concatenate([weight.reshape(len(weight), -1) for weight in real], axis=1)
-        scales = weight_scales(rows, layer.bias, reference, self.config)
-        limit = signed_range(self.config.weight_bits)[1]
+        if layer.residual is None:
+            scales = weight_scales(rows, layer.bias, reference, self.config)
+        else:
+            added, bits = self.tensors[layer.residual.source].scale / reference, self.config.act_bits
+            scales = weight_scales(rows, layer.bias, reference, self.config, added * silent_step(bits))
+            if too_coarse(added, scales):
+                self.too_coarse.add(layer.residual.sum)
+            scales = added / whole_steps(added, scales, bits)
         return [quantise(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
 
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
@@ -134,17 +170,31 @@ class _Quantiser:
             return largest
         return max(self.ranges[layer.name] / self.act_max, largest / FACTOR_MAX)
 
-    def _wide_scale(self, layer: FusedLayer, weights: list[IntArray], bias: IntArray, acc_scales: FloatArray) -> float:
+    def _wide_scale(
+        self,
+        layer: FusedLayer,
+        weights: list[IntArray],
+        bias: IntArray,
+        residual: Residual | None,
+        acc_scales: FloatArray,
+    ) -> float:
         """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
         worst = 0.0
+        together = meeting_terms([term.region for term in layer.terms])
         for m, scale in enumerate(acc_scales):
-            low, high = min(int(bias[m]), 0), max(int(bias[m]), 0)
+            bounds = []
             for term, weight in zip(layer.terms, weights, strict=True):
                 x_low, x_high = self.limits[term.source]
                 row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
-                bounds = accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0))
-                low, high = low + bounds[0], high + bounds[1]
-            worst = max(worst, float(scale) * max(-low, high))
+                bounds.append(accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0)))
+            added = (0, 0)
+            if residual:
+                x_low, x_high = self.limits[residual.source]
+                added = int(residual.mult[m]) * min(x_low, 0), int(residual.mult[m]) * max(x_high, 0)
+            for group in together:
+                low = min(int(bias[m]), 0) + added[0] + sum(bounds[i][0] for i in group)
+                high = max(int(bias[m]), 0) + added[1] + sum(bounds[i][1] for i in group)
+                worst = max(worst, float(scale) * max(-low, high))
         # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
         room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
         return max(float(acc_scales.max()), worst / room)
@@ -158,6 +208,7 @@ def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
         padding=term.padding,
         dilation=term.dilation,
         groups=term.groups,
+        region=term.region,
     )
 
 
@@ -169,13 +220,15 @@ def _clamp(layer: FusedLayer, scale: float, bits: int) -> tuple[int, int]:
     return low, high
 
 
-def weight_scales(weight: FloatArray, bias: FloatArray, x_scale: float, config: QuantizeConfig) -> FloatArray:
+def weight_scales(
+    weight: FloatArray, bias: FloatArray, x_scale: float, config: QuantizeConfig, silent: float = 1.0
+) -> FloatArray:
     """Real value of one weight step of each filter, ``(M,)``: its largest weight becomes the largest integer.
 
     weight ``(M, K)`` holds all terms, for activations of step `x_scale`; bias ``(M,)``.
-    A filter of zeros takes the largest step of its layer. A filter whose bias would need too many accumulator bits gets
-    a coarser step: coarse enough for the bias, yet so fine that the rounding of all its weights together stays far
-    below one output step.
+    A filter of zeros takes the largest step of its layer, `silent` where all are zeros. A filter whose bias would need
+    too many accumulator bits gets a coarser step: coarse enough for the bias, yet so fine that the rounding of all its
+    weights together stays far below one output step.
     """
     rows = np.abs(weight)
     scales = rows.max(axis=1) / signed_range(config.weight_bits)[1]
@@ -185,6 +238,6 @@ def weight_scales(weight: FloatArray, bias: FloatArray, x_scale: float, config: 
     scales = np.maximum(scales, np.abs(bias) / (x_scale * 2.0 ** np.minimum(bias_bits, BIAS_BITS_MAX)))
     # Below the smallest normal float a step has no precision left: treat such a filter as zero.
     usable = scales >= np.finfo(np.float64).tiny * 2.0**64
-    benign = float(scales[usable].max()) if usable.any() else 1.0
+    benign = float(scales[usable].max()) if usable.any() else silent
     result: FloatArray = np.where(usable, scales, benign)
     return result

@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import UnsupportedError
-from hwprm.graph import Add, AvgPool2d, BatchNorm, Clamp, Conv2d, Linear, MaxPool2d, Node, Relu
+from hwprm.graph import (
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Clamp,
+    Conv2d,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Upsample,
+)
 from hwprm.intnet import Pool
+from hwprm.quantize.averages import average_layer
 from hwprm.quantize.fold import scale_and_shift
 from hwprm.quantize.fused import FusedLayer
 from hwprm.quantize.views import View, linear_terms, merge_terms, terms_of
@@ -22,7 +37,7 @@ Counts = dict[str, int]
 def start_layer(node: Node, reads: list[View], counts: Counts) -> FusedLayer:
     """The layer of `node`, which reads views of tensors with `counts` channels.
 
-    Raises UnsupportedError for a sum of differently flattened maps, an average whose divisor varies, a batch norm
+    Raises UnsupportedError for a sum of differently flattened maps, an average of nothing but padding, a batch norm
     behind a flatten, or joined flattened maps in front of anything but a linear layer.
     """
     view = reads[0]
@@ -49,10 +64,12 @@ def start_layer(node: Node, reads: list[View], counts: Counts) -> FusedLayer:
         return _norm(node, view, counts)
     if isinstance(node, Add):
         return _sum(node, reads, counts)
-    if isinstance(node, AvgPool2d):
-        return _average(node, view, counts)
+    if isinstance(node, AvgPool2d | AdaptiveAvgPool2d):
+        return average_layer(node, view, counts)
     pool = as_pool(node) if isinstance(node, MaxPool2d) else None
     layer = identity_layer(node.name, view, counts, pool)
+    if isinstance(node, Upsample):
+        return replace(layer, upsample=node.factors)
     if isinstance(node, Relu):
         return layer.clamped(0.0, None)
     return layer.clamped(node.low, node.high) if isinstance(node, Clamp) else layer
@@ -61,11 +78,10 @@ def start_layer(node: Node, reads: list[View], counts: Counts) -> FusedLayer:
 def identity_layer(name: str, view: View, counts: Counts, pool: Pool | None = None) -> FusedLayer:
     """A layer that copies `view`; exact, at the same scale, when the view is of one tensor."""
     channels = len(view.channels)
-    terms = terms_of(view, counts, _ones(channels), groups=channels)
+    terms = terms_of(view, counts, np.ones((channels, 1, 1, 1)), groups=channels)
     single = len(terms) == 1
-    return FusedLayer(
-        name=name, terms=terms, bias=np.zeros(channels), pool=pool, step=1.0 if single else None, identity=single
-    )
+    divisors = (1,) if single else ()
+    return FusedLayer(name=name, terms=terms, bias=np.zeros(channels), pool=pool, divisors=divisors, identity=single)
 
 
 def as_pool(node: MaxPool2d) -> Pool:
@@ -96,32 +112,6 @@ def _sum(node: Add, reads: list[View], counts: Counts) -> FusedLayer:
         shapes = ", ".join(str(view.shape) for view in reads)
         raise UnsupportedError(f"{node.name!r} adds maps {shapes} after flattening; add maps of one shape")
     channels = len(reads[0].channels)
-    parts = tuple(term for view in reads for term in terms_of(view, counts, _ones(channels), groups=channels))
+    ones = np.ones((channels, 1, 1, 1))
+    parts = tuple(term for view in reads for term in terms_of(view, counts, ones, groups=channels))
     return FusedLayer(name=node.name, terms=merge_terms(parts), bias=np.zeros(channels))
-
-
-def _average(node: AvgPool2d, view: View, counts: Counts) -> FusedLayer:
-    divisors = node.divisors(view.shape)
-    if (divisors != divisors.flat[0]).any():
-        raise UnsupportedError(
-            f"average pool {node.name!r} divides border windows by another number than inner ones; "
-            "use count_include_pad=True and ceil_mode=False, or no padding and a kernel that fits the map"
-        )
-    step = 1.0 / float(divisors.flat[0])
-    _, height, width = node.infer_shape(view.shape)
-    top, bottom, left, right = node.padding
-    need = ((height - 1) * node.stride[0] + node.kernel[0], (width - 1) * node.stride[1] + node.kernel[1])
-    channels = len(view.channels)
-    terms = terms_of(
-        view,
-        counts,
-        _ones(channels, node.kernel) * step,
-        stride=node.stride,
-        padding=(top, max(bottom, need[0] - view.size[0] - top), left, max(right, need[1] - view.size[1] - left)),
-        groups=channels,
-    )
-    return FusedLayer(name=node.name, terms=terms, bias=np.zeros(channels), step=step if len(terms) == 1 else None)
-
-
-def _ones(channels: int, kernel: tuple[int, int] = (1, 1)) -> FloatArray:
-    return np.ones((channels, 1, *kernel))

@@ -30,6 +30,7 @@ class FusedTerm:
     padding: Quad = (0, 0, 0, 0)
     dilation: Pair = (1, 1)
     groups: int = 1
+    region: Quad | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +78,7 @@ def terms_of(
     padding: Quad = (0, 0, 0, 0),
     dilation: Pair = (1, 1),
     groups: int = 1,
+    region: Quad | None = None,
 ) -> tuple[FusedTerm, ...]:
     """Terms that compute the convolution of `view` with `weight` ``(M, C // groups, KH, KW)``.
 
@@ -88,7 +90,15 @@ def terms_of(
     else:
         sources, groups = _scatter(view, channels, _dense(weight, groups)), 1
     return tuple(
-        FusedTerm(source=name, weight=array, stride=stride, padding=padding, dilation=dilation, groups=groups)
+        FusedTerm(
+            source=name,
+            weight=array,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            region=region,
+        )
         for name, array in sources.items()
     )
 

@@ -129,6 +129,11 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
             "promise": layer.promise,
             "bound": layer.bound,
             "macs": layer.macs,
+            "weights": layer.weights,
+            "listed": layer.listed,
+            "regular": layer.regular,
+            "slots": layer.slots,
+            "unordered": {"predicted": layer.unordered_cycles, "listed": layer.unordered_listed},
             **waited,
         }
         for layer, waited in zip(report.layers, waits, strict=True)
@@ -139,6 +144,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "promise": report.promise,
         "bound": report.bound,
         "limit": report.limit,
+        "unordered": report.unordered,
         **({"stalls": sum(report.stalls)} if report.stalls else {}),
         "layers": rows,
     }

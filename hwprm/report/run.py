@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwprm.bundle import Bundle
-from hwprm.compile import estimate
+from hwprm.compile import CycleReport
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
 from hwprm.model import Model
 from hwprm.report.facts import FORMAT, compression, cycle_facts, in_order
-from hwprm.sources import array_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,7 +33,7 @@ def run_facts(
     bundle = Bundle.load(out / "bundle")
     waterfall = model.meta["waterfall"] + done["quantize"]["waterfall"]
     simulated = done["verify"]["simulated"]
-    cycles = cycle_facts(estimate(bundle.network, array_of(bundle)), simulated["layers"], simulated["image"])
+    cycles = cycle_facts(CycleReport.from_dict(bundle.program["cycles"]), simulated["layers"], simulated["image"])
     own = bundle.manifest.array
     return {
         "format": FORMAT,

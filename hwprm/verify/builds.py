@@ -24,10 +24,12 @@ __all__ = ["TOP", "build", "default_work"]
 TOP = "tb_hwprm"
 
 #: Verilator arguments. WIDTH alone is waived. Initial contents of memories are random (seeded at run time), so that
-#: nothing can rely on them. No --public-flat-rw: the testbench marks the few signals that Python touches.
+#: nothing can rely on them. No --public-flat-rw: the testbench marks the few signals that Python touches. C++ is split
+#: into short functions: a compiler takes far more than twice as long for one of twice the length.
 VERILATOR = (
     *("--cc", "--exe", "--vpi", "--timing", "-O3", "--prefix", "Vtop", "--timescale", "1ns/1ps"),
     *("--x-initial", "unique", "--x-assign", "fast", "-Wno-WIDTH", "-Wno-TIMESCALEMOD"),
+    *("--output-split-cfuncs", "500"),
 )
 CFLAGS = "-std=gnu++20 -fcoroutines"
 #: Optimisation of the code that runs every cycle, and of the rest.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
-from hwprm.manifest import Manifest
+from hwprm.manifest import LayerEntry, Manifest
 from hwprm.verify.compare import Comparison, compare_logits
 from hwprm.verify.events import Frame, Section, read_sections
 from hwprm.verify.images import write_images
@@ -17,7 +17,8 @@ from hwprm.verify.reference import logits as reference_logits
 from hwprm.verify.report import Case
 from hwprm.verify.session import Session
 from hwprm.verify.stalls import compare_stalls, memory_plusargs, waiting_cycles
-from hwprm.verify.timing import compute_cycles, loading_hidden
+from hwprm.verify.timing import compute_cycles, first_layer_cycles, loading_hidden
+from hwprm.verify.trace import compare_trace
 
 __all__ = ["run_bulk"]
 
@@ -26,9 +27,13 @@ TESTS = ["stream"]
 
 
 def run_bulk(job: Job, count: int) -> ModeOutcome:
-    """Stream the job's first `count` images; compare every logit, the cycle register and every frame interval."""
+    """Stream the job's first `count` images; compare every logit, the cycle register and every frame interval.
+
+    Of the first `verify.trace_images` of them every layer is compared too, and its cycles.
+    """
     manifest = job.bundle.manifest
     images = job.images[:count]
+    traced = min(job.config.trace_images, count)
     expected = reference_logits(job.bundle.network, images)
     flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
     with running(
@@ -37,11 +42,12 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
         images,
         flat,
         TESTS,
-        ["+bulk", f"+images={len(images)}", *_memory(job)],
+        ["+bulk", f"+images={len(images)}", *([f"+trace_images={traced}"] if traced else []), *_memory(job)],
         prepare=lambda folder: write_images(images, manifest.array.act_bits, folder),
     ) as session:
         sections = read_sections(session.events)
         counters = session.note("bulk.json")
+        compared = compare_trace(job, session.folder / "trace.txt", images[:traced])
         waves = keep_wave(job, MODE, session)
     frames = sections[0].frames
     cases = [_stream_case(job, session, sections[0])]
@@ -57,6 +63,10 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
     cases.append(cycle_case)
     if manifest.external:
         cases.append(_stalls(job, sections[0], counters))
+    compute = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
+    measured = first_layer_cycles(frames, manifest, compute) if traced else ()
+    if traced:
+        cases += [_layer_case(job, entry, compared.get(entry.name), dict(measured)) for entry in manifest.layers]
     return ModeOutcome(
         mode=MODE,
         simulator=job.simulator.name,
@@ -65,6 +75,7 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
         sections=tuple(sections),
         cycles=interval,
         memory_stalls=counters["MEMORY_STALLS"] if counters and manifest.external else None,
+        layer_cycles=measured,
         waves=waves,
     )
 
@@ -76,6 +87,17 @@ def _memory(job: Job) -> list[str]:
         return []
     patience = 4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(job.bundle, job.memory)) + 10_000
     return [*memory_plusargs(job.memory), f"+watchdog={patience}"]
+
+
+def _layer_case(job: Job, entry: LayerEntry, compared: Comparison | None, measured: Mapping[str, int]) -> Case:
+    """Values and cycles of a layer; cycles alone for outputs, whose values are compared with all images'."""
+    predicted, simulated = job.bundle.manifest.cycles.layers[entry.index], measured.get(entry.name)
+    failure = compared.failure if compared else None
+    if failure is None and simulated != predicted:
+        failure = f"layer {entry.name!r} takes {simulated} cycles, {predicted} are predicted"
+    compared = compared or Comparison()
+    properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
+    return _case(job, f"layer {entry.name}", compared.values, compared.wrong, failure, properties)
 
 
 def _sets(job: Job, count: int) -> list[tuple[str, int, int]]:

@@ -21,11 +21,11 @@ from hwprm.errors import ConfigError
 from hwprm.verify.builds import build
 from hwprm.verify.events import Section
 from hwprm.verify.report import Case
-from hwprm.verify.session import PLAN, Session, run_session
+from hwprm.verify.session import PLAN, Session, SessionRun
 from hwprm.verify.simulators import Simulator
 from hwprm.verify.stalls import waiting_cycles
 
-__all__ = ["Job", "ModeOutcome", "keep_wave", "running"]
+__all__ = ["Job", "ModeOutcome", "keep_wave", "run_folder", "running", "start_session", "write_inputs"]
 
 IntArray = NDArray[np.int64]
 
@@ -73,28 +73,40 @@ def running(
 
     images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave; `prepare` may add files.
     """
-    window = job.config.wave_window
-    program = build(job.bundle, job.simulator, job.work, wave=window is not None)
-    with _run_folder(job.work) as folder:
+    program = build(job.bundle, job.simulator, job.work, wave=job.config.wave is not None)
+    with run_folder(job.work) as folder:
         (folder / "mem").symlink_to((job.bundle.folder / "mem").absolute())
-        np.save(folder / "images.npy", images)
-        np.save(folder / "logits.npy", logits)
-        (folder / PLAN).write_text(json.dumps(_plan(job, len(images))))
+        write_inputs(job, folder, images, logits)
         if prepare is not None:
             prepare(folder)
-        extra = list(plusargs)
-        if window is not None:
-            extra += ["+wave=wave.fst", f"+wave_from={window[0]}", f"+wave_to={window[1]}"]
-        yield run_session(
-            job.simulator,
-            program,
-            folder,
-            f"tb_{mode}",
-            expected_tests=tests,
-            plusargs=extra,
-            seed=job.config.seed,
-            timeout=job.config.timeout,
-        )
+        with start_session(job, program, folder, mode, tests, plusargs) as run:
+            session = run.finish()
+        yield session
+
+
+def write_inputs(job: Job, folder: Path, images: IntArray, logits: IntArray) -> None:
+    """Write what the testbenches' `Bench` reads: images ``(n, C, H, W)``, their results ``(n, words)``, the plan."""
+    np.save(folder / "images.npy", images)
+    np.save(folder / "logits.npy", logits)
+    (folder / PLAN).write_text(json.dumps(_plan(job, len(images))))
+
+
+def start_session(
+    job: Job, program: Path, folder: Path, mode: str, tests: Sequence[str], plusargs: Sequence[str]
+) -> SessionRun:
+    """Start the built `program` on ``sim/tb_<mode>.py`` in `folder`, with a waveform where one is asked for."""
+    window = job.config.wave_window
+    wave = ["+wave=wave.fst", f"+wave_from={window[0]}", f"+wave_to={window[1]}"] if window else []
+    return SessionRun(
+        job.simulator,
+        program,
+        folder,
+        f"tb_{mode}",
+        expected_tests=tests,
+        plusargs=[*plusargs, *wave],
+        seed=job.config.seed,
+        timeout=job.config.timeout,
+    )
 
 
 def keep_wave(job: Job, mode: str, session: Session) -> tuple[str, ...]:
@@ -114,7 +126,8 @@ def keep_wave(job: Job, mode: str, session: Session) -> tuple[str, ...]:
 
 
 @contextmanager
-def _run_folder(work: Path) -> Iterator[Path]:
+def run_folder(work: Path) -> Iterator[Path]:
+    """A fresh folder under `work` that goes with the ``with`` block. Raises ConfigError when there can be none."""
     runs = work / "runs"
     try:
         runs.mkdir(parents=True, exist_ok=True)

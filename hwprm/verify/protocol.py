@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.manifest import Manifest
+from hwprm.bundle import Bundle
 from hwprm.resources import resource_dir
 from hwprm.verify.compare import Comparison, compare_layers, compare_outputs
 from hwprm.verify.events import Frame, Section, read_sections
@@ -17,6 +17,7 @@ from hwprm.verify.reference import run
 from hwprm.verify.report import Case
 from hwprm.verify.session import Session
 from hwprm.verify.timing import layer_cycles, loading_hidden
+from hwprm.verify.vectors import by_layer
 
 __all__ = ["run_protocol", "test_names"]
 
@@ -38,7 +39,7 @@ def run_protocol(job: Job) -> ModeOutcome:
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
     with running(job, MODE, images, logits, test_names(MODE), ["+probe"]) as session:
         sections = tuple(read_sections(session.events))
-        compared, missing = _compare(session, sections, manifest, tensors)
+        compared, missing = _compare(session, sections, job.bundle, tensors)
         steady = _steady_frames(session, sections)
         waves = keep_wave(job, MODE, session)
     measured = layer_cycles(steady, manifest) if steady else ()
@@ -68,9 +69,10 @@ def run_protocol(job: Job) -> ModeOutcome:
 
 
 def _compare(
-    session: Session, sections: tuple[Section, ...], manifest: Manifest, tensors: Mapping[str, IntArray]
+    session: Session, sections: tuple[Section, ...], bundle: Bundle, tensors: Mapping[str, IntArray]
 ) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
     """Comparisons by layer, and by cocotb test the reason why its images could not be compared."""
+    manifest, kept = bundle.manifest, bundle.program["kept_channels"]
     compared: dict[str, list[Comparison]] = {entry.name: [] for entry in manifest.layers}
     missing: dict[str, str] = {}
     for section in sections:
@@ -83,10 +85,11 @@ def _compare(
             )
         for frame, image in zip(section.frames, note["images"], strict=False):
             expected = {name: tensor[image] for name, tensor in tensors.items()}
-            layers = compare_layers(frame, image, manifest.layers, expected, manifest.array.act_bits)
+            mine = by_layer(frame.stores)
+            layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits)
             outputs = compare_outputs(frame, image, manifest.layers, expected)
             for name, comparison in (layers | outputs).items():
-                compared[name].append(comparison)
+                compared[name].append(comparison.of(kept[name]) if name in kept else comparison)
     return compared, missing
 
 

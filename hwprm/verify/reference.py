@@ -65,10 +65,13 @@ def logits(net: IntegerNetwork, images: Images, *, chunk: int | None = None) -> 
 
 
 def accumulators(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntArray]) -> IntArray:
-    """Accumulators of `layer` before pooling, bias included: int64 ``(n, M, OH, OW)``."""
+    """Accumulators of `layer` before pooling, bias and residual included: int64 ``(n, M, OH, OW)``."""
     acc = np.asarray(layer.bias, np.int64)[None, :, None, None]
     for term in layer.terms:
         acc = acc + _convolve(term, tensors[term.source])
+    if layer.residual:
+        mult = np.asarray(layer.residual.mult, np.int64)[None, :, None, None]
+        acc = acc + mult * tensors[layer.residual.source][:, layer.residual.channel]
     return acc
 
 
@@ -77,7 +80,8 @@ def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntA
     if layer.pool:
         acc = _pool(layer.pool, acc)
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
-    return requantise(acc, mult, shift, *layer.clamp)
+    out: IntArray = requantise(acc, mult, shift, *layer.clamp)
+    return out.repeat(layer.upsample[0], axis=2).repeat(layer.upsample[1], axis=3)
 
 
 def _convolve(term: Term, x: IntArray) -> IntArray:
@@ -95,7 +99,12 @@ def _convolve(term: Term, x: IntArray) -> IntArray:
     weight = term.weight.astype(dtype).reshape(groups, m // groups, k)
     product = np.matmul(weight[None], columns.reshape(len(x), groups, k, oh * ow))
     sums: IntArray = product.reshape(len(x), m, oh, ow).astype(np.int64)
-    return sums
+    if term.region is None:
+        return sums
+    top, bottom, left, right = term.region
+    inside = np.zeros_like(sums)
+    inside[:, :, top:bottom, left:right] = sums[:, :, top:bottom, left:right]
+    return inside
 
 
 def _taps(
@@ -166,6 +175,7 @@ def _batch(net: IntegerNetwork, layers: list[GemmLayer] | tuple[GemmLayer, ...])
     for layer in layers:
         oh, ow = net.conv_size(layer)
         columns = max(term.groups * term.weight[0].size for term in layer.terms)
-        inputs = sum(int(np.prod(net.tensor[term.source].shape)) for term in layer.terms)
-        worst = max(worst, 8 * (oh * ow * (columns + 4 * len(layer.bias)) + 2 * inputs))
+        inputs = sum(int(np.prod(net.tensor[source].shape)) for source in layer.sources)
+        result = int(np.prod(net.tensor[layer.name].shape))
+        worst = max(worst, 8 * (oh * ow * (columns + 4 * len(layer.bias)) + 2 * inputs + result))
     return max(1, BUDGET // worst)

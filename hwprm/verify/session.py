@@ -8,17 +8,17 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
 from hwprm.resources import resource_dir
 from hwprm.verify.builds import TOP
-from hwprm.verify.process import run_logged
+from hwprm.verify.process import Running
 from hwprm.verify.simulators import Simulator
 
-__all__ = ["PLAN", "CocotbCase", "Session", "run_session"]
+__all__ = ["PLAN", "CocotbCase", "Session", "SessionRun"]
 
 #: What the testbench reads from its working folder: images, registers, seed.
 PLAN = "plan.json"
@@ -55,32 +55,58 @@ class Session:
         return json.loads(path.read_text()) if path.is_file() else None
 
 
-def run_session(
-    simulator: Simulator,
-    program: Path,
-    folder: Path,
-    module: str,
-    *,
-    expected_tests: Sequence[str],
-    plusargs: Sequence[str],
-    seed: int,
-    timeout: float,
-) -> Session:
-    """Run the cocotb `module` of ``sim/`` in `folder`, which holds ``plan.json``, ``mem`` and the image files.
+class SessionRun:
+    """The cocotb `module` of ``sim/`` running in `folder`, which holds ``plan.json``, ``mem`` and the image files.
 
-    The run has failed when the process was stopped or crashed, wrote no results, ran another set of tests than
-    `expected_tests`, or complained about a memory image. A failing test is in its case instead.
+    Leaving the ``with`` block ends it. The run has failed when the process was stopped or crashed, wrote no results,
+    ran another set of tests than `expected_tests`, or complained about a memory image. A failing test is in its case
+    instead.
     """
-    results = folder / "results.xml"
-    command = _command(simulator, program, seed, plusargs)
-    environment = {**simulator.full_environment(), **_cocotb_environment(module, results, seed)}
-    outcome = run_logged(command, folder, environment, timeout)
-    cases = _read_results(results)
-    return Session(
-        cases=cases or (),
-        trouble=_trouble(outcome.returncode, outcome.text(), outcome.tail(), cases, expected_tests, timeout),
-        folder=folder,
-    )
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        program: Path,
+        folder: Path,
+        module: str,
+        *,
+        expected_tests: Sequence[str],
+        plusargs: Sequence[str],
+        seed: int,
+        timeout: float,
+    ) -> None:
+        self.folder = folder
+        self._results = folder / "results.xml"
+        self._tests, self._timeout = expected_tests, timeout
+        command = _command(simulator, program, seed, plusargs)
+        environment = {**simulator.full_environment(), **_cocotb_environment(module, self._results, seed)}
+        self._process = Running(command, folder, environment, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.stop()
+
+    @property
+    def done(self) -> bool:
+        """Whether `finish` would return at once."""
+        return self._process.done
+
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds since the start."""
+        return self._process.elapsed
+
+    def finish(self) -> Session:
+        """Wait for the end and read what the run left."""
+        outcome = self._process.wait()
+        cases = _read_results(self._results)
+        return Session(
+            cases=cases or (),
+            trouble=_trouble(outcome.returncode, outcome.text(), outcome.tail(), cases, self._tests, self._timeout),
+            folder=self.folder,
+        )
 
 
 def _command(simulator: Simulator, program: Path, seed: int, plusargs: Sequence[str]) -> list[str]:

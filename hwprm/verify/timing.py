@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
-from hwprm.manifest import Manifest
+from hwprm.manifest import LayerEntry, Manifest
 from hwprm.verify.events import Frame
 
-__all__ = ["compute_cycles", "layer_cycles", "loading_hidden"]
+__all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidden"]
 
 
 def loading_hidden(manifest: Manifest) -> bool:
     """Whether an image is computed for so long that the next one has always come meanwhile.
 
-    Stored results go before arriving ones, hence the margin. In tiny networks the host sets the pace instead.
+    Stored results go before arriving ones, hence the margin, and what upsampling layers store counts in full. In tiny
+    networks the host sets the pace instead.
     """
     output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
-    return 3 * max(manifest.image_words, output) // 2 + 16 < manifest.cycles.image
+    stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if entry.upsample != (1, 1))
+    return 3 * max(manifest.image_words, output) // 2 + 16 + stores < manifest.cycles.image
+
+
+def _most_writes(entry: LayerEntry, rows: int) -> int:
+    """Cycles that storing a layer takes at most: a write per vector and per row end, as often as pixels repeat."""
+    channels, height, width = entry.computed
+    return channels * (-(-height * width // rows) + height) * entry.upsample[0] * entry.upsample[1]
 
 
 def compute_cycles(frame: Frame, after: Frame) -> int:
@@ -38,3 +47,18 @@ def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple
         starts = [start - lost for start, lost in zip(starts, waited, strict=True)]
     names = [entry.name for entry in manifest.layers]
     return tuple((name, end - start) for name, (start, end) in zip(names, pairwise(starts), strict=True))
+
+
+def first_layer_cycles(frames: Sequence[Frame], manifest: Manifest, image: int | None) -> tuple[tuple[str, int], ...]:
+    """Cycles of every layer of the first frame; the last one's are what the others leave of the `image`'s cycles.
+
+    Those are the CYCLES register's, without waits for the host and for external memory.
+    Nothing when the starts are not one per layer.
+    """
+    if image is None or not frames or len(frames[0].starts) != len(manifest.layers):
+        return ()
+    waited = frames[0].waited or [0] * len(frames[0].starts)
+    starts = [start - lost for start, lost in zip(frames[0].starts, waited, strict=True)]
+    ends = [*starts[1:], starts[0] + image]
+    names = [entry.name for entry in manifest.layers]
+    return tuple((name, end - start) for name, start, end in zip(names, starts, ends, strict=True))

@@ -11,6 +11,7 @@ import numpy as np
 from hwprm.bundle import Bundle
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.errors import UnsupportedError
 from hwprm.folders import check_file
 from hwprm.verify.builds import build, default_work
 from hwprm.verify.bulk import run_bulk
@@ -18,6 +19,7 @@ from hwprm.verify.events import Section
 from hwprm.verify.images import random_images
 from hwprm.verify.job import Job, ModeOutcome
 from hwprm.verify.junit import write_junit
+from hwprm.verify.layers import run_layers
 from hwprm.verify.protocol import run_protocol
 from hwprm.verify.reference import run
 from hwprm.verify.report import Case, VerifyReport
@@ -28,8 +30,8 @@ __all__ = ["verify_bundle"]
 #: Called before each step with what comes next, and steps done and in all; a step counts as long as it takes.
 Progress = Callable[[str, int, int], None]
 
-#: What the steps take, as parts of a LeNet-5's verification: compiling the simulation, protocol and bulk mode.
-PARTS = {"build": 8, "protocol": 1, "bulk": 1}
+#: What the steps take, as parts of a LeNet-5's verification: compiling the simulation, and the modes.
+PARTS = {"build": 8, "protocol": 1, "bulk": 1, "layers": 4}
 
 
 def verify_bundle(
@@ -53,6 +55,10 @@ def verify_bundle(
         check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
+    if bundle.manifest.external and "layers" in config.modes:
+        raise UnsupportedError(
+            "the layers mode runs a design out of order, external memory is read in order; use protocol and bulk"
+        )
     jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
     outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
@@ -66,7 +72,7 @@ def verify_bundle(
 
 def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
     """Compile and run everything; `progress` hears what comes next."""
-    modes = [mode for mode in ("protocol", "bulk") if mode in config.modes]
+    modes = [mode for mode in ("protocol", "bulk", "layers") if mode in config.modes]
     done, total = 0, len(jobs) * sum(PARTS[step] for step in ("build", *modes))
     outcomes = []
     for job in jobs:
@@ -75,17 +81,30 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
         build(job.bundle, job.simulator, job.work, wave=config.wave is not None)
         done += PARTS["build"]
         for mode in modes:
-            count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
-            progress(f"{name}: {mode}, {count} image{'s' if count > 1 else ''}", done, total)
-            outcomes.append(run_protocol(job) if mode == "protocol" else run_bulk(job, count))
+            begun = done
+
+            def tell(what: str, through: int = 0, of: int = 1, *, name: str = name, begun: int = begun) -> None:
+                progress(f"{name}: {what}", begun + PARTS["layers"] * through // of, total)
+
+            outcomes.append(_run(job, mode, tell))
             done += PARTS[mode]
     return outcomes
+
+
+def _run(job: Job, mode: str, tell: Callable[..., None]) -> ModeOutcome:
+    """Run one mode; `tell` hears what comes next, and how many of how many layers are done."""
+    config = job.config
+    if mode == "layers":
+        return run_layers(job, tell)
+    count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
+    tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
+    return run_protocol(job) if mode == "protocol" else run_bulk(job, count)
 
 
 def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
     manifest = bundle.manifest
     images = bundle.images
-    wanted = max(config.protocol_images, *(config.bulk_images(name) for name in config.simulators))
+    wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
@@ -123,7 +142,7 @@ def _golden_cases(bundle: Bundle) -> Iterable[Case]:
 def _agreement(outcomes: Sequence[ModeOutcome], modes: Sequence[str]) -> list[Case]:
     """Whether both simulators made the same events in the same cycles."""
     cases = []
-    for mode in modes:
+    for mode in (mode for mode in modes if mode != "layers"):  # where both have been compared cycle by cycle
         first, second = (outcome for outcome in outcomes if outcome.mode == mode)
         few = min(first.images, second.images)
         failure = _difference(first.sections, second.sections, few if mode == "bulk" else None)

@@ -142,6 +142,26 @@ def test_run_bit_holds_the_next_image():
     simulate(hand.dut, bench, deadline=5000)
 
 
+def test_repeat_bit_computes_one_image_over_and_over():
+    """At the same cycles as ever, and without another image."""
+    program = _tiny()
+    hand = _Hand(program)
+    image = random_images(program, 1)[0]
+
+    async def bench(ctx):
+        await hand.write(ctx, "CONTROL", 0b10)
+        await hand.put(ctx, image.reshape(-1))
+        await ctx.tick().repeat(3 * program.cycles.total)
+        assert await hand.read(ctx, "FRAMES_OUT") == 0, "the run bit is 0"
+        await hand.write(ctx, "CONTROL", 0b11)
+        for _ in range(3):
+            assert await hand.get(ctx) == hand.expected(image)
+        assert await hand.read(ctx, "CYCLES") == program.cycles.total
+        assert await hand.read(ctx, "FRAMES_IN") == 1
+
+    simulate(hand.dut, bench, deadline=5000)
+
+
 @pytest.mark.parametrize("when", [0, 3, 12, 20, 45, 90], ids=lambda w: f"cycle-{w}")
 def test_reset_in_mid_image(when):
     """Reset at any moment, then the first beat right after it."""

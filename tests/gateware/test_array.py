@@ -106,6 +106,29 @@ def test_pooling_keeps_the_maximum_of_the_passes_that_count(rows, cols):
     assert np.array_equal(_drained(hw, tiles), expected)
 
 
+@pytest.mark.parametrize(("rows", "cols"), GEOMETRIES, ids=str)
+@pytest.mark.parametrize(("stages", "pooling"), [(1, False), (3, False), (1, True)], ids=str)
+def test_what_passes_through_meets_its_sum_one_cycle_ahead(rows, cols, stages, pooling):
+    """While `drained` shows column c, `passed` showed the activation cols - 1 - c entries before the last."""
+    hw = hardware(rows=rows, cols=cols, residual_bits=1, multiplier_stages=stages, pooling=pooling)
+    dut = SystolicArray(hw)
+    acts = np.random.default_rng(0).integers(-128, 128, (cols + 3, rows))
+    first = len(acts) - 1 + SystolicArray.latency(hw) + hw.mux_levels  # `drained` of row 0 shows column 0
+    seen = {}
+
+    async def bench(ctx):
+        for cycle in range(first + cols + rows):
+            for r in range(rows):
+                ctx.set(dut.operands[r].act, int(acts[cycle, r]) if cycle < len(acts) else 0)
+                seen[cycle, r] = ctx.get(dut.passed[r])
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=200)
+    for r in range(rows):
+        got = [seen[first + r + c - 1, r] for c in range(cols)]
+        assert got == acts[-cols:, r].tolist(), r
+
+
 @pytest.mark.parametrize("stages", [1, 2, 3, 4])
 def test_multiplier_stages(stages):
     hw = hardware(rows=2, cols=3, multiplier_stages=stages)

@@ -10,6 +10,7 @@ import pytest
 from hwprm.compile import Program
 from hwprm.compile.stalls import MemoryModel
 from hwprm.config import MemoryConfig
+from hwprm.errors import UnsupportedError
 from hwprm.frontend import to_graph
 from hwprm.gateware import Accelerator
 from hwprm.isa import register_offset
@@ -79,15 +80,27 @@ def test_random_network_with_tiny_rings(seed, rows, cols):
     run_checked(program, random_images(program, 2), memory=AxiMemory(image, ext, delays=random_delays(seed)))
 
 
-def test_block_of_a_real_network():
-    """Sums of several tensors, strides, averages: float module, integers, accelerator with slow memory."""
-    module, shape = zoo_module("resnet"), ZOO["resnet"][1]
+def zoo_network(name):
+    module, shape = zoo_module(name), ZOO[name][1]
     x = np.random.default_rng(1).normal(size=(4, *shape))
     net = quantise_network(to_graph(module, shape), x, 1.0)
+    return net, quantise_images(x, 1.0, net)
+
+
+def test_block_of_a_real_network():
+    """Branches, concatenation, averages: float module, integers, accelerator with slow memory."""
+    net, images = zoo_network("inception")
     program = tightest(net, 6, 6, axi_data_bits=64, axi_burst=8)
     memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(25, "1/2"))
-    result = run_checked(program, quantise_images(x, 1.0, net)[:1], memory=memory)
+    result = run_checked(program, images[:1], memory=memory)
     assert check_stalls(program, memory, result) > 0
+
+
+def test_residuals_in_the_drain_are_refused():
+    with pytest.raises(
+        UnsupportedError, match=r"^the network adds residuals in the drain, .*; use array.weights = rom$"
+    ):
+        external(zoo_network("resnet")[0], 4, 4)
 
 
 def test_fast_memory_costs_nothing():

@@ -90,12 +90,14 @@ def test_control_and_strobes():
         assert ctx.get(dut.run) == 1, "the low byte was not written"
         await _write(ctx, dut, "CONTROL", 0xFFFFFFFE, strobe=0b0001)
         assert ctx.get(dut.run) == 0
-        assert await _read(ctx, dut, "CONTROL") == 0
+        assert ctx.get(dut.repeat) == 1
+        assert await _read(ctx, dut, "CONTROL") == 0b10
         await _write(ctx, dut, "CYCLES", 1)
         await _write(ctx, dut, "STATUS", 1)
         assert ctx.get(dut.run) == 0, "another register's write"
         await _write(ctx, dut, "CONTROL", 1)
         assert ctx.get(dut.run) == 1
+        assert ctx.get(dut.repeat) == 0
 
     simulate(dut, bench, deadline=200)
 

@@ -33,6 +33,44 @@ def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple
     return np.array(results)
 
 
+def test_residuals_join_a_cycle_later():
+    """total = acc + bias + residual * factor, where residual and factor are presented one cycle before the rest."""
+    rng = np.random.default_rng(1)
+    hw = hardware(acc_bits=12, sum_bits=22, residual_bits=13, act_bits=8, shift_min=16, shift_max=19)
+    dut = Requantiser(hw, wide=False)
+    cases = np.stack(
+        [
+            rng.integers(-(1 << 11), 1 << 11, 200),
+            rng.integers(-(1 << 18), 1 << 18, 200),
+            rng.integers(-128, 128, 200),
+            rng.choice([0, 1, (1 << 13) - 1, 77, 4096], 200),
+            rng.integers(0, 1 << 5, 200),
+            rng.integers(16, 20, 200),
+        ],
+        axis=1,
+    )
+    cases[0, 2:4] = -128, (1 << 13) - 1
+    results = []
+
+    async def bench(ctx):
+        ctx.set(dut.clamp_low, -128)
+        ctx.set(dut.clamp_high, 127)
+        for i in range(len(cases) + Requantiser.LATENCY + 1):
+            ahead, now = cases[min(i, len(cases) - 1)].tolist(), cases[max(min(i, len(cases)) - 1, 0)].tolist()
+            ctx.set(dut.residual, ahead[2])
+            ctx.set(dut.factor, ahead[3])
+            ctx.set(dut.acc, now[0])
+            ctx.set(dut.param, {"bias": now[1], "mult": now[4], "shift": now[5] - 16, "residual": 5555})
+            if i > Requantiser.LATENCY:
+                results.append(ctx.get(dut.result))
+            await ctx.tick()
+
+    simulate(dut, bench, deadline=300)
+    total = cases[:, 0] + cases[:, 1] + cases[:, 2] * cases[:, 3]
+    want = requantise(total, cases[:, 4], cases[:, 5], -128, 127)
+    assert results == want.tolist() and len(set(results)) > 50
+
+
 def _assert_equal(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple[int, int]) -> None:
     got = _through(hw, cases, ends, wide)
     total = cases[:, 0] + cases[:, 1]

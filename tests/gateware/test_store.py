@@ -1,4 +1,4 @@
-"""The store unit against a flat memory: gaps, tiles of one filter, several layers one after the other."""
+"""The store unit against a flat memory: gaps, tiles of one filter, several layers, repeated pixels."""
 
 from __future__ import annotations
 
@@ -16,21 +16,24 @@ from tests.support.hardware import hardware
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """A stored tensor ``(filters, height, width)`` with rows `pitch` apart, at word `base`."""
+    """A stored tensor at word `base`: a map of `height` x `width` computed pixels, each of which fills a rectangle of
+    `repeats`, in rows `pitch` apart.
+    """
 
     filters: int
     height: int
     width: int
     pitch: int
     base: int
+    repeats: tuple[int, int] = (1, 1)
 
     @property
     def gap(self) -> int:
-        return self.pitch - self.width if self.height > 1 else 0
+        return self.repeats[0] * self.pitch - self.repeats[1] * self.width if self.height > 1 else 0
 
     @property
     def channel(self) -> int:
-        return self.height * self.pitch if self.height > 1 else self.width
+        return self.height * self.repeats[0] * self.pitch
 
 
 def _word(hw, layer: Layer, index: int, count: int) -> dict[str, int]:
@@ -45,6 +48,17 @@ def _word(hw, layer: Layer, index: int, count: int) -> dict[str, int]:
         "filters": layer.filters,
         "last": int(index == count - 1),
         "layer": index,
+        **(_repeats(hw, layer) if hw.upsampling else {}),
+    }  # fmt: skip
+
+
+def _repeats(hw, layer: Layer) -> dict[str, int]:
+    line, advance = hw.address(layer.pitch - (layer.repeats[1] - 1)), hw.address(hw.rows * layer.repeats[1])
+    return {
+        "stride": hw.store_strides.index(layer.repeats[1]) if layer.height * layer.width > 1 else 0,
+        "repeat_y": layer.repeats[0] - 1, "repeat_x": layer.repeats[1] - 1,
+        "line_word": line.word, "line_bank": line.bank,
+        "advance_word": advance.word, "advance_bank": advance.bank,
     }  # fmt: skip
 
 
@@ -65,6 +79,21 @@ CASES = {
             Layer(filters=3, height=2, width=6, pitch=7, base=40),
         ),
     ),
+    "repeated": (4, 3, (Layer(filters=5, height=3, width=5, pitch=10, base=1, repeats=(2, 2)),)),
+    "repeated-with-gaps": (4, 2, (Layer(filters=3, height=4, width=3, pitch=11, base=2, repeats=(3, 3)),)),
+    "repeated-below": (3, 1, (Layer(filters=3, height=2, width=5, pitch=5, base=0, repeats=(2, 1)),)),
+    "repeated-beside-contiguous": (5, 2, (Layer(filters=3, height=3, width=3, pitch=6, base=0, repeats=(1, 2)),)),
+    "repeated-pixel": (4, 3, (Layer(filters=4, height=1, width=1, pitch=5, base=0, repeats=(4, 5)),)),
+    "repeated-one-lane": (1, 2, (Layer(filters=3, height=2, width=2, pitch=6, base=0, repeats=(2, 3)),)),
+    "repeated-and-not": (
+        4,
+        3,
+        (
+            Layer(filters=4, height=4, width=3, pitch=5, base=0),
+            Layer(filters=4, height=3, width=2, pitch=8, base=30, repeats=(1, 3)),
+            Layer(filters=2, height=3, width=4, pitch=9, base=80, repeats=(2, 2)),
+        ),
+    ),
 }
 
 
@@ -72,7 +101,15 @@ CASES = {
 def test_stores_land_where_the_plan_says(name):
     rows, cols, layers = CASES[name]
     hw = hardware(
-        rows=rows, cols=cols, banks=rows + 1, memory_words=200, act_bits=8, layers=len(layers), stores=len(layers)
+        rows=rows,
+        cols=cols,
+        banks=rows + 1,
+        memory_words=200,
+        act_bits=8,
+        layers=len(layers),
+        stores=len(layers),
+        store_strides=tuple(sorted({layer.repeats[1] for layer in layers if layer.height * layer.width > 1} or {1})),
+        repeats_max=tuple(max(layer.repeats[axis] for layer in layers) for axis in (0, 1)),
     )
     dut, rng = StoreUnit(hw), np.random.default_rng(0)
     words = [_word(hw, layer, i, len(layers)) for i, layer in enumerate(layers)]
@@ -90,16 +127,25 @@ def test_stores_land_where_the_plan_says(name):
             ctx.set(dut.store, words[address])
 
     async def watch(ctx):
-        ports = (dut.write, dut.write_at, dut.first_lane, dut.last_lane, dut.layer_done, dut.probe_valid)
+        ports = (
+            dut.write,
+            dut.write_at,
+            dut.write_stride,
+            dut.first_lane,
+            dut.last_lane,
+            dut.layer_done,
+            dut.probe_valid,
+        )
         probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes)
         async for _, _, *values in ctx.tick().sample(*ports, *probe, *dut.write_data):
-            write, at, first, last, layer_done, probed, *rest = values
+            write, at, stride, first, last, layer_done, probed, *rest = values
             if probed:
                 probes.append(tuple(rest[:4]))
             if write:
                 writes[0] += 1
                 for r in range(first, last):
-                    memory[at.word * hw.banks + at.bank + r] = rest[4 + r]
+                    place = at.word * hw.banks + at.bank + r * hw.store_strides[stride]
+                    assert memory.setdefault(place % (hw.banks << hw.word_bits), rest[4 + r]) == rest[4 + r]
             if layer_done:
                 done.append(writes[0])
 
@@ -119,8 +165,9 @@ def test_stores_land_where_the_plan_says(name):
 
 
 def _segments(hw, layer: Layer) -> list[int]:
-    pixels = layer.height * layer.width
-    return row_segments(pixels, layer.width if layer.gap else pixels, hw.rows)
+    """Writes of each pixel tile's vector."""
+    pixels, times = layer.height * layer.width, layer.repeats[0] * layer.repeats[1]
+    return [times * n for n in row_segments(pixels, layer.width if layer.gap else pixels, hw.rows)]
 
 
 def _vectors(hw, index: int, layer: Layer):
@@ -151,7 +198,7 @@ def _assert_memory(hw, layers, tensors, memory: dict[int, int]) -> None:
     want = {}
     for layer, tensor in zip(layers, tensors, strict=True):
         for f in range(layer.filters):
-            for p in range(layer.height * layer.width):
-                at = layer.base * hw.banks + f * layer.channel + p // layer.width * (layer.width + layer.gap)
-                want[at + p % layer.width] = int(tensor[f, p])
+            rows = tensor[f].reshape(layer.height, layer.width).repeat(layer.repeats[0], 0).repeat(layer.repeats[1], 1)
+            for (y, x), value in np.ndenumerate(rows):
+                want[layer.base * hw.banks + f * layer.channel + y * layer.pitch + x] = int(value)
     assert memory == want

@@ -21,8 +21,12 @@ def _present_read(ctx, dut: VectorMemory, hw: Hardware, at: int, choice: int, in
     ctx.set(dut.stride, choice)
 
 
-def _present_write(ctx, dut: VectorMemory, hw: Hardware, at: int, first: int, last: int, data: np.ndarray) -> None:
+def _present_write(
+    ctx, dut: VectorMemory, hw: Hardware, at: int, first: int, last: int, data: np.ndarray, choice: int = 0
+) -> None:
+    """Lane r goes to linear address ``at + r * store stride``."""
     ctx.set(dut.write, 1)
+    ctx.set(dut.write_stride, choice)
     ctx.set(dut.write_at, hw.address(at)._asdict())
     ctx.set(dut.first_lane, first)
     ctx.set(dut.last_lane, last)
@@ -36,6 +40,8 @@ GEOMETRIES = {
     "4-lanes": {"rows": 4, "banks": 4, "strides": (1, 3)},
     "5-lanes-7-banks": {"rows": 5, "banks": 7, "strides": (1, 2, 3, 6)},
     "8-lanes-9-banks": {"rows": 8, "banks": 9, "strides": (2,)},
+    "4-lanes-apart": {"rows": 4, "banks": 5, "strides": (1,), "store_strides": (2,)},
+    "5-lanes-apart-or-not": {"rows": 5, "banks": 7, "strides": (1, 2), "store_strides": (1, 2, 8)},
 }
 
 
@@ -46,19 +52,19 @@ def test_random_writes_and_reads(name):
     rng = np.random.default_rng(len(name))
     dut, size = VectorMemory(hw), hw.banks * hw.memory_words
     model = np.zeros(size, dtype=np.int64)
-    pending: list[tuple[int, int, int, np.ndarray]] = []  # cycle of visibility, address, lane, data
+    pending: list[tuple[int, np.ndarray, np.ndarray]] = []  # cycle of visibility, addresses, data
     expected: dict[int, np.ndarray] = {}
 
     async def bench(ctx):
         for cycle in range(300):
             while pending and pending[0][0] <= cycle:
-                _, at, first, data = pending.pop(0)
-                model[at + first : at + first + len(data)] = data
+                _, places, data = pending.pop(0)
+                model[places] = data
             choice = int(rng.integers(len(hw.strides)))
             stride, inside = hw.strides[choice], rng.random(hw.rows) < 0.8
             at = int(rng.integers(0, size - (hw.rows - 1) * stride))
             touched = at + stride * np.arange(hw.rows)
-            in_flight = [p for p in pending if set(range(p[1] + p[2], p[1] + p[2] + len(p[3]))) & set(touched)]
+            in_flight = [places for _, places, _ in pending if set(places) & set(touched)]
             _present_read(ctx, dut, hw, at, choice, inside)
             if not in_flight:
                 expected[cycle + VectorMemory.READ_LATENCY] = np.where(inside, model[touched], 0)
@@ -66,10 +72,13 @@ def test_random_writes_and_reads(name):
             if rng.random() < 0.7:
                 first = int(rng.integers(0, hw.rows))
                 last = int(rng.integers(first, hw.rows + 1))
-                to = int(rng.integers(0, size - hw.rows + 1))
+                choice = int(rng.integers(len(hw.store_strides)))
+                stride = hw.store_strides[choice]
+                to = int(rng.integers(0, size - (hw.rows - 1) * stride))
                 data = rng.integers(-32, 32, hw.rows)
-                _present_write(ctx, dut, hw, to, first, last, data)
-                pending.append((cycle + VectorMemory.WRITE_LATENCY, to, first, data[first:last]))
+                _present_write(ctx, dut, hw, to, first, last, data, choice)
+                places = to + stride * np.arange(first, last)
+                pending.append((cycle + VectorMemory.WRITE_LATENCY, places, data[first:last]))
             if cycle in expected:
                 assert [ctx.get(lane) for lane in dut.data] == expected[cycle].tolist(), cycle
             await ctx.tick()

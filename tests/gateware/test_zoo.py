@@ -28,6 +28,16 @@ def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
     run_checked(compile_network(net, ArrayConfig(rows=rows, cols=cols)), images[:2])
 
 
+@pytest.mark.parametrize(
+    ("name", "residuals"),
+    [("resnet", ["b.0", "d.0"]), ("preactivation", ["b", "short"]), ("mobilenet", ["block.6"]), ("shufflenet", [])],
+)
+def test_sums_join_the_layer_of_an_operand(name: str, residuals: list[str]) -> None:
+    module, shape = zoo_module(name), ZOO[name][1]
+    net = quantise_network(to_graph(module, shape), np.random.default_rng(1).normal(size=(4, *shape)), 1.0)
+    assert [layer.name for layer in net.layers if layer.residual] == residuals
+
+
 @pytest.mark.parametrize("name", ZOO)
 def test_block_in_sixteen_bits_is_close_to_the_float_module(name: str) -> None:
     module, shape = zoo_module(name), ZOO[name][1]

@@ -1,13 +1,19 @@
-"""One folder of compiled simulations for all tests, and one stand-in bundle."""
+"""One folder of compiled simulations for all tests, one stand-in bundle, and one that was compiled and emitted."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.emit import emit_bundle
+from hwprm.verify.images import random_images
 from tests.sim.standin import standin_bundle
+from tests.support.networks import small_lenet
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,11 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def standin(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return standin_bundle(tmp_path_factory.mktemp("standin") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small LeNet on 4 x 3."""
+    program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3))
+    images = random_images(3, program.network.input.shape, program.network.act_bits, seed=3)
+    return emit_bundle(program, images, np.arange(3), tmp_path_factory.mktemp("small") / "bundle")

@@ -69,14 +69,27 @@ def parts(core: str | None = None, cycles: int = 45) -> Parts:
         network=network(),
         design_hash=HASH,
         array=ArrayEntry(rows=2, cols=2, multiplier_stages=1, weight_bits=8, act_bits=8, acc_bits=20),
-        cycles=CycleEntry(image=cycles, layers=(5, cycles - 5), promise=cycles, bound=9.0),
+        cycles=CycleEntry(
+            image=cycles,
+            layers=(5, cycles - 5),
+            promise=cycles,
+            bound=9.0,
+            listed=(1, 1),
+            unordered_layers=(5, cycles - 5),
+            unordered_listed=(1, 1),
+        ),
         core=CORE.read_text() if core is None else core,
         ports=top_ports(8, 8),
         probes=probe_ports({"probe_layer": 2, "probe_filter": 2, "probe_pixel": 4, "probe_lanes": 2, "probe_data": 16}),
         registers=register_entries(HASH, {"ROWS": 2, "COLS": 2, "INPUT_BEATS": 6, "OUTPUT_BEATS": 2}),
         roms=(pack_vectors("weights", WEIGHTS.T, 8),),
-        save_program=lambda folder: folder.mkdir(),
+        save_program=_save_program,
     )
+
+
+def _save_program(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "program.json").write_text('{"kept_channels": {}}\n')
 
 
 def standin_bundle(out: Path, core: str | None = None, cycles: int = 45, count: int = 5) -> Bundle:

@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
@@ -21,22 +20,17 @@ from hwprm.emit import emit_bundle
 from hwprm.verify import verify_bundle
 from hwprm.verify.images import random_images
 from hwprm.verify.simulators import find_simulator
-from tests.support.networks import SEVERAL_INPUTS, small_lenet
+from tests.support.networks import SEVERAL_INPUTS
 
 pytestmark = pytest.mark.sim
 
 ROWS, COLS = 4, 3
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    program = compile_network(small_lenet(), ArrayConfig(rows=ROWS, cols=COLS))
-    images = random_images(3, program.network.input.shape, program.network.act_bits, seed=3)
-    return emit_bundle(program, images, np.arange(3), tmp_path_factory.mktemp("small") / "bundle")
-
-
 def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
-    config = VerifyConfig(sim="both", images=60, icarus_images=4, work=work)
+    config = VerifyConfig(
+        sim="both", images=60, icarus_images=4, trace_images=2, modes=("protocol", "bulk", "layers"), work=work
+    )
     report = verify_bundle(bundle.folder, config)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
@@ -44,6 +38,14 @@ def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
     layers = [case for case in report.cases if case.mode == "protocol" and case.name.startswith("layer")]
     assert len(layers) == 2 * 4
     assert all(case.values > 0 for case in layers)
+    values = {(case.mode, case.simulator, case.name): case.values for case in report.cases}
+    for simulator in ("verilator", "icarus"):
+        sizes = {"conv1": 108, "conv2": 20, "fc1": 5}
+        assert {name: values["bulk", simulator, f"layer {name}"] for name in sizes} == {
+            n: 2 * v for n, v in sizes.items()
+        }
+        assert {name: values["layers", simulator, f"layer {name}"] for name in sizes} == sizes
+        assert values["layers", simulator, "layer fc2"] == 4
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def test_two_inputs_on_both_simulators(two_inputs: Bundle, work: Path) -> None:
     manifest = two_inputs.manifest
     assert [(entry.name, entry.shape) for entry in manifest.inputs] == [("image", (1, 5, 6)), ("facts", (7, 1, 1))]
     assert manifest.register("INPUT_BEATS").value == manifest.image_words == 37
-    config = VerifyConfig(sim="both", images=20, icarus_images=4, work=work)
+    modes = VerifyConfig.modes
+    config = VerifyConfig(sim="both", images=20, icarus_images=4, trace_images=2, modes=(*modes, "layers"), work=work)
     report = verify_bundle(two_inputs.folder, config)
     report.raise_on_failure()
     assert {"short_image", "long_image", "reset_in_mid_image"} <= {case.name for case in report.cases}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import xml.etree.ElementTree as ET
 from dataclasses import replace
@@ -99,6 +100,26 @@ def test_a_wrong_layer_is_named_although_the_logits_are_right(tmp_path: Path, wo
     text = failures(check(folder, work, modes=("protocol",)))
     assert "layer squash: image 1, layer 'squash', channel 0, row 0, column 1: expected 0, got 1 in cycle " in text
     assert "layer score" not in text
+
+
+def test_a_wrong_layer_is_named_in_bulk_mode_too(tmp_path: Path, work: Path) -> None:
+    folder = edited_core(tmp_path / "b", ("x1 < 0 ? 8'sd0 : x1", "x1 < 0 ? 8'sd1 : x1"))
+    report = check(folder, work, modes=("bulk",), trace_images=2)
+    text = failures(report)
+    assert "bulk layer squash: image 1, layer 'squash', channel 0, row 0, column 1: expected 0, got 1 in cycle " in text
+    assert text.count("bulk ") == 1
+    assert report.mismatches == text.count("expected 0, got 1")
+    assert check(folder, work, modes=("bulk",)).ok, "without a trace nothing but the logits is looked at"
+
+
+def test_a_trace_with_unknown_bits_and_one_without_an_end(tmp_path: Path, work: Path) -> None:
+    core = ("probe_data = {second, head}", "probe_data = {second, count == 2 ? 8'hzz : head}")
+    text = failures(check(edited_core(tmp_path / "b", core), work, modes=("bulk",), trace_images=1))
+    assert "channel 0, row 0, column 2: expected " in text
+    assert "got xxxxxxxx in cycle" in text
+    core = ("    wire write =", "    initial #1000 $finish;\n    wire write =")
+    text = failures(check(edited_core(tmp_path / "c", core), work, modes=("bulk",), trace_images=6))
+    assert re.search(r"layer squash: image [1-5], layer 'squash', channel 0, row \d, column \d: .*, got nothing", text)
 
 
 def test_missing_logits(tmp_path: Path, work: Path) -> None:

@@ -11,16 +11,25 @@ from hwprm.compile import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.emit import emit_bundle
+from hwprm.intnet import IntegerNetwork
 from hwprm.verify import verify_bundle
 from hwprm.verify.images import random_images
-from tests.support.random_networks import random_network
+from tests.support.random_networks import random_network, random_residuals
 
 pytestmark = pytest.mark.sim
 
 
 @pytest.mark.parametrize(("seed", "rows", "cols", "stages"), [(25, 1, 1, 1), (9, 3, 8, 2), (17, 7, 5, 1)])
 def test_random_network(tmp_path: Path, work: Path, seed: int, rows: int, cols: int, stages: int) -> None:
-    program = compile_network(random_network(seed), ArrayConfig(rows=rows, cols=cols, multiplier_stages=stages))
+    _verify(random_network(seed), ArrayConfig(rows=rows, cols=cols, multiplier_stages=stages), seed, tmp_path, work)
+
+
+def test_random_residuals(tmp_path: Path, work: Path) -> None:
+    _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2), 3, tmp_path, work)
+
+
+def _verify(net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path) -> None:
+    program = compile_network(net, array)
     images = random_images(2, program.network.input.shape, program.network.act_bits, seed)
     bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle")
     report = verify_bundle(bundle.folder, VerifyConfig(sim="icarus", icarus_images=4, seed=seed, work=work))

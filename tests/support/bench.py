@@ -157,7 +157,8 @@ class Run:
 
     #: Output words as they left.
     outputs: list[list[int]] = field(default_factory=list)
-    #: {tensor: ``(C, H, W)``} of every stored layer, as the probe showed it; -2**40 where nothing was stored.
+    #: {tensor: ``(C, H, W)``} of every stored layer, as the probe showed it: before pixels are repeated;
+    #: -2**40 where nothing was stored.
     tensors: list[dict[str, IntArray]] = field(default_factory=list)
     #: Clock cycle of each image's first list entry.
     starts: list[int] = field(default_factory=list)
@@ -246,8 +247,13 @@ def run(
 
 
 def _blank(program: Program) -> dict[str, IntArray]:
-    net = program.network
-    return {name: np.full(net.tensor[name].shape, -(1 << 40)) for name in program.layers if name not in net.outputs}
+    blank = {}
+    for geo in program.geometry:
+        if not geo.layer.wide:
+            channels, height, width = program.network.tensor[geo.layer.name].shape
+            computed = (channels, height // geo.repeats[0], width // geo.repeats[1])
+            blank[geo.layer.name] = np.full(computed, -(1 << 40))
+    return blank
 
 
 def _place(
@@ -264,13 +270,15 @@ def check(program: Program, images: IntArray, result: Run) -> None:
     """Raise MismatchError at the first integer, or cycle, that is not what reference and cycle model say."""
     net = program.network
     want = reference.run(net, images)
+    steps = {geo.layer.name: geo.repeats for geo in program.geometry}
     for i in range(len(images)):
         for name in program.layers:
             if name in net.outputs:
                 continue
             if i >= len(result.tensors):
                 raise MismatchError(f"image {i}, tensor {name!r}: the probe showed nothing")
-            _compare(f"image {i}, tensor {name!r}", want[name][i], result.tensors[i][name])
+            below, beside = steps[name]
+            _compare(f"image {i}, tensor {name!r}", want[name][i][:, ::below, ::beside], result.tensors[i][name])
         words = np.concatenate([want[name][i].reshape(-1) for name in program.layers if name in net.outputs])
         _compare(f"image {i}, output words", words, np.array(result.outputs[i]))
     compute = result.registers["CYCLES"] - result.registers["MEMORY_STALLS"]

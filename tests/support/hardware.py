@@ -16,9 +16,13 @@ _SMALL = Hardware(
     act_bits=8,
     weight_bits=8,
     acc_bits=24,
+    sum_bits=24,
+    residual_bits=0,
     multiplier_stages=1,
     pooling=False,
     strides=(1,),
+    store_strides=(1,),
+    repeats_max=(1, 1),
     memory_words=16,
     coordinate_bits=5,
     shift_min=1,
@@ -53,10 +57,12 @@ def inputs(banks: int, *parts: tuple[tuple[int, int, int], int], base: int = 0) 
 
 
 def hardware(**changes: Any) -> Hardware:
-    """The small one with `changes`; `banks` follows `rows` unless given."""
+    """The small one with `changes`; `banks` follows `rows` and `sum_bits` follows `acc_bits` unless given."""
     unknown = changes.keys() - {f.name for f in fields(Hardware)}
     if unknown:
         raise ValueError(f"no such parameters: {sorted(unknown)}")
     if "rows" in changes:
         changes.setdefault("banks", changes["rows"])
+    if "acc_bits" in changes:
+        changes.setdefault("sum_bits", changes["acc_bits"])
     return replace(_SMALL, **changes)

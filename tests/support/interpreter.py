@@ -104,7 +104,9 @@ class Interpreter:
     def _tile(self, tile: dict[str, int], constants: dict[str, int]) -> IntArray:
         """Accumulators after pooling and requantisation ``(filters, pixel tiles, rows)``."""
         length, passes, filters = tile["length"] + 1, tile["passes"] + 1, tile["filters"] + 1
-        chosen = slice(tile["entry_base"], tile["entry_base"] + length * passes)
+        chosen = np.arange(tile["entry_base"], tile["entry_base"] + length * passes)
+        if shared := tile.get("shared", 0):
+            chosen[shared:] = np.arange(tile["tail_base"], tile["tail_base"] + length - shared)
         e: dict[str, Any] = {name: values[chosen, None, None] for name, values in self.entries.items()}
         y, x, at = self._lanes(constants, tile["pixel_tiles"] + 1)
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
@@ -115,10 +117,20 @@ class Interpreter:
         acc = np.einsum("kf,pkts->pfts", weight, values)
         counts = (inside | (e["guard"] == 0)).reshape(passes, length, *y.shape)[:, -1]
         best = np.where(counts[:, None], acc, -(1 << 50)).max(axis=0)
-        chosen = slice(tile["param_base"], tile["param_base"] + filters)
-        bias, mult, shift = (self.params[name][chosen, None, None] for name in ("bias", "mult", "shift"))
+        if self.hw.residual_bits:
+            best = best + self._residual(tile, values[0])
+        own = slice(tile["param_base"], tile["param_base"] + filters)
+        bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
         return requantise(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
+
+    def _residual(self, tile: dict[str, int], values: IntArray) -> IntArray:
+        """What filter f adds: the entry ``cols - f`` places before the end of the pass, times the filter's factor."""
+        filters, length = tile["filters"] + 1, tile["length"] + 1
+        factor = self.params["residual"][tile["param_base"] : tile["param_base"] + filters]
+        place = length - self.hw.cols + np.arange(filters)
+        assert place[factor != 0].min(initial=0) >= 0, "a residual's entry would lie before the list"
+        return factor[:, None, None] * values[np.maximum(place, 0)]
 
     def _emit(self, output: IntArray, results: IntArray, constants: dict[str, int], first: int) -> None:
         pixels = constants["wide_pixels"]
@@ -130,10 +142,13 @@ class Interpreter:
         banks = self.hw.banks
         channel, tile, gap = (store[f"{n}_word"] * banks + store[f"{n}_bank"] for n in ("channel", "tile", "gap"))
         pixel = np.arange(store["pixels"])
+        below, beside = store.get("repeat_y", 0) + 1, store.get("repeat_x", 0) + 1
+        line = store.get("line_word", 0) * banks + store.get("line_bank", 0) + beside - 1
         for f, lanes in enumerate(results):
             start = store["base_word"] * banks + state["tile"] * tile + f * channel
-            at = (start + pixel + pixel // store["width"] * gap) % self.size
-            self.memory[at] = lanes.reshape(-1)[: store["pixels"]]
+            at = start + pixel * beside + pixel // store["width"] * gap
+            for y, x in np.ndindex(below, beside):
+                self.memory[(at + y * line + x) % self.size] = lanes.reshape(-1)[: store["pixels"]]
 
     def _read(self, name: str) -> IntArray:
         place = self.program.plan[name]

@@ -9,7 +9,7 @@ import numpy as np
 
 from hwprm.compile import Program, compile_network
 from hwprm.config import ArrayConfig
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
 __all__ = [
@@ -33,6 +33,7 @@ class Spec:
     name: str
     terms: tuple[Term, ...]
     pool: Pool | None = None
+    residual: Residual | None = None
     wide: bool = False
     relu: bool = True
 
@@ -90,6 +91,8 @@ def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) ->
     bias = rng.integers(-200, 201, filters)
     matrix = np.concatenate([term.weight.reshape(filters, -1) for term in spec.terms], axis=1)
     bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
+    if spec.residual:
+        bound += int(spec.residual.mult.max()) * -low
     target = min(2.0**30, bound) if spec.wide else 4 * high
     pairs = [choose_multiplier(target / bound * rng.uniform(0.5, 1)) for _ in range(filters)]
     return GemmLayer(
@@ -100,6 +103,7 @@ def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) ->
         shift=np.array([shift for _, shift in pairs]),
         clamp=signed_range(32) if spec.wide else (0 if spec.relu else low, high),
         pool=spec.pool,
+        residual=spec.residual,
         wide=spec.wide,
     )
 

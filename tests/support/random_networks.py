@@ -1,13 +1,16 @@
-"""Random integer networks: every operator the accelerator runs, odd sizes, random pruning, random bit widths."""
+"""Random integer networks: every operator the accelerator runs, odd sizes, random pruning, random bit widths.
+
+`random_network` draws chains, `random_residuals` networks whose layers add residuals.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
-__all__ = ["random_inputs", "random_network"]
+__all__ = ["random_inputs", "random_network", "random_residuals"]
 
 
 class _Builder:
@@ -32,7 +35,9 @@ class _Builder:
             weight[self.rng.random(weight.shape) < self.rng.uniform(0, 0.95)] = 0
         return weight
 
-    def layer(self, terms: tuple[Term, ...], pool: Pool | None, *, wide: bool) -> Tensor:
+    def layer(
+        self, terms: tuple[Term, ...], pool: Pool | None = None, added: Tensor | None = None, *, wide: bool
+    ) -> Tensor:
         rng, name = self.rng, f"layer{len(self.layers)}"
         filters = terms[0].weight.shape[0]
         source = next(t for t in self.tensors if t.name == terms[0].source)
@@ -42,6 +47,10 @@ class _Builder:
         low, high = signed_range(self.act_bits)
         matrix = np.concatenate([t.weight.reshape(filters, -1) for t in terms], axis=1)
         bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
+        residual = None
+        if added is not None:
+            residual = self.residual(added, filters, max(1, bound // high))
+            bound += int(residual.mult.max()) * -low
         factors = [high * rng.uniform(0.2, 6) / bound for _ in range(filters)]
         if wide:
             factors = [min(1.0, 2.0**30 / bound) * rng.uniform(0.1, 1) for _ in range(filters)]
@@ -56,10 +65,31 @@ class _Builder:
                 shift=np.array([shift for _, shift in pairs]),
                 clamp=clamp,
                 pool=pool,
+                residual=residual,
                 wide=wide,
             )
         )
         return self.tensor(name, (filters, *size), 32 if wide else self.act_bits)
+
+    def residual(self, source: Tensor, filters: int, most: int) -> Residual:
+        """Channels of `source` in random order, multipliers of up to `most` or the largest there is, some of them 0."""
+        rng = self.rng
+        mult = rng.integers(1, min(most if rng.random() < 0.9 else 1 << 20, (1 << 24) - 1) + 1, filters)
+        mult[rng.random(filters) < rng.choice([0, 0.3, 0.9])] = 0
+        return Residual(source=source.name, channel=rng.integers(0, source.shape[0], filters), mult=mult)
+
+    def joined(self, *, wide: bool = False) -> Tensor:
+        """A convolution that keeps a map's size, of one tensor or two, with a residual where there is one that fits."""
+        rng, last = self.rng, self.tensors[-1]
+        fits = [t for t in self.tensors if t.shape[1:] == last.shape[1:]]
+        filters, terms = int(rng.integers(1, 20)), []
+        for source in (fits[i] for i in set(rng.integers(0, len(fits), 2).tolist())):
+            size, dilation = int(rng.choice([1, 1, 3])), int(rng.integers(1, 3))
+            pad = (size // 2 * dilation,) * 4
+            weight = self.weight(filters, source.shape[0], (size, size))
+            terms.append(Term(source=source.name, weight=weight, padding=pad, dilation=(dilation, dilation)))
+        added = fits[rng.integers(len(fits))] if rng.random() < 0.8 else None
+        return self.layer(tuple(terms), None, added, wide=wide)
 
     def conv(self, source: Tensor, *, wide: bool = False) -> Tensor:
         rng = self.rng
@@ -100,6 +130,18 @@ class _Builder:
             ceil_mode=bool(rng.random() < 0.3),
         )
 
+    def network(self, name: str, inputs: tuple[str, ...] = ("image",)) -> IntegerNetwork:
+        """What was built; the last layer is the output."""
+        return IntegerNetwork(
+            name=name,
+            tensors=tuple(self.tensors),
+            layers=tuple(self.layers),
+            inputs=inputs,
+            outputs=(self.layers[-1].name,),
+            weight_bits=self.weight_bits,
+            act_bits=self.act_bits,
+        )
+
     def linear(self, source: Tensor, filters: int, *, wide: bool) -> Tensor:
         weight = self.weight(filters, source.shape[0], source.shape[1:])
         return self.layer((Term(source=source.name, weight=weight),), None, wide=wide)
@@ -119,15 +161,7 @@ def random_network(seed: int, *, largest: int = 12) -> IntegerNetwork:
         build.linear(current, int(rng.integers(1, 12)), wide=True)
     else:
         build.conv(current, wide=True)
-    return IntegerNetwork(
-        name=f"random{seed}",
-        tensors=tuple(build.tensors),
-        layers=tuple(build.layers),
-        inputs=("image",),
-        outputs=(build.layers[-1].name,),
-        weight_bits=build.weight_bits,
-        act_bits=build.act_bits,
-    )
+    return build.network(f"random{seed}")
 
 
 def random_inputs(seed: int, *, largest: int = 8) -> IntegerNetwork:
@@ -151,17 +185,23 @@ def random_inputs(seed: int, *, largest: int = 8) -> IntegerNetwork:
     order = rng.permutation(len(ends))
     terms = [Term(source=ends[i].name, weight=build.weight(filters, *_split(ends[i].shape))) for i in order]
     build.layer(tuple(terms), None, wide=True)
-    shuffled = tuple(inputs[i].name for i in rng.permutation(len(inputs)))
-    return IntegerNetwork(
-        name=f"inputs{seed}",
-        tensors=tuple(build.tensors),
-        layers=tuple(build.layers),
-        inputs=shuffled,
-        outputs=(build.layers[-1].name,),
-        weight_bits=build.weight_bits,
-        act_bits=build.act_bits,
-    )
+    return build.network(f"inputs{seed}", inputs=tuple(inputs[i].name for i in rng.permutation(len(inputs))))
 
 
 def _split(shape: tuple[int, int, int]) -> tuple[int, tuple[int, int]]:
     return shape[0], (shape[1], shape[2])
+
+
+def random_residuals(seed: int, *, largest: int = 7) -> IntegerNetwork:
+    """A network of 3 to 7 layers that add residuals where they can, drawn from `seed`; same seed, same network."""
+    rng = np.random.default_rng(seed)
+    build = _Builder(rng, int(rng.integers(2, 13)), int(rng.integers(2, 13)))
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, largest + 1)), int(rng.integers(1, largest + 1)))
+    current = build.tensor("image", shape, build.act_bits)
+    for _ in range(int(rng.integers(1, 5))):
+        current = build.joined()
+    if rng.random() < 0.6:
+        build.linear(current, int(rng.integers(1, 20)), wide=False)
+        build.joined()
+    build.joined(wide=True)
+    return build.network(f"residuals{seed}")

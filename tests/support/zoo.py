@@ -36,6 +36,22 @@ class ResNet(nn.Module):
         return self.head(torch.flatten(functional.adaptive_avg_pool2d(x, 1), 1))
 
 
+class PreActivation(nn.Module):
+    """Batch norm and ReLU before every convolution, so that sums are read bare; the last sum leaves the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norms = nn.Conv2d(2, 3, 3, padding=1), nn.ModuleList(nn.BatchNorm2d(n) for n in (3, 4, 3))
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 3, 3, padding=1)
+        self.c, self.short = nn.Conv2d(3, 5, 1), nn.Conv2d(3, 5, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        x = x + self.b(torch.relu(self.norms[1](self.a(torch.relu(self.norms[0](x))))))
+        y = torch.relu(self.norms[2](x))
+        return self.c(y) + self.short(y)
+
+
 class MobileNet(nn.Module):
     """Inverted residual: expand, depthwise, project, add; ReLU6."""
 
@@ -135,15 +151,51 @@ class Fusion(nn.Module):
         return self.head(torch.cat((x, torch.relu(self.gate(facts))), 1))
 
 
+class UNet(nn.Module):
+    """Down and up again by two levels, with a skip connection at each; averages that leave the padding out."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = unit(2, 4), unit(4, 5, stride=2), unit(5, 6)
+        self.d, self.e, self.head = unit(9, 4), unit(6, 3), nn.Conv2d(3, 2, 1)
+        self.up = nn.Upsample(scale_factor=2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a = torch.relu(self.a(x))
+        b = torch.relu(self.b(a))
+        c = self.up(torch.relu(self.c(functional.avg_pool2d(b, 3, 2, 1, count_include_pad=False)))[:, :5])
+        d = torch.relu(self.d(torch.cat((functional.interpolate(c, size=4), b), 1)[:, :9]))
+        mean = functional.interpolate(d.mean((2, 3), keepdim=True), size=(8, 8))
+        e = torch.relu(self.e(torch.cat((self.up(d)[:, 1:3], a), 1)))
+        return self.head(e + mean[:, :3])
+
+
+class TwoHeads(nn.Module):
+    """A tensor that leaves and is read, a view that leaves, an upsampled output; windows that share a map unevenly."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.left, self.right = unit(2, 4), nn.Conv2d(4, 3, 1), nn.Conv2d(4, 2, 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = torch.relu(self.stem(x))
+        y = self.left(functional.adaptive_avg_pool2d(x, (3, 4)))
+        z = functional.interpolate(self.right(x), scale_factor=(2.0, 1.0))
+        return x, y, torch.relu(z), x[:, 1:3]
+
+
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "resnet": (ResNet, (2, 6, 6)),
+    "preactivation": (PreActivation, (2, 4, 5)),
     "mobilenet": (MobileNet, (2, 8, 8)),
     "shufflenet": (ShuffleNet, (2, 8, 8)),
     "inception": (Inception, (2, 6, 6)),
     "densenet": (DenseNet, (2, 6, 6)),
     "odds": (Odds, (2, 7, 7)),
     "fusion": (Fusion, {"fine": (2, 8, 8), "coarse": (1, 4, 4), "facts": (5,)}),
+    "unet": (UNet, (2, 8, 8)),
+    "two-heads": (TwoHeads, (2, 7, 6)),
 }
 
 

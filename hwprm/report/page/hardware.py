@@ -16,7 +16,7 @@ __all__ = ["cycles_section", "memory_section", "rom_section"]
 ROMS = {
     "weights": "kept weights, one word per column and filter tile",
     "entries": "column lists: where each kept column reads",
-    "params": "bias, multiplier and shift of each filter",
+    "params": "bias, multiplier and shift of each filter, and what its residual is multiplied with",
     "tiles": "filter tiles",
     "layers": "layer descriptors",
     "stores": "where layers write",

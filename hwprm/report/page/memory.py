@@ -39,7 +39,7 @@ def blocks(net: IntegerNetwork, placements: Sequence[Mapping[str, Any]]) -> tupl
     which take turns: one is read while the next image is written to the other.
     """
     birth = {layer.name: i for i, layer in enumerate(net.layers)}
-    death = {term.source: i for i, layer in enumerate(net.layers) for term in layer.terms}
+    death = {source: i for i, layer in enumerate(net.layers) for source in layer.sources}
     buffer = sum(place["words"] for place in placements if place["name"] in net.inputs)
     found = []
     for place in placements:

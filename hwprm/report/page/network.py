@@ -72,8 +72,8 @@ def integer_steps(net: IntegerNetwork) -> tuple[Step, ...]:
         Step(
             name=layer.name,
             what=" · ".join(_describe_layer(layer)),
-            kind=WEIGHTED if len(layer.terms) == 1 else JOINED,
-            inputs=tuple(place[term.source] for term in layer.terms),
+            kind=JOINED if len(layer.terms) > 1 or layer.residual else WEIGHTED,
+            inputs=tuple(place[source] for source in layer.sources),
             after=net.tensor[layer.name].shape,
         )
         for layer in net.layers
@@ -146,6 +146,8 @@ def _text(shape: Shape | None) -> str:
 def _describe_layer(layer: GemmLayer) -> Iterator[str]:
     plain = len(layer.terms) > 1 and all(channelwise(term) for term in layer.terms)
     yield "sum" if plain else " + ".join(_describe_term(term) for term in layer.terms)
+    if layer.residual:
+        yield f"+ {layer.residual.source}"
     if layer.clamp[0] == 0:
         yield "ReLU"
     if layer.pool:

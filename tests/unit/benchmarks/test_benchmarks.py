@@ -26,7 +26,8 @@ def load(monkeypatch):
 
 
 def test_there_is_one_for_every_question():
-    assert {"accuracy", "cycles", "demo", "emission", "mnist_rtl", "simulation_speed"} <= set(SCRIPTS)
+    known = {"accuracy", "cycles", "demo", "emission", "irregular", "mnist_rtl", "scale", "simulation_speed"}
+    assert known <= set(SCRIPTS)
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -76,6 +77,22 @@ def test_closed_form_is_within_a_cycle_of_the_simulator_it_stands_for(load, filt
 def test_random_mask_has_the_default_budgets_and_reads_only_what_is_made(load):
     report = load("cycles").compile_network(load("networks").pruned_lenet5(), load("cycles").ArrayConfig()).cycles
     assert [(layer.filters, layer.columns) for layer in report.layers] == [(10, 20), (20, 125), (50, 150), (10, 50)]
+
+
+def test_masks_of_the_irregular_convolution(load):
+    script = load("irregular")
+    counts = {}
+    for _, pruning, net, _ in script._convolutions():
+        kernels = (net.layers[0].terms[0].weight != 0).reshape(script.WIDTH, script.WIDTH, 9)
+        counts[pruning] = int(kernels.sum())
+        if pruning == "patterns":
+            taps = {tuple(map(int, script.np.flatnonzero(kernel))) for kernel in kernels.reshape(-1, 9)}
+            assert all(any(set(found) <= set(shape) for shape in script.PATTERNS) for found in taps)
+            assert (kernels.any(axis=2).sum(axis=1) == script.KERNELS).all()
+        if pruning == "structured":
+            assert kernels.any(axis=0).sum() * script.WIDTH >= kernels.sum()
+    assert max(counts.values()) == script.WIDTH * script.KERNELS * 4
+    assert min(counts.values()) > 0.97 * max(counts.values()), "a few weights round to zero"
 
 
 def test_measure_counts_and_fails_with_its_child(load):

@@ -13,7 +13,7 @@ from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_inputs
-from tests.unit.compile.cases import random_programs
+from tests.unit.compile.cases import random_programs, residual_programs
 
 
 def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[int]] | None = None) -> None:
@@ -35,6 +35,11 @@ def test_random_networks():
 
 def test_random_networks_of_several_inputs():
     for i, program in enumerate(random_programs(range(600, 640), make=random_inputs, largest=7)):
+        _assert_same(program, seed=i)
+
+
+def test_random_residuals():
+    for i, program in enumerate(residual_programs(range(60))):
         _assert_same(program, seed=i)
 
 

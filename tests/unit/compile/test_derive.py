@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from hwprm.compile import compile_network
-from hwprm.compile.derive import accumulator_bits
+from hwprm.compile.derive import accumulator_bits, sum_bits
 from hwprm.config import ArrayConfig
 from hwprm.errors import ConfigError
-from hwprm.intnet import IntegerNetwork, Term
+from hwprm.intnet import IntegerNetwork, Residual, Term
 from hwprm.numerics import signed_range
 from tests.support.networks import Spec, compiled, network, small_lenet
 from tests.unit.compile.cases import random_programs
@@ -66,6 +66,16 @@ def test_a_clamp_before_the_layer_saves_bits():
     assert accumulator_bits(net)["b"] == 8
     open_clamp = replace(net, layers=(replace(net.layers[0], clamp=(-128, 127)), net.layers[1]))
     assert accumulator_bits(open_clamp)["b"] == 9
+
+
+def test_residual_and_bias_widen_the_sum_alone():
+    """1 x -128..127 in the accumulator; 4 x -128..127 and a bias of 1000 in the sum; the multiplier takes 3 bits."""
+    net = _one_layer(np.ones((1, 1), int), [1000], 8)
+    residual = Residual(source="image", channel=np.zeros(1, np.int64), mult=np.array([4]))
+    net = replace(net, layers=(replace(net.layers[0], residual=residual),))
+    assert (accumulator_bits(net)["a"], sum_bits(net)["a"]) == (8, 12)
+    hw = compiled(net, 1, 1).hardware
+    assert (hw.acc_bits, hw.sum_bits, hw.residual_bits) == (8, 12, 3)
 
 
 def test_too_narrow_an_accumulator():

@@ -11,10 +11,10 @@ from hwprm.compile import Program
 from hwprm.compile.geometry import LayerGeometry, layer_geometry
 from hwprm.compile.memory import MemoryPlan, plan_memory
 from hwprm.errors import UnsupportedError
-from hwprm.intnet import IntegerNetwork, Term
+from hwprm.intnet import IntegerNetwork, Residual, Term
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, lenet, network, weights
 from tests.support.random_networks import random_inputs
-from tests.unit.compile.cases import random_programs
+from tests.unit.compile.cases import random_programs, residual_programs
 
 
 def _addresses(plan: MemoryPlan, net: IntegerNetwork, name: str, buffer: int = 0) -> np.ndarray:
@@ -32,7 +32,9 @@ def _assert_no_conflict(net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPla
     pool = geo.layer.pool
     stride = pool.stride if pool else (1, 1)
     seen = 0
-    for term in geo.layer.terms:
+    added = geo.layer.residual
+    taps = [Term(source=added.source, weight=np.zeros((1, 1, 1, 1)))] if added else []
+    for term in (*geo.layer.terms, *taps):
         address = _addresses(plan, net, term.source)
         _, height, width = address.shape
         for window_y, window_x in geo.windows:
@@ -54,7 +56,7 @@ def _assert_no_overlap(net: IntegerNetwork, plan: MemoryPlan) -> None:
     """At every layer: the elements of all tensors alive, both input buffers among them, lie in different places."""
     stored = [tensor.name for tensor in net.tensors if tensor.name not in net.outputs]
     birth = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
-    readers = {name: [i for i, la in enumerate(net.layers) if name in [t.source for t in la.terms]] for name in stored}
+    readers = {name: [i for i, la in enumerate(net.layers) if name in la.sources] for name in stored}
     for i in range(len(net.layers)):
         alive = [n for n in stored if n not in net.inputs and birth[n] <= i <= max(readers[n])]
         places = [_addresses(plan, net, name).reshape(-1) for name in alive]
@@ -78,6 +80,32 @@ def test_random_networks():
 def test_random_networks_of_several_inputs():
     for program in random_programs(range(500, 540), make=random_inputs, largest=7):
         _assert_sound(program)
+
+
+def test_random_residuals():
+    for program in residual_programs(range(300, 340)):
+        _assert_sound(program)
+
+
+def test_a_residual_of_a_single_row_asks_for_no_pitch():
+    """A linear layer on a 5 x 5 map that other layers read too adds a vector, which another layer pads to 3 x 3."""
+    rng = np.random.default_rng(0)
+
+    def spec(name, source, *shape, **fields):
+        return Spec(
+            name=name, terms=(Term(source=source, weight=weights(rng, shape), **fields.pop("term", {})),), **fields
+        )
+
+    residual = Residual(source="v", channel=np.arange(2), mult=np.array([5, 6]))
+    layers = (
+        spec("a", "image", 2, 1, 1, 1),
+        spec("v", "a", 2, 2, 5, 5),
+        spec("sum", "a", 2, 2, 5, 5, residual=residual),
+        spec("b", "v", 2, 2, 1, 1, term={"padding": (1, 1, 1, 1)}, wide=True),
+        spec("c", "a", 2, 2, 1, 1, wide=True),
+        spec("d", "sum", 2, 2, 1, 1, wide=True),
+    )
+    _assert_sound(compiled(network((1, 5, 5), layers), 5, 2))
 
 
 @pytest.mark.parametrize("rows", range(1, 18))

@@ -13,10 +13,10 @@ from hwprm.compile import Program
 from hwprm.compile.geometry import layer_geometry
 from hwprm.compile.memory import plan_memory
 from hwprm.compile.schedule import Schedule, Tile, build_schedule, row_segments
-from hwprm.intnet import IntegerNetwork, Term
+from hwprm.intnet import IntegerNetwork, Residual, Term
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
-from tests.unit.compile.cases import random_programs
+from tests.unit.compile.cases import random_programs, residual_programs
 
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
@@ -78,6 +78,47 @@ def test_columns_are_those_in_use_and_no_others():
             assert tile.length == tile.columns + program.geometry[tile.layer].guarded
 
 
+def test_residual_entries_stand_where_their_filters_are_drained():
+    """From the end as many places as the array has columns, less the filter's number; no list is longer than needed."""
+    seen = 0
+    for program in residual_programs(range(60)):
+        schedule, cols = _schedule(program.network, program.array.rows, program.array.cols), program.array.cols
+        for tile, words in zip(schedule.tiles, schedule.weights, strict=True):
+            layer = program.geometry[tile.layer].layer
+            (_, first), (_, own) = schedule.lists[tile.list_index], schedule.lists[tile.tail_index]
+            mult = (
+                layer.residual.mult[tile.first_filter :][: tile.filters] if layer.residual else np.zeros(tile.filters)
+            )
+            added = np.flatnonzero(mult)
+            term, channel = (
+                np.concatenate([getattr(first, key)[: tile.shared], getattr(own, key)]) for key in ("term", "channel")
+            )
+            assert tile.residuals == len(added) == int((term == len(layer.terms)).sum())
+            if len(added):
+                places = tile.length - cols + added
+                assert len(own) == cols or not tile.shared
+                assert np.all(term[places] == len(layer.terms)) and not words[places].any()
+                assert np.array_equal(channel[places], layer.residual.channel[tile.first_filter + added])
+                assert tile.length == len(term) == max(int(words.any(axis=1).sum()) + len(added), cols - added[0])
+            seen += len(added)
+    assert seen > 500
+
+
+def test_tiles_that_differ_in_their_residuals_share_their_columns():
+    """Three tiles of two filters over five columns: five entries in common, a tail of two each."""
+    residual = Residual(source="image", channel=np.arange(6) % 5, mult=np.array([3, 4, 0, 5, 6, 7]))
+    term = Term(source="image", weight=np.ones((6, 5, 1, 1), dtype=np.int64))
+    net = network((5, 1, 1), (Spec(name="a", terms=(term,), residual=residual, wide=True),))
+    schedule = _schedule(net, 1, 2)
+    assert [(tile.length, tile.shared, tile.list_index) for tile in schedule.tiles] == [(7, 5, 0), (6, 4, 0), (7, 5, 0)]
+    assert [tile.tail_index for tile in schedule.tiles] == [1, 2, 3]
+    assert [len(columns) for _, columns in schedule.lists] == [5, 2, 2, 2]
+    assert schedule.lists[2][1].channel.tolist() == [
+        4,
+        3,
+    ]  # the last column in the place of filter 0, which adds nothing
+
+
 def test_tiles_with_the_same_columns_share_a_list():
     weight = np.ones((6, 2, 1, 1), dtype=np.int64)
     weight[2:4, 0] = 0
@@ -133,7 +174,7 @@ def _layers_with_writes(program: Program):
     for geo in program.geometry:
         tiles = [tile for tile in program.tiles if tile.layer == geo.index]
         stored = not geo.layer.wide
-        gap = program.plan[geo.layer.name].gap if stored else 0
+        gap = program.plan[geo.layer.name].gap() if stored else 0
         rows = program.hardware.rows
         writes = row_segments(geo.pixels, geo.width, rows) if gap else [1] * geo.pixel_tiles(rows)
         assert max(writes) == tiles[0].writes
@@ -143,7 +184,11 @@ def _layers_with_writes(program: Program):
 
 def test_stores_keep_up_and_idle_cycles_are_needed():
     idle = 0
-    for program in [*random_programs(range(80)), *(compiled(small_lenet(), r, c) for r in (4, 9) for c in (3, 8))]:
+    for program in [
+        *random_programs(range(80)),
+        *residual_programs(range(40)),
+        *(compiled(small_lenet(), r, c) for r in (4, 9) for c in (3, 8)),
+    ]:
         for _, tiles, writes in _layers_with_writes(program):
             assert _queue_high_water(tiles, writes) <= program.array.cols
             idle += sum(tile.idle for tile in tiles)

@@ -91,7 +91,10 @@ def test_convert(kind: Any, value: Any, expected: Any) -> None:
         (
             Mapping[str, LayerBudget],
             "fc1",
-            ("array.rows must be a table name=value, each value filters:value/columns:value/channels:value, not 'fc1'"),
+            (
+                "array.rows must be a table name=value, each value filters:value/columns:value/channels:value/"
+                "weights:value/round_to:value, not 'fc1'"
+            ),
         ),
         (Mapping[str, int], "conv1", "array.rows must be a table name=value, each value an integer, not 'conv1'"),
     ],

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwprm.errors import ModelError
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
 
 def network() -> IntegerNetwork:
@@ -58,6 +58,11 @@ def changed_term(index: int, **fields: object) -> IntegerNetwork:
     return changed(index, terms=(replace(term, **fields), *network().layers[index].terms[1:]))
 
 
+def residual(**fields: object) -> Residual:
+    """What layer b adds: channels of a."""
+    return Residual(**{"source": "a", "channel": np.array([3, 0, 1]), "mult": np.array([1000, 0, 70000])} | fields)
+
+
 BROKEN = {
     "weight_bits": (lambda: replace(network(), weight_bits=1), r"weight_bits must be in 2\.\.16, not 1"),
     "act_bits": (lambda: replace(network(), act_bits=17), r"act_bits must be in 2\.\.16, not 17"),
@@ -97,6 +102,34 @@ BROKEN = {
     "accumulator": (
         lambda: changed(0, bias=np.full(4, 1 << 45)),
         "layer 'a' needs a 47-bit accumulator, 46 is the most; use fewer weight or activation bits",
+    ),
+    "residual length": (
+        lambda: changed(1, residual=residual(mult=np.ones(2, np.int64))),
+        "layer 'b': the residual's channel and mult must have one entry per filter",
+    ),
+    "residual channel": (
+        lambda: changed(1, residual=residual(channel=np.array([0, 1, 4]))),
+        r"layer 'b': a residual channel is outside 0\.\.3",
+    ),
+    "residual mult": (
+        lambda: changed(1, residual=residual(mult=np.array([0, 1, 1 << 24]))),
+        r"layer 'b': a residual multiplier is outside 0\.\.16777215",
+    ),
+    "residual size": (
+        lambda: changed(1, residual=residual(source="x", channel=np.zeros(3, np.int64))),
+        r"layer 'b' makes a map \(3, 3\), the residual 'x' is \(6, 5\)",
+    ),
+    "residual and pool": (
+        lambda: changed(1, residual=residual(), pool=Pool(kernel=(1, 1), stride=(1, 1))),
+        "layer 'b': a layer that pools adds no residual; make the sum a layer of its own",
+    ),
+    "residual of a later layer": (
+        lambda: changed(1, residual=residual(source="b")),
+        "layer 'b' reads 'b', which no earlier layer makes",
+    ),
+    "sum": (
+        lambda: changed(1, residual=residual(), bias=np.full(3, 1 << 45)),
+        "layer 'b' needs a 47-bit accumulator, 46 is the most",
     ),
     "reading an output": (
         lambda: replace(
@@ -161,8 +194,19 @@ def test_accumulator_limits_add_over_terms() -> None:
     assert both == (parts[0][0] + parts[1][0], parts[0][1] + parts[1][1])
 
 
-def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
-    net = network()
+def test_a_residual_counts_with_the_bias_behind_the_accumulator() -> None:
+    plain, layer = network(), changed(1, residual=residual()).layers[1]
+    assert layer.sources == ("a", "x") and plain.layers[1].sources == ("a", "x")
+    assert plain.sum_limits(plain.layers[1]) == plain.accumulator_limits(plain.layers[1])
+    without_bias = replace(plain.layers[1], bias=np.zeros(3, np.int64))
+    assert plain.accumulator_limits(layer) == plain.accumulator_limits(without_bias)
+    low, high = plain.accumulator_limits(plain.layers[1])
+    assert plain.sum_limits(layer) == (low, high + 70000 * 127)  # a is 0..127
+
+
+@pytest.mark.parametrize("added", [None, residual()], ids=["plain", "residual"])
+def test_round_trip_and_same_bytes(tmp_path: Path, added: Residual | None) -> None:
+    net = changed(1, residual=added)
     net.save(tmp_path / "a")
     loaded = IntegerNetwork.load(tmp_path / "a")
     loaded.save(tmp_path / "b")
@@ -176,6 +220,11 @@ def test_round_trip_and_same_bytes(tmp_path: Path) -> None:
     )
     for old, new in zip(net.layers, loaded.layers, strict=True):
         assert (old.name, old.clamp, old.pool, old.wide) == (new.name, new.clamp, new.pool, new.wide)
+        assert (old.residual is None) == (new.residual is None)
+        if old.residual and new.residual:
+            assert old.residual.source == new.residual.source
+            np.testing.assert_array_equal(old.residual.channel, new.residual.channel)
+            np.testing.assert_array_equal(old.residual.mult, new.residual.mult)
         for a, b in zip(old.terms, new.terms, strict=True):
             assert (a.source, a.stride, a.padding, a.dilation, a.groups) == (
                 b.source,
@@ -194,7 +243,7 @@ def test_unreadable_folders(tmp_path: Path) -> None:
     network().save(tmp_path)
     plan = json.loads((tmp_path / "network.json").read_text())
     (tmp_path / "network.json").write_text(json.dumps(plan | {"format": "other"}))
-    with pytest.raises(ModelError, match="format 'other', this version reads 'hwprm-intnet-1'"):
+    with pytest.raises(ModelError, match="format 'other', this version reads 'hwprm-intnet-2'"):
         IntegerNetwork.load(tmp_path)
     (tmp_path / "network.json").write_text(json.dumps(plan)[:99])
     with pytest.raises(ModelError, match="holds no readable integer network"):

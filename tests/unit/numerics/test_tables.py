@@ -3,10 +3,12 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import hwprm.numerics
-from hwprm.numerics import choose_multiplier, requantise, round_shift, signed_width
+from hwprm.numerics import choose_multiplier, requantise, round_shift, signed_range, signed_width
+from hwprm.quantize.averages import common_multiple, divided_weights
 
 DOCS = (Path(__file__).parents[3] / "docs" / "numerics.md").read_text()
 SOURCE = Path(hwprm.numerics.__file__).parent
@@ -31,6 +33,13 @@ def test_requantise(row: list[str]) -> None:
     assert int(requantise(acc, mult, shift, -128, 127)) == result
 
 
+@pytest.mark.parametrize("row", rows("residual"))
+def test_residual(row: list[str]) -> None:
+    acc, bias, factor, r, total, mult, shift, result = map(int, row)
+    assert acc + bias + factor * r == total
+    assert int(requantise(total, mult, shift, -128, 127)) == result
+
+
 @pytest.mark.parametrize("row", rows("multiplier"))
 def test_multiplier(row: list[str]) -> None:
     assert choose_multiplier(float(row[0])) == (int(row[1]), int(row[2]))
@@ -40,6 +49,14 @@ def test_multiplier(row: list[str]) -> None:
 def test_width(row: list[str]) -> None:
     low, high, bits = map(int, row)
     assert signed_width(low, high) == bits
+
+
+@pytest.mark.parametrize("row", rows("common multiple"))
+def test_common_multiple_of_divisors(row: list[str]) -> None:
+    divisors, weights = ([int(n) for n in row[i].split()] for i in (0, 3))
+    multiple = common_multiple(divisors, signed_range(int(row[1]))[1])
+    assert multiple == int(row[2])
+    assert divided_weights(1 / np.array(divisors), multiple).tolist() == weights
 
 
 def test_docstring_of_rounding() -> None:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 import torch
 
+from hwprm.compile import estimate
+from hwprm.config import ArrayConfig
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.train import TrainConfig
 from hwprm.errors import ConfigError, ModelError
@@ -17,6 +19,7 @@ from hwprm.prune.admm_budgets import layer_matrices, resolve_budgets
 from hwprm.prune.admm_hooks import AdmmHooks
 from hwprm.prune.masked import ZeroMasks
 from hwprm.prune.projections import Limits, project
+from hwprm.quantize import quantise_network
 from hwprm.train import Checkpoint, train
 from hwprm.train.engine import fit
 from tests.unit.train.synthetic import bits, blobs, tiny_graph
@@ -281,3 +284,80 @@ def test_default_budgets_of_any_network(compression):
     total = sum(m.rows * m.cols for m in matrices.values())
     assert total / left == pytest.approx(compression, rel=0.2)
     assert budgets["fc2"].filters is None
+
+
+def test_default_budgets_of_unstructured_pruning():
+    graph = tiny_graph(hidden=40)
+    budgets = resolve_budgets(graph, AdmmConfig(structure="unstructured", compression=8.0))
+    for name, m in layer_matrices(graph).items():
+        assert budgets[name] == LayerBudget(weights=round(m.rows * m.cols / 8))
+
+
+@pytest.mark.parametrize("mode", ["sequential", "joint"])
+def test_unstructured_pruning(dense, mode):
+    """Single weights go, exactly as many as asked for, and stay away in retraining."""
+    budgets = {"conv1": LayerBudget(weights=25), "conv2": LayerBudget(weights=50), "fc1": LayerBudget(weights=60)}
+    pruned = prune(dense, budgets=budgets, mode=mode)
+    assert pruned.meta["accuracy"]["admm"] >= 90
+    for name, budget in budgets.items():
+        node = pruned.graph.by_name[name]
+        matrix = node.weight.reshape(len(node.weight), -1)
+        assert np.count_nonzero(matrix) == budget.weights
+        alive = matrix != 0
+        assert (alive.any(axis=1)[:, None] & alive.any(axis=0)).sum() > budget.weights, "a rectangle after all"
+        assert np.all(node.bias[~alive.any(axis=1)] == 0)
+    assert np.all(pruned.graph.by_name["fc2"].weight != 0)
+
+
+ROUNDED = [
+    # asked, rows of the layer, step -> kept
+    (10, 20, 8, 8),
+    (12, 20, 8, 16),  # of two as near, the larger
+    (11, 20, 8, 8),
+    (1, 20, 8, 8),
+    (19, 20, 8, 16),
+    (20, 20, 8, 20),  # 24 is more than there are
+    (3, 6, 8, 6),
+    (7, 20, 1, 7),
+]
+
+
+@pytest.mark.parametrize(("asked", "rows", "step", "kept"), ROUNDED)
+def test_filters_in_multiples_of_the_array(asked, rows, step, kept):
+    graph = tiny_graph(hidden=rows)
+    by_option = AdmmConfig(budgets={"fc1": LayerBudget(filters=asked)}, round_to=step)
+    by_layer = AdmmConfig(budgets={"fc1": LayerBudget(filters=asked, round_to=step)}, round_to=5)
+    for config in (by_option, by_layer):
+        assert resolve_budgets(graph, config)["fc1"].filters == kept
+
+
+def test_rounding_leaves_the_classes_and_the_rest_alone():
+    graph = tiny_graph(hidden=40)
+    budgets = {"fc1": LayerBudget(filters=20, columns=30, channels=3), "fc2": LayerBudget(filters=3, columns=30)}
+    rounded = resolve_budgets(graph, AdmmConfig(budgets=budgets, round_to=8))
+    assert rounded["fc1"] == LayerBudget(filters=24, columns=30, channels=8)
+    assert rounded["fc2"] == budgets["fc2"]
+    both = resolve_budgets(graph, AdmmConfig(budgets=budgets, round_to=8, round_columns_to=4))
+    assert (both["fc1"].columns, both["fc2"].columns) == (32, 32)
+    by_rate = resolve_budgets(graph, AdmmConfig(compression=4.0, round_to=4))
+    assert by_rate["fc1"].filters == 20 and by_rate["conv2"].filters == 4
+
+
+WIDE = {"conv2": LayerBudget(filters=7), "fc1": LayerBudget(filters=18, columns=24)}
+
+
+def test_rounded_filters_fill_whole_tiles():
+    """Kept filters after ADMM are multiples of the array's columns, and a filter tile less is its cycles less."""
+    model = train(tiny_graph(hidden=48), blobs(), BASE)
+    cycles = {}
+    for step in (1, 8):
+        pruned = admm(model, blobs(), replace(CONFIG, budgets=WIDE, mode="joint", round_to=step), train=BASE)
+        kept = {name: len(plan["rows"]) for name, plan in pruned.meta["plan"].items()}
+        assert kept == {"conv1": 6, "fc2": 3} | ({"conv2": 7, "fc1": 18} if step == 1 else {"conv2": 8, "fc1": 16})
+        net = quantise_network(pruned.graph, blobs().x_train, pruned.meta["input_scale"])
+        report = estimate(net, ArrayConfig(rows=4, cols=8))
+        cycles[step] = {layer.name: layer for layer in report.layers}
+    loose, whole = (cycles[step]["fc1"] for step in (1, 8))
+    assert (loose.filters, loose.listed) == (18, 3 * loose.columns)
+    assert (whole.filters, whole.listed) == (16, 2 * whole.columns)
+    assert whole.cycles < loose.cycles

@@ -100,7 +100,7 @@ def rows_gone(graph, layer, *rows):
     weight = graph.by_name[layer].weight
     kept = np.ones(len(weight), dtype=bool)
     kept[list(rows)] = False
-    return Support(rows=kept, cols=np.ones(weight[0].size, dtype=bool))
+    return Support.rectangle(kept, np.ones(weight[0].size, dtype=bool))
 
 
 @pytest.mark.parametrize("both", [False, True])

@@ -108,3 +108,21 @@ def test_columns_stay_inside_the_chosen_groups(cols):
     w = np.array([[9, 1, 5, 5, 0, 0]], np.float32)
     kept = support(w, Limits(cols=cols, groups=1, group=2)).cols
     assert kept[:2].sum() == min(cols, 2) and not kept[2:].any()
+
+
+@settings(max_examples=100, deadline=None)
+@given(case=MATRICES, data=st.data())
+def test_unstructured_keeps_the_largest_weights(case, data):
+    w, _ = case
+    count = data.draw(st.integers(1, w.size))
+    z = project(w, Limits(weights=count))
+    assert energy(z) == sum(sorted(np.square(w).ravel().tolist(), reverse=True)[:count])
+    kept = support(w, Limits(weights=count))
+    assert kept.mask.sum() == count
+    np.testing.assert_array_equal(kept.rows, kept.mask.any(axis=1))
+    np.testing.assert_array_equal(kept.cols, kept.mask.any(axis=0))
+    np.testing.assert_array_equal(z, np.where(kept.mask, w, 0))
+
+
+def test_of_equal_weights_the_first_stay():
+    assert project(np.full((2, 2), -3.0), Limits(weights=3)).tolist() == [[-3, -3], [-3, 0]]

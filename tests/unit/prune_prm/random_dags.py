@@ -8,6 +8,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -20,11 +21,13 @@ from hwprm.graph import (
     Linear,
     MaxPool2d,
     Relu,
+    Unflatten,
+    Upsample,
 )
 from tests.unit.prune_prm.random_graphs import Builder, opened
 
 STEPS = ("conv", "conv", "conv", "depthwise", "grouped", "norm", "relu", "clamp", "max", "mean", "add", "add", "add")
-STEPS += ("concat", "concat", "channels", "blank")
+STEPS += ("concat", "concat", "channels", "blank", "upsample", "adaptive")
 
 
 class DagBuilder(Builder):
@@ -99,6 +102,9 @@ def dags(draw, padded=True, grouped=True):
             b.linear(draw(st.integers(1, 3)))
             b.concat(*draw(st.permutations([flat, b.last])))
         b.linear(3)
+        if draw(st.booleans()):
+            b.add(Unflatten(name=b.name("map"), inputs=(b.last,)))
+            b.conv(2, 1)
     return b.done(*dict.fromkeys([*extra, b.last]))
 
 
@@ -138,6 +144,11 @@ def _step(draw, b, step, padded):
     elif step == "mean" and min(h, w) >= 2:
         pad = draw(st.integers(0, 1)) if padded else 0
         b.mean(2, draw(st.integers(1, 2)), pad, draw(st.booleans()), draw(st.booleans()))
+    elif step == "upsample" and max(h, w) < 7:
+        b.add(Upsample(name=b.name("up"), inputs=(b.last,), factors=(draw(st.integers(1, 2)), draw(st.integers(1, 2)))))
+    elif step == "adaptive":
+        size = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+        b.add(AdaptiveAvgPool2d(name=b.name("adapt"), inputs=(b.last,), size=size))
     elif step == "channels":
         b.channels(*draw(st.lists(st.integers(0, c - 1), min_size=1, max_size=5)))
     elif step == "concat":
@@ -203,7 +214,9 @@ def _ties(node, shapes):
             yield (node.inputs[0], c), (node.name, c * node.groups // inputs * count // node.groups)
         for m in range(count):
             yield (node.name, m), (node.name, m * node.groups // count * count // node.groups)
-    elif isinstance(node, Relu | Clamp | BatchNorm | MaxPool2d | AvgPool2d | Add):
+    elif isinstance(
+        node, Relu | Clamp | BatchNorm | MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Unflatten | Upsample | Add
+    ):
         for name in node.inputs:
             yield from (((name, c), (node.name, c)) for c in range(count))
     elif isinstance(node, Flatten):

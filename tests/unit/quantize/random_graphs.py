@@ -3,6 +3,7 @@
 import numpy as np
 
 from hwprm.graph import (
+    AdaptiveAvgPool2d,
     Add,
     AvgPool2d,
     BatchNorm,
@@ -17,6 +18,7 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
+    Upsample,
 )
 
 
@@ -127,7 +129,7 @@ class _Branches:
     def step(self) -> None:
         rng, name = self.rng, self.any()
         shape = self.shapes[name]
-        match rng.integers(9):
+        match rng.integers(12):
             case 0:
                 self.conv(name, int(rng.integers(1, 5)), int(rng.integers(1, 3)) if shape[1] > 3 else 1)
             case 1:
@@ -151,13 +153,23 @@ class _Branches:
                 self.add(MaxPool2d, name, kernel=(2, 2), stride=(1, 2), padding=(1, 0, 0, 1))
             case 7:
                 self.add(Relu, name)
+            case 8:
+                self.add(Upsample, self.any(lambda s: max(s[1:]) < 8), factors=tuple(map(int, rng.integers(1, 3, 2))))
+            case 9:
+                fields = {"padding": (1, 1, 0, 1), "ceil_mode": bool(rng.integers(2)), "count_include_pad": False}
+                self.add(AvgPool2d, name, kernel=(3, 2), stride=tuple(map(int, rng.integers(1, 3, 2))), **fields)
+            case 10:
+                self.add(AdaptiveAvgPool2d, name, size=tuple(map(int, rng.integers(1, 6, 2))))
             case _:
                 arrays = {key: rng.normal(size=shape[0]) for key in ("weight", "bias", "mean")}
                 self.add(BatchNorm, name, **arrays, var=rng.uniform(0.1, 2, size=shape[0]))
 
 
 def random_branches(seed: int) -> Graph:
-    """A random network with sums, concatenations, channel choices, averages and clamps; two outputs at times."""
+    """A random network with sums, concatenations, channel choices, averages, clamps and upsamplings.
+
+    At times with two outputs, one of which may be read inside.
+    """
     builder = _Branches(np.random.default_rng(seed))
     for _ in range(builder.rng.integers(3, 10)):
         if min(builder.shapes[builder.nodes[-1].name][1:]) > 2:
@@ -168,5 +180,5 @@ def random_branches(seed: int) -> Graph:
     weight = builder.rng.normal(size=(3, builder.shapes[flat][0]))
     outputs = [builder.add(Linear, flat, weight=weight, bias=builder.rng.normal(size=3))]
     if seed % 3 == 0:
-        outputs.append(builder.add(Concat, builder.conv(last, 2), last))
+        outputs.append(last if seed % 2 else builder.add(Concat, builder.conv(last, 2), last))
     return Graph(tuple(builder.nodes), tuple(outputs))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hwprm.errors import ModelError, UnsupportedError
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, evaluate
+from hwprm.errors import UnsupportedError
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, Upsample, evaluate
 from hwprm.quantize import fold_batchnorm, lower
 from hwprm.quantize.calibrate import float_tensors
 
@@ -50,7 +50,7 @@ def assert_same(graph: Graph) -> None:
     x = {node.name: rng.normal(size=(2, *node.shape)) for node in graph.inputs}
     real = {name: array.reshape(2, *fused.shapes[name]) for name, array in x.items()}
     got, expected = float_tensors(fused, real), evaluate(graph, x)
-    for name, tensor in zip(graph.outputs, fused.outputs, strict=True):
+    for name, tensor in zip(graph.outputs, fused.returned, strict=True):
         array = got[tensor]
         np.testing.assert_allclose(array.reshape(expected[name].shape), expected[name], rtol=1e-9, atol=1e-9)
 
@@ -163,17 +163,40 @@ def test_a_norm_behind_a_flatten_with_nobody_to_fold_it_is_refused() -> None:
         lower(graph)
 
 
-def test_outputs_that_are_read_inside_are_refused() -> None:
-    graph = make(conv("c", "x"), conv("d", "c"), outputs=("c", "d"))
-    with pytest.raises(UnsupportedError, match="output 'c' is also read by 'd'; outputs leave the accelerator as wide"):
-        lower(graph)
+def test_an_output_that_is_read_inside_leaves_through_an_identity_layer() -> None:
+    graph = make(conv("c", "x"), relu("c_out", "c"), conv("d", "c_out"), outputs=("c", "d", "c_out"))
+    fused = lower(graph)
+    assert fused.outputs == ("c_out_2", "d", "c_out_out") == fused.returned
+    assert [(layer.name, layer.identity) for layer in fused.layers][-2:] == [("c_out_2", True), ("c_out_out", True)]
+    assert_same(graph)
 
 
-def test_a_network_that_returns_its_input_is_refused() -> None:
-    with pytest.raises(ModelError, match="the network returns its input; it needs at least one layer"):
-        lower(make(flat("f", "x")))
+def test_an_output_that_is_upsampled_leaves_through_an_identity_layer() -> None:
+    up = Upsample(name="u", inputs=("c",), factors=(2, 3))
+    graph = make(conv("c", "x"), up, relu("r", "u"), flat("f", "r"), outputs=("f",))
+    fused = lower(graph)
+    assert [(layer.name, layer.upsample, layer.relu) for layer in fused.layers] == [
+        ("c", (2, 3), True),
+        ("f_out", (1, 1), False),
+    ]
+    assert_same(graph)
+
+
+def test_an_upsampling_of_what_others_read_is_a_layer_of_its_own() -> None:
+    up = Upsample(name="u", inputs=("c",), factors=(2, 1))
+    graph = make(conv("c", "x"), up, pool("p", "u"), conv("d", "c", padding=(1, 1, 1, 1)), outputs=("p", "d"))
+    assert [layer.name for layer in lower(graph).layers] == ["c", "u", "p", "d"]
+    assert_same(graph)
+
+
+def test_a_network_that_returns_its_input_copies_it() -> None:
+    fused = lower(make(flat("f", "x")))
+    assert [layer.name for layer in fused.layers] == ["f_out"]
+    assert fused.layers[0].identity
 
 
 def test_outputs_that_are_one_tensor_leave_once() -> None:
     graph = make(conv("c", "x"), flat("f", "c"), flat("g", "f"), outputs=("g",))
     assert lower(graph).outputs == ("c",)
+    twice = Graph(graph.nodes, ("f", "g"))
+    assert lower(twice).outputs == ("c",) and lower(twice).returned == ("c", "c")

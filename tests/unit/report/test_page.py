@@ -9,12 +9,14 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwprm import api
 from hwprm.bundle import Bundle
 from hwprm.errors import InputError
 from hwprm.graph import Concat, Graph, Node
+from hwprm.intnet import Residual, Term
 from hwprm.model import Model, Stage
 from hwprm.report.page import write_page
 from hwprm.report.page.content import gather
@@ -23,7 +25,7 @@ from hwprm.report.page.verification import read_results
 from hwprm.verify import write_junit
 from tests.conftest import Run, tiny_graph
 from tests.support.builds import branched_graph, verified
-from tests.support.networks import small_lenet
+from tests.support.networks import Spec, network, small_lenet
 
 ALL = ["network", "matrices", "compression", "accuracy", "cycles", "memory", "rom", "verification", "run"]
 #: Elements without an end tag.
@@ -207,6 +209,20 @@ def test_integer_steps_of_a_concatenation(tmp_path: Path) -> None:
     changed = Concat(name="sum", inputs=("branch", "relu1"))
     assert graph_steps(Graph((*graph.nodes[:4], changed), ("sum",)))[-1].what == "concatenation"
     assert [step.inputs for step in integer_steps(small_lenet())] == [(), (0,), (1,), (2,), (3,)]
+
+
+def test_integer_steps_of_a_residual() -> None:
+    one = np.ones((2, 1, 1, 1), np.int64)
+    residual = Residual(source="a", channel=np.arange(2), mult=np.ones(2, np.int64))
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=one),)),
+        Spec(name="b", terms=(Term(source="image", weight=one),), residual=residual),
+        Spec(name="c", terms=(Term(source="b", weight=one.reshape(1, 2, 1, 1)),), relu=False, wide=True),
+    )
+    steps = integer_steps(network((1, 2, 2), layers))
+    assert [step.inputs for step in steps] == [(), (0,), (0, 1), (2,)]
+    assert [step.what for step in steps[2:]] == ["conv 1×1 · + a · ReLU", "conv 1×1"]
+    assert [step.kind for step in steps[1:3]] == ["weighted", "joined"]
 
 
 def test_verb(finished: Path, tmp_path: Path, run: Run) -> None:

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.table import Table
 
 from hwprm.config import QuantizeConfig
+from hwprm.emit import emit_bundle
 from hwprm.errors import InputError
+from hwprm.intnet import Term
 from hwprm.model import Model
 from hwprm.report import describe, overview, tables
 from hwprm.sources import as_dataset, as_network
+from tests.support.networks import Spec, compiled, network, seeded_weights
 
 WATERFALL = [
     {
@@ -31,7 +35,14 @@ CYCLES = {
     "simulated": 150,
     "promise": 120,
     "bound": 100.0,
-    "layers": [{"name": "conv[1]", "predicted": 150, "simulated": None, "promise": 120, "bound": 100.0}],
+    "unordered": 175,
+    "layers": [
+        {
+            **{"name": "conv[1]", "predicted": 150, "simulated": None, "promise": 120, "bound": 100.0},
+            **{"weights": 60, "listed": 30, "regular": 20, "slots": 240},
+            "unordered": {"predicted": 175, "listed": 36},
+        }
+    ],
 }
 
 
@@ -61,6 +72,12 @@ def test_cycles_show_what_was_not_simulated_as_a_dash() -> None:
     assert "Clock cycles per image on 3 x 2" in lines[0]
     row = next(line for line in lines if "conv[1]" in line)
     assert [cell.strip() for cell in row.split("│")[1:-1]] == ["conv[1]", "150", "-", "120", "100", "1.50"]
+
+
+def test_lists_show_what_irregular_pruning_costs() -> None:
+    lines = _print({"cycles": CYCLES}).splitlines()
+    row = [line for line in lines if "conv[1]" in line][1]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["conv[1]", "60", "30", "20", "1.50", "75.0", "25"]
 
 
 def test_failures_are_told() -> None:
@@ -115,3 +132,18 @@ def test_overview_is_one_table_unless_something_failed() -> None:
     case = {"simulator": "sim", "mode": "bulk", "failure": "expected 1, got 2"}
     text = _print(facts | {"verify": verify | {"failures": [case], "mismatches": 1}}, overview)
     assert "expected 1, got 2" in text
+
+
+def test_a_bundle_remembers_what_the_order_of_its_filters_saved(tmp_path: Path) -> None:
+    weight = np.ones((4, 2, 1, 1), dtype=np.int64)
+    weight[[0, 2], 0] = weight[[1, 3], 1] = 0
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=weight),)),
+        Spec(name="y", terms=(Term(source="a", weight=seeded_weights(2, 4, 3, 3)),), wide=True),
+    )
+    program = compiled(network((2, 3, 3), layers), 2, 2)
+    images = np.zeros((1, 2, 3, 3), dtype=np.int64)
+    cycles = describe(emit_bundle(program, images, np.zeros(1, dtype=np.int64), tmp_path / "bundle").folder)["cycles"]
+    assert cycles["predicted"] == program.cycles.total < cycles["unordered"] == program.cycles.unordered
+    assert cycles["layers"][0]["listed"] == 2
+    assert cycles["layers"][0]["unordered"] == {"predicted": program.cycles.layers[0].unordered_cycles, "listed": 4}

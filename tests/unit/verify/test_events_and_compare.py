@@ -13,6 +13,7 @@ from hwprm.manifest import LayerEntry
 from hwprm.verify.compare import Comparison, compare_layers, compare_logits, compare_outputs
 from hwprm.verify.events import Frame, Section, Store, read_sections
 from hwprm.verify.timing import compute_cycles, layer_cycles, loading_hidden
+from hwprm.verify.vectors import by_layer
 from tests.sim.standin import parts
 from tests.sim.standin import standin_bundle as make_bundle
 
@@ -76,7 +77,7 @@ def stored(tensor: np.ndarray, lanes: int = 2, bits: int = 8) -> Frame:
 @given(st.integers(2, 16), st.integers(1, 5), st.integers(0, 1 << 30))
 def test_what_is_stored_rightly_compares_equal(bits: int, lanes: int, seed: int) -> None:
     tensor = np.random.default_rng(seed).integers(-(1 << bits - 1), 1 << bits - 1, MAP.shape)
-    comparison = compare_layers(stored(tensor, lanes, bits), 0, LAYERS, {"map": tensor}, bits)["map"]
+    comparison = compare_layers(by_layer(stored(tensor, lanes, bits).stores), 0, LAYERS, {"map": tensor}, bits)["map"]
     assert (comparison.values, comparison.wrong, comparison.failure) == (12, 0, None)
 
 
@@ -85,7 +86,7 @@ def test_any_single_wrong_value_is_named(place: int, change: int) -> None:
     tensor = np.arange(12).reshape(MAP.shape) - 6
     wrong = tensor.copy()
     wrong.reshape(-1)[place] = (tensor.reshape(-1)[place] + change + 128) % 256 - 128
-    comparison = compare_layers(stored(wrong), 3, LAYERS, {"map": tensor}, 8)["map"]
+    comparison = compare_layers(by_layer(stored(wrong).stores), 3, LAYERS, {"map": tensor}, 8)["map"]
     channel, row, column = np.unravel_index(place, MAP.shape)
     (mismatch,) = comparison.first
     assert (mismatch.channel, mismatch.row, mismatch.column) == (channel, row, column)
@@ -94,22 +95,34 @@ def test_any_single_wrong_value_is_named(place: int, change: int) -> None:
     assert comparison.failure == f"{where}: expected {want}, got {got} in cycle {mismatch.cycle}"
 
 
+def test_channels_are_named_as_in_the_network_given_too() -> None:
+    tensor = np.zeros(MAP.shape, np.int64)
+    wrong = tensor.copy()
+    wrong[:, 0, 1] = 3
+    comparison = compare_layers(by_layer(stored(wrong).stores), 0, LAYERS, {"map": tensor}, 8)["map"]
+    lines = str(comparison.of((7, 1)).failure).splitlines()
+    assert lines[0].startswith(
+        "image 0, layer 'map', channel 0 (7 of the network given), row 0, column 1: expected 0, got 3"
+    )
+    assert lines[1].startswith("image 0, layer 'map', channel 1, row 0, column 1: expected 0, got 3")
+
+
 def test_missing_unknown_and_surplus_vectors() -> None:
     tensor = np.zeros(MAP.shape, np.int64)
     frame = stored(tensor)
     frame.stores.pop()
-    comparison = compare_layers(frame, 0, LAYERS, {"map": tensor}, 8)["map"]
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
     assert comparison.failure == (
         "image 0, layer 'map', channel 1, row 1, column 1: expected 0, got nothing\n"
         "image 0, layer 'map', channel 1, row 1, column 2: expected 0, got nothing"
     )
     frame = stored(tensor)
     frame.stores[0] = Store(7, 0, 0, 0, 2, "0x00")
-    comparison = compare_layers(frame, 0, LAYERS, {"map": tensor}, 8)["map"]
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
     assert comparison.failure == "image 0, layer 'map', channel 0, row 0, column 1: expected 0, got 0000xxxx in cycle 7"
     frame = stored(tensor)
     frame.stores += [Store(8, 0, 2, 0, 1, "0000"), Store(9, 5, 0, 0, 1, "0000")]
-    failure = compare_layers(frame, 0, LAYERS, {"map": tensor}, 8)["map"].failure
+    failure = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"].failure
     assert failure is not None
     assert "lies outside of (2, 2, 3)" in failure
 
@@ -118,7 +131,7 @@ def test_vectors_of_unknown_layers() -> None:
     tensor = np.zeros(MAP.shape, np.int64)
     frame = stored(tensor)
     frame.stores.append(Store(9, 5, 0, 0, 1, "0000"))
-    comparison = compare_layers(frame, 0, LAYERS, {"map": tensor}, 8)["map"]
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
     assert comparison.failure == "image 0: vectors were stored for layers [5], which store nothing"
 
 

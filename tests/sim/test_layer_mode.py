@@ -1,0 +1,164 @@
+"""Each layer alone: what is right passes, what is wrong is named, and an interrupted run goes on."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from hwprm.bundle import Bundle
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.config.verify import VerifyConfig
+from hwprm.emit import emit_bundle
+from hwprm.errors import ConfigError
+from hwprm.isa import store_format
+from hwprm.verify import VerifyReport, verify_bundle
+from hwprm.verify.cut import load_program
+from hwprm.verify.images import random_images
+from tests.sim.standin import CORE, standin_bundle
+from tests.support.random_networks import random_residuals
+
+pytestmark = pytest.mark.sim
+
+
+def check(folder: Path, work: Path, **options: object) -> VerifyReport:
+    return verify_bundle(folder, VerifyConfig(**{"sim": "icarus", "modes": ("layers",), "work": work, **options}))  # type: ignore[arg-type]  # options of any field
+
+
+def edited(bundle: Bundle, folder: Path, name: str, change: Callable[[list[str]], None]) -> Path:
+    """A copy of `bundle` in which the lines of ``mem/<name>.mem`` were changed in place."""
+    shutil.copytree(bundle.folder, folder)
+    path = folder / "mem" / f"{name}.mem"
+    lines = path.read_text().splitlines()
+    change(lines)
+    path.write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def flip(line: int) -> Callable[[list[str]], None]:
+    def change(lines: list[str]) -> None:
+        lines[line] = f"{int(lines[line], 16) ^ 1 << 6:0{len(lines[line])}x}"
+
+    return change
+
+
+def test_a_fault_of_one_layer_is_named_and_stops_no_other(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    report = check(edited(bundle, tmp_path / "b", "weights", flip(0)), work, allow_edited=True, jobs=2)
+    (failure,) = report.failures
+    assert failure.name == "layer conv1"
+    assert "image 0, layer 'conv1', channel 0, row 0, column " in str(failure.failure)
+    assert [case.name for case in report.cases if case.mode == "layers"] == [
+        f"layer {name}" for name in ("conv1", "conv2", "fc1", "fc2")
+    ]
+
+
+def test_a_store_beside_its_place(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    form = store_format(load_program(bundle).hardware)
+
+    def move(lines: list[str]) -> None:
+        fields = form.decode(int(lines[2], 16))
+        lines[2] = f"{form.encode(fields | {'base_word': fields['base_word'] + 1}):0{len(lines[2])}x}"
+
+    report = check(edited(bundle, tmp_path / "b", "stores", move), work, allow_edited=True, layers=("fc1", "fc2"))
+    (failure,) = report.failures
+    assert failure.name == "layer fc1"
+    assert "words of the activation memory outside of 'fc1' were changed" in str(failure.failure)
+
+
+def test_a_layer_that_takes_another_number_of_cycles(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    shutil.copytree(bundle.folder, folder)
+    manifest = folder / "manifest.json"
+    predicted = bundle.manifest.cycles.layers[1]
+    text = manifest.read_text()
+    assert text.count(f"   {predicted},\n") == 1
+    manifest.write_text(text.replace(f"   {predicted},\n", f"   {predicted + 1},\n"))
+    (failure,) = check(folder, work, allow_edited=True, layers=("conv2",)).failures
+    assert failure.failure == f"layer 'conv2' takes {predicted} cycles, {predicted + 1} are predicted"
+
+
+def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
+    program = compile_network(random_residuals(3), ArrayConfig(rows=3, cols=4))
+    assert any(layer.residual for layer in program.network.layers)
+    images = random_images(2, program.network.input.shape, program.network.act_bits, seed=3)
+    report = check(emit_bundle(program, images, None, tmp_path / "b").folder, work)
+    report.raise_on_failure()
+    assert report.layer_cycles_simulated == report.layer_cycles_predicted
+
+
+def test_an_interrupted_run_goes_on_with_what_is_left(bundle: Bundle, work: Path, tmp_path: Path) -> None:
+    def interrupt(line: str, done: int, total: int) -> None:
+        if line.endswith("layer fc1"):
+            raise KeyboardInterrupt
+
+    def start() -> None:
+        with pytest.raises(KeyboardInterrupt):
+            verify_bundle(bundle.folder, config, progress=interrupt)
+
+    def resumed(report: VerifyReport) -> list[str]:
+        return [case.name for case in report.cases if ("resumed", "true") in case.properties]
+
+    config = VerifyConfig(sim="icarus", modes=("layers",), jobs=1, work=work)
+    start()
+    other = edited(bundle, tmp_path / "b", "weights", lambda lines: lines.__setitem__(0, lines[1]))
+    assert resumed(check(other, work, allow_edited=True, layers=("conv1",))) == [], "another bundle"
+    assert resumed(check(bundle.folder, work, seed=2, layers=("conv1",))) == [], "another seed"
+    report = check(bundle.folder, work)
+    assert report.ok
+    assert resumed(report) == ["layer conv1", "layer conv2"]
+    assert report.cycles_simulated == report.cycles_predicted
+    assert report.values_compared == 108 + 20 + 5 + 4
+    assert resumed(check(bundle.folder, work)) == [], "a finished run leaves nothing"
+    start()
+    assert resumed(check(bundle.folder, work, resume=False)) == []
+
+
+def test_unknown_layers_are_refused(bundle: Bundle, work: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no layer is called 'conv9'; there are conv1, conv2, fc1, fc2"):
+        check(bundle.folder, work, layers=("conv1", "conv9"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_leaves_no_simulator(tmp_path: Path, number: int, code: int) -> None:
+    endless = CORE.read_text().replace("    wire write =", "    initial #200 while (1) begin end\n    wire write =")
+    folder, work = standin_bundle(tmp_path / "b", endless).folder, tmp_path / "work"
+    command = [sys.executable, "-m", "hwprm.cli", "verify", str(folder), "--sim", "icarus", "--modes", "bulk"]
+    process = subprocess.Popen(
+        [*command, "--images", "1", "--work", str(work)], stderr=subprocess.PIPE, text=True, preexec_fn=_listen
+    )
+    limit = time.monotonic() + 60
+    while not _simulators(work):
+        assert process.poll() is None, "it ended before the simulator ran"
+        assert time.monotonic() < limit, "no simulator was started"
+        time.sleep(0.02)
+    process.send_signal(number)
+    words = process.communicate(timeout=60)[1]
+    assert process.returncode == code
+    assert "interrupted; continue with: hwprm verify" in words
+    assert _simulators(work) == []
+    assert list((work / "runs").iterdir()) == []
+
+
+def _listen() -> None:
+    """Background jobs of a shell are started deaf to Ctrl-C, and so would be what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def _simulators(work: Path) -> list[int]:
+    """Processes of the simulator whose program lies under `work`."""
+    found = []
+    for pid in (int(path.name) for path in Path("/proc").iterdir() if path.name.isdecimal()):
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if words[0] == b"vvp" and any(word.startswith(str(work).encode()) for word in words):
+            found.append(pid)
+    return found

@@ -1,0 +1,44 @@
+"""A network that upsamples, emitted: equal in simulation, accepted by the linter, with exact cycles."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.config.verify import VerifyConfig
+from hwprm.emit import emit_bundle
+from hwprm.frontend import to_graph
+from hwprm.quantize import quantise_images, quantise_network
+from hwprm.verify import verify_bundle
+from hwprm.verify.simulators import find_simulator
+from tests.support.zoo import ZOO, zoo_module
+
+pytestmark = pytest.mark.sim
+
+
+def test_upsampling_network(tmp_path: Path, work: Path) -> None:
+    shape = ZOO["unet"][1]
+    x = np.random.default_rng(1).normal(size=(2, *shape))
+    net = quantise_network(to_graph(zoo_module("unet"), shape), x, 1.0)
+    program = compile_network(net, ArrayConfig(rows=4, cols=3))
+    assert program.hardware.upsampling
+    images = quantise_images(x, 1.0, net)
+    bundle = emit_bundle(program, images, np.zeros(len(x), np.int64), tmp_path / "bundle")
+    modes = (*VerifyConfig.modes, "layers")
+    config = VerifyConfig(sim="icarus", icarus_images=3, trace_images=3, modes=modes, work=work)
+    report = verify_bundle(bundle.folder, config)
+    report.raise_on_failure()
+    assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
+    _lint(bundle.sources())
+
+
+def _lint(sources: list[Path]) -> None:
+    verilator = find_simulator("verilator")
+    command = [str(verilator.executable), "--lint-only", "-Wno-WIDTH", "--top-module", "hwprm_top", *map(str, sources)]
+    done = subprocess.run(command, env=verilator.full_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, "%Warning" in done.stdout + done.stderr) == (0, False), done.stderr
