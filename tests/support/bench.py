@@ -282,7 +282,7 @@ def check(program: Program, images: IntArray, result: Run) -> None:
         words = np.concatenate([want[name][i].reshape(-1) for name in program.layers if name in net.outputs])
         _compare(f"image {i}, output words", words, np.array(result.outputs[i]))
     compute = result.registers["CYCLES"] - result.registers["MEMORY_STALLS"]
-    _compare("cycle register, memory stalls left out", np.array(program.cycles.total), np.array(compute))
+    _compare("cycle register", np.array(program.cycles.total), np.array(compute))
     counts = (len(images), len(images), 0)
     got = tuple(result.registers[name] for name in ("FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED"))
     _compare("frame counters", np.array(counts), np.array(got))
