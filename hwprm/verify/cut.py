@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -61,10 +60,9 @@ def _write(out: Path, rom: str, lines: list[str]) -> None:
 
 
 def load_program(bundle: Bundle) -> CompiledProgram:
-    """Read the program of `bundle`. Raises BundleError when it cannot be understood."""
-    path = bundle.folder / "program" / "program.json"
+    """The program of `bundle`. Raises BundleError when it cannot be understood."""
+    plain = bundle.program
     try:
-        plain = json.loads(path.read_text())
         memory = plain["memory"]
         return CompiledProgram(
             hardware=_hardware(plain["hardware"]),
@@ -75,8 +73,9 @@ def load_program(bundle: Bundle) -> CompiledProgram:
             ),
             tile_layers=tuple(tile["layer"] for tile in plain["tiles"]),
         )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} cannot be understood ({error}); emit the bundle again") from error
+    except (ValueError, KeyError, TypeError) as error:
+        what = f"{bundle.folder / 'program'} cannot be understood ({error})"
+        raise BundleError(f"{what}; emit the bundle again") from error
 
 
 def _hardware(plain: Mapping[str, Any]) -> Hardware:
