@@ -1,9 +1,10 @@
 """Random networks from torch to RTL, hundreds of them: how many fail.
 
 What: networks of every operator in random arrangements, odd sizes, 1..40 channels, one or two inputs and outputs,
-filters, columns or weights pruned at random, 2..16 bits, arrays from 1x1 to 12x12. Each goes from the float module to
-the float graph, to integers in torch, to integers in numpy, to RTL under Icarus, every tenth under Verilator too; every
-tensor is compared, and the cycle counter with the prediction.
+filters, columns or weights pruned at random, 2..16 bits, arrays from 1x1 to 12x12, programs in ROMs or in external
+memory of random speed. Each goes from the float module to the float graph, to integers in torch, to integers in numpy,
+to RTL under Icarus, every tenth under Verilator too; every tensor is compared, and cycles and stalls with the
+prediction.
 How: `--seed` and `--count` name the cases, so a failure is repeated by ``--seed N --count 1``. Cases that are done are
 kept in `--out` and not run again.
 Target: no failure.

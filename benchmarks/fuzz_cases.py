@@ -8,14 +8,14 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from hwprm.compile import Program, compile_network
-from hwprm.config import ArrayConfig, QuantizeConfig, VerifyConfig
+from hwprm.config import ArrayConfig, MemoryConfig, QuantizeConfig, VerifyConfig
 from hwprm.emit import emit_bundle
 from hwprm.errors import HwprmError, MismatchError, ModelError
 from hwprm.frontend import to_graph
@@ -62,9 +62,12 @@ class _Case:
     module: RandomNetwork
     array: ArrayConfig
     bits: QuantizeConfig
+    #: How fast external memory is, in bulk mode.
+    memory: MemoryConfig
+    mode: Literal["protocol", "bulk"]
 
 
-def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 20_000) -> Outcome:
+def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 6000) -> Outcome:
     """Draw the network of `seed` and take it all the way; `simulators` as in `VerifyConfig.sim`.
 
     Networks of more than `most_cycles` are drawn again. Everything that is wrong ends up in `Outcome.failure`.
@@ -80,7 +83,7 @@ def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 20_00
                 facts["constant"] += 1
             elif program.cycles.total <= most_cycles:
                 facts |= {"layers": len(program.layers), "cycles": program.cycles.total}
-                facts["values"] = _simulated(program, images, simulators, work)
+                facts["values"] = _simulated(case, program, images, simulators, work)
                 break
         else:
             failure = f"no network of at most {most_cycles} cycles in {ATTEMPTS} attempts"
@@ -92,7 +95,7 @@ def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 20_00
         cols=case.array.cols,
         weight_bits=case.bits.weight_bits,
         act_bits=case.bits.act_bits,
-        weights="rom",
+        weights=case.array.weights,
         seconds=round(time.monotonic() - start, 1),
         network=str(case.module),
         failure=failure,
@@ -106,8 +109,18 @@ def _draw(seed: int, attempt: int) -> _Case:
     weight_bits, act_bits = rng.choice(((8, 8), (8, 8), (wide, narrow)))
     return _Case(
         module=random_network(rng.getrandbits(32), steps=rng.randint(1, 9), size=rng.choice((7, 12, 17))),
-        array=ArrayConfig(rows=rng.randint(1, 12), cols=rng.randint(1, 12)),
+        array=ArrayConfig(
+            rows=rng.randint(1, 12),
+            cols=rng.randint(1, 12),
+            multiplier_stages=rng.choice((1, 1, 2)),
+            weights=rng.choice(("rom", "axi")),
+            axi_data_bits=rng.choice((64, 128, 256)),
+            axi_burst=rng.choice((2, 8, 32)),
+            axi_outstanding=rng.choice((1, 2, 4)),
+        ),
         bits=QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits),
+        memory=MemoryConfig(latency=rng.randint(1, 200), bandwidth=rng.choice(("1", "2/3", "1/2", "1/7"))),
+        mode=rng.choice(("protocol", "bulk")),
     )
 
 
@@ -157,8 +170,8 @@ def _check_constant(net: IntegerNetwork) -> None:
         raise MismatchError("refused as constant, but every output depends on the image")
 
 
-def _simulated(program: Program, images: NDArray[np.int64], simulators: str, work: Path) -> int:
-    """Values that both modes compared. Raises MismatchError when one is wrong, cycles included."""
+def _simulated(case: _Case, program: Program, images: NDArray[np.int64], simulators: str, work: Path) -> int:
+    """How many values of all layers were compared. Raises MismatchError when one is wrong, or cycles or stalls are."""
     folder = Path(tempfile.mkdtemp(dir=work))
     try:
         bundle = emit_bundle(program, images, None, folder / "bundle")
@@ -167,10 +180,12 @@ def _simulated(program: Program, images: NDArray[np.int64], simulators: str, wor
             images=SIMULATED,
             icarus_images=SIMULATED,
             protocol_images=1,
-            modes=("protocol",),
-            work=folder / "work",
+            trace_images=SIMULATED if case.mode == "bulk" else 0,
+            modes=(case.mode,),
+            work=work / "builds",
+            optimise=False,
         )
-        report = verify_bundle(bundle.folder, config)
+        report = verify_bundle(bundle.folder, config, memory=case.memory)
         report.raise_on_failure()
         return report.values_compared
     finally:

@@ -32,7 +32,7 @@ from hwprm.errors import MismatchError
 from hwprm.intnet import IntegerNetwork
 from hwprm.quantize import quantise_images
 from hwprm.verify import verify_bundle
-from hwprm.verify.builds import CFLAGS, OPTIMISE, VERILATOR
+from hwprm.verify.builds import CFLAGS, FAST, SHARED, SLOW, VERILATOR
 from hwprm.verify.reference import logits
 from hwprm.verify.simulators import find_simulator
 
@@ -112,7 +112,7 @@ def _build(bundle: Bundle, folder: Path) -> Path:
     where = folder / "bare"
     sources = [str(path) for path in bundle.sources()]
     first = [str(simulator.executable), *flags, "-CFLAGS", CFLAGS, "--top-module", "hwprm_top", "-Mdir", str(where)]
-    second = ["make", f"-j{os.cpu_count() or 1}", "-C", str(where), "-f", "Vtop.mk", *OPTIMISE]
+    second = ["make", f"-j{os.cpu_count() or 1}", "-C", str(where), "-f", "Vtop.mk", FAST, SLOW, SHARED]
     for command in (
         [*first, "-o", "bare_loop", str(HERE / "bare_loop.cpp"), *sources],
         [*second, *simulator.make_arguments],

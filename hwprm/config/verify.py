@@ -51,6 +51,8 @@ class VerifyConfig:
     allow_edited: bool = False
     #: Folder that keeps compiled simulations; `~/.cache/hwprm` by default.
     work: Path | None = None
+    #: Compile for speed with Verilator; without it a small design is through sooner, and a large one much later.
+    optimise: bool = True
     #: Seconds after which one simulator run is given up.
     timeout: float = 3600.0
 
@@ -83,6 +85,11 @@ class VerifyConfig:
     def job_count(self) -> int:
         """Simulators that the mode `layers` runs at a time."""
         return self.jobs or len(os.sched_getaffinity(0))
+
+    @property
+    def build(self) -> dict[str, bool]:
+        """What the compiled simulation is to be able to do: words of `hwprm.verify.builds.build`."""
+        return {"wave": self.wave is not None, "optimise": self.optimise}
 
     @property
     def wave_window(self) -> tuple[int, int] | None:

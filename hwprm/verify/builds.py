@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -32,8 +33,8 @@ VERILATOR = (
     *("--output-split-cfuncs", "500"),
 )
 CFLAGS = "-std=gnu++20 -fcoroutines"
-#: Optimisation of the code that runs every cycle, and of the rest.
-OPTIMISE = ("OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1")
+#: Optimisation of the code that runs every cycle, of the rest of the design, and of what all designs share.
+FAST, SLOW, SHARED = "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"
 ICARUS = ["-g2005"]
 BUILD_SECONDS = 3600.0
 #: Objects that every Verilator build has in common; half of the time of a small one.
@@ -45,7 +46,20 @@ def default_work() -> Path:
     return Path.home() / ".cache" / "hwprm"
 
 
-def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = False) -> Path:
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """What a build can do: record waveforms; run fast, for which it takes longer to make."""
+
+    wave: bool
+    optimise: bool
+
+    @property
+    def make(self) -> list[str]:
+        """Levels of optimisation, for make; in one piece, a small design costs a quarter of the compiler's time."""
+        return [FAST, SLOW, SHARED] if self.optimise else ["OPT_FAST=-O0", SLOW, SHARED, "VM_PARALLEL_BUILDS=0"]
+
+
+def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = False, optimise: bool = True) -> Path:
     """The compiled simulation of `bundle`: a Verilator executable, or a file for Icarus's vvp.
 
     Kept under `work`; made again when the design, the testbench, the flags or a tool changes.
@@ -53,7 +67,8 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     """
     sources = (*bundle.sources(), bundle.testbench)
     product = "sim.vvp" if simulator.name == "icarus" else "sim"
-    kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, wave)}"
+    kind = _Kind(wave=wave, optimise=optimise)
+    kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, kind)}"
     if (kept / product).is_file():
         return kept / product
     try:
@@ -62,20 +77,21 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     except OSError as error:
         raise ConfigError(f"builds cannot be kept in {work} ({error.strerror}); choose another with --work") from error
     try:
-        _compile(simulator, sources, temporary, work, wave)
+        _compile(simulator, sources, temporary, work, kind)
         _keep([temporary / product], kept)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return kept / product
 
 
-def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: Path, wave: bool) -> None:
+def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: Path, kind: _Kind) -> None:
     if simulator.name == "icarus":
-        _run(simulator, _icarus(simulator, sources, wave), folder)
+        _run(simulator, _icarus(simulator, sources, kind), folder)
         return
-    translate, make = _verilator(simulator, sources, folder, wave)
+    translate, make = _verilator(simulator, sources, folder, kind)
     _run(simulator, translate, folder)
-    runtime = work / "runtime" / _digest([*_facts(simulator, wave), *make])
+    shared = [word for word in make if not word.startswith(("OPT_FAST=", "VM_PARALLEL_BUILDS="))]
+    runtime = work / "runtime" / _digest([*_facts(simulator), str(kind.wave), *shared])
     for path in runtime.glob("*.o"):  # copied after translation, so that make finds them newer than its makefile
         shutil.copyfile(path, folder / path.name)
     _run(simulator, make, folder)
@@ -90,23 +106,23 @@ def _run(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
         raise ToolError(f"{what}; the end of its output:\n{outcome.tail()}")
 
 
-def _icarus(simulator: Simulator, sources: Sequence[Path], wave: bool) -> list[str]:
-    define = ["-DHWPRM_WAVE"] if wave else []
+def _icarus(simulator: Simulator, sources: Sequence[Path], kind: _Kind) -> list[str]:
+    define = ["-DHWPRM_WAVE"] if kind.wave else []
     files = [str(path.absolute()) for path in _timed_first(sources)]
     return [str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]
 
 
-def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, wave: bool) -> tuple[list[str], list[str]]:
+def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, kind: _Kind) -> tuple[list[str], list[str]]:
     """The command that translates to C++, and the one that compiles that."""
     libraries = cocotb_config.libs_dir
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
     main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
-    cflags, make = CFLAGS, [*OPTIMISE, *simulator.make_arguments]
-    if wave and simulator.bundled_fst:
+    cflags, make = CFLAGS, [*kind.make, *simulator.make_arguments]
+    if kind.wave and simulator.bundled_fst:
         # Its FST writer wants lz4 and zlib with their headers; ours have the four functions that it calls.
         cflags += f" -I{resource_dir('sim') / 'include'}"
         make.append(f"LDLIBS={link} -pthread")
-    trace = ["--trace-fst", "-DHWPRM_WAVE"] if wave else []
+    trace = ["--trace-fst", "-DHWPRM_WAVE"] if kind.wave else []
     first = [
         str(simulator.executable),
         *VERILATOR,
@@ -139,15 +155,15 @@ def _keep(products: Sequence[Path], kept: Path) -> None:
         shutil.rmtree(shell, ignore_errors=True)
 
 
-def _key(sources: Sequence[Path], simulator: Simulator, wave: bool) -> str:
+def _key(sources: Sequence[Path], simulator: Simulator, kind: _Kind) -> str:
     contents = [text for path in sources for text in (path.name, path.read_text())]
-    return _digest([*_facts(simulator, wave), *contents])
+    return _digest([*_facts(simulator), str(kind.wave), *kind.make, *contents])
 
 
-def _facts(simulator: Simulator, wave: bool) -> list[str]:
-    """What a build depends on besides its sources."""
+def _facts(simulator: Simulator) -> list[str]:
+    """What every build depends on besides its sources and its kind."""
     tool = (simulator.version, str(simulator.executable), version("cocotb"), str(cocotb_config.libs_dir))
-    return [*VERILATOR, CFLAGS, *OPTIMISE, *ICARUS, str(wave), *tool]
+    return [*VERILATOR, CFLAGS, *ICARUS, *tool]
 
 
 def _digest(texts: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def running(
 
     images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave; `prepare` may add files.
     """
-    program = build(job.bundle, job.simulator, job.work, wave=job.config.wave is not None)
+    program = build(job.bundle, job.simulator, job.work, **job.config.build)
     with run_folder(job.work) as folder:
         (folder / "mem").symlink_to((job.bundle.folder / "mem").absolute())
         write_inputs(job, folder, images, logits)

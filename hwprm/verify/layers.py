@@ -119,7 +119,7 @@ class _Desk:
     def of(cls, job: Job) -> _Desk:
         program = load_program(job.bundle)
         images = job.images[: job.config.layer_images]
-        built = build(job.bundle, job.simulator, job.work, wave=job.config.wave is not None)
+        built = build(job.bundle, job.simulator, job.work, **job.config.build)
         facts = (built.parent.name, str(job.config.seed), images.tobytes().hex(), version("hwprm"))
         return cls(
             job=job,

@@ -80,7 +80,7 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
     for job in jobs:
         name = f"{job.simulator.name} {job.simulator.version}"
         progress(f"{name}: compiling", done, total)
-        build(job.bundle, job.simulator, job.work, wave=config.wave is not None)
+        build(job.bundle, job.simulator, job.work, **config.build)
         done += PARTS["build"]
         for mode in modes:
             begun = done
