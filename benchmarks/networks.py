@@ -52,7 +52,7 @@ class Mask:
 #: The rates of the papers; filters kept in multiples of the array's columns, as `admm.round_to` asks for.
 MASKS = {
     "vgg16-cifar": Mask(rate=50, width=0.25),
-    "resnet18-cifar": Mask(rate=60, width=0.25),
+    "resnet18-cifar": Mask(rate=60, width=0.2),
     "alexnet": Mask(rate=5, width=0.75, linear=0.2),
     "resnet18": Mask(rate=5, width=0.75),
     "resnet50": Mask(rate=2.7, width=0.75, multiple=32),

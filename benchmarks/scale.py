@@ -1,8 +1,9 @@
 """The tool on networks of real size: compile, emit, and simulate bit for bit at every layer.
 
 What: VGG-16 and ResNet-18 (CIFAR, pruned 50x and 60x) on 16x16, AlexNet and ResNet-50 (ImageNet size, pruned 5x and
-2.7x) on 32x32. Per network: CPU seconds and peak memory of compiling and emitting, CPU seconds of Verilator's build and
-of the simulation with its comparisons; integers compared with the reference, of every layer of every image;
+2.7x) on 32x32, these two also with weights, lists and descriptors in external memory (40 cycles of latency, a beat of
+16 bytes a cycle). Per network: CPU seconds and peak memory of compiling and emitting, CPU seconds of Verilator's build
+and of the simulation with its comparisons; integers compared with the reference, of every layer of every image;
 mismatches; clock cycles predicted and simulated.
 How: each phase in a process of its own, beginning with a saved network. User + system time of a process and all that it
 started, as the machine may be shared: on a free machine no phase takes longer than that. The simulation is
@@ -21,7 +22,7 @@ import shutil
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from common import RUNS, markdown, measure, parser, say, stopwatch, verdict, write_results
 
@@ -30,18 +31,25 @@ from common import RUNS, markdown, measure, parser, say, stopwatch, verdict, wri
 class Row:
     """One network on an array of `size` x `size`; targets in seconds and bytes, None where there is none."""
 
+    network: str
     size: int
     images: int
+    #: Where the program lies: "rom" or "axi".
+    weights: Literal["rom", "axi"] = "rom"
     emit_seconds: float | None = None
     emit_bytes: float | None = None
     simulate_seconds: float
 
 
 ROWS = {
-    "vgg16-cifar": Row(size=16, images=10, emit_seconds=30, emit_bytes=2e9, simulate_seconds=600),
-    "resnet18-cifar": Row(size=16, images=10, simulate_seconds=600),
-    "alexnet": Row(size=32, images=1, simulate_seconds=1800),
-    "resnet50": Row(size=32, images=1, emit_seconds=240, emit_bytes=6e9, simulate_seconds=1800),
+    "vgg16-cifar": Row(
+        network="vgg16-cifar", size=16, images=10, emit_seconds=30, emit_bytes=2e9, simulate_seconds=600
+    ),
+    "resnet18-cifar": Row(network="resnet18-cifar", size=16, images=10, simulate_seconds=600),
+    "alexnet": Row(network="alexnet", size=32, images=1, simulate_seconds=1800),
+    "resnet50": Row(network="resnet50", size=32, images=1, emit_seconds=240, emit_bytes=6e9, simulate_seconds=1800),
+    "alexnet-axi": Row(network="alexnet", size=32, images=1, weights="axi", simulate_seconds=1800),
+    "resnet50-axi": Row(network="resnet50", size=32, images=1, weights="axi", simulate_seconds=1800),
 }
 #: Phases of a row, in order; each leaves a folder that the next one reads.
 PHASES = ("make", "emit", "build", "simulate")
@@ -107,9 +115,10 @@ def _make(name: str, folder: Path, modes: str) -> dict[str, Any]:
 
     from hwprm.quantize import quantise_images
 
-    net = reference(name, MASKS[name])
+    network = ROWS[name].network
+    net = reference(network, MASKS[network])
     net.save(folder / "network")
-    np.save(folder / "images.npy", quantise_images(reference_images(name, ROWS[name].images), 1 / 255, net))
+    np.save(folder / "images.npy", quantise_images(reference_images(network, ROWS[name].images), 1 / 255, net))
     weights = sum(int(np.count_nonzero(term.weight)) for layer in net.layers for term in layer.terms)
     return {"net": net.name, "weights": weights}
 
@@ -122,10 +131,11 @@ def _emit(name: str, folder: Path, modes: str) -> dict[str, Any]:
     from hwprm.emit import emit_bundle
     from hwprm.intnet import IntegerNetwork
 
-    size = ROWS[name].size
+    row = ROWS[name]
+    array = ArrayConfig(rows=row.size, cols=row.size, weights=row.weights)
     shutil.rmtree(folder / "bundle", ignore_errors=True)
     with stopwatch() as compiling:
-        program = compile_network(IntegerNetwork.load(folder / "network"), ArrayConfig(rows=size, cols=size))
+        program = compile_network(IntegerNetwork.load(folder / "network"), array)
     emit_bundle(program, np.load(folder / "images.npy"), None, folder / "bundle")
     return {"compile_seconds": round(compiling.cpu, 2)}
 
@@ -165,6 +175,7 @@ def _simulate(name: str, folder: Path, modes: str) -> dict[str, Any]:
         "failures": [case.failure for case in report.failures],
         "cycles_predicted": report.cycles_predicted,
         "cycles_simulated": report.cycles_simulated,
+        "memory_stalls": report.memory_stalls,
         "layer_cycles_equal": layers == dict(report.layer_cycles_simulated),
         "ok": report.ok,
     }
@@ -188,14 +199,15 @@ def _entry(name: str, facts: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 def _table(entries: list[dict[str, Any]]) -> str:
     header = ("network", "array", "weights", "compile s", "compile + emit s", "peak MiB", "build s", "simulate s")
-    more = ("images", "layers", "integers", "mismatches", "cycles", "simulated", "targets")
+    more = ("images", "layers", "integers", "mismatches", "cycles", "simulated", "stalls", "targets")
     rows = []
     for e in entries:
         size, use = e["row"]["size"], e["usage"]
         times = (e["compile_seconds"], use["emit"]["cpu_seconds"], use["emit"]["peak_mib"], use["build"]["cpu_seconds"])
         counts = [e[key] for key in ("images", "layers", "values_compared", "mismatches")]
-        cycles = (e["cycles_predicted"], e["cycles_simulated"], verdict(e["met"]))
-        what = (e["net"], f"{size}x{size}", e["weights"])
+        cycles = (e["cycles_predicted"], e["cycles_simulated"], e["memory_stalls"], verdict(e["met"]))
+        where = " over AXI" if e["row"]["weights"] == "axi" else ""
+        what = (e["net"] + where, f"{size}x{size}", e["weights"])
         rows.append((*what, *times, use["simulate"]["cpu_seconds"], *counts, *cycles))
     return markdown((*header, *more), rows)
 

@@ -49,6 +49,8 @@ def table(results: Path = RESULTS) -> str:
 
     rows = [
         *_cycles(read("cycles")),
+        *_reference_cycles(read("reference_cycles")),
+        _fuzz(read("fuzz")),
         *_external(read("external_memory")),
         *_emission(read("emission")),
         *_speed(read("simulation_speed")),
@@ -74,6 +76,25 @@ def _cycles(facts: dict[str, Any]) -> list[Row]:
     target = "; ".join(f"{p['tool']}: {p['cycles']:,}" for p in facts["peers"])
     rows.append(("cycles.py: 5-10-40-10, 8x8, others", target, f"{ours['total']:,}", verdict(ours["total"] < peers)))
     return rows
+
+
+def _reference_cycles(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["networks"]:
+        name = f"reference_cycles.py: {e['net']} {e['kind']}, {e['array']}"
+        measured = f"{e['cycles']:,} cycles, {e['ratio']:.3f} x the ideal bound {e['bound']:,.0f}"
+        measured += f"; SCALE-Sim's best dataflows {e['scale_sim']:,}"
+        measured += f"; speed-up {e['gain']:.2f} x the reduction of multiplications" if e["gain"] else ""
+        gain = ", speed-up at least 0.9 x the reduction" if e["gain"] else ""
+        target = f"at most {e['target']:.2f} x the bound{gain}" if e["target"] else ""
+        rows.append((name, target, measured, verdict(e["met"]) if target else ""))
+    return rows
+
+
+def _fuzz(facts: dict[str, Any]) -> Row:
+    measured = f"{facts['count']} networks ({facts['axi']} over AXI), {facts['layers']:,} layers, "
+    measured += f"{facts['values']:,} values compared, {len(facts['failures'])} failures; {facts['seconds']:,} s"
+    return ("fuzz.py: random networks", "no failure", measured, verdict(facts["met"]))
 
 
 def _external(facts: dict[str, Any]) -> list[Row]:
@@ -120,7 +141,8 @@ def _scale(facts: dict[str, Any]) -> list[Row]:
     rows = []
     for e in facts["rows"]:
         target, use = e["row"], e["usage"]
-        name = f"scale.py: {e['net']}, {target['size']}x{target['size']}"
+        where = " over AXI" if target["weights"] == "axi" else ""
+        name = f"scale.py: {e['net']}{where}, {target['size']}x{target['size']}"
         limit = (
             f"under {target['emit_seconds']:g} s and {target['emit_bytes'] / 1e9:g} GB"
             if target["emit_seconds"]
@@ -134,6 +156,7 @@ def _scale(facts: dict[str, Any]) -> list[Row]:
         )
         counted = f"{e['images']} images, {e['layers']} layers, {e['values_compared']:,} integers"
         cycles = f"{e['cycles_simulated']:,} cycles (predicted {e['cycles_predicted']:,})"
+        cycles += f" and {e['memory_stalls']:,} stalls" if e["memory_stalls"] is not None else ""
         measured = f"{counted}, {e['mismatches']} mismatches; {cycles}; {seconds}"
         rows.append((f"{name}: simulation", limit, measured, verdict(e["met"])))
     return rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from hwprm.bundle import Bundle
 from hwprm.report.page.content import Content
 from hwprm.report.page.memory import Block, axis_picture, blocks, memory_picture, steps_named
 from hwprm.report.page.parts import Bar, Bars, Column, Figure, Figures, Section, Table
@@ -140,9 +141,26 @@ def _memory_table(found: Sequence[Block], word_bits: int, names: Sequence[str]) 
     return Table(caption="Placements", columns=columns, rows=rows)
 
 
+def _external_section(bundle: Bundle) -> Section:
+    """Bits of each memory on the chip, the largest first, beside an image that lies outside."""
+    external = bundle.manifest.external
+    assert external is not None
+    memories = sorted(bundle.program["onchip_bits"].items(), key=lambda item: (-item[1], item[0]))
+    most, total = memories[0][1], sum(bits for _, bits in memories)
+    bars = tuple(Bar(label=name, value=f"{bits:,} bits", note="", picture=bar(bits / most)) for name, bits in memories)
+    lead = (
+        f"{total:,} bits on the chip; weights, column lists and descriptors are {external.bytes:,} bytes of external "
+        "memory, read over AXI4."
+    )
+    return Section(id="rom", title="Memories", lead=lead, parts=(Bars(charts=(("Bits per memory", bars),)),))
+
+
 def rom_section(content: Content) -> Iterator[Section]:
     """Words and bits of each ROM, the largest first."""
     if content.bundle is None:
+        return
+    if content.bundle.manifest.external is not None:
+        yield _external_section(content.bundle)
         return
     roms = sorted(content.bundle.manifest.roms, key=lambda rom: -rom.width * rom.depth)
     most, total = roms[0].width * roms[0].depth, sum(rom.width * rom.depth for rom in roms)

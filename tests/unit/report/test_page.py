@@ -14,6 +14,9 @@ import pytest
 
 from hwprm import api
 from hwprm.bundle import Bundle
+from hwprm.compile import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.emit import emit_bundle
 from hwprm.errors import InputError
 from hwprm.graph import Concat, Graph, Node
 from hwprm.intnet import Residual, Term
@@ -23,6 +26,7 @@ from hwprm.report.page.content import gather
 from hwprm.report.page.network import graph_steps, integer_steps, network_part
 from hwprm.report.page.verification import read_results
 from hwprm.verify import write_junit
+from hwprm.verify.images import random_images
 from tests.conftest import Run, tiny_graph
 from tests.support.builds import branched_graph, verified
 from tests.support.networks import Spec, network, small_lenet
@@ -250,3 +254,13 @@ def test_a_target_that_cannot_be_written(finished: Path, tmp_path: Path, run: Ru
         assert (result.exit_code, result.stdout) == (2, "")
         assert "cannot write" in result.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_bundle_with_its_program_outside(tmp_path: Path) -> None:
+    program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3, weights="axi"))
+    bundle = emit_bundle(program, random_images(1, program.network.input.shape, 8, seed=0), None, tmp_path / "bundle")
+    page = _page(bundle.folder, tmp_path)
+    assert page.sections == ["network", "matrices", "cycles", "memory", "rom"]
+    assert f"{sum(program.onchip.values()):,} bits on the chip" in page.text
+    assert program.external is not None
+    assert f"{program.external.bytes:,} bytes of external memory" in page.text
