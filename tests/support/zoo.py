@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+import itertools
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -16,6 +18,20 @@ def unit(inputs: int, filters: int, kernel: int = 3, stride: int = 1, groups: in
     """Convolution and batch norm."""
     conv = nn.Conv2d(inputs, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
     return nn.Sequential(conv, nn.BatchNorm2d(filters))
+
+
+class VGG(nn.Module):
+    """Two stages of convolutions with batch norm and ReLU, a max pool behind each; two linear layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (2, 4, 4, 6, 6)
+        convs = [nn.Sequential(*unit(a, b), nn.ReLU(inplace=True)) for a, b in itertools.pairwise(widths)]
+        self.features = nn.Sequential(*convs[:2], nn.MaxPool2d(2), *convs[2:], nn.MaxPool2d(2))
+        self.classifier = nn.Sequential(nn.Linear(24, 8), nn.ReLU(), nn.Dropout(), nn.Linear(8, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(torch.flatten(self.features(x), 1))
 
 
 class ResNet(nn.Module):
@@ -186,6 +202,7 @@ class TwoHeads(nn.Module):
 
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
+    "vgg": (VGG, (2, 8, 8)),
     "resnet": (ResNet, (2, 6, 6)),
     "preactivation": (PreActivation, (2, 4, 5)),
     "mobilenet": (MobileNet, (2, 8, 8)),
