@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import itertools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
