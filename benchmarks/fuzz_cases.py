@@ -28,6 +28,8 @@ from hwprm.verify import reference, verify_bundle
 
 __all__ = ["Outcome", "run_case"]
 
+#: As in `VerifyConfig.sim`.
+Simulators = Literal["verilator", "icarus", "both"]
 #: Images that calibrate, and those that are simulated.
 CALIBRATION, SIMULATED = 4, 2
 #: Redraws before a seed is given up: networks that take too long, or that pruning has made constant.
@@ -67,8 +69,8 @@ class _Case:
     mode: Literal["protocol", "bulk"]
 
 
-def run_case(seed: int, simulators: str, work: Path, *, most_cycles: int = 6000) -> Outcome:
-    """Draw the network of `seed` and take it all the way; `simulators` as in `VerifyConfig.sim`.
+def run_case(seed: int, simulators: Simulators, work: Path, *, most_cycles: int = 6000) -> Outcome:
+    """Draw the network of `seed` and take it all the way.
 
     Networks of more than `most_cycles` are drawn again. Everything that is wrong ends up in `Outcome.failure`.
     """
@@ -170,13 +172,13 @@ def _check_constant(net: IntegerNetwork) -> None:
         raise MismatchError("refused as constant, but every output depends on the image")
 
 
-def _simulated(case: _Case, program: Program, images: NDArray[np.int64], simulators: str, work: Path) -> int:
+def _simulated(case: _Case, program: Program, images: NDArray[np.int64], simulators: Simulators, work: Path) -> int:
     """How many values of all layers were compared. Raises MismatchError when one is wrong, or cycles or stalls are."""
     folder = Path(tempfile.mkdtemp(dir=work))
     try:
         bundle = emit_bundle(program, images, None, folder / "bundle")
         config = VerifyConfig(
-            sim=simulators,  # type: ignore[arg-type]
+            sim=simulators,
             images=SIMULATED,
             icarus_images=SIMULATED,
             protocol_images=1,
