@@ -14,11 +14,11 @@ __all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidd
 def loading_hidden(manifest: Manifest) -> bool:
     """Whether an image is computed for so long that the next one has always come meanwhile.
 
-    Stored results go before arriving ones, hence the margin, and what upsampling layers store counts in full. In tiny
-    networks the host sets the pace instead.
+    Stored results go before arriving ones, so each of their writes may hold up a beat; the margin is for what the host
+    loses between images. In tiny networks the host sets the pace instead.
     """
     output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
-    stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if entry.upsample != (1, 1))
+    stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if not entry.wide)
     return 3 * max(manifest.image_words, output) // 2 + 16 + stores < manifest.cycles.image
 
 

@@ -180,7 +180,7 @@ def test_cycles_of_layers(tmp_path: Path) -> None:
     assert layer_cycles((before, Frame()), manifest) == ()
 
 
-@pytest.mark.parametrize(("cycles", "hidden"), [(25, False), (26, True)])
+@pytest.mark.parametrize(("cycles", "hidden"), [(30, False), (31, True)])
 def test_when_loading_is_hidden(tmp_path: Path, cycles: int, hidden: bool) -> None:
     assert parts(cycles=cycles).cycles.image == cycles
     assert loading_hidden(make_bundle(tmp_path / "b", cycles=cycles).manifest) is hidden
