@@ -35,6 +35,7 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	MYPYPATH=benchmarks $(BIN)/mypy benchmarks
 
 # $(call install,COMMAND,PACKAGES,NAME): what the tests need and the demo does not, through apt-get where that is allowed.
 install = command -v $(1) > /dev/null && exit 0; \

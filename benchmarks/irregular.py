@@ -202,8 +202,10 @@ def _structured(rows: list[dict[str, Any]], row: dict[str, Any]) -> dict[str, An
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
-    header = ("network", "pruning", "per cent", "array", "weights", "columns listed", "in own order", "if regular")
-    header += ("zeros stored", "cycles", "in own order", "x structured", "target")
+    header = (
+        *("network", "pruning", "per cent", "array", "weights", "columns listed", "in own order", "if regular"),
+        *("zeros stored", "cycles", "in own order", "x structured", "target"),
+    )
     return markdown(
         header,
         [

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.graph import Add, Conv2d, Graph, Input, Linear
+from hwprm.graph import Add, Conv2d, Graph, Input, Linear, Node
 from hwprm.prune.compaction import compact_graph
 
 __all__ = ["structured_mask"]
@@ -42,7 +42,7 @@ def structured_mask(
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (low, middle) if _weights(graph, channels, middle) > wanted else (middle, high)
-    made = []
+    made: list[Node] = []
     for node in graph.nodes:
         if isinstance(node, Conv2d | Linear):
             share = low if isinstance(node, Conv2d) else linear or 1.0
@@ -80,7 +80,7 @@ def _kept_channels(graph: Graph, rng: np.random.Generator, width: float, multipl
 def _positions(graph: Graph, node: Conv2d | Linear) -> int:
     """Columns of one channel: kernel taps, or the map behind a flatten."""
     if isinstance(node, Conv2d):
-        return node.weight.shape[2] * node.weight.shape[3]
+        return int(np.prod(node.weight.shape[2:]))
     flat = graph.by_name[node.inputs[0]]
     source = flat.inputs[0] if flat.inputs else flat.name
     return node.weight.shape[1] // graph.shapes[source][0] if len(graph.shapes[source]) == 3 else 1

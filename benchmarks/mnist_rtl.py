@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
 from hwprm.compile import Program, compile_network
-from hwprm.config import ArrayConfig, VerifyConfig
+from hwprm.config import ArrayConfig, MemoryConfig, VerifyConfig
 from hwprm.data import Dataset, load_dataset
 from hwprm.emit import emit_bundle
 from hwprm.intnet import IntegerNetwork
@@ -115,7 +115,15 @@ def _part(folder: Path, images: NDArray[np.int64]) -> Part:
     bundle = Bundle.load(folder)
     config = VerifyConfig(images=len(images), modes=("bulk",))
     simulator = find_simulator("verilator")
-    job = Job(bundle=bundle, simulator=simulator, config=config, work=default_work(), images=images, stored=len(images))
+    job = Job(
+        bundle=bundle,
+        simulator=simulator,
+        config=config,
+        memory=MemoryConfig(),
+        work=default_work(),
+        images=images,
+        stored=len(images),
+    )
     outcome = run_bulk(job, len(images))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [[int(text, 16) for _, text in frame.beats] for frame in outcome.sections[0].frames]

@@ -126,7 +126,7 @@ def _row(
     size = (report.rows, report.cols)
     bound, macs = sum(m.bound(*size) for m in matrices), sum(m.macs for m in matrices)
     ratio = report.total / bound
-    row = {
+    row: dict[str, Any] = {
         "net": name,
         "kind": kind,
         "rate": 1 if kind == "dense" else MASKS[name].rate,
