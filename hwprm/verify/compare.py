@@ -68,8 +68,13 @@ class Comparison:
             extra=self.extra or other.extra,
         )
 
-    def of(self, kept: Sequence[int]) -> Comparison:
-        """The same with every mismatch's channel c named as ``kept[c]`` of the network that was compiled, too."""
+    def of(self, kept: Sequence[int] | None) -> Comparison:
+        """The same with every mismatch's channel c named as ``kept[c]`` of the network that was compiled, too.
+
+        None for a layer that the compiler added.
+        """
+        if kept is None:
+            return self
         return replace(self, first=tuple(replace(one, given=kept[one.channel]) for one in self.first))
 
     @property

@@ -224,7 +224,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     else:
         got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.job.bundle.program["kept_channels"][entry.name])
+    comparison = comparison.of(desk.job.bundle.program["kept_channels"].get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)

@@ -89,7 +89,7 @@ def _compare(
             layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits)
             outputs = compare_outputs(frame, image, manifest.layers, expected)
             for name, comparison in (layers | outputs).items():
-                compared[name].append(comparison.of(kept[name]) if name in kept else comparison)
+                compared[name].append(comparison.of(kept.get(name)))
     return compared, missing
 
 

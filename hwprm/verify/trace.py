@@ -57,6 +57,5 @@ def compare_trace(job: Job, path: Path, images: NDArray[np.int64]) -> dict[str, 
         tensors = {name: tensor[0] for name, tensor in run(job.bundle.network, images[i : i + 1]).items()}
         compared = compare_layers(vectors, i, manifest.layers, tensors, manifest.array.act_bits)
         for name, comparison in compared.items():
-            named = comparison.of(kept[name]) if name in kept else comparison
-            total[name] = total.get(name, Comparison()) + named
+            total[name] = total.get(name, Comparison()) + comparison.of(kept.get(name))
     return total

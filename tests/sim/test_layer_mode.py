@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
@@ -19,11 +21,13 @@ from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.emit import emit_bundle
 from hwprm.errors import ConfigError
+from hwprm.intnet import Pool, Term
 from hwprm.isa import store_format
 from hwprm.verify import VerifyReport, verify_bundle
 from hwprm.verify.cut import load_program
 from hwprm.verify.images import random_images
 from tests.sim.standin import CORE, standin_bundle
+from tests.support.networks import Spec, network, seeded_weights
 from tests.support.random_networks import random_residuals
 
 pytestmark = pytest.mark.sim
@@ -91,6 +95,30 @@ def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
     report = check(emit_bundle(program, images, None, tmp_path / "b").folder, work)
     report.raise_on_failure()
     assert report.layer_cycles_simulated == report.layer_cycles_predicted
+
+
+def test_layers_that_the_compiler_added_or_turned(work: Path, tmp_path: Path) -> None:
+    """A pool apart, and a global average whose lanes run over the channels."""
+    conv = Term(source="image", weight=seeded_weights(5, 2, 3, 3))
+    mean = Term(source="a", weight=np.ones((5, 1, 2, 2), np.int64), groups=5)
+    head = Term(source="b", weight=seeded_weights(3, 5, 1, 1))
+    pool = Pool(kernel=(2, 2), stride=(2, 2))
+    layers = (
+        Spec(name="a", terms=(conv,), pool=pool),
+        Spec(name="b", terms=(mean,)),
+        Spec(name="c", terms=(head,), wide=True),
+    )
+    net = network((2, 6, 6), layers)
+    b = net.layers[1]
+    equal = replace(b, bias=b.bias[:1].repeat(5), mult=b.mult[:1].repeat(5), shift=b.shift[:1].repeat(5))
+    program = compile_network(replace(net, layers=(net.layers[0], equal, net.layers[2])), ArrayConfig(rows=9, cols=3))
+    assert program.layers == ("a_map", "a", "b", "c")
+    assert program.geometry[2].channel_lanes
+    bundle = emit_bundle(program, random_images(2, (2, 6, 6), 8, seed=0), None, tmp_path / "b")
+    report = check(bundle.folder, work, modes=("layers", "bulk"), trace_images=2)
+    report.raise_on_failure()
+    broken = check(edited(bundle, tmp_path / "broken", "weights", flip(0)), work, allow_edited=True)
+    assert "image 0, layer 'a_map', channel 0" in str(broken.failures[0].failure)
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left(bundle: Bundle, work: Path, tmp_path: Path) -> None:
