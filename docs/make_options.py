@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprm.cli.app import app, register
+from hwprm.cli.app import VERBS, app, register
 from hwprm.cli.verb import flags
 from hwprm.config import SECTIONS
 from hwprm.config.options import describe, options_of, show
@@ -58,7 +58,7 @@ def text() -> str:
 def _flags(by_verb: dict[str, str]) -> str:
     """``{verb: flag}`` as ``--flag (verb, verb)``."""
     verbs: dict[str, list[str]] = {}
-    for verb, flag in by_verb.items():
+    for verb, flag in sorted(by_verb.items(), key=lambda item: VERBS.index(item[0])):  # whatever was imported first
         verbs.setdefault(flag, []).append(verb)
     return "; ".join(f"`{flag}` ({', '.join(names)})" for flag, names in verbs.items())
 
