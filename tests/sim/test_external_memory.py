@@ -55,7 +55,7 @@ def edited(bundle: Bundle, tmp_path: Path) -> Path:
 
 
 def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
-    config = VerifyConfig(sim="both", images=20, icarus_images=3, work=work)
+    config = VerifyConfig(sim="both", images=20, icarus_images=3, work=work, optimise=False)
     report = verify_bundle(bundle.folder, config, memory=SLOW)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
