@@ -50,6 +50,8 @@ class Mask:
 
 
 #: The rates of the papers; filters kept in multiples of the array's columns, as `admm.round_to` asks for.
+#: How a rate is shared between filters and columns is free. ResNet-18 keeps a fifth of its filters: with a quarter its
+#: lists are shorter and residual entries weigh more (16x16: 1.13 x the bound, speed-up 0.89 x the reduction).
 MASKS = {
     "vgg16-cifar": Mask(rate=50, width=0.25),
     "resnet18-cifar": Mask(rate=60, width=0.2),
