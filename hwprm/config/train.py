@@ -11,7 +11,7 @@ __all__ = ["AUGMENTATIONS", "OPTIMISERS", "SCHEDULES", "TrainConfig"]
 
 OPTIMISERS = ("adamw", "sgd")
 SCHEDULES = ("cosine", "constant")
-AUGMENTATIONS = ("auto", "none", "shift", "affine")
+AUGMENTATIONS = ("auto", "none", "shift", "affine", "elastic", "crop_flip")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,10 +32,19 @@ class TrainConfig:
     schedule: str = "cosine"
     #: Share of the label spread evenly over all classes; 0 is off.
     label_smoothing: float = 0.0
-    #: none, shift (up to 2 pixels), affine (rotation, scale, shear, shift); auto takes affine for mnist, else none.
+    #: none, shift (up to 2 pixels), affine (rotation, scale, shear, shift), elastic (affine and a smooth bend) or
+    #: crop_flip (up to 4 pixels, mirrored half of the time); auto takes affine for mnist, crop_flip for cifar10, else
+    #: none.
     augment: str = "auto"
+    #: Augmented copies of the training set made once, before training, from which every epoch draws; 0 augments at
+    #: every step. Each needs as many bytes as the set.
+    copies: int = 0
     #: Share of the images left as they are when augmenting.
     clean_share: float = 0.5
+    #: Share of the loss that asks for the outputs of the teacher, the dense network; read only where there is one.
+    distill: float = 0.7
+    #: Temperature at which the outputs of network and teacher are compared.
+    temperature: float = 3.0
     #: Seed of the weights, the order of the images and the augmentation.
     seed: int = 0
     #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.
@@ -50,6 +59,9 @@ class TrainConfig:
         _check_real("weight_decay", self.weight_decay, 0.0, 1e3)
         _check_real("label_smoothing", self.label_smoothing, 0.0, 0.999)
         _check_real("clean_share", self.clean_share, 0.0, 1.0)
+        _check_int("copies", self.copies, 0, 1000)
+        _check_real("distill", self.distill, 0.0, 1.0)
+        _check_real("temperature", self.temperature, 1e-3, 1e3)
         for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("augment", AUGMENTATIONS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")

@@ -42,13 +42,14 @@ def admm(
     train: TrainConfig | None = None,
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
+    teacher: Graph | None = None,
 ) -> Model:
     """Prune `model` (dense, or pruned before: its zeros stay) to the budgets of `config`.
 
-    Batch, seed, threads, augmentation and optimiser come from `train`. The result satisfies every budget exactly;
-    its meta holds the test accuracy (per cent), the kept rows and columns (``plan``), seconds, and in ``log`` the
-    residuals of every layer at every update. Raises ConfigError for budgets that do not fit, ModelError when ADMM
-    or training diverges or a purified or compact model is given.
+    Batch, seed, threads, augmentation and optimiser come from `train`, and how much a `teacher` counts. The result
+    satisfies every budget exactly; its meta holds the test accuracy (per cent), the kept rows and columns (``plan``),
+    seconds, and in ``log`` the residuals of every layer at every update. Raises ConfigError for budgets that do not
+    fit, ModelError when ADMM or training diverges or a purified or compact model is given.
     """
     if model.stage not in (Stage.DENSE, Stage.ADMM):
         raise ModelError(f"ADMM works on a dense or ADMM-pruned model, this one is {model.stage}; start from those")
@@ -58,7 +59,7 @@ def admm(
     bar = _OneBar(plan, progress)
     seconds, log = 0.0, []
     for number, phase in enumerate(plan, 1):
-        result = _run(module, phase, f"admm-{number:02}", dataset, config, base, bar, checkpoint)
+        result = _run(module, phase, f"admm-{number:02}", dataset, config, base, bar, checkpoint, teacher)
         seconds += result.seconds
         log += [{"stage": "admm", "phase": phase.name, "epoch": i + 1, **e} for i, e in enumerate(result.history)]
     graph = module.to_graph()
@@ -116,11 +117,15 @@ def _run(
     base: TrainConfig,
     bar: _OneBar,
     checkpoint: Checkpoint | None,
+    teacher: Graph | None,
 ) -> FitResult:
     lr = config.retrain_lr if phase.limits is None else config.lr
     options = replace(base, epochs=phase.epochs, lr=lr)
     hooks = ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config)
-    result = fit(module, dataset, options, stage=stage, hooks=hooks, progress=bar.within(phase), checkpoint=checkpoint)
+    told = bar.within(phase)
+    result = fit(
+        module, dataset, options, stage=stage, hooks=hooks, progress=told, checkpoint=checkpoint, teacher=teacher
+    )
     if phase.limits is not None:
         weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
         hard_prune(module, choose_supports(module.graph, weights, phase.limits, config.path_aware))

@@ -12,27 +12,58 @@ __all__ = ["augment_batch", "resolve"]
 
 #: Ranges of the affine map: rotation in degrees, scale and shear relative, shift in pixels.
 ROTATION, SCALE, SHEAR, SHIFT = 10.0, 0.1, 0.1, 2.0
+#: Elastic bend: standard deviation in pixels at the nodes of a grid of this many points a side.
+BEND, BEND_GRID = 0.7, 5
+#: Pixels that a crop moves the image by, at most.
+CROP = 4
 
 
 def resolve(kind: str, data_name: str) -> str:
     """What ``auto`` means for the data set: affine for digits, none where it could change the class."""
-    return ("affine" if data_name == "mnist" else "none") if kind == "auto" else kind
+    return {"mnist": "affine", "cifar10": "crop_flip"}.get(data_name, "none") if kind == "auto" else kind
 
 
 def augment_batch(images: Tensor, kind: str, clean_share: float, rng: np.random.Generator) -> Tensor:
     """`images` ``(n, C, H, W)`` float, each moved at random; `clean_share` of them (at random) stay as they are.
 
-    `kind` is none, shift (whole pixels) or affine (bilinear); what comes in from outside is 0.
+    `kind` is none, shift (whole pixels), affine or elastic (both bilinear), or crop_flip (whole pixels, no other
+    interpolation); what comes in from outside is 0.
     """
     if kind == "none":
         return images
     n, _, h, w = images.shape
-    theta = _shifts(n, h, w, rng) if kind == "shift" else _affine(n, h, w, rng)
+    if kind == "crop_flip":
+        moved = _crop_flip(images, rng)
+    else:
+        theta = torch.from_numpy(_shifts(n, h, w, rng) if kind == "shift" else _affine(n, h, w, rng))
+        grid = functional.affine_grid(theta.to(images.dtype), list(images.shape), align_corners=False)
+        if kind == "elastic":
+            grid = grid + _bend(n, h, w, rng).to(images.dtype)
+        mode = "nearest" if kind == "shift" else "bilinear"
+        moved = functional.grid_sample(images, grid, mode=mode, align_corners=False)
     clean = torch.from_numpy(rng.random(n) < clean_share)
-    grid = functional.affine_grid(torch.from_numpy(theta).to(images.dtype), list(images.shape), align_corners=False)
-    mode = "nearest" if kind == "shift" else "bilinear"
-    moved = functional.grid_sample(images, grid, mode=mode, align_corners=False)
     return torch.where(clean[:, None, None, None], images, moved)
+
+
+def _crop_flip(images: Tensor, rng: np.random.Generator) -> Tensor:
+    n, channels, h, w = images.shape
+    padded = functional.pad(images, (CROP, CROP, CROP, CROP))
+    top, left = rng.integers(0, 2 * CROP + 1, (2, n))
+    rows = top[:, None] + np.arange(h)
+    cols = left[:, None] + np.where(rng.random(n) < 0.5, 1, -1)[:, None] * np.arange(w)
+    # A column that counts down ends where the mirrored image begins.
+    cols = np.where(cols[:, 1:2] < cols[:, :1], cols + w - 1, cols)
+    index = torch.from_numpy(rows[:, :, None] * padded.shape[3] + cols[:, None, :]).reshape(n, 1, -1)
+    return padded.flatten(2).gather(2, index.expand(-1, channels, -1)).reshape(n, channels, h, w)
+
+
+def _bend(n: int, h: int, w: int, rng: np.random.Generator) -> Tensor:
+    """Displacements ``(n, h, w, 2)`` in torch's coordinates: random at the nodes of a coarse grid, smooth between."""
+    coarse = torch.from_numpy(
+        rng.normal(0.0, BEND, (n, 2, BEND_GRID, BEND_GRID)) * 2.0 / np.array([w, h])[:, None, None]
+    )
+    fine = functional.interpolate(coarse, size=(h, w), mode="bicubic", align_corners=True)
+    return fine.permute(0, 2, 3, 1)
 
 
 def _shifts(n: int, h: int, w: int, rng: np.random.Generator) -> NDArray[np.float64]:

@@ -8,23 +8,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.optim import SGD, AdamW, Optimizer
 
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
-from hwprm.errors import ConfigError, DataError, ModelError
-from hwprm.graph import WEIGHTED, BatchNorm, Graph, by_input, scale_of
+from hwprm.errors import DataError, ModelError
+from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
-from hwprm.train.augment import augment_batch, resolve
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
 from hwprm.train.evaluate import check_fit
 from hwprm.train.hooks import Hooks
 from hwprm.train.progress import Progress, silent
+from hwprm.train.samples import Batch, Samples
 
 __all__ = ["FitResult", "fit"]
 
@@ -34,7 +32,11 @@ PROGRESS_STEPS = 4
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """Per-epoch numbers (``loss`` and what the hooks gave) and the seconds the run took, resumed parts included."""
+    """Per-epoch numbers and the seconds the run took, resumed parts included.
+
+    Each epoch has ``loss``, ``accuracy`` (per cent of the augmented training images, while training), ``lr`` (at the
+    epoch's end), and what the hooks gave.
+    """
 
     history: tuple[dict[str, float], ...]
     seconds: float
@@ -49,9 +51,12 @@ def fit(
     hooks: Hooks | None = None,
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
+    teacher: Graph | None = None,
 ) -> FitResult:
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
+    With a `teacher` the loss is ``(1 - d) * cross entropy + d * T^2 * KL(teacher || module)``, d = ``config.distill``,
+    both at temperature T (Hinton, Vinyals, Dean, arXiv 1503.02531, section 2).
     The same inputs give the same bits, also when the run was stopped and resumed. Raises ModelError when the loss
     stops being finite or there is nothing to train, DataError when images do not fit the network. On Ctrl-C a
     KeyboardInterrupt whose text says how to go on leaves; the last finished epoch is in the checkpoint.
@@ -60,8 +65,8 @@ def fit(
         raise DataError(f"the data set {dataset.name} has no labels to train with; store one class a image as y")
     check_fit(module.graph, dataset.image_shape, dataset.classes)
     _check_trainable(module.graph, len(dataset.y_train), config)
-    run = _Run(module, dataset, config, stage, hooks or Hooks(), progress)
     with _threads(config.threads):
+        run = _Run(module, dataset, config, stage, hooks or Hooks(), progress, teacher)
         identity = run.identity()
         saved = checkpoint.load(stage, identity) if checkpoint else None
         if saved:
@@ -99,55 +104,50 @@ class _Run:
     """The state of one `fit`."""
 
     def __init__(
-        self, module: GraphModule, dataset: Dataset, config: TrainConfig, stage: str, hooks: Hooks, progress: Progress
+        self,
+        module: GraphModule,
+        dataset: Dataset,
+        config: TrainConfig,
+        stage: str,
+        hooks: Hooks,
+        progress: Progress,
+        teacher: Graph | None,
     ) -> None:
-        self.module, self.dataset, self.config = module, dataset, config
+        self.module, self.config = module, config
         self.stage, self.hooks, self.progress = stage, hooks, progress
         self.epoch = 0
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        self.augment = resolve(config.augment, dataset.name)
         # Channels last halves the time of a step on CPUs.
         for parameter in module.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.dtype = next(module.parameters()).dtype
-        names = [node.name for node in module.graph.inputs]
-        if len(names) > 1 and self.augment != "none":
-            raise ConfigError(
-                f"train.augment = {config.augment!r} moves one image, the network has {len(names)} inputs; "
-                "set it to none"
-            )
-        self.images = {
-            name: torch.from_numpy(np.array(array)) for name, array in by_input(dataset.x_train, names).items()
-        }
-        self.labels = torch.from_numpy(np.array(dataset.y_train))
-        self.steps = math.ceil(len(self.labels) / config.batch)
+        self.samples = Samples(dataset, module.graph, config, next(module.parameters()).dtype, teacher)
+        self.steps = self.samples.steps
         self.optimiser = _optimiser(module, config)
 
     def identity(self) -> str:
-        """Digest of what the result depends on: options, data, starting weights."""
-        tensors = dict(self.module.state_dict()) | {"labels": self.labels}
-        tensors |= {f"images.{name}": array for name, array in self.images.items()}
+        """Digest of what the result depends on: options, data, teacher, starting weights."""
+        tensors = dict(self.module.state_dict())
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
-        return digest(tensors, repr(sorted(asdict(self.config).items())), self.stage, repr(self.dataset.input_scale))
+        options = repr(sorted(asdict(self.config).items()))
+        return digest(tensors, options, self.stage, repr(self.samples.dataset.input_scale), self.samples.digest())
 
     def one_epoch(self) -> None:
-        """Every training image once, in the seeded order of this epoch, in batches of nearly equal size."""
+        """Every training image once."""
         started = time.perf_counter()
         self.module.train()
-        # Randomness is a function of (seed, epoch), so a resumed run needs no generator state.
-        rng = np.random.default_rng([self.config.seed, self.epoch])
-        batches = np.array_split(rng.permutation(len(self.labels)), self.steps)
-        total = 0.0
-        for step, chosen in enumerate(batches):
-            loss = self._step(chosen, rng, self.epoch * self.steps + step)
-            total += loss * len(chosen)
+        total, right, images = 0.0, 0, len(self.samples.labels)
+        for step, batch in enumerate(self.samples.epoch(self.epoch)):
+            loss, hits = self._step(batch, self.epoch * self.steps + step)
+            total += loss * len(batch.labels)
+            right += hits
             if (step + 1) % PROGRESS_STEPS == 0 and step + 1 < self.steps:
                 self._tell(step + 1, {"loss": loss})
         self.epoch += 1
         with torch.no_grad():
-            metrics = {"loss": total / len(self.labels)}
+            metrics = {"loss": total / images, "accuracy": 100.0 * right / images}
+            metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
         self.history.append(metrics)
         self.seconds += time.perf_counter() - started
@@ -156,30 +156,35 @@ class _Run:
     def _tell(self, steps: int, metrics: dict[str, float]) -> None:
         self.progress(self.stage, self.epoch * self.steps + steps, self.config.epochs * self.steps, metrics)
 
-    def _step(self, chosen: NDArray[np.int64], rng: np.random.Generator, at: int) -> float:
-        config = self.config
-        index = torch.from_numpy(chosen)
-        scale = self.dataset.input_scale
-        images = [array[index].to(self.dtype) * scale_of(scale, name) for name, array in self.images.items()]
-        images[0] = augment_batch(images[0], self.augment, config.clean_share, rng)
+    def _step(self, batch: Batch, at: int) -> tuple[float, int]:
+        """One step of the optimiser; the loss, and how many images were put in their class."""
         for group in self.optimiser.param_groups:
-            group["lr"] = _learning_rate(config, at / (config.epochs * self.steps))
-        output = self.module(*(_channels_last(array) for array in images))
-        loss: Tensor = functional.cross_entropy(output, self.labels[index], label_smoothing=config.label_smoothing)
+            group["lr"] = _learning_rate(self.config, at / (self.config.epochs * self.steps))
+        output = self.module(*(_channels_last(array) for array in batch.images))
+        loss = self._loss(output, batch)
         extra = self.hooks.penalty(self.module)
         self.optimiser.zero_grad()
         (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]  # torch's own
         value = float(loss.detach()) + (0.0 if extra is None else float(extra.detach()))
         if not math.isfinite(value):
             raise ModelError(
-                f"{self.stage}: training diverged, the loss is {value} in epoch {self.epoch + 1} of {config.epochs}; "
-                f"lower the learning rate (now {config.lr:g}) or check the images"
+                f"{self.stage}: training diverged, the loss is {value} in epoch {self.epoch + 1} of "
+                f"{self.config.epochs}; lower the learning rate (now {self.config.lr:g}) or check the images"
             )
         self.hooks.after_backward(self.module)
         self.optimiser.step()
         with torch.no_grad():
             self.hooks.after_step(self.module)
-        return value
+            return value, int((output.argmax(dim=1) == batch.labels).sum())
+
+    def _loss(self, output: Tensor, batch: Batch) -> Tensor:
+        config = self.config
+        loss = functional.cross_entropy(output, batch.labels, label_smoothing=config.label_smoothing)
+        if batch.taught is None:
+            return loss
+        own, wanted = (functional.log_softmax(x / config.temperature, dim=1) for x in (output, batch.taught))
+        apart = functional.kl_div(own, wanted, reduction="batchmean", log_target=True)
+        return (1 - config.distill) * loss + config.distill * config.temperature**2 * apart
 
     def saved(self) -> Saved:
         """Everything `restore` needs."""

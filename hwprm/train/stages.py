@@ -22,8 +22,11 @@ def train(
     *,
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
+    teacher: Graph | None = None,
 ) -> Model:
     """Train a dense network, or train a model on (fine-tune) with every zero weight of a pruned one kept zero.
+
+    With a `teacher` (the dense network) its outputs are part of the loss, see `fit`.
 
     A Graph becomes a model of stage dense; a Model keeps its stage. Test accuracy (per cent), seconds and the
     per-epoch losses go into the model's meta. Raises what `fit` raises.
@@ -33,7 +36,9 @@ def train(
     model = network if isinstance(network, Model) else Model(graph=network, stage=Stage.DENSE)
     module = GraphModule(model.graph)
     hooks = ZeroMasks.of(module) if model.stage is not Stage.DENSE else None
-    result = fit(module, dataset, config, stage="train", hooks=hooks, progress=progress, checkpoint=checkpoint)
+    result = fit(
+        module, dataset, config, stage="train", hooks=hooks, progress=progress, checkpoint=checkpoint, teacher=teacher
+    )
     graph = module.to_graph()
     done = accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)
     before = float(model.meta.get("seconds", {}).get(model.stage.value, 0.0))

@@ -189,7 +189,7 @@ BAD = [
     ("lr", float("nan"), "train.lr must be in 1e-12..1000, not nan"),
     ("weight_decay", -1, "train.weight_decay must be in 0..1000, not -1"),
     ("optimiser", "adam", "train.optimiser must be one of adamw, sgd, not 'adam'"),
-    ("augment", "flip", "train.augment must be one of auto, none, shift, affine, not 'flip'"),
+    ("augment", "flip", "train.augment must be one of auto, none, shift, affine, elastic, crop_flip, not 'flip'"),
     ("threads", True, "train.threads must be a whole number in 1..1024, not True"),
 ]
 
