@@ -28,9 +28,11 @@ if TYPE_CHECKING:
         ArrayConfig,
         DataConfig,
         EmitConfig,
+        FinetuneConfig,
         MemoryConfig,
         PurifyConfig,
         QuantizeConfig,
+        ShrinkConfig,
         TrainConfig,
         VerifyConfig,
     )
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check", "compile", "doctor", "estimate", "prune", "quantize", "report", "train", "verify"]
 
-Stop = Literal["admm", "purify", "compact"]
+Stop = Literal["admm", "shrink", "purify", "compact", "finetune"]
 
 
 def train(
@@ -60,8 +62,9 @@ def train(
     *,
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
+    teacher: Network | None = None,
 ) -> Model:
-    """Train `network` on `data`; a model that was pruned keeps its zeros.
+    """Train `network` on `data`; a model that was pruned keeps its zeros. The outputs of a `teacher` join the loss.
 
     `progress` is called as `hwprm.train.Progress` says; with a `checkpoint` an interrupted call can be taken up.
     Raises DataError and InputError for unusable input, UnsupportedError for an operator that hwprm lacks, ModelError
@@ -75,7 +78,8 @@ def train(
     config = config or TrainConfig()
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
-    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint)
+    taught = None if teacher is None else as_model(teacher, dataset.image_shape).graph
+    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -84,29 +88,42 @@ def prune(
     data: Data = "mnist",
     *,
     admm: AdmmConfig | None = None,
+    shrink: ShrinkConfig | None = None,
     purify: PurifyConfig | None = None,
+    finetune: FinetuneConfig | None = None,
     train: TrainConfig | None = None,
-    stop_after: Stop = "compact",
+    teacher: Network | None = None,
+    stop_after: Stop = "finetune",
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Model:
-    """Structured ADMM, then P-RM, then compaction: from the stage that `model` has on, up to `stop_after`.
+    """ADMM (or, where `shrink` is given, shrinking), then P-RM, compaction, fine-tuning: from `model`'s stage on.
 
-    `train` gives batch, seed, threads, augmentation and optimiser of ADMM and of its retraining.
+    The last step is `stop_after`; a compact model is fine-tuned where `finetune` asks for epochs, again if need be.
+    `train` gives batch, seed, threads, augmentation and optimiser of every step that trains.
+    The outputs of `teacher` join the loss of each; without one, a dense `model` teaches its own shrinking and
+    fine-tuning, and ADMM is as in the papers.
     Thresholds that P-RM finds by itself are judged on the validation images of `data`
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
     """
-    from hwprm.model import Stage
+    from hwprm.model import MASKED, Stage
     from hwprm.sources import as_model, as_split
 
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
+    taught = None if teacher is None else as_model(teacher, split.dataset.image_shape).graph
+    own = model.graph if taught is None and model.stage is Stage.DENSE else taught
     if model.stage is Stage.DENSE:
-        model = _admm(model, split, admm, train, progress, checkpoint)
-    if stop_after != "admm" and model.stage is Stage.ADMM:
+        if shrink is not None:
+            model = _shrink(model, split, shrink, train, progress, checkpoint, own)
+        else:
+            model = _admm(model, split, admm, train, progress, checkpoint, taught)
+    if stop_after in ("purify", "compact", "finetune") and model.stage in MASKED:
         model = _purify(model, split, purify, progress)
-    if stop_after == "compact" and model.stage is Stage.PURIFIED:
+    if stop_after in ("compact", "finetune") and model.stage is Stage.PURIFIED:
         model = _compact(model, split)
+    if stop_after == "finetune" and model.stage is Stage.COMPACT and finetune is not None and finetune.epochs:
+        model = _finetune(model, split, finetune, train, progress, checkpoint, own)
     return model
 
 
@@ -241,13 +258,67 @@ def _admm(
     train: TrainConfig | None,
     progress: Progress | None,
     checkpoint: Checkpoint | None,
+    teacher: Graph | None,
 ) -> Model:
     from hwprm.config import AdmmConfig
     from hwprm.prune.admm import admm
     from hwprm.train.progress import silent
 
-    told = progress or silent
-    return admm(model, split.dataset, config or AdmmConfig(), train=train, progress=told, checkpoint=checkpoint)
+    return admm(
+        model,
+        split.dataset,
+        config or AdmmConfig(),
+        train=train,
+        progress=progress or silent,
+        checkpoint=checkpoint,
+        teacher=teacher,
+    )
+
+
+def _shrink(
+    model: Model,
+    split: Split,
+    config: ShrinkConfig,
+    train: TrainConfig | None,
+    progress: Progress | None,
+    checkpoint: Checkpoint | None,
+    teacher: Graph | None,
+) -> Model:
+    from hwprm.prune.shrink import shrink
+    from hwprm.train.progress import silent
+
+    return shrink(
+        model,
+        split.dataset,
+        config,
+        train=train,
+        progress=progress or silent,
+        checkpoint=checkpoint,
+        teacher=teacher,
+    )
+
+
+def _finetune(
+    model: Model,
+    split: Split,
+    config: FinetuneConfig,
+    train: TrainConfig | None,
+    progress: Progress | None,
+    checkpoint: Checkpoint | None,
+    teacher: Graph | None,
+) -> Model:
+    from hwprm.config import TrainConfig
+    from hwprm.train import finetune
+    from hwprm.train.progress import silent
+
+    return finetune(
+        model,
+        split.dataset,
+        config.over(train or TrainConfig()),
+        progress=progress or silent,
+        checkpoint=checkpoint,
+        teacher=teacher,
+    )
 
 
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:

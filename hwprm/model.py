@@ -11,7 +11,7 @@ from typing import Any, Self
 from hwprm.errors import ModelError
 from hwprm.graph import Graph
 
-__all__ = ["Model", "Stage"]
+__all__ = ["MASKED", "Model", "Stage"]
 
 FORMAT = "hwprm-model-1"
 
@@ -21,8 +21,13 @@ class Stage(StrEnum):
 
     DENSE = "dense"  #: trained, every weight present
     ADMM = "admm"  #: hard-pruned after ADMM and retrained with masks; pruned rows and columns are exact zeros
+    SHRUNK = "shrunk"  #: after gradual shrinking; pruned rows and columns are exact zeros
     PURIFIED = "purified"  #: after P-RM; still the original shapes, more rows and columns are exact zeros
     COMPACT = "compact"  #: zero filters and channels are gone; zero columns inside kept channels remain as zeros
+
+
+#: Stages of pruned networks in their original shapes that P-RM has not seen.
+MASKED = (Stage.ADMM, Stage.SHRUNK)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

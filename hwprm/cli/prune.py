@@ -17,10 +17,12 @@ __all__ = ["prune"]
 
 @verb(
     app,
-    Take("run", only=("stop_after",)),
+    Take("run", only=("method", "stop_after", "teacher")),
     Take("admm", prefix=True),
+    Take("shrink", prefix=True),
     Take("purify", prefix=True),
-    Take("train", prefix=True, only=("batch", "optimiser", "augment", "clean_share", "seed", "threads")),
+    Take("finetune", prefix=True),
+    Take("train", prefix=True, only=("batch", "optimiser", "augment", "copies", "clean_share", "seed", "threads")),
     Take("data"),
 )
 def prune(
@@ -28,21 +30,25 @@ def prune(
     settings: Settings,
     model: Annotated[str, typer.Argument(help="Model folder or .pt2 file.")],
 ) -> Outcome:
-    """Prune a model: structured ADMM, P-RM, compaction; the result is a model folder."""
+    """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
 
     out = settings.run.out or Path("pruned")
-    if settings.purify.mode == "auto" and not settings.data.validation and settings.run.stop_after != "admm":
+    run = settings.run
+    if settings.purify.mode == "auto" and not settings.data.validation and run.stop_after not in ("admm", "shrink"):
         talk.say("purify: thresholds are judged on the training images; hold some out with --validation N")
     with working_on(talk, settings, "prune", out, model) as work:
         done = api.prune(
             model,
-            work.data,
+            work.split,
             admm=settings.admm,
+            shrink=settings.shrink if run.method == "shrink" else None,
             purify=settings.purify,
+            finetune=settings.finetune,
             train=settings.train,
-            stop_after=settings.run.stop_after,
+            teacher=run.teacher,
+            stop_after=run.stop_after,
             progress=work.progress,
             checkpoint=work.checkpoint,
         )

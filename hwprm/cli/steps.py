@@ -15,8 +15,8 @@ from hwprm.config import Settings
 from hwprm.errors import HwprmError
 
 if TYPE_CHECKING:
-    from hwprm.data import Dataset
     from hwprm.model import Model
+    from hwprm.sources import Split
     from hwprm.train import Checkpoint
 
 __all__ = ["Work", "finish_model", "working_on"]
@@ -27,7 +27,7 @@ class Work:
     """One model in the making."""
 
     out: Path
-    data: Dataset
+    split: Split
     checkpoint: Checkpoint
     progress: Ticker
 
@@ -39,19 +39,19 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     The checkpoint's name holds a digest of options and source, so a run with others starts anew.
     """
     from hwprm.folders import check_output
-    from hwprm.sources import as_dataset
+    from hwprm.sources import as_split
     from hwprm.train import Checkpoint
 
     check_output(out)
-    data = as_dataset(settings.data)
-    talk.say(f"data: {data.name}, {data.source}")
+    split = as_split(settings.data)
+    talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
     folder = out.with_name(f".{out.name}.resume-{_digest(settings, source)}")
     for other in out.parent.glob(f".{out.name}.resume-*"):
         if other != folder:
             shutil.rmtree(other)
     try:
         with talk.stage(verb) as tick:
-            yield Work(out=out, data=data, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
+            yield Work(out=out, split=split, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
     except HwprmError:
         if folder.is_dir():
             talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
@@ -71,7 +71,9 @@ def finish_model(model: Model, out: Path) -> Outcome:
 
 
 def _digest(settings: Settings, source: str) -> str:
-    digest = hashlib.sha256(repr((settings.data, settings.train, settings.admm, source)).encode())
+    digest = hashlib.sha256(
+        repr((settings.data, settings.train, settings.shrink, settings.admm, settings.finetune, source)).encode()
+    )
     weights = Path(source) / "weights.safetensors"
     file = weights if weights.is_file() else Path(source)
     if file.is_file():

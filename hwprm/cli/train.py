@@ -15,7 +15,7 @@ from hwprm.config import Settings
 __all__ = ["train"]
 
 
-@verb(app, Take("train"), Take("data"))
+@verb(app, Take("train"), Take("data"), Take("run", only=("teacher",)))
 def train(
     talk: Talk,
     settings: Settings,
@@ -32,5 +32,12 @@ def train(
 
     out = settings.run.out or Path("model")
     with working_on(talk, settings, "train", out, network) as work:
-        model = api.train(network, work.data, settings.train, progress=work.progress, checkpoint=work.checkpoint)
+        model = api.train(
+            network,
+            work.split,
+            settings.train,
+            progress=work.progress,
+            checkpoint=work.checkpoint,
+            teacher=settings.run.teacher,
+        )
         return finish_model(model, out)

@@ -4,11 +4,13 @@ from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.settings import SECTIONS, Settings, load_settings
+from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 
@@ -18,12 +20,14 @@ __all__ = [
     "ArrayConfig",
     "DataConfig",
     "EmitConfig",
+    "FinetuneConfig",
     "LayerBudget",
     "MemoryConfig",
     "PurifyConfig",
     "QuantizeConfig",
     "RunConfig",
     "Settings",
+    "ShrinkConfig",
     "TrainConfig",
     "VerifyConfig",
     "load_settings",

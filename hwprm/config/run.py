@@ -15,8 +15,12 @@ class RunConfig:
 
     #: Folder that the command makes; none takes the verb's own name for it.
     out: Path | None = None
-    #: Last step of `prune`: ADMM with hard pruning, P-RM, or compaction.
-    stop_after: Literal["admm", "purify", "compact"] = "compact"
+    #: How `prune` chooses what goes: admm (budgets per layer) or shrink (one ranking over all layers).
+    method: Literal["admm", "shrink"] = "admm"
+    #: Last step of `prune`: the method's own, P-RM, compaction, or fine-tuning (where `finetune.epochs` asks for it).
+    stop_after: Literal["admm", "shrink", "purify", "compact", "finetune"] = "finetune"
+    #: Model folder whose outputs are part of the loss; `prune` shrinks and fine-tunes a dense model with its own.
+    teacher: Path | None = None
     #: Write the results of `verify` to this JUnit XML file.
     junit: Path | None = None
     #: Write the page of `report`, one self-contained HTML file, to this path.

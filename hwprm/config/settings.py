@@ -14,11 +14,13 @@ from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.options import convert, nearest, options_of, record
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
+from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.errors import ConfigError
@@ -32,8 +34,10 @@ class Settings:
 
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    shrink: ShrinkConfig = field(default_factory=ShrinkConfig)
     admm: AdmmConfig = field(default_factory=AdmmConfig)
     purify: PurifyConfig = field(default_factory=PurifyConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
     array: ArrayConfig = field(default_factory=ArrayConfig)
     emit: EmitConfig = field(default_factory=EmitConfig)

@@ -10,7 +10,7 @@ from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.errors import ModelError
 from hwprm.graph import Graph
-from hwprm.model import Model, Stage
+from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.prune.admm_budgets import layer_matrices, resolve_budgets, shrink
 from hwprm.prune.admm_hooks import AdmmHooks
@@ -51,8 +51,8 @@ def admm(
     seconds, and in ``log`` the residuals of every layer at every update. Raises ConfigError for budgets that do not
     fit, ModelError when ADMM or training diverges or a purified or compact model is given.
     """
-    if model.stage not in (Stage.DENSE, Stage.ADMM):
-        raise ModelError(f"ADMM works on a dense or ADMM-pruned model, this one is {model.stage}; start from those")
+    if model.stage not in (Stage.DENSE, *MASKED):
+        raise ModelError(f"ADMM works on a dense or masked model, this one is {model.stage}; start from those")
     base = train if train is not None else TrainConfig()
     module = GraphModule(model.graph)
     plan = phases(model.graph, config)

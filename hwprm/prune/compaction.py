@@ -43,7 +43,7 @@ from hwprm.prune.accounting import account
 from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
 from hwprm.prune.summands import drop_constant_summands, without_copies
 
-__all__ = ["compact", "compact_graph", "prove_equal"]
+__all__ = ["compact", "compact_graph", "cut_channels", "kept_channels", "prove_equal"]
 
 BoolArray = NDArray[np.bool_]
 Plan = dict[str, dict[str, list[int]]]
@@ -81,13 +81,8 @@ def compact_graph(graph: Graph) -> tuple[Graph, Plan]:
             "depend on the input any more; keep more filters or columns there, or lower the thresholds"
         )
     closed = drop_constant_summands(closed)
-    keep = _kept_channels(closed, needed_channels(closed))
-    nodes = tuple(
-        _cut(node, keep[node.name], [keep[name] for name in node.inputs])
-        for node in closed.nodes
-        if keep[node.name].any()
-    )
-    small = without_copies(Graph(nodes, closed.outputs))
+    keep = kept_channels(closed)
+    small = without_copies(cut_channels(closed, keep))
     prove_equal(wide, small)
     plan = {layer.name: _plan(layer, keep[layer.name]) for layer in closed.weighted if keep[layer.name].any()}
     dtypes = {node.name: node.weight.dtype for node in graph.nodes if _has_arrays(node)}
@@ -110,9 +105,9 @@ def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
             )
 
 
-def _kept_channels(graph: Graph, need: Mapping[str, BoolArray]) -> dict[str, BoolArray]:
-    """What stays of each node that is left: the needed channels, and those that are bonded to one."""
-    keep = {name: mask.copy() for name, mask in need.items()}
+def kept_channels(graph: Graph) -> dict[str, BoolArray]:
+    """What stays of each tensor ``(C,)``: the channels that an output needs, and those that are bonded to one."""
+    keep = {name: mask.copy() for name, mask in needed_channels(graph).items()}
     nodes = [node for node in graph.nodes if node.inputs]
     before = -1
     while (total := sum(int(mask.sum()) for mask in keep.values())) != before:
@@ -121,6 +116,16 @@ def _kept_channels(graph: Graph, need: Mapping[str, BoolArray]) -> dict[str, Boo
             if keep[node.name].any():  # else it is dead, and does not hold on to what it reads
                 _bond(node, keep[node.name], [keep[name] for name in node.inputs])
     return keep
+
+
+def cut_channels(graph: Graph, keep: Mapping[str, BoolArray]) -> Graph:
+    """`graph` with the channels `keep` alone; nodes of which nothing is kept are gone."""
+    nodes = tuple(
+        _cut(node, keep[node.name], [keep[name] for name in node.inputs])
+        for node in graph.nodes
+        if keep[node.name].any()
+    )
+    return Graph(nodes, graph.outputs)
 
 
 @singledispatch

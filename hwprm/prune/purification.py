@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hwprm.config.purify import PurifyConfig
 from hwprm.errors import ConfigError, ModelError
 from hwprm.graph import Graph
-from hwprm.model import Model, Stage
+from hwprm.model import MASKED, Model, Stage
 from hwprm.prune.accounting import account
 from hwprm.prune.paths import emptied_layers, remove_unused_paths
 from hwprm.prune.removals import Removal, Removals
@@ -49,13 +49,13 @@ def purify(
     """`model` after P-RM, at `Stage.PURIFIED`: the original shapes, exact zeros.
 
     `evaluate` gives the accuracy of a graph in per cent on validation images; automatic thresholds need it.
-    Adds to ``meta``: ``waterfall`` rows (``purification``, ``path_removal``, and ``dense`` and ``admm`` where they are
-    missing), ``removals``, ``refusals`` (blank filters that had to stay, as text) and ``purify`` (thresholds per
-    layer; in automatic mode also floor and validation accuracy).
+    Adds to ``meta``: ``waterfall`` rows (``purification``, ``path_removal``, and ``dense`` and the stage of `model`
+    where they are missing), ``removals``, ``refusals`` (blank filters that had to stay, as text) and ``purify``
+    (thresholds per layer; in automatic mode also floor and validation accuracy).
     Raises ModelError for a model that was purified before, or when a layer would be emptied; ConfigError when
     automatic mode has no `evaluate`; UnsupportedError with ``inexact = "refuse"`` (see `remove_unused_paths`).
     """
-    if model.stage not in (Stage.DENSE, Stage.ADMM):
+    if model.stage not in (Stage.DENSE, *MASKED):
         raise ModelError(
             f"the model is {model.stage} already; its norms are not those of the pruned network any more, and a second "
             "purification would remove ever more: purify the ADMM model with other thresholds instead"
@@ -159,8 +159,8 @@ def _meta(model: Model, config: PurifyConfig, outcome: _Outcome, found: Mapping[
     known = {row["stage"] for row in model.meta.get("waterfall", [])}
     if Stage.DENSE not in known:
         rows.append(account(original, original).dense().row("dense"))
-    if Stage.ADMM not in known and model.stage is Stage.ADMM:
-        rows.append(account(original, original).row("admm"))
+    if model.stage in MASKED and model.stage not in known:
+        rows.append(account(original, original).row(model.stage))
     rows.append(account(outcome.purified, original).row("purification"))
     rows.append(account(outcome.closed, original).row("path_removal"))
     limits = {name: thresholds.to_json() for name, thresholds in outcome.thresholds.items()}

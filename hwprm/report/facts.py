@@ -36,7 +36,7 @@ Facts = dict[str, Any]
 FORMAT = "hwprm-report-1"
 
 #: Stages in the order of the flow, as accuracies are listed.
-STAGES = ("dense", "admm", "purified", "compact", "integer")
+STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "integer")
 
 
 def describe(folder: Path) -> Facts:

@@ -65,6 +65,10 @@ class Checkpoint:
             if old != file:
                 old.unlink()
 
+    def phases(self, prefix: str) -> list[str]:
+        """Names of the phases that begin with `prefix`, in order; none without `resume`."""
+        return sorted(path.stem for path in self.folder.glob(f"{prefix}*.json")) if self.resume else []
+
     def load(self, phase: str, identity: str) -> Saved | None:
         """The last epoch of `phase`; None when there is none or `resume` is off.
 

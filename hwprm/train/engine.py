@@ -52,9 +52,11 @@ def fit(
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
     teacher: Graph | None = None,
+    before: int = 0,
 ) -> FitResult:
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
+    `before` epochs of the data were drawn earlier: the order and the augmentation go on from there.
     With a `teacher` the loss is ``(1 - d) * cross entropy + d * T^2 * KL(teacher || module)``, d = ``config.distill``,
     both at temperature T (Hinton, Vinyals, Dean, arXiv 1503.02531, section 2).
     The same inputs give the same bits, also when the run was stopped and resumed. Raises ModelError when the loss
@@ -66,7 +68,7 @@ def fit(
     check_fit(module.graph, dataset.image_shape, dataset.classes)
     _check_trainable(module.graph, len(dataset.y_train), config)
     with _threads(config.threads):
-        run = _Run(module, dataset, config, stage, hooks or Hooks(), progress, teacher)
+        run = _Run(module, dataset, config, stage, hooks or Hooks(), progress, teacher, before)
         identity = run.identity()
         saved = checkpoint.load(stage, identity) if checkpoint else None
         if saved:
@@ -112,10 +114,11 @@ class _Run:
         hooks: Hooks,
         progress: Progress,
         teacher: Graph | None,
+        before: int,
     ) -> None:
         self.module, self.config = module, config
         self.stage, self.hooks, self.progress = stage, hooks, progress
-        self.epoch = 0
+        self.epoch, self.before = 0, before
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         # Channels last halves the time of a step on CPUs.
@@ -131,14 +134,20 @@ class _Run:
         tensors = dict(self.module.state_dict())
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
         options = repr(sorted(asdict(self.config).items()))
-        return digest(tensors, options, self.stage, repr(self.samples.dataset.input_scale), self.samples.digest())
+        return digest(
+            tensors,
+            options,
+            f"{self.stage} {self.before}",
+            repr(self.samples.dataset.input_scale),
+            self.samples.digest(),
+        )
 
     def one_epoch(self) -> None:
         """Every training image once."""
         started = time.perf_counter()
         self.module.train()
         total, right, images = 0.0, 0, len(self.samples.labels)
-        for step, batch in enumerate(self.samples.epoch(self.epoch)):
+        for step, batch in enumerate(self.samples.epoch(self.before + self.epoch)):
             loss, hits = self._step(batch, self.epoch * self.steps + step)
             total += loss * len(batch.labels)
             right += hits

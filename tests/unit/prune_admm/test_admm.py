@@ -262,7 +262,7 @@ def test_an_empty_layer_cannot_be_asked_for():
 
 
 def test_purified_models_are_refused(dense):
-    with pytest.raises(ModelError, match=r"^ADMM works on a dense or ADMM-pruned model, this one is purified"):
+    with pytest.raises(ModelError, match=r"^ADMM works on a dense or masked model, this one is purified"):
         prune(replace(dense, stage=Stage.PURIFIED))
 
 

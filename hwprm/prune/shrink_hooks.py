@@ -1,0 +1,200 @@
+"""Ranking channels and columns by what they do to the loss, and removing the least of them while training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwprm.config.shrink import ShrinkConfig
+from hwprm.graph import Conv2d, Graph
+from hwprm.nets import GraphModule
+from hwprm.prune.channel_groups import ChannelGroups, channel_groups
+from hwprm.prune.masked import ZeroMasks
+from hwprm.train.hooks import Hooks
+
+__all__ = ["Pattern", "ShrinkHooks", "cost_of"]
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+def cost_of(graph: Graph, count: str) -> dict[str, int]:
+    """What one weight of each weighted layer counts: 1, or 0 where `count` leaves it out, or its pixels for macs."""
+    costs = {}
+    for node in graph.weighted:
+        pixels = int(np.prod(graph.shapes[node.name][1:]))
+        costs[node.name] = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels}[count]
+    return costs
+
+
+@dataclass
+class Pattern:
+    """Rows and columns of every layer's matrix that are alive, kept consistent over the paths of the network."""
+
+    groups: ChannelGroups
+    cost: Mapping[str, int]
+    rows: dict[str, BoolArray]
+    cols: dict[str, BoolArray]
+
+    @classmethod
+    def of(cls, graph: Graph, count: str) -> Pattern:
+        """What is not zero in `graph`, unused paths closed."""
+        groups = channel_groups(graph)
+        rows, cols = {}, {}
+        for node in graph.weighted:
+            alive = node.weight.reshape(len(node.bias), -1) != 0
+            rows[node.name] = alive.any(axis=1)
+            cols[node.name] = alive.any(axis=0)
+        pattern = cls(groups=groups, cost=cost_of(graph, count), rows=rows, cols=cols)
+        pattern.close()
+        return pattern
+
+    @property
+    def count(self) -> int:
+        """The sum over layers of alive rows x alive columns x cost."""
+        return sum(self.cost[name] * int(self.rows[name].sum()) * int(self.cols[name].sum()) for name in self.rows)
+
+    def close(self) -> None:
+        """Take every channel that nobody makes or nobody reads, with all its rows and columns, to a fixed point."""
+        while True:
+            made = np.zeros(self.groups.count, bool)
+            read = self.groups.fixed.copy()
+            for name, ids in self.groups.rows.items():
+                made[ids[self.rows[name]]] = True
+            for name, ids in self.groups.cols.items():
+                read[ids[self.cols[name]]] = True
+            before = self.count_alive()
+            for name, ids in self.groups.rows.items():
+                self.rows[name] &= read[ids] | self.groups.fixed[ids]
+            for name, ids in self.groups.cols.items():
+                self.cols[name] &= made[ids] | self.groups.fixed[ids]
+            if self.count_alive() == before:
+                return
+
+    def count_alive(self) -> int:
+        """Alive rows and columns of all layers together."""
+        return sum(int(mask.sum()) for masks in (self.rows, self.cols) for mask in masks.values())
+
+    def masks(self, module: GraphModule) -> dict[str, Tensor]:
+        """Parameter name to a bool tensor of its shape, True where pruned: weights, biases, batch norms behind."""
+        found: dict[str, Tensor] = {}
+        dead = ~self.alive_groups()
+        for node in module.graph.weighted:
+            key, weight = module.holders[node.name], module.weight(node.name)
+            gone = ~(self.rows[node.name][:, None] & self.cols[node.name][None, :])
+            found[f"{key}.weight"] = torch.from_numpy(gone).reshape(weight.shape)
+            found[f"{key}.bias"] = torch.from_numpy(~self.rows[node.name])
+        for name, ids in self.groups.norms.items():
+            for part in ("weight", "bias"):
+                found[f"{module.holders[name]}.{part}"] = torch.from_numpy(dead[ids])
+        return {key: mask for key, mask in found.items() if bool(mask.any())}
+
+    def alive_groups(self) -> BoolArray:
+        """``(groups,)``: fixed, or made by an alive row of any layer."""
+        alive = self.groups.fixed.copy()
+        for name, ids in self.groups.rows.items():
+            alive[ids[self.rows[name]]] = True
+        return alive
+
+
+class ShrinkHooks(Hooks):
+    """Every `config.every` steps the channels and columns that matter least for their cost go, till `limit` is left.
+
+    A channel's or column's importance is the moving average of ``(sum over its weights of w * dL/dw)^2``: the squared
+    first-order change of the loss if it went (Molchanov et al., arXiv 1906.10771, equation 8, for whole groups). The
+    weights summed for a channel are those that read it, in every layer. All layers are ranked together by importance
+    divided by the cost that goes with it.
+    The count allowed falls from `begin` by `config.rate` in `steps` steps, and not below `limit`.
+    """
+
+    def __init__(self, module: GraphModule, config: ShrinkConfig, limit: int, begin: float, steps: int) -> None:
+        self.config, self.limit, self.begin, self.steps = config, limit, begin, steps
+        self.pattern = Pattern.of(module.graph, config.count)
+        self.zeros = ZeroMasks(self.pattern.masks(module))
+        self.step = 0
+        #: Whether more should have gone than can.
+        self.stuck = False
+        self.columns = {name: np.zeros(ids.shape) for name, ids in self.pattern.groups.cols.items()}
+        self.channels = np.zeros(self.pattern.groups.count)
+
+    def after_backward(self, module: GraphModule) -> None:
+        self.zeros.after_backward(module)
+        gates = np.zeros(self.pattern.groups.count)
+        memory = self.config.memory
+        for name, ids in self.pattern.groups.cols.items():
+            weight = module.weight(name)
+            if weight.grad is None:
+                continue
+            effect = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().numpy()
+            gates += np.bincount(ids, weights=effect, minlength=len(gates))
+            self.columns[name] = memory * self.columns[name] + (1 - memory) * effect**2
+        self.channels = memory * self.channels + (1 - memory) * gates**2
+
+    def after_step(self, module: GraphModule) -> None:
+        self.step += 1
+        if self.step % self.config.every == 0:
+            self._remove(max(self.limit, self._allowed()))
+            self.zeros = ZeroMasks(self.pattern.masks(module))
+        self.zeros.after_step(module)
+
+    def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
+        return {"left": float(self.pattern.count)}
+
+    def _allowed(self) -> int:
+        return int(self.begin * self.config.rate ** (-self.step / self.steps))
+
+    def _remove(self, allowed: int) -> None:
+        """Remove candidates, least importance for their cost first, until the count is `allowed` at most."""
+        while self.pattern.count > allowed:
+            ranked = sorted(self._candidates())
+            if not ranked:
+                self.stuck = True
+                return
+            # The costs of the rest change with every removal; a few at a time keep them nearly right.
+            for _, kind, name, index in ranked[: max(1, len(ranked) // 50)]:
+                self._take(kind, name, index)
+                if self.pattern.count <= allowed:
+                    break
+            self.pattern.close()
+
+    def _candidates(self) -> Iterator[tuple[float, str, str, int]]:
+        """``(importance / cost, kind, layer, index)`` of everything that may go now and frees something."""
+        pattern = self.pattern
+        n_rows = {name: int(mask.sum()) for name, mask in pattern.rows.items()}
+        n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
+        freed = np.zeros(pattern.groups.count)
+        last = np.zeros(pattern.groups.count, bool)
+        for name, ids in pattern.groups.rows.items():
+            alive = np.bincount(ids[pattern.rows[name]], minlength=len(freed))
+            freed += alive * n_cols[name] * pattern.cost[name]
+            last |= (alive > 0) & (alive == n_rows[name])
+        for name, ids in pattern.groups.cols.items():
+            alive = np.bincount(ids[pattern.cols[name]], minlength=len(freed))
+            freed += alive * n_rows[name] * pattern.cost[name]
+            last |= (alive > 0) & (alive == n_cols[name])
+        free = ~pattern.groups.fixed & ~last & (freed > 0) & pattern.alive_groups()
+        for group in np.flatnonzero(free):
+            yield self.channels[group] / freed[group], "channel", "", int(group)
+        for name, mask in pattern.cols.items():
+            if name in self.columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
+                for column in np.flatnonzero(mask):
+                    yield self.columns[name][column] / gain, "column", name, int(column)
+
+    def _take(self, kind: str, name: str, index: int) -> None:
+        pattern = self.pattern
+        if kind == "column":
+            if pattern.cols[name].sum() > 1:
+                pattern.cols[name][index] = False
+            return
+        rows = {layer: mask & (pattern.groups.rows[layer] != index) for layer, mask in pattern.rows.items()}
+        cols = {
+            layer: mask & (pattern.groups.cols[layer] != index) if layer in pattern.groups.cols else mask
+            for layer, mask in pattern.cols.items()
+        }
+        if all(mask.any() for masks in (rows, cols) for mask in masks.values()):
+            pattern.rows, pattern.cols = rows, cols

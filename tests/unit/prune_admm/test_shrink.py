@@ -1,0 +1,180 @@
+"""Gradual shrinking: limits met exactly, paths consistent, rounds shared, networks narrowed without a change."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hwprm.config import ShrinkConfig, TrainConfig
+from hwprm.errors import ConfigError, ModelError
+from hwprm.frontend import to_graph
+from hwprm.graph import BatchNorm, Graph, evaluate
+from hwprm.model import Model, Stage
+from hwprm.nets import GraphModule
+from hwprm.prune.accounting import account
+from hwprm.prune.narrowing import narrow, widen
+from hwprm.prune.paths import remove_unused_paths
+from hwprm.prune.purification import purify
+from hwprm.prune.shrink import shrink
+from hwprm.prune.shrink_hooks import Pattern
+from hwprm.train import Checkpoint, train
+from tests.support.zoo import ZOO, zoo_module
+from tests.unit.train.synthetic import blobs, tiny_graph
+
+TRAIN = TrainConfig(batch=12, epochs=3, seed=1)
+QUICK = ShrinkConfig(rate=2.0, every=3)
+
+
+@pytest.fixture(scope="module")
+def dense() -> Model:
+    return train(tiny_graph(), blobs(), TRAIN)
+
+
+@pytest.mark.parametrize(("count", "key"), [("all_weights", "all_weights"), ("conv_only", "conv_only")])
+def test_meets_the_limit_by_as_little_as_possible(dense, count, key):
+    done = shrink(dense, blobs(), replace(QUICK, count=count, compression=6.0), train=TRAIN)
+    left = getattr(account(done.graph, dense.graph), key)
+    assert left.left <= left.base / 6.0
+    # One more removal is what met it: before it there was more than the limit.
+    biggest = max(max(x.rows, x.cols) for x in account(done.graph, dense.graph).layers)
+    assert left.left > left.base / 6.0 - 2 * biggest
+    assert done.stage is Stage.SHRUNK
+    assert done.meta["log"][-1]["left"] == left.left
+    assert done.meta["accuracy"]["shrunk"] > 90
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_paths_agree_so_that_nothing_is_left_to_remove(norm):
+    graph = tiny_graph(norm=norm, padding=1)
+    done = shrink(Model(graph=graph, stage=Stage.DENSE), blobs(), replace(QUICK, compression=8.0), train=TRAIN)
+    closed, removed = remove_unused_paths(done.graph)
+    assert account(closed, graph).all_weights == account(done.graph, graph).all_weights
+    assert not removed.refused
+
+
+@pytest.mark.parametrize("name", ["resnet", "mobilenet", "densenet"])
+def test_shrinks_networks_of_any_form(name):
+    graph = to_graph(zoo_module(name), ZOO[name][1])
+    rng = np.random.default_rng(0)
+    shape = ZOO[name][1]
+    data = blobs(72)
+    data = replace(
+        data,
+        x_train=rng.normal(size=(54, *shape)).astype(np.float32),
+        x_test=rng.normal(size=(18, *shape)).astype(np.float32),
+    )
+    done = shrink(
+        Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, compression=2.0), train=replace(TRAIN, batch=6)
+    )
+    left = account(done.graph, graph).all_weights
+    assert left.left <= left.base / 2
+
+
+def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):
+    kept = Checkpoint(folder=tmp_path, resume=True)
+    config = replace(QUICK, compression=10.0)
+    straight = shrink(dense, blobs(), config, train=TRAIN)
+    shrink(dense, blobs(), replace(config, compression=5.0), train=TRAIN, checkpoint=kept)
+    rounds: list[float] = []
+
+    def tell(stage: str, done: int, total: int, metrics: object) -> None:
+        rounds.append(done / total)
+
+    onward = shrink(dense, blobs(), config, train=TRAIN, checkpoint=kept, progress=tell)
+    assert rounds[0] > 0.4, "the first rounds were not run again"
+    for layer in straight.graph.weighted:
+        np.testing.assert_array_equal(layer.weight, onward.graph.by_name[layer.name].weight)
+    higher = shrink(dense, blobs(), replace(config, compression=2.5), train=TRAIN, checkpoint=kept)
+    again = shrink(dense, blobs(), replace(config, compression=2.5), train=TRAIN)
+    for layer in again.graph.weighted:
+        np.testing.assert_array_equal(layer.weight, higher.graph.by_name[layer.name].weight)
+
+
+def test_other_options_do_not_take_up_the_rounds(dense, tmp_path):
+    kept = Checkpoint(folder=tmp_path, resume=True)
+    shrink(dense, blobs(), replace(QUICK, compression=5.0), train=TRAIN, checkpoint=kept)
+    with pytest.raises(ModelError, match="other options, another network or other data"):
+        shrink(dense, blobs(), replace(QUICK, compression=5.0, every=4), train=TRAIN, checkpoint=kept)
+
+
+def test_zeros_stay_and_p_rm_takes_it_from_there(dense):
+    first = shrink(dense, blobs(), replace(QUICK, compression=3.0), train=TRAIN)
+    second = shrink(first, blobs(), replace(QUICK, compression=9.0), train=TRAIN)
+    for layer in second.graph.weighted:
+        assert not np.any(layer.weight[first.graph.by_name[layer.name].weight == 0])
+    rows = [row["stage"] for row in purify(second, _absolute()).meta["waterfall"]]
+    assert rows == ["dense", "shrunk", "purification", "path_removal"]
+
+
+def _absolute():
+    from hwprm.config import PurifyConfig
+
+    return PurifyConfig(mode="absolute", th1=0.0, th2=0.0, th3=0.0, th4=0.0)
+
+
+@pytest.mark.parametrize("name", ["vgg", "resnet", "mobilenet", "shufflenet", "inception", "densenet", "unet"])
+def test_narrow_and_widen_change_nothing(name):
+    graph = to_graph(zoo_module(name), ZOO[name][1])
+    pattern = Pattern.of(graph, "all_weights")
+    free = np.flatnonzero(~pattern.groups.fixed)
+    gone = free[::3]
+    for key, ids in pattern.groups.rows.items():
+        pattern.rows[key] &= ~np.isin(ids, gone)
+    for key, ids in pattern.groups.cols.items():
+        pattern.cols[key] &= ~np.isin(ids, gone)
+    if not all(mask.any() for masks in (pattern.rows, pattern.cols) for mask in masks.values()):
+        pytest.skip("a layer would be empty")
+    pattern.close()
+    module = GraphModule(graph)
+    for parameter, mask in pattern.masks(module).items():
+        module.get_parameter(parameter).data.masked_fill_(mask, 0.0)
+    masked = module.to_graph()
+    small, keep = narrow(masked)
+    images = {node.name: np.random.default_rng(0).normal(size=(2, *node.shape)) for node in graph.inputs}
+    size = [sum(node.weight.size for node in one.weighted) for one in (small, masked)]
+    assert size[0] < size[1]
+    expected, got = evaluate(masked, images), evaluate(small, images)
+    for output in graph.outputs:
+        np.testing.assert_allclose(got[output], expected[output], rtol=1e-5, atol=1e-5)
+    back = widen(small, masked, keep)
+    for node in _with_arrays(masked):
+        np.testing.assert_array_equal(back.by_name[node.name].weight, node.weight)
+        np.testing.assert_array_equal(back.by_name[node.name].bias, node.bias)
+
+
+def _with_arrays(graph: Graph):
+    return [*graph.weighted, *(node for node in graph.nodes if isinstance(node, BatchNorm))]
+
+
+@pytest.mark.parametrize(
+    ("config", "text"),
+    [
+        ({"compression": 1e6}, "the network can be shrunk to .*mend shrink.compression or shrink.left"),
+        ({"left": 10**6}, "shrink asks for at most 1000000 of"),
+    ],
+)
+def test_limits_that_cannot_be_met_are_refused_before_training(dense, config, text):
+    with pytest.raises(ConfigError, match=text):
+        shrink(dense, blobs(), replace(QUICK, **config), train=TRAIN)
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ({"count": "flops"}, "shrink.count must be one of all_weights, conv_only, macs, not 'flops'"),
+        ({"rate": 1.0}, "shrink.rate must be in 1.001..100, not 1.0"),
+        ({"every": 0}, "shrink.every must be a whole number of 1 or more, not 0"),
+        ({"left": True}, "shrink.left must be a whole number of 1 or more, not True"),
+    ],
+)
+def test_bad_options(values, text):
+    with pytest.raises(ConfigError) as caught:
+        ShrinkConfig(**values)
+    assert str(caught.value) == text
+
+
+def test_purified_models_are_refused(dense):
+    with pytest.raises(ModelError, match="shrinking works on a dense or masked model, this one is purified"):
+        shrink(replace(dense, stage=Stage.PURIFIED), blobs(), QUICK)
