@@ -1,4 +1,4 @@
-"""Where the files that are no Python live: the jinja2 templates and the cocotb testbenches."""
+"""Where the files that are no Python live: the jinja2 templates, the cocotb testbenches, the recipes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 from hwprm.errors import ToolError
 
-__all__ = ["constraints_file", "resource_dir"]
+__all__ = ["constraints_file", "recipe_dir", "resource_dir"]
 
 
 def resource_dir(kind: Literal["rtl_templates", "sim"]) -> Path:
@@ -23,9 +23,14 @@ def constraints_file() -> Path:
     return _find("constraints.txt")
 
 
-def _find(name: str) -> Path:
+def recipe_dir() -> Path:
+    """Folder of the recipes, TOML files. Raises ToolError when this copy of hwprm has none."""
+    return _find("recipes", "examples/recipes")
+
+
+def _find(name: str, beside: str | None = None) -> Path:
     package = Path(__file__).resolve().parent
-    places = (package / "_data" / name, package.parent / name)
+    places = (package / "_data" / name, package.parent / (beside or name))
     for place in places:
         if place.exists():
             return place

@@ -8,6 +8,7 @@ from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
+from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.settings import SECTIONS, Settings, load_settings
 from hwprm.config.shrink import ShrinkConfig
@@ -25,6 +26,7 @@ __all__ = [
     "MemoryConfig",
     "PurifyConfig",
     "QuantizeConfig",
+    "ReproConfig",
     "RunConfig",
     "Settings",
     "ShrinkConfig",

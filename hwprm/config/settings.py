@@ -19,6 +19,7 @@ from hwprm.config.memory import MemoryConfig
 from hwprm.config.options import convert, nearest, options_of, record
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
+from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
@@ -43,6 +44,7 @@ class Settings:
     emit: EmitConfig = field(default_factory=EmitConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
+    repro: ReproConfig = field(default_factory=ReproConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
 
@@ -56,14 +58,18 @@ Values = dict[tuple[str, str], Any]
 
 
 def load_settings(
-    file: Path | None = None, overrides: Mapping[tuple[str, str], Any] | None = None, base: Settings | None = None
+    file: Path | None = None,
+    overrides: Mapping[tuple[str, str], Any] | None = None,
+    base: Settings | None = None,
+    beside: frozenset[str] = frozenset(),
 ) -> Settings:
     """Settings of a TOML `file`, with `overrides` {(section, key): value} on top, `base` (else the defaults) below.
 
+    Tables of the file named in `beside` are left to others.
     Raises ConfigError when the file cannot be read, names something unknown, or a value is of the wrong type or
     out of range.
     """
-    values = read_toml(file) if file else {}
+    values = read_toml(file, beside) if file else {}
     values |= overrides or {}
     made = {}
     for section, kind in SECTIONS.items():
@@ -73,8 +79,11 @@ def load_settings(
     return Settings(**made)
 
 
-def read_toml(file: Path) -> Values:
-    """Raw values {(section, key): value} of a TOML file. Raises ConfigError for unknown sections and keys."""
+def read_toml(file: Path, beside: frozenset[str] = frozenset()) -> Values:
+    """Raw values {(section, key): value} of a TOML file, without the tables `beside`, which are somebody else's.
+
+    Raises ConfigError for unknown sections and keys.
+    """
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
@@ -83,6 +92,8 @@ def read_toml(file: Path) -> Values:
         raise ConfigError(f"{file} is no TOML file: {error}") from error
     values: Values = {}
     for section, table in tables.items():
+        if section in beside:
+            continue
         if section not in SECTIONS:
             raise ConfigError(f"{file}: unknown section [{section}]{nearest(section, SECTIONS)}")
         if not isinstance(table, dict):

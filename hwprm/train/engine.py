@@ -169,7 +169,7 @@ class _Run:
         """One step of the optimiser; the loss, and how many images were put in their class."""
         for group in self.optimiser.param_groups:
             group["lr"] = _learning_rate(self.config, at / (self.config.epochs * self.steps))
-        output = self.module(*(_channels_last(array) for array in batch.images))
+        output = self.module(*batch.images)
         loss = self._loss(output, batch)
         extra = self.hooks.penalty(self.module)
         self.optimiser.zero_grad()
@@ -228,10 +228,6 @@ class _Run:
                 moment = torch.empty_like(like).copy_(value).detach() if value.shape == like.shape else value
                 state.setdefault(int(i), {})[name] = moment
         self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
-
-
-def _channels_last(images: Tensor) -> Tensor:
-    return images.contiguous(memory_format=torch.channels_last) if images.ndim == 4 else images
 
 
 def _optimiser(module: GraphModule, config: TrainConfig) -> Optimizer:

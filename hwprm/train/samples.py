@@ -83,7 +83,7 @@ class Samples:
 
     def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         images = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-        images[0] = augment_batch(images[0], self.augment, self.config.clean_share, rng)
+        images[0] = _channels_last(augment_batch(images[0], self.augment, self.config.clean_share, rng))
         return Batch(images=images, labels=self.labels[torch.from_numpy(chosen)], taught=self._ask(images))
 
     def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
@@ -103,7 +103,8 @@ class Samples:
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
         scale = self.dataset.input_scale
-        return [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
+        floats = [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
+        return [_channels_last(array) for array in floats]
 
     def _ask(self, images: list[Tensor]) -> Tensor | None:
         if self.teacher is None:
@@ -136,11 +137,20 @@ class Samples:
         answers = []
         for images in (self.dataset.x_train, *self.pool):
             for start in range(0, len(images), CHUNK):
-                part = self._floats({self.names[0]: images[start : start + CHUNK]})
-                answer = self._ask([array.contiguous(memory_format=torch.channels_last) for array in part])
+                answer = self._ask(self._floats({self.names[0]: images[start : start + CHUNK]}))
                 assert answer is not None
                 answers.append(answer)
         return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
+
+
+def _channels_last(images: Tensor) -> Tensor:
+    """`images` with a pixel's channels side by side, by their strides too where there is one channel.
+
+    Such images look contiguous either way, and torch then computes all that follows in the slower order.
+    """
+    if images.ndim != 4:
+        return images
+    return torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
 
 
 def _reader(graph: Graph) -> GraphModule:

@@ -1,0 +1,90 @@
+"""Rows of the papers' tables, reproduced: accuracy of the integer network on the test split, mean and spread over seeds.
+
+What: every recipe of examples/recipes that is not made for a GPU, or those named; each with three seeds.
+How: `hwprm repro ROW` does the same for one row. All decisions are taken on images held out of the training split, the
+test split is read once per row and seed. One thread a process; two processes with different rows may share --out. What
+is finished in --out is reused, so an interrupted run goes on where it was. With --collect nothing is run.
+Target: `reach` of each recipe, at its compression.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from accuracy import Stopwatch
+from common import RUNS, markdown, parser, say, write_results
+
+from hwprm.pipeline.recipes import Recipe, load_recipe, recipe_names
+from hwprm.pipeline.repro import run_recipe, summarise
+
+
+def main() -> None:
+    """Run the recipes, print and write what they reached."""
+    args = _arguments()
+    overrides = {("data", "data_dir"): args.data_dir} if args.data_dir else {}
+    recipes = [load_recipe(row, overrides) for row in args.rows or recipe_names()]
+    recipes = [recipe for recipe in recipes if args.rows or not recipe.gpu]
+    done: dict[str, list[dict[str, Any]]] = {recipe.name: [] for recipe in recipes}
+    for seed in args.seeds:
+        for recipe in recipes:
+            if args.collect:
+                done[recipe.name] += _finished(args, recipe, seed)
+                continue
+            say(f"{recipe.name}, seed {seed}")
+            watch = Stopwatch(args.out / "cpu" / f"{recipe.name}-{seed}.json")
+            result = run_recipe(recipe, args.out, seed, watch)
+            say(f"{recipe.name}, seed {seed}: {json.dumps(result['accuracy'])}")
+            done[recipe.name].append(result)
+    rows = [summarise(recipe, done[recipe.name]) for recipe in recipes if done[recipe.name]]
+    print(table(rows))
+    if not args.rows:
+        say(f"written: {write_results('repro', {'rows': rows}, args.results)}")
+
+
+def _arguments() -> Any:
+    made = parser(__doc__ or "")
+    made.add_argument(
+        "rows", nargs="*", help="rows to run (default: all that are not for a GPU); else nothing is written"
+    )
+    made.add_argument("--data-dir", help="folder of the full data sets")
+    made.add_argument("--out", type=type(RUNS), default=RUNS / "repro", help="run folder (default: %(default)s)")
+    made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
+    made.add_argument("--collect", action="store_true", help="only gather what --out holds")
+    return made.parse_args()
+
+
+def _finished(args: Any, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
+    file = args.out / recipe.name / f"seed-{seed}" / "result.json"
+    return [json.loads(file.read_text())] if file.is_file() else []
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """One line a row: the paper's figure, ours, the aim."""
+    header = ("row", "counted", "paper", "hwprm, int8", "spread", "seeds", "dense", "aim", "reached", "cycles 8x8")
+    return markdown(header, [_line(row) for row in rows])
+
+
+def _line(row: dict[str, Any]) -> tuple[object, ...]:
+    paper, reach, seeds = row["paper"], row["reach"], row["seeds"]
+    dense = sum(result["accuracy"]["dense"] for result in seeds) / len(seeds)
+    cycles = round(sum(result["cycles"] for result in seeds) / len(seeds))
+    aim = f"{reach['accuracy']:.2f}" if reach["accuracy"] else "-"
+    if reach["below_dense"] is not None:
+        aim = f"{reach['below_dense']} below dense"
+    return (
+        row["row"],
+        row["count"].replace("_", " "),
+        f"{paper['accuracy']:.2f} at {paper['compression']:.2f}x" if paper["accuracy"] else None,
+        f"{row['accuracy']['mean']:.2f} at {row['compression']:.2f}x",
+        f"{row['accuracy']['spread']:.2f}",
+        len(seeds),
+        f"{dense:.2f}",
+        aim,
+        row["reached"],
+        cycles,
+    )
+
+
+if __name__ == "__main__":
+    main()

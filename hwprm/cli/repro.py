@@ -1,0 +1,109 @@
+"""`hwprm repro`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import Take, verb
+from hwprm.config import Settings
+from hwprm.errors import InputError
+
+if TYPE_CHECKING:
+    from hwprm.pipeline.recipes import Recipe
+
+__all__ = ["repro"]
+
+COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "non-zero weights"}
+
+
+@verb(app, Take("repro"), Take("data", only=("data_dir", "download")))
+def repro(
+    talk: Talk,
+    settings: Settings,
+    row: Annotated[str | None, typer.Argument(help="Row of `--list`, or a recipe file of your own.")] = None,
+) -> Outcome:
+    """Reproduce a row of a paper's table: run its recipe, print the paper's figure next to ours.
+
+    Decisions are taken on images held out of the training split; the test split is read once, at the end.
+    """
+    from hwprm.pipeline.recipes import load_recipe, recipe_names
+
+    if settings.repro.list:
+        recipes = [load_recipe(name) for name in recipe_names()]
+        return Outcome(data={"rows": [_plain(recipe) for recipe in recipes]}, tables=(_listing(recipes),))
+    if row is None:
+        raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
+    from hwprm.pipeline.repro import reproduce
+
+    given = {("data", "data_dir"): settings.data.data_dir, ("data", "download"): settings.data.download}
+    recipe = load_recipe(row, {key: value for key, value in given.items() if value})
+    if recipe.gpu:
+        talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
+    out = settings.run.out or Path("runs/repro")
+    facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
+    talk.say(f"results: {out / recipe.name}, the recipe: {recipe.name}.toml")
+    return Outcome(data=facts, tables=(_result(recipe, facts), _seeds(facts)))
+
+
+def _plain(recipe: Recipe) -> dict[str, Any]:
+    keys = ("name", "title", "source", "count", "paper_compression", "paper_accuracy", "compression", "reach", "gpu")
+    return {key: getattr(recipe, key) for key in keys}
+
+
+def _listing(recipes: list[Recipe]) -> Table:
+    table = Table("row", "what", "counted", "paper", "aim", "source")
+    for recipe in recipes:
+        paper = _figure(recipe.paper_compression, recipe.paper_accuracy)
+        aim = _figure(recipe.compression, recipe.reach, recipe.reach_below_dense)
+        table.add_row(recipe.name, recipe.title, COUNTED[recipe.count], paper, aim, recipe.source)
+    return table
+
+
+def _figure(compression: float | None, accuracy: float | None, below: float | None = None) -> str:
+    if compression is None:
+        return "-"
+    where = f" at {accuracy:.2f} %" if accuracy is not None else f", {below:g} below dense" if below is not None else ""
+    return f"{compression:.2f}x{where}"
+
+
+def _result(recipe: Recipe, facts: dict[str, Any]) -> Table:
+    accuracy = facts["accuracy"]
+    table = Table("", f"compression ({COUNTED[recipe.count]})", "accuracy, per cent", title=recipe.title)
+    paper = recipe.paper_accuracy
+    table.add_row("paper", _times(recipe.paper_compression), "-" if paper is None else f"{paper:.2f}")
+    table.add_row(
+        "hwprm, 8-bit integers",
+        _times(facts["compression"]),
+        f"{accuracy['mean']:.2f}, seeds within {accuracy['spread']:.2f}",
+    )
+    aim = recipe.reach if recipe.reach is not None else "-"
+    if recipe.reach_below_dense is not None:
+        aim = f"{recipe.reach_below_dense:g} below dense"
+    reached = {True: "reached", False: "missed", None: ""}[facts["reached"]]
+    table.add_row("aim", _times(recipe.compression), f"{aim} {reached}")
+    return table
+
+
+def _seeds(facts: dict[str, Any]) -> Table:
+    stages = list(facts["seeds"][0]["accuracy"])
+    counts = ("conv_only", "all_weights", "stored_bits")
+    table = Table("seed", *stages, *(count.replace("_", " ") for count in counts), "cycles", "seconds")
+    for result in facts["seeds"]:
+        table.add_row(
+            str(result["seed"]),
+            *(f"{result['accuracy'][stage]:.2f}" for stage in stages),
+            *(_times(result["compression"][count]["ratio"]) for count in counts),
+            f"{result['cycles']:,}",
+            f"{sum(result['seconds'].values()):.0f}",
+        )
+    return table
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"

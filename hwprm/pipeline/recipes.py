@@ -1,0 +1,106 @@
+"""Recipes: how one row of a paper's table is reproduced, as TOML files beside the options that they use."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from hwprm.config import Settings, load_settings
+from hwprm.config.options import nearest
+from hwprm.errors import ConfigError, InputError
+from hwprm.resources import recipe_dir
+
+__all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
+
+Count = Literal["conv_only", "all_weights", "nonzero"]
+COUNTS: tuple[str, ...] = typing.get_args(Count)
+#: What a recipe may do with the dense network, in this order.
+STEPS = ("widths", "shrink", "admm", "purify", "compact", "finetune")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """The table ``[recipe]`` of a file; the other tables are options. Accuracies in per cent of the test split."""
+
+    #: The file's name: what `hwprm repro` is called with.
+    name: str
+    title: str
+    #: Paper and table that the row is from, or what the row is for where no paper has it.
+    source: str
+    network: str = "lenet5"
+    #: Scale of the network's filters.
+    width: float = 1.0
+    #: Counted on: weights of the rectangles of convolutions, of all layers, or single weights that are not zero.
+    count: Count
+    #: Compression and accuracy in the paper; None where it has none.
+    paper_compression: float | None = None
+    paper_accuracy: float | None = None
+    #: Accuracy of the integer network that the recipe is to reach on average over seeds; None sets none.
+    reach: float | None = None
+    #: ... or points below the dense network of the same seed.
+    reach_below_dense: float | None = None
+    #: Compression, in `count`, that the result must have.
+    compression: float
+    #: Steps from the dense network on, of `STEPS`.
+    steps: tuple[str, ...]
+    seeds: tuple[int, ...] = (0, 1, 2)
+    #: Whether the recipe takes days on a CPU.
+    gpu: bool = False
+    settings: Settings
+
+    def with_seed(self, seed: int) -> Settings:
+        """The recipe's options for `seed`."""
+        return replace(self.settings, train=replace(self.settings.train, seed=seed))
+
+
+def recipe_names() -> list[str]:
+    """The rows that there are recipes for."""
+    return sorted(path.stem for path in recipe_dir().glob("*.toml"))
+
+
+def load_recipe(row: str, overrides: Mapping[tuple[str, str], Any] | None = None) -> Recipe:
+    """The recipe of `row`, a name of `recipe_names` or the path of a TOML file.
+
+    `overrides` are those of `load_settings`. Raises InputError for an unknown row, ConfigError for a file that is none.
+    """
+    path = Path(row)
+    if path.suffix != ".toml":
+        path = recipe_dir() / f"{row}.toml"
+        if not path.is_file():
+            raise InputError(
+                f"no recipe is called {row!r}{nearest(row, recipe_names())}; `hwprm repro --list` shows all"
+            )
+    settings = load_settings(path, overrides, beside=frozenset({"recipe"}))
+    table = tomllib.loads(path.read_text(encoding="utf-8")).get("recipe")
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path} has no table [recipe]; give it title, source, count, compression and steps")
+    return _checked(path, table, settings)
+
+
+def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
+    hints = typing.get_type_hints(Recipe)
+    known = {field.name for field in fields(Recipe)} - {"name", "settings"}
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{path}: unknown key recipe.{key}{nearest(key, known)}")
+    for key in ("title", "source", "count", "compression", "steps"):
+        if key not in table:
+            raise ConfigError(f"{path}: recipe.{key} is missing; write it into the table [recipe]")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    for key, value in values.items():
+        # Of `float | None` and the like, None is what a key that is left out means.
+        kind = typing.get_origin(hints[key]) or hints[key]
+        kind = float if kind is types.UnionType else str if kind is Literal else kind
+        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
+            raise ConfigError(f"{path}: recipe.{key} cannot be {value!r}; give a {kind.__name__}")
+    if values["count"] not in COUNTS:
+        raise ConfigError(f"{path}: recipe.count must be one of {', '.join(COUNTS)}, not {values['count']!r}")
+    order = [STEPS.index(step) if step in STEPS else -1 for step in values["steps"]]
+    if not order or -1 in order or order != sorted(set(order)):
+        raise ConfigError(f"{path}: recipe.steps must be of {', '.join(STEPS)}, in this order, not {values['steps']!r}")
+    return Recipe(name=path.stem, settings=settings, **values)

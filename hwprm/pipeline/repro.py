@@ -1,0 +1,318 @@
+"""One row of a paper's table: the recipe's steps, every decision on held-out training images, the test split read once.
+
+Dense networks, and the rounds of gradual shrinking, are shared by all rows of one folder that have them in common.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hwprm import api
+from hwprm.config.options import options_of
+from hwprm.config.settings import SECTIONS
+from hwprm.errors import DataError
+from hwprm.folders import write_file
+from hwprm.model import MASKED, Model
+from hwprm.pipeline.recipes import Recipe
+from hwprm.pipeline.step import Desk, Facts, Job, Listener, Step, check_run, run_steps, start_run
+
+if TYPE_CHECKING:
+    from hwprm.config import Settings
+    from hwprm.data import Dataset
+    from hwprm.sources import Split
+    from hwprm.train import Checkpoint
+
+__all__ = ["reproduce", "run_recipe", "summarise"]
+
+FORMAT = "hwprm-repro-1"
+CODE = ("data", "graph", "nets", "train", "prune", "numerics")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Given:
+    """What the steps of one seed start from."""
+
+    recipe: Recipe
+    #: Training images without those held out; the held-out ones stand where the test split would.
+    judged: Split
+    #: The real test split.
+    test: Dataset
+    #: Folder of what rows share.
+    shared: Path
+    #: The dense network, once there is one.
+    dense: Path | None = None
+
+
+def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Listener) -> Facts:
+    """Run `recipe` for every seed into ``out/ROW/seed-N`` and return the summary, also in ``out/ROW/result.json``.
+
+    What was finished before is reused. Raises DataError when the recipe's data set is not there, and what its steps
+    raise; what they finished stays.
+    """
+    results = [run_recipe(recipe, out, seed, listener) for seed in seeds]
+    facts = summarise(recipe, results)
+    write_file(out / recipe.name / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    return facts
+
+
+def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
+    """Run `recipe` with one seed into ``out/ROW/seed-N`` and return its result, there as ``result.json`` too."""
+    settings = recipe.with_seed(seed)
+    place = out / recipe.name / f"seed-{seed}"
+    check_run(place)
+    split = _split(settings)
+    data = split.dataset
+    listener.say(f"data: {data.name}, {data.source}")
+    assert split.x_validation is not None and split.y_validation is not None
+    judged = replace(split, dataset=replace(data, x_test=split.x_validation, y_test=split.y_validation))
+    given = Given(recipe=recipe, judged=judged, test=data, shared=out / "shared")
+    inputs = {"network": recipe.network, "width": repr(recipe.width), "data": _fingerprint(data)}
+    dense = _run_dense(given, settings, inputs, listener)
+    start_run(place)
+    job = Job(
+        out=place,
+        settings=settings,
+        inputs=inputs | {"dense": dense.done["train"].key, "steps": " ".join(recipe.steps)},
+        given=replace(given, dense=dense.place(DENSE)),
+    )
+    flow = (*(FLOW[name] for name in recipe.steps), FLOW["quantize"], FLOW["score"])
+    run_steps(job, flow, listener)
+    facts = _result(job, dense, flow)
+    write_file(place / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    return facts
+
+
+def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
+    """Mean and spread of the integer network's accuracy over seeds, beside the paper's row and the aim."""
+    accuracies = [result["accuracy"]["integer"] for result in results]
+    drops = [result["accuracy"]["dense"] - result["accuracy"]["integer"] for result in results]
+    ratios = [result["compression"][recipe.count]["ratio"] for result in results]
+    mean = sum(accuracies) / len(accuracies)
+    goals = []
+    if recipe.reach is not None:
+        goals.append(mean >= recipe.reach)
+    if recipe.reach_below_dense is not None:
+        goals.append(sum(drops) / len(drops) <= recipe.reach_below_dense)
+    return {
+        "format": FORMAT,
+        "row": recipe.name,
+        "title": recipe.title,
+        "source": recipe.source,
+        "count": recipe.count,
+        "paper": {"compression": recipe.paper_compression, "accuracy": recipe.paper_accuracy},
+        "reach": {
+            "compression": recipe.compression,
+            "accuracy": recipe.reach,
+            "below_dense": recipe.reach_below_dense,
+        },
+        "accuracy": {
+            "mean": mean,
+            "spread": max(accuracies) - min(accuracies),
+            "deviation": math.sqrt(sum((x - mean) ** 2 for x in accuracies) / max(1, len(accuracies) - 1)),
+        },
+        "compression": min(ratios),
+        "reached": all(goals) and min(ratios) >= recipe.compression if goals else None,
+        "seeds": results,
+    }
+
+
+def _split(settings: Settings) -> Split:
+    from hwprm.sources import as_split
+
+    split = as_split(settings.data)
+    if settings.data.name == "mnist" and split.dataset.name != "mnist":
+        raise DataError("this row needs the full MNIST set, the embedded subset is too small; name its --data-dir")
+    if split.x_validation is None:
+        raise DataError("a recipe judges on images held out of the training split; set data.validation")
+    return split
+
+
+def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listener) -> Job:
+    """The dense network, in a folder that its options and data name."""
+    place = given.shared / f"dense-{_digest(settings, ('train', 'data'), inputs)}"
+    job = Job(out=place, settings=settings, inputs=inputs, given=given)
+    start_run(place)
+    run_steps(job, (DENSE,), listener)
+    return job
+
+
+def _train(job: Job, desk: Desk) -> Facts:
+    from hwprm.nets import reference_network
+
+    given: Given = job.given
+    seed = job.settings.train.seed
+    network = reference_network(given.recipe.network, seed, width=given.recipe.width, classes=given.test.classes)
+    data = given.judged.dataset
+    model = api.train(network.train(False), data, job.settings.train, progress=desk.tick, checkpoint=_epochs(desk))
+    model.advance(model.graph, model.stage, name=given.recipe.network).save(desk.place)
+    return {}
+
+
+def _shrink(job: Job, desk: Desk) -> Facts:
+    from hwprm.train import Checkpoint
+
+    given: Given = job.given
+    settings = job.settings
+    any_limit = replace(settings, shrink=replace(settings.shrink, compression=1.0, left=None))
+    rounds = given.shared / f"rounds-{_digest(any_limit, ('train', 'data', 'shrink'), dict(job.inputs))}"
+    return _prune(job, desk, "shrink", Checkpoint(folder=rounds, resume=True))
+
+
+def _admm(job: Job, desk: Desk) -> Facts:
+    return _prune(job, desk, "admm", _epochs(desk))
+
+
+def _purify(job: Job, desk: Desk) -> Facts:
+    return _prune(job, desk, "purify", None)
+
+
+def _compact(job: Job, desk: Desk) -> Facts:
+    return _prune(job, desk, "compact", None)
+
+
+def _finetune(job: Job, desk: Desk) -> Facts:
+    return _prune(job, desk, "finetune", _epochs(desk))
+
+
+def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Facts:
+    """One step of `api.prune` on what the step before it left."""
+    given: Given = job.given
+    settings = job.settings
+    listens = step in ("shrink", "finetune")
+    started = time.process_time()
+    model = api.prune(
+        _before(job, step),
+        given.judged,
+        admm=settings.admm,
+        shrink=settings.shrink if step == "shrink" else None,
+        purify=settings.purify,
+        finetune=settings.finetune if step == "finetune" else None,
+        train=settings.train,
+        teacher=given.dense if listens else None,
+        stop_after=step,
+        progress=desk.tick,
+        checkpoint=checkpoint,
+    )
+    model.save(desk.place)
+    return {"cpu_seconds": round(time.process_time() - started, 1)}
+
+
+def _before(job: Job, step: str) -> Model:
+    steps = job.given.recipe.steps
+    place = steps.index(step) if step in steps else len(steps)
+    return Model.load(job.out / "stages" / steps[place - 1] if place else job.given.dense)
+
+
+def _quantize(job: Job, desk: Desk) -> Facts:
+    from hwprm.compile import estimate, sum_bits
+    from hwprm.prune import account
+
+    given: Given = job.given
+    model, dense = _before(job, "quantize"), Model.load(given.dense) if given.dense else None
+    assert dense is not None
+    net = api.quantize(model, given.judged.dataset, job.settings.quantize, name=given.recipe.name)
+    net.save(desk.place)
+    bias_bits = max(sum_bits(net).values())
+    counts = account(model.graph, dense.graph, weight_bits=net.weight_bits, bias_bits=bias_bits)
+    return {"waterfall": [counts.row("integer")], "cycles": estimate(net, job.settings.array).total}
+
+
+def _score(job: Job, desk: Desk) -> Facts:
+    """Accuracy of all that the row reports on the test split, which nothing before has seen."""
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.quantize import integer_accuracy, quantise_images
+    from hwprm.train import accuracy
+
+    given: Given = job.given
+    data = given.test
+    models = [Model.load(given.dense)] if given.dense else []
+    models += [Model.load(job.out / "stages" / step) for step in given.recipe.steps]
+    found = {}
+    for step, model in zip(("dense", *given.recipe.steps), models, strict=True):
+        key = {"finetune": "finetuned"}.get(step, model.stage.value)
+        found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
+    net = IntegerNetwork.load(job.out / "stages/quantize")
+    images = quantise_images(data.x_test, data.input_scale, net)
+    found["integer"] = integer_accuracy(net, images, data.y_test)
+    write_file(desk.place, json.dumps(found, indent=1) + "\n")
+    return {"accuracy": found}
+
+
+def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
+    given: Given = job.given
+    recipe = given.recipe
+    last = Model.load(job.out / "stages" / recipe.steps[-1])
+    whole = Model.load(given.dense) if given.dense else last
+    waterfall = last.meta.get("waterfall", []) + job.done["quantize"].facts["waterfall"]
+    integer = waterfall[-1]
+    base = sum(layer.weight.size for layer in whole.graph.weighted)
+    left = sum(int((layer.weight != 0).sum()) for layer in last.graph.weighted)
+    seconds = {"dense": dense.done["train"].seconds} | {step.name: job.done[step.name].seconds for step in flow}
+    # Rounds that another row ran count for this one too.
+    seconds |= {stage: last.meta["seconds"][stage] for stage in MASKED if stage in last.meta["seconds"]}
+    return {
+        "row": recipe.name,
+        "seed": job.settings.train.seed,
+        "data": {"name": given.test.name, "source": _without_path(given.test.source)},
+        "accuracy": job.done["score"].facts["accuracy"],
+        "validation": last.meta["accuracy"],
+        "compression": {key: integer[key] for key in ("conv_only", "all_weights", "stored_bits")}
+        | {"nonzero": {"base": base, "left": left, "ratio": base / left}},
+        "waterfall": waterfall,
+        "cycles": job.done["quantize"].facts["cycles"],
+        "seconds": {name: round(value, 1) for name, value in seconds.items() if name not in ("shrink", "admm")},
+    }
+
+
+def _without_path(source: str) -> str:
+    return source.partition(" in ")[0]
+
+
+def _epochs(desk: Desk) -> Checkpoint:
+    from hwprm.train import Checkpoint
+
+    return Checkpoint(folder=desk.scratch, resume=True)
+
+
+def _digest(settings: Settings, sections: tuple[str, ...], inputs: Facts) -> str:
+    options = [
+        f"{option.key}={getattr(getattr(settings, section), option.name)!r}"
+        for section in sections
+        for option in options_of(section, SECTIONS[section])
+        if option.key not in ("data.data_dir", "data.download")
+    ]
+    return hashlib.sha256("\n".join((*options, json.dumps(inputs, sort_keys=True))).encode()).hexdigest()[:12]
+
+
+def _fingerprint(data: Dataset) -> str:
+    digest = hashlib.sha256(f"{data.name} {data.x_train.dtype} {data.x_train.shape}".encode())
+    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+DENSE = Step(name="train", place="stages/train", run=_train, sections=("train",), packages=CODE)
+FLOW = {
+    step.name: step
+    for step in (
+        Step(name="shrink", place="stages/shrink", run=_shrink, sections=("train", "shrink"), packages=CODE),
+        Step(name="admm", place="stages/admm", run=_admm, sections=("train", "admm"), packages=CODE),
+        Step(name="purify", place="stages/purify", run=_purify, sections=("purify",), packages=CODE),
+        Step(name="compact", place="stages/compact", run=_compact, packages=CODE),
+        Step(name="finetune", place="stages/finetune", run=_finetune, sections=("train", "finetune"), packages=CODE),
+        Step(
+            name="quantize",
+            place="stages/quantize",
+            run=_quantize,
+            sections=("quantize", "array"),
+            packages=("quantize", "compile"),
+        ),
+        Step(name="score", place="stages/score.json", run=_score, packages=("quantize",)),
+    )
+}
