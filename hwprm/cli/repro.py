@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.table import Table
+from rich.table import Column, Table
 
 from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
@@ -47,7 +47,7 @@ def repro(
         talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
     out = settings.run.out or Path("runs/repro")
     facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
-    talk.say(f"results: {out / recipe.name}, the recipe: {recipe.name}.toml")
+    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
     return Outcome(data=facts, tables=(_result(recipe, facts), _seeds(facts)))
 
 
@@ -57,11 +57,11 @@ def _plain(recipe: Recipe) -> dict[str, Any]:
 
 
 def _listing(recipes: list[Recipe]) -> Table:
-    table = Table("row", "what", "counted", "paper", "aim", "source")
+    table = Table(Column("row", no_wrap=True), "what", "paper", "aim")
     for recipe in recipes:
         paper = _figure(recipe.paper_compression, recipe.paper_accuracy)
         aim = _figure(recipe.compression, recipe.reach, recipe.reach_below_dense)
-        table.add_row(recipe.name, recipe.title, COUNTED[recipe.count], paper, aim, recipe.source)
+        table.add_row(recipe.name, recipe.title, paper, aim + (" (GPU)" if recipe.gpu else ""))
     return table
 
 
@@ -74,34 +74,30 @@ def _figure(compression: float | None, accuracy: float | None, below: float | No
 
 def _result(recipe: Recipe, facts: dict[str, Any]) -> Table:
     accuracy = facts["accuracy"]
-    table = Table("", f"compression ({COUNTED[recipe.count]})", "accuracy, per cent", title=recipe.title)
+    table = Table("", COUNTED[recipe.count], "accuracy, per cent", title=recipe.title)
     paper = recipe.paper_accuracy
     table.add_row("paper", _times(recipe.paper_compression), "-" if paper is None else f"{paper:.2f}")
-    table.add_row(
-        "hwprm, 8-bit integers",
-        _times(facts["compression"]),
-        f"{accuracy['mean']:.2f}, seeds within {accuracy['spread']:.2f}",
-    )
-    aim = recipe.reach if recipe.reach is not None else "-"
+    ours = f"{accuracy['mean']:.2f}, seeds within {accuracy['spread']:.2f}"
+    table.add_row("hwprm, 8-bit integers", _times(facts["compression"]), ours)
+    aim = "-" if recipe.reach is None else f"{recipe.reach:.2f}"
     if recipe.reach_below_dense is not None:
         aim = f"{recipe.reach_below_dense:g} below dense"
-    reached = {True: "reached", False: "missed", None: ""}[facts["reached"]]
-    table.add_row("aim", _times(recipe.compression), f"{aim} {reached}")
+    reached = {True: ", reached", False: ", missed", None: ""}[facts["reached"]]
+    table.add_row("aim", _times(recipe.compression), aim + reached)
     return table
 
 
 def _seeds(facts: dict[str, Any]) -> Table:
-    stages = list(facts["seeds"][0]["accuracy"])
-    counts = ("conv_only", "all_weights", "stored_bits")
-    table = Table("seed", *stages, *(count.replace("_", " ") for count in counts), "cycles", "seconds")
-    for result in facts["seeds"]:
-        table.add_row(
-            str(result["seed"]),
-            *(f"{result['accuracy'][stage]:.2f}" for stage in stages),
-            *(_times(result["compression"][count]["ratio"]) for count in counts),
-            f"{result['cycles']:,}",
-            f"{sum(result['seconds'].values()):.0f}",
-        )
+    """A column for each seed: accuracies after every step, what is left, cycles, seconds."""
+    results = facts["seeds"]
+    table = Table("", *(Column(f"seed {result['seed']}", justify="right") for result in results))
+    for stage in results[0]["accuracy"]:
+        table.add_row(f"{stage}, per cent", *(f"{result['accuracy'][stage]:.2f}" for result in results))
+    for count in results[0]["compression"]:
+        counts = [result["compression"][count] for result in results]
+        table.add_row(count.replace("_", " "), *(f"{one['left']:,} ({_times(one['ratio'])})" for one in counts))
+    table.add_row("clock cycles an image", *(f"{result['cycles']:,}" for result in results))
+    table.add_row("seconds", *(f"{sum(result['seconds'].values()):.0f}" for result in results))
     return table
 
 

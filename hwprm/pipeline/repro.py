@@ -18,7 +18,7 @@ from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
 from hwprm.errors import DataError
 from hwprm.folders import write_file
-from hwprm.model import MASKED, Model
+from hwprm.model import Model
 from hwprm.pipeline.recipes import Recipe
 from hwprm.pipeline.step import Desk, Facts, Job, Listener, Step, check_run, run_steps, start_run
 
@@ -126,7 +126,7 @@ def _split(settings: Settings) -> Split:
     from hwprm.sources import as_split
 
     split = as_split(settings.data)
-    if settings.data.name == "mnist" and split.dataset.name != "mnist":
+    if settings.data.name == "mnist" and split.dataset.source.startswith("embedded"):
         raise DataError("this row needs the full MNIST set, the embedded subset is too small; name its --data-dir")
     if split.x_validation is None:
         raise DataError("a recipe judges on images held out of the training split; set data.validation")
@@ -254,8 +254,9 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
     base = sum(layer.weight.size for layer in whole.graph.weighted)
     left = sum(int((layer.weight != 0).sum()) for layer in last.graph.weighted)
     seconds = {"dense": dense.done["train"].seconds} | {step.name: job.done[step.name].seconds for step in flow}
-    # Rounds that another row ran count for this one too.
-    seconds |= {stage: last.meta["seconds"][stage] for stage in MASKED if stage in last.meta["seconds"]}
+    for step, stage in (("dense", "dense"), ("shrink", "shrunk"), ("admm", "admm"), ("finetune", "finetuned")):
+        if step in seconds:  # interrupted attempts, and rounds that another row ran, count too
+            seconds[step] = max(seconds[step], last.meta["seconds"][stage])
     return {
         "row": recipe.name,
         "seed": job.settings.train.seed,
@@ -266,7 +267,7 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
         | {"nonzero": {"base": base, "left": left, "ratio": base / left}},
         "waterfall": waterfall,
         "cycles": job.done["quantize"].facts["cycles"],
-        "seconds": {name: round(value, 1) for name, value in seconds.items() if name not in ("shrink", "admm")},
+        "seconds": {name: round(value, 1) for name, value in seconds.items()},
     }
 
 

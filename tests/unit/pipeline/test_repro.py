@@ -1,0 +1,203 @@
+"""Rows of papers' tables: recipes read and checked; decisions on held-out images; the test split scored at the end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm import sources
+from hwprm.config import Settings
+from hwprm.errors import ConfigError, DataError, InputError
+from hwprm.model import Model
+from hwprm.nets import NETWORKS
+from hwprm.pipeline.recipes import load_recipe, recipe_names
+from hwprm.pipeline.repro import reproduce, run_recipe, summarise
+from hwprm.pipeline.step import Silent
+from hwprm.prune import admm as admm_module
+from hwprm.train import accuracy, stages
+
+TEXT = """
+[recipe]
+title = "tiny"
+source = "nowhere"
+count = "all_weights"
+compression = 10
+reach = 20
+steps = ["shrink", "purify", "compact", "finetune"]
+seeds = [0]
+
+[data]
+name = "{data}"
+validation = 60
+
+[train]
+epochs = 2
+batch = 32
+augment = "shift"
+copies = 1
+
+[shrink]
+left = 43000
+rate = 5.0
+every = 3
+
+[finetune]
+epochs = 1
+batch = 32
+"""
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    rng = np.random.default_rng(0)
+    y = np.arange(360) % 10
+    x = rng.integers(0, 60, (360, 1, 28, 28))
+    for image, label in zip(x, y, strict=True):
+        image[0, 2 * label : 2 * label + 8, 4:24] += 150
+    file = tmp_path_factory.mktemp("data") / "bars.npz"
+    np.savez(file, x=x[:240].astype(np.uint8), y=y[:240], x_test=x[240:].astype(np.uint8), y_test=y[240:])
+    return file
+
+
+def _recipe(folder: Path, data: Path, **changes: str) -> Path:
+    text = TEXT.format(data=data)
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / "tiny.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.fixture(scope="module")
+def ran(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("repro")
+    recipe = load_recipe(str(_recipe(folder, data)))
+    return recipe, folder / "out", reproduce(recipe, folder / "out", (0,), Silent())
+
+
+def test_a_row_is_what_its_stages_are(ran):
+    recipe, out, facts = ran
+    assert json.loads((out / "tiny" / "result.json").read_text()) == facts
+    (result,) = facts["seeds"]
+    assert result["compression"]["all_weights"]["left"] <= 43000
+    assert facts["compression"] == result["compression"]["all_weights"]["ratio"] >= 10
+    assert facts["reached"] is (facts["accuracy"]["mean"] >= 20)
+    split = sources.as_split(recipe.settings.data)
+    test = split.dataset
+    place = out / "tiny" / "seed-0" / "stages"
+    final = Model.load(place / "finetune")
+    assert result["accuracy"]["finetuned"] == accuracy(final.graph, test.x_test, test.y_test, test.input_scale)
+    assert list(result["accuracy"]) == ["dense", "shrunk", "purified", "compact", "finetuned", "integer"]
+    # What the stages noted on the way is the accuracy on the images held out.
+    held = accuracy(final.graph, split.x_validation, split.y_validation, test.input_scale)
+    assert final.meta["accuracy"]["finetuned"] == result["validation"]["finetuned"] == held
+    assert [row["stage"] for row in result["waterfall"]] == [
+        "dense",
+        "shrunk",
+        "purification",
+        "path_removal",
+        "integer",
+    ]
+
+
+def test_the_test_split_is_read_by_the_score_alone(ran, data, tmp_path, monkeypatch):
+    recipe, out, _ = ran
+    test = sources.as_split(recipe.settings.data).dataset.x_test
+    seen: list[bytes] = []
+
+    def watching(graph, x, y, scale):
+        seen.append(x.tobytes())
+        return accuracy(graph, x, y, scale)
+
+    for module in (stages, admm_module):
+        monkeypatch.setattr(module, "accuracy", watching)
+    run_recipe(recipe, tmp_path / "again", 0, Silent())
+    assert seen and test.tobytes() not in seen
+
+
+def test_finished_work_is_reused_and_the_dense_network_shared(ran):
+    recipe, out, facts = ran
+    said: list[str] = []
+
+    class Listening(Silent):
+        def say(self, text: str) -> None:
+            said.append(text)
+
+    assert reproduce(recipe, out, (0,), Listening()) == facts
+    assert sum("reused" in line for line in said) == 7
+    said.clear()
+    other = replace(recipe, name="other", settings=replace(recipe.settings, shrink=_lower(recipe.settings)))
+    reproduce(other, out, (0,), Listening())
+    assert [line for line in said if "reused" in line] == ["train: reused, its inputs are the same"]
+    assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
+
+
+def _lower(settings: Settings):
+    return replace(settings.shrink, left=20000)
+
+
+def test_summary_counts_over_seeds(ran):
+    recipe, _, facts = ran
+    (result,) = facts["seeds"]
+    better = json.loads(json.dumps(result))
+    better["accuracy"]["integer"] = result["accuracy"]["integer"] + 1.0
+    both = summarise(replace(recipe, reach=result["accuracy"]["integer"] + 0.5), [result, better])
+    assert both["accuracy"]["mean"] == pytest.approx(result["accuracy"]["integer"] + 0.5)
+    assert both["accuracy"]["spread"] == pytest.approx(1.0)
+    assert both["reached"]
+    assert not summarise(replace(recipe, reach=result["accuracy"]["integer"] + 0.6), [result, better])["reached"]
+    assert not summarise(replace(recipe, compression=1e6), [result])["reached"]
+    assert summarise(replace(recipe, reach=None), [result])["reached"] is None
+    dense = result["accuracy"]["dense"] - result["accuracy"]["integer"]
+    below = replace(recipe, reach=None, reach_below_dense=dense + 0.01)
+    assert summarise(below, [result])["reached"]
+    assert not summarise(replace(below, reach_below_dense=dense - 0.01), [result])["reached"]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_of_the_package_is_good(name):
+    recipe = load_recipe(name)
+    assert recipe.network == "lenet5" or recipe.network in NETWORKS
+    assert f"hwprm repro {name}" in (Path("examples/recipes") / f"{name}.toml").read_text()
+    assert recipe.settings.data.validation > 0, "nothing may be judged on the test split"
+
+
+BAD = [
+    ({"[recipe]": "[nothing]"}, "unknown section [nothing]"),
+    ({'source = "nowhere"': ""}, "recipe.source is missing; write it into the table [recipe]"),
+    ({"compression = 10": 'compression = "ten"'}, "recipe.compression cannot be 'ten'; give a float"),
+    ({'count = "all_weights"': 'count = "all"'}, "recipe.count must be one of conv_only, all_weights, nonzero"),
+    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of widths, shrink, admm, purify"),
+    ({"reach = 20": "reech = 20"}, "unknown key recipe.reech; did you mean 'reach'?"),
+    ({"seeds = [0]": "seeds = 0"}, "recipe.seeds cannot be 0; give a tuple"),
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), BAD, ids=[text for _, text in BAD])
+def test_bad_recipes_are_named(changes, text, tmp_path, data):
+    with pytest.raises(ConfigError) as caught:
+        load_recipe(str(_recipe(tmp_path, data, **changes)))
+    assert text in str(caught.value)
+
+
+def test_unknown_rows_get_the_nearest_name():
+    with pytest.raises(InputError, match="did you mean 'lenet5-conv-232x'"):
+        load_recipe("lenet5-conv-231x")
+
+
+def test_the_embedded_subset_is_no_data_for_a_row(tmp_path, monkeypatch):
+    monkeypatch.delenv("HWPRM_DATA", raising=False)
+    with pytest.raises(DataError, match="needs the full MNIST set, the embedded subset is too small"):
+        run_recipe(load_recipe("lenet5-conv-232x"), tmp_path / "out", 0, Silent())
+    assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_held_out_images_are_refused(tmp_path, data):
+    recipe = load_recipe(str(_recipe(tmp_path, data, **{"validation = 60": ""})))
+    with pytest.raises(DataError, match="set data.validation"):
+        run_recipe(recipe, tmp_path / "out", 0, Silent())
