@@ -3,6 +3,7 @@
 from hwprm.graph.batches import Batch, Scale, Shapes, by_input, image_shapes, join_inputs, scale_of
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
+from hwprm.graph.lazy import Images, LazyImages, plain
 from hwprm.graph.nodes import (
     AdaptiveAvgPool2d,
     Add,
@@ -39,7 +40,9 @@ __all__ = [
     "Conv2d",
     "Flatten",
     "Graph",
+    "Images",
     "Input",
+    "LazyImages",
     "Linear",
     "MaxPool2d",
     "Node",
@@ -55,6 +58,7 @@ __all__ = [
     "evaluate",
     "image_shapes",
     "join_inputs",
+    "plain",
     "pool_output_size",
     "scale_of",
 ]

@@ -15,7 +15,7 @@ from hwprm.errors import InputError
 from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantize.calibrate import enlarge, inside, pool
 
-__all__ = ["integer_accuracy", "run_torch"]
+__all__ = ["count_right", "integer_accuracy", "run_torch"]
 
 IntArray = NDArray[np.int64]
 
@@ -37,6 +37,11 @@ def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.i
 
     A map output is read channel-major. Raises InputError when the network has several outputs or nothing is given.
     """
+    return 100.0 * count_right(net, images, labels) / len(images)
+
+
+def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.integer]) -> int:
+    """How many of integer `images` `integer_accuracy` counts as right; it raises what that raises."""
     if len(net.outputs) != 1:
         raise InputError(f"accuracy needs one output, the network has {len(net.outputs)}")
     if not len(images) or len(images) != len(labels):
@@ -45,7 +50,7 @@ def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.i
     for i in range(0, len(images), BATCH):
         out = _tensors(net, images[i : i + BATCH])[net.outputs[0]].flatten(1).numpy()
         right += int((out.argmax(axis=1) == labels[i : i + BATCH]).sum())
-    return 100.0 * right / len(images)
+    return right
 
 
 def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:

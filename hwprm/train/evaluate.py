@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwprm.errors import DataError, ModelError
-from hwprm.graph import Batch, Graph, Scale, Shapes, by_input, image_shapes, scale_of
+from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, image_shapes, scale_of
 from hwprm.nets import GraphModule
 
 __all__ = ["accuracy", "check_fit", "logits"]
@@ -18,7 +18,7 @@ __all__ = ["accuracy", "check_fit", "logits"]
 BATCH = 500
 
 
-def accuracy(graph: Graph, x: NDArray[Any], y: NDArray[np.int64], input_scale: Scale) -> float:
+def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale) -> float:
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
 
     Computed in the dtype of the weights; of equal logits the lowest class wins. Raises ModelError unless the network
