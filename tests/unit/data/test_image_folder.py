@@ -9,15 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
-from hwprm.config import DataConfig
+import hwprm
+from hwprm.config import DataConfig, PurifyConfig
 from hwprm.data import Dataset, Preparation, image_folder, load_dataset, pictures, split_validation
 from hwprm.data.image_folder import FolderImages, load_image_folder
 from hwprm.errors import DataError, InputError, ToolError
-from hwprm.graph import LazyImages, by_input, image_shapes, lazy, plain
+from hwprm.graph import Graph, Images, LazyImages, by_input, image_shapes, lazy, plain
+from hwprm.model import Model, Stage
+from hwprm.quantize import accuracy as quantize_accuracy
 from hwprm.quantize import integer_accuracy, quantise_images, quantise_network, stored_accuracy
-from hwprm.sources import as_split
+from hwprm.sources import as_network, as_split
 from hwprm.train import accuracy
 from tests.support.pictures import small_graph, write_class_folder
 
@@ -86,7 +90,9 @@ def test_validation_images_are_plain_and_not_trained_with(root: Path) -> None:
     assert (len(kept), len(taken)) == (36, 9) and not {*kept} & {*taken}
     assert [file.parent.name for file in taken] == [("ant", "bee", "cat")[label] for label in labels]
     np.testing.assert_array_equal(np.bincount(labels), [3, 3, 3])
-    np.testing.assert_array_equal(held[:9], held[np.arange(9)])
+    np.testing.assert_array_equal(held[:9], [held[i] for i in range(9)])
+    moved = rest.x_train
+    assert not np.array_equal(moved[:9], [moved[i] for i in range(9)])
 
 
 def test_indexing_is_numpys(root: Path) -> None:
@@ -177,7 +183,8 @@ def test_fingerprint_tells_files_and_preparation_apart(tmp_path: Path) -> None:
     assert load_image_folder(root, MADE).fingerprint != same
 
 
-def test_batches_give_what_whole_arrays_give(root: Path) -> None:
+def test_batches_give_what_whole_arrays_give(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantize_accuracy, "BATCH", 7)
     data = load_image_folder(root, MADE)
     graph = small_graph(3, 16)
     whole = np.asarray(data.x_test)
@@ -189,6 +196,26 @@ def test_batches_give_what_whole_arrays_give(root: Path) -> None:
         assert stored_accuracy(net, x, 1 / 255, data.y_test) == integer_accuracy(other, images, data.y_test)
     with pytest.raises(InputError, match=r"^accuracy needs as many labels as images and at least one, not 3/18$"):
         stored_accuracy(net, data.x_test, 1 / 255, data.y_test[:3])
+
+
+def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_image_folder(root, MADE)
+    graph = small_graph(3, 16)
+    net, wanted = as_network(graph, data, None), quantise_network(graph, plain(data.x_train), 1 / 255)
+    assert [tensor.scale for tensor in net.tensors] == [tensor.scale for tensor in wanted.tensors]
+    moved = quantise_network(graph, data.x_train, 1 / 255)
+    assert [tensor.scale for tensor in net.tensors] != [tensor.scale for tensor in moved.tensors]
+    seen = []
+
+    def watched(graph: Graph, x: Images, y: NDArray[np.int64], scale: float) -> float:
+        seen.append(x)
+        return accuracy(graph, x, y, scale)
+
+    monkeypatch.setattr("hwprm.train.accuracy", watched)
+    model = Model(graph=graph, stage=Stage.ADMM)
+    hwprm.prune(model, data, purify=PurifyConfig(steps=1), stop_after="purify")
+    judged = seen[0]
+    np.testing.assert_array_equal(judged[:9], plain(data.x_train)[np.arange(9)])
 
 
 def test_options_reach_the_images(root: Path) -> None:
