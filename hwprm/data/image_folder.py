@@ -58,11 +58,17 @@ class FolderImages(LazyImages):
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the files' names and sizes, their order, and how they are read."""
+        """Digest of the files' names and sizes, their order, and how they are read.
+
+        Raises DataError when a file went away.
+        """
         digest = hashlib.sha256(repr((self._preparation, self._random)).encode())
         for number in self._chosen:
             file = self._files[number]
-            digest.update(f"{file} {(self._root / file).stat().st_size}\n".encode())
+            try:
+                digest.update(f"{file} {(self._root / file).stat().st_size}\n".encode())
+            except OSError as error:
+                raise DataError(f"{self._root / file} went away ({error.strerror}); start again") from error
         return digest.hexdigest()
 
     def take(self, index: IntArray) -> Self:

@@ -1,6 +1,6 @@
 """Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
 
-from hwprm.graph.batches import Batch, Scale, Shapes, by_input, image_shapes, join_inputs, scale_of
+from hwprm.graph.batches import Batch, Scale, Shapes, by_input, fitting_batch, image_shapes, join_inputs, scale_of
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.lazy import Images, LazyImages, plain
@@ -56,6 +56,7 @@ __all__ = [
     "by_input",
     "conv_output_size",
     "evaluate",
+    "fitting_batch",
     "image_shapes",
     "join_inputs",
     "plain",

@@ -15,7 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from hwprm.errors import DataError
 from hwprm.graph.lazy import LazyImages
 
-__all__ = ["Batch", "Scale", "Shapes", "by_input", "image_shapes", "join_inputs", "scale_of"]
+__all__ = ["Batch", "Scale", "Shapes", "by_input", "fitting_batch", "image_shapes", "join_inputs", "scale_of"]
+
+#: Values of one batch that are held at a time: a gibibyte of float64.
+HELD_VALUES = 1 << 27
 
 Batch = ArrayLike | LazyImages | Mapping[str, ArrayLike]
 #: Real value of one step of the stored numbers, for all inputs or for each by name.
@@ -47,6 +50,11 @@ def by_input(batch: Batch, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     if len(set(counts.values())) != 1:
         raise DataError(f"the inputs have different numbers of images ({counts}); give as many of each")
     return {name: parts[name] for name in names}
+
+
+def fitting_batch(most: int, values: int) -> int:
+    """Images to compute at a time: `most`, or as many as memory holds when each needs `values` numbers; at least 1."""
+    return max(1, min(most, HELD_VALUES // values))
 
 
 def image_shapes(batch: Batch) -> Shapes:

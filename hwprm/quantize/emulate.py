@@ -6,12 +6,15 @@ Sums are float64 convolutions; an accumulator has 46 bits at most, so every part
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from hwprm.errors import InputError
+from hwprm.graph import fitting_batch
 from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantize.calibrate import enlarge, inside, pool
 
@@ -47,9 +50,10 @@ def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.intege
     if not len(images) or len(images) != len(labels):
         raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(images)}")
     right = 0
-    for i in range(0, len(images), BATCH):
-        out = _tensors(net, images[i : i + BATCH])[net.outputs[0]].flatten(1).numpy()
-        right += int((out.argmax(axis=1) == labels[i : i + BATCH]).sum())
+    step = fitting_batch(BATCH, sum(math.prod(tensor.shape) for tensor in net.tensors))
+    for i in range(0, len(images), step):
+        out = _tensors(net, images[i : i + step])[net.outputs[0]].flatten(1).numpy()
+        right += int((out.argmax(axis=1) == labels[i : i + step]).sum())
     return right
 
 

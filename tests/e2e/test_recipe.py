@@ -119,3 +119,12 @@ def test_images_of_another_size(place: Path, run: Run, tmp_path: Path) -> None:
     done = run("train", place / "loaded", data=place / "pictures", image_size=18, out=tmp_path / "model")
     assert done.exit_code == 2
     assert "the network reads (3, 8, 8), the images are (3, 18, 18); choose a fitting data set" in done.stderr
+
+
+def test_a_folder_of_something_else(place: Path, run: Run, tmp_path: Path) -> None:
+    for verb in ("train", "prune", "quantize", "compile"):
+        done = run(verb, place / "loaded", data=tmp_path, out=tmp_path / "made")
+        assert (
+            done.exit_code == 2 and "has no folder 'train'; lay the images out as train/CLASS/FILE.jpg" in done.stderr
+        )
+    assert not list(tmp_path.iterdir())

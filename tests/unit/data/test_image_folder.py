@@ -17,7 +17,7 @@ from hwprm.config import DataConfig, PurifyConfig
 from hwprm.data import Dataset, Preparation, image_folder, load_dataset, pictures, split_validation
 from hwprm.data.image_folder import FolderImages, load_image_folder
 from hwprm.errors import DataError, InputError, ToolError
-from hwprm.graph import Graph, Images, LazyImages, by_input, image_shapes, lazy, plain
+from hwprm.graph import Graph, Images, LazyImages, batches, by_input, image_shapes, lazy, plain
 from hwprm.model import Model, Stage
 from hwprm.quantize import accuracy as quantize_accuracy
 from hwprm.quantize import integer_accuracy, quantise_images, quantise_network, stored_accuracy
@@ -183,6 +183,18 @@ def test_fingerprint_tells_files_and_preparation_apart(tmp_path: Path) -> None:
     assert load_image_folder(root, MADE).fingerprint != same
 
 
+def test_networks_of_large_maps_are_computed_in_small_batches(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, graph = load_image_folder(root, MADE), small_graph(3, 16)
+    net = quantise_network(graph, plain(data.x_train), 1 / 255)
+    images = quantise_images(data.x_test[:], 1 / 255, net)
+    found = accuracy(graph, data.x_test, data.y_test, 1 / 255), integer_accuracy(net, images, data.y_test)
+    monkeypatch.setattr(batches, "HELD_VALUES", 5000)  # the convolution makes 1024 of an image
+    assert [batches.fitting_batch(500, values) for values in (1, 1024, 9999)] == [500, 4, 1]
+    assert (accuracy(graph, data.x_test, data.y_test, 1 / 255), integer_accuracy(net, images, data.y_test)) == found
+    again = quantise_network(graph, plain(data.x_train), 1 / 255)
+    assert [tensor.scale for tensor in again.tensors] == pytest.approx([tensor.scale for tensor in net.tensors])
+
+
 def test_batches_give_what_whole_arrays_give(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(quantize_accuracy, "BATCH", 7)
     data = load_image_folder(root, MADE)
@@ -296,6 +308,9 @@ def test_a_file_that_went_away(tmp_path: Path) -> None:
     (root / "train" / "cat" / "cat_1.jpg").unlink()
     with pytest.raises(DataError, match=r"cat_1\.jpg is no readable image"):
         images[:]
+    assert isinstance(images, LazyImages)
+    with pytest.raises(DataError, match=r"cat_1\.jpg went away \(No such file or directory\); start again$"):
+        _ = images.fingerprint
 
 
 def test_images_too_small_and_too_deep(tmp_path: Path) -> None:

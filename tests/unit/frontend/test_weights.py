@@ -106,6 +106,24 @@ def test_other_reference_networks(tmp_path: Path, name: str) -> None:
         torch.testing.assert_close(GraphModule(model.graph).eval()(x), net(x), rtol=1e-4, atol=1e-4)
 
 
+def test_names_and_shapes_are_torchvisions() -> None:
+    alexnet = reference_network("alexnet", width=1 / 64).state_dict()
+    places = [f"features.{i}" for i in (0, 3, 6, 8, 10)] + [f"classifier.{i}" for i in (1, 4, 6)]
+    assert list(alexnet) == [f"{place}.{kind}" for place in places for kind in ("weight", "bias")]
+    norm = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    for name, convolutions in (("resnet18", 2), ("resnet50", 3)):
+        got = list(reference_network(name, width=1 / 64).state_dict())
+        wanted = ["conv1.weight", *(f"bn1.{kind}" for kind in norm)]
+        for stage, blocks in enumerate((2, 2, 2, 2) if convolutions == 2 else (3, 4, 6, 3), 1):
+            for block in range(blocks):
+                here = f"layer{stage}.{block}"
+                for i in range(1, convolutions + 1):
+                    wanted += [f"{here}.conv{i}.weight", *(f"{here}.bn{i}.{kind}" for kind in norm)]
+                if block == 0 and (stage > 1 or convolutions == 3):
+                    wanted += [f"{here}.downsample.0.weight", *(f"{here}.downsample.1.{kind}" for kind in norm)]
+        assert sorted(got) == sorted([*wanted, "fc.weight", "fc.bias"])
+
+
 def test_normalisation_is_exact_at_the_border_too(tmp_path: Path, net: nn.Module) -> None:
     torch.save(net.state_dict(), tmp_path / "w.pth")
     config = WeightsConfig(width=1 / 16, classes=3, image_size=16, mean=MEAN, std=STD)
