@@ -1,4 +1,4 @@
-"""Rows of the papers' tables, reproduced: accuracy of the integer network on the test split, mean and spread over seeds.
+"""Rows of the papers' tables: accuracy of the integer network on the test split, mean and spread over seeds.
 
 What: every recipe of examples/recipes that is not made for a GPU, or those named; each with three seeds.
 How: `hwprm repro ROW` does the same for one row. All decisions are taken on images held out of the training split, the
@@ -16,7 +16,7 @@ from accuracy import Stopwatch
 from common import RUNS, markdown, parser, say, write_results
 
 from hwprm.pipeline.recipes import Recipe, load_recipe, recipe_names
-from hwprm.pipeline.repro import run_recipe, summarise
+from hwprm.pipeline.rows import run_recipe, summarise
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
-The verbs of the command line are functions here: `train`, `prune`, `quantize`, `compile`, `verify`, `estimate`,
-`check`, `report`, `doctor` (documented in `hwprm.api`) and `demo` (in `hwprm.pipeline`).
+The verbs of the command line are functions here: `load`, `train`, `prune`, `export`, `quantize`, `compile`, `verify`,
+`estimate`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in `hwprm.pipeline`).
+`apply_plan` is a function only.
 Nothing heavy is imported before it is used.
 """
 
@@ -18,24 +19,32 @@ __all__ = [
     "ArrayConfig",
     "DataConfig",
     "EmitConfig",
+    "FinetuneConfig",
     "Graph",
     "HwprmError",
     "IntegerNetwork",
     "LayerBudget",
     "Model",
+    "Plan",
     "PurifyConfig",
     "QuantizeConfig",
     "Settings",
+    "ShrinkConfig",
     "TrainConfig",
     "VerifyConfig",
+    "WeightsConfig",
+    "apply_plan",
     "check",
     "compile",
     "demo",
     "doctor",
     "estimate",
+    "export",
+    "load",
     "prune",
     "quantize",
     "report",
+    "repro",
     "train",
     "verify",
 ]
@@ -43,14 +52,19 @@ __all__ = [
 #: Verbs that share their name with a folder: the folder's module is made callable.
 _FOLDERS = frozenset({"compile", "prune", "quantize", "report", "train", "verify"})
 _PLACES = {
+    "apply_plan": "hwprm.api",
     "check": "hwprm.api",
     "demo": "hwprm.pipeline",
     "doctor": "hwprm.api",
+    "repro": "hwprm.pipeline",
     "estimate": "hwprm.api",
+    "export": "hwprm.api",
+    "load": "hwprm.api",
     "Graph": "hwprm.graph",
     "HwprmError": "hwprm.errors",
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
+    "Plan": "hwprm.plan",
 }
 
 

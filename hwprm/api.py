@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         ShrinkConfig,
         TrainConfig,
         VerifyConfig,
+        WeightsConfig,
     )
     from hwprm.data import Dataset
     from hwprm.frontend import Finding
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from hwprm.intnet import IntegerNetwork
     from hwprm.matrix import Tool
     from hwprm.model import Model
+    from hwprm.plan import Plan
     from hwprm.sources import Split
     from hwprm.train import Checkpoint
     from hwprm.verify import VerifyReport
@@ -50,9 +52,46 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
     Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
-__all__ = ["check", "compile", "doctor", "estimate", "prune", "quantize", "report", "train", "verify"]
+__all__ = [
+    "apply_plan",
+    "check",
+    "compile",
+    "doctor",
+    "estimate",
+    "export",
+    "load",
+    "prune",
+    "quantize",
+    "report",
+    "train",
+    "verify",
+]
 
 Stop = Literal["admm", "shrink", "purify", "compact", "finetune"]
+
+
+def load(network: str, file: Path | str, config: WeightsConfig | None = None) -> Model:
+    """The reference network called `network` with the weights in `file`, a public checkpoint with torchvision's names.
+
+    With a mean and a standard deviation in `config` the network normalises its images itself, exactly, and reads them
+    as they are stored. Raises InputError for an unknown name, ModelError that lists everything that does not fit.
+    """
+    from hwprm.config import WeightsConfig
+    from hwprm.folders import digest_of
+    from hwprm.frontend import fill, normalised, read_weights, to_graph
+    from hwprm.model import Model, Stage
+    from hwprm.nets import image_shape, reference_network
+
+    config, file = config or WeightsConfig(), Path(file)
+    module = reference_network(network, width=config.width, classes=config.classes)
+    channels, *sides = image_shape(network)
+    size = (config.image_size, config.image_size) if config.image_size else tuple(sides)
+    fill(module, read_weights(file), str(file))
+    graph = to_graph(module.eval(), (channels, *size))
+    if config.mean is not None and config.std is not None:
+        graph = normalised(graph, config.mean, config.std)
+    source = {"file": file.name, "sha256": digest_of(file)}
+    return Model(graph=graph, stage=Stage.DENSE, meta={"name": network, "weights": source})
 
 
 def train(
@@ -125,6 +164,45 @@ def prune(
     if stop_after == "finetune" and model.stage is Stage.COMPACT and finetune is not None and finetune.epochs:
         model = _finetune(model, split, finetune, train, progress, checkpoint, own)
     return model
+
+
+def export(model: Model | str | Path, *, out: Path | str) -> Plan:
+    """Write `model` into the new folder `out` as ``plan.json`` and ``weights.safetensors``, and return its plan.
+
+    Every verb reads such a folder like a model folder; docs/import.md describes it for other readers.
+    Raises InputError when `out` is not empty, ModelError when `model` is no model or does not know its plan.
+    """
+    from hwprm.folders import check_output, new_folder
+    from hwprm.plan import Plan, save_export
+    from hwprm.sources import as_model
+
+    check_output(Path(out))
+    made = as_model(model, ())
+    with new_folder(Path(out)) as folder:
+        save_export(made, folder)
+    return Plan.of(made)
+
+
+def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str | Path) -> nn.Module | Model:
+    """`network`, not pruned, with zeros where `plan` kept nothing: a masked copy of the same shapes.
+
+    `network` is a torch module (its copy is returned), a model or a model folder; `plan` is a plan, the model that was
+    pruned, or its folder, or a file ``plan.json``. Weights outside the kept rows and columns become zero, and biases
+    of the rows that are gone. A dense model becomes one of stage admm, so that `prune` and `train` keep its zeros.
+    Raises ModelError, naming the layers, when the plan belongs to another network.
+    """
+    from torch import nn
+
+    from hwprm.model import Stage
+    from hwprm.prune.planned import mask_graph, mask_module
+    from hwprm.sources import as_model, as_plan
+
+    kept = as_plan(plan)
+    if isinstance(network, nn.Module):
+        return mask_module(network, kept)
+    model = as_model(network, ())
+    stage = Stage.ADMM if model.stage is Stage.DENSE else model.stage
+    return model.advance(mask_graph(model.graph, kept), stage)
 
 
 def quantize(
@@ -323,11 +401,12 @@ def _finetune(
 
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:
     from hwprm.config import PurifyConfig
+    from hwprm.graph import plain
     from hwprm.prune.purification import purify
     from hwprm.train import accuracy
 
     data = split.dataset
-    images = data.x_train if split.x_validation is None else split.x_validation
+    images = plain(data.x_train) if split.x_validation is None else split.x_validation
     labels = data.y_train if split.y_validation is None else split.y_validation
 
     def evaluate(graph: Graph) -> float:

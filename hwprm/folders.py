@@ -1,17 +1,18 @@
-"""Output folders that are either complete or absent."""
+"""Output folders that are either complete or absent, and whether their files are as they were written."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from hwprm.errors import InputError
+from hwprm.errors import InputError, ModelError
 
-__all__ = ["check_file", "check_output", "new_folder", "write_file"]
+__all__ = ["check_digests", "check_file", "check_output", "digest_of", "new_folder", "write_file"]
 
 
 def check_output(target: Path, *, inside: bool = False) -> None:
@@ -79,6 +80,24 @@ def write_file(target: Path, text: str) -> None:
     finally:
         with suppress(OSError):  # the first error has said it already
             work.unlink(missing_ok=True)
+
+
+def digest_of(file: Path) -> str:
+    """SHA-256 of the bytes of `file`, in hexadecimal."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_digests(folder: Path, digests: Mapping[str, str], mend: str) -> None:
+    """Raise ModelError unless each file of `folder` has its digest in `digests`; `mend` says what to do otherwise."""
+    for name, digest in digests.items():
+        file = folder / name
+        if not file.is_file():
+            raise ModelError(f"{folder} lacks {name}; {mend}")
+        if digest_of(file) != digest:
+            raise ModelError(
+                f"{file} was edited, or cut short, after it was saved: its SHA-256 is not the one noted; {mend}"
+            )
 
 
 def _nearest(place: Path) -> Path:

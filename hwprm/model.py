@@ -9,11 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 from hwprm.errors import ModelError
+from hwprm.folders import check_digests, digest_of
 from hwprm.graph import Graph
 
 __all__ = ["MASKED", "Model", "Stage"]
 
 FORMAT = "hwprm-model-1"
+#: Files whose digests stand in ``model.json``.
+FILES = ("graph.json", "weights.safetensors")
+MEND = "copy the folder again, or make it again with the verb that made it"
 
 
 class Stage(StrEnum):
@@ -37,7 +41,8 @@ class Model:
     `meta` is plain JSON. Keys that stages agree on: ``data`` (name of the data set), ``input_scale`` (real value of
     one step of the stored images, 1/255 for bytes), ``seed``, ``accuracy`` ({stage: per cent on the test split}),
     ``waterfall`` (list of accounting rows, see `hwprm.prune.accounting`), ``removals`` (list of what each rule took),
-    ``plan`` ({layer: {"rows": [...], "cols": [...]}}, kept indices in the *original* matrix), ``seconds``.
+    ``plan`` ({layer: {"rows": [...], "cols": [...]}}, kept indices in the *original* matrix), ``shapes`` (of a compact
+    model: {layer: shape of its original weight}), ``seconds``.
     """
 
     graph: Graph
@@ -58,18 +63,20 @@ class Model:
         return replace(self, graph=graph, stage=stage, meta=joined)
 
     def save(self, folder: Path) -> None:
-        """Write ``model.json``, ``graph.json`` and ``weights.safetensors`` into `folder`."""
+        """Write ``graph.json``, ``weights.safetensors``, and ``model.json`` with their digests into `folder`."""
         self.graph.save(folder)
-        text = json.dumps({"format": FORMAT, "stage": self.stage, "meta": self.meta}, indent=1, sort_keys=True)
-        (folder / "model.json").write_text(text + "\n")
+        digests = {name: digest_of(folder / name) for name in FILES}
+        plain = {"format": FORMAT, "stage": self.stage, "meta": self.meta, "sha256": digests}
+        (folder / "model.json").write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote. Raises ModelError when it is missing, cut short or of another format."""
+        """Read what `save` wrote. Raises ModelError when it is missing, cut short, edited or of another format."""
         try:
             plan = json.loads((folder / "model.json").read_text())
             if plan["format"] != FORMAT:
                 raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
+            check_digests(folder, dict(plan.get("sha256", {})), MEND)  # folders of older versions have none
             return cls(graph=Graph.load(folder), stage=Stage(plan["stage"]), meta=dict(plan["meta"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no model ({error}); run `hwprm train` or `hwprm prune` again") from error

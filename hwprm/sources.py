@@ -16,14 +16,32 @@ if TYPE_CHECKING:
     from hwprm.bundle import Bundle
     from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.data import Dataset
-    from hwprm.graph import Graph, Shapes
+    from hwprm.graph import Graph, Images, Shapes
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model
+    from hwprm.plan import Plan
 
-__all__ = ["Split", "array_of", "as_dataset", "as_model", "as_network", "as_split", "holds", "plain_network", "title"]
+__all__ = [
+    "Split",
+    "array_of",
+    "as_dataset",
+    "as_model",
+    "as_network",
+    "as_plan",
+    "as_split",
+    "holds",
+    "plain_network",
+    "title",
+]
 
 #: File that tells what a folder holds.
-MARKS = {"model": "model.json", "network": "network.json", "bundle": "manifest.json", "run": "run.json"}
+MARKS = {
+    "model": "model.json",
+    "network": "network.json",
+    "bundle": "manifest.json",
+    "run": "run.json",
+    "plan": "plan.json",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,14 +49,14 @@ class Split:
     """A data set whose training part lacks the validation images; those are there, or None where none were held out."""
 
     dataset: Dataset
-    x_validation: NDArray[Any] | None = None
+    x_validation: Images | None = None
     y_validation: NDArray[np.int64] | None = None
 
 
 def as_split(data: Any) -> Split:
     """A Split itself, a Dataset without validation images, what a DataConfig describes, or a set by name or path."""
     from hwprm.config import DataConfig
-    from hwprm.data import Dataset, load_dataset, split_validation
+    from hwprm.data import Dataset, Preparation, load_dataset, split_validation
 
     if isinstance(data, Split):
         return data
@@ -46,7 +64,15 @@ def as_split(data: Any) -> Split:
         return Split(dataset=data)
     config = data if isinstance(data, DataConfig) else DataConfig(name=str(data))
     folder = Path(config.data_dir) if config.data_dir else None
-    dataset = load_dataset(config.name, data_dir=folder, download=config.download)
+    preparation = Preparation(
+        size=config.image_size,
+        resize=config.resize or round(config.image_size * 8 / 7),
+        random_crop=config.random_crop,
+        crop_area=config.crop_area,
+        min_side=config.min_side,
+        workers=config.workers,
+    )
+    dataset = load_dataset(config.name, data_dir=folder, download=config.download, preparation=preparation)
     if not config.validation:
         return Split(dataset=dataset)
     # A fixed seed: the images held out are the same ones in every verb, whatever is trained with.
@@ -101,8 +127,24 @@ def as_model(network: Any, image_shape: Shapes, seed: int = 0) -> Model:
     return Model(graph=_as_graph(network, image_shape, seed), stage=Stage.DENSE)
 
 
+def as_plan(source: Any) -> Plan:
+    """A Plan itself, that of a Model or of a model folder, or the one in an exported folder or a file ``plan.json``.
+
+    Raises ModelError when there is none.
+    """
+    from hwprm.model import Model
+    from hwprm.plan import Plan
+
+    if isinstance(source, Plan):
+        return source
+    if isinstance(source, Model):
+        return Plan.of(source)
+    path = Path(source)
+    return Plan.of(_load_folder(path)) if path.is_dir() and holds(path) != "plan" else Plan.load(path)
+
+
 def holds(source: Any) -> str | None:
-    """What the folder `source` holds: ``model``, ``network``, ``bundle`` or ``run``; None for everything else."""
+    """What the folder `source` holds: ``model``, ``network``, ``bundle``, ``run`` or ``plan``; None for all else."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
     return next((kind for kind, file in MARKS.items() if (Path(source) / file).exists()), None)
@@ -130,8 +172,11 @@ def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
 
 def _load_folder(folder: Path) -> Model:
     from hwprm.model import Model
+    from hwprm.plan import load_export
 
     kind = holds(folder)
+    if kind == "plan":
+        return load_export(folder)
     if kind == "network":
         raise ModelError(f"{folder} holds an integer network, a float model is needed; give the folder it came from")
     if kind == "bundle":
@@ -164,12 +209,13 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
 
     net = plain_network(source)
     if net is None:
+        from hwprm.graph import plain
         from hwprm.quantize import quantise_network  # needs torch, which integers do without
 
         dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)
         called = name or model.meta.get("name", title(source))
-        return quantise_network(model.graph, dataset.x_train, dataset.input_scale, config, name=called)
+        return quantise_network(model.graph, plain(dataset.x_train), dataset.input_scale, config, name=called)
     for key in ("weight_bits", "act_bits"):
         asked, own = getattr(config or QuantizeConfig(), key), getattr(net, key)
         if asked not in (own, getattr(QuantizeConfig(), key)):  # a default is no wish

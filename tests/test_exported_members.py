@@ -44,7 +44,7 @@ def test_verbs_are_callable_even_behind_folders_of_the_same_name() -> None:
 def test_verbs_are_documented_functions(name: str) -> None:
     from hwprm import api, pipeline
 
-    place = pipeline if name == "demo" else api
+    place = pipeline if name in ("demo", "repro") else api
     assert callable(getattr(hwprm, name))
     assert inspect.signature(getattr(hwprm, name)) == inspect.signature(getattr(place, name))
     assert getattr(place, name).__doc__

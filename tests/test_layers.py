@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "hwprm"
 
-VOCABULARY = {"errors", "numerics", "graph", "intnet", "config", "model", "resources", "folders"}
+VOCABULARY = {"errors", "numerics", "graph", "intnet", "config", "model", "plan", "resources", "folders"}
 TORCH_TOWER = {"nets", "train", "frontend", "prune", "quantize"}
 BUNDLE = {"bundle", "manifest"}
 TOP = {"", "api", "cli", "pipeline", "report", "matrix", "sources"}
@@ -21,7 +21,7 @@ TOP = {"", "api", "cli", "pipeline", "report", "matrix", "sources"}
 #: Room -> (rooms of hwprm, distributions outside the standard library) that it may import, beside itself.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {
     **{room: (VOCABULARY, {"numpy", "safetensors"}) for room in VOCABULARY},
-    "data": (VOCABULARY, {"numpy"}),
+    "data": (VOCABULARY, {"numpy", "PIL"}),
     **{room: (VOCABULARY | TORCH_TOWER | {"data"}, {"numpy", "safetensors", "torch"}) for room in TORCH_TOWER},
     "isa": (VOCABULARY, set()),
     "compile": (VOCABULARY | {"isa"}, {"numpy"}),

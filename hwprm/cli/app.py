@@ -10,7 +10,10 @@ import typer
 __all__ = ["VERBS", "app", "main", "register"]
 
 #: The verbs, in the order of the help.
-VERBS = ("demo", "train", "prune", "quantize", "compile", "verify", "estimate", "report", "repro", "check", "doctor")
+VERBS = (
+    *("demo", "load", "train", "prune", "export", "quantize", "compile", "verify", "estimate", "report", "repro"),
+    *("check", "doctor"),
+)
 
 app = typer.Typer(
     name="hwprm",

@@ -24,7 +24,7 @@ def quantize(
     """Quantise a model; the result is an integer network folder."""
     from hwprm import api
     from hwprm.folders import new_folder
-    from hwprm.quantize import integer_accuracy, quantise_images
+    from hwprm.quantize import stored_accuracy
     from hwprm.report import network_facts, tables
     from hwprm.sources import as_dataset
 
@@ -34,9 +34,9 @@ def quantize(
         talk.say(f"data: {data.name}, {data.source}")
         with talk.stage("quantise"):
             net = api.quantize(model, data, settings.quantize)
-            images = quantise_images(data.x_test, data.input_scale, net)
-            labels = data.test_labels
-            accuracy = {} if labels is None else {"accuracy": {"integer": integer_accuracy(net, images, labels)}}
+            accuracy = {}
+            if (labels := data.test_labels) is not None:
+                accuracy["accuracy"] = {"integer": stored_accuracy(net, data.x_test, data.input_scale, labels)}
         net.save(folder)
     facts = network_facts(net) | {"out": str(out)} | accuracy
     return Outcome(data=facts, tables=tables(facts))

@@ -39,7 +39,7 @@ def repro(
         return Outcome(data={"rows": [_plain(recipe) for recipe in recipes]}, tables=(_listing(recipes),))
     if row is None:
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
-    from hwprm.pipeline.repro import reproduce
+    from hwprm.pipeline.rows import reproduce
 
     given = {("data", "data_dir"): settings.data.data_dir, ("data", "download"): settings.data.download}
     recipe = load_recipe(row, {key: value for key, value in given.items() if value})

@@ -14,6 +14,7 @@ from hwprm.config.settings import SECTIONS, Settings, load_settings
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.config.weights import WeightsConfig
 
 __all__ = [
     "SECTIONS",
@@ -32,5 +33,6 @@ __all__ = [
     "ShrinkConfig",
     "TrainConfig",
     "VerifyConfig",
+    "WeightsConfig",
     "load_settings",
 ]

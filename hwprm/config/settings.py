@@ -24,6 +24,7 @@ from hwprm.config.run import RunConfig
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.config.weights import WeightsConfig
 from hwprm.errors import ConfigError
 
 __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
@@ -34,6 +35,7 @@ class Settings:
     """One value per section, each a checked config."""
 
     data: DataConfig = field(default_factory=DataConfig)
+    weights: WeightsConfig = field(default_factory=WeightsConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     shrink: ShrinkConfig = field(default_factory=ShrinkConfig)
     admm: AdmmConfig = field(default_factory=AdmmConfig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import DataError
-from hwprm.graph import Scale, Shapes, image_shapes
+from hwprm.graph import Images, LazyImages, Scale, Shapes, image_shapes
 
 __all__ = ["Dataset", "split_validation", "stratified_order"]
 
@@ -20,7 +21,8 @@ class Dataset:
 
     For a network with several inputs the images are a structured array ``(n,)``: a field ``(C, H, W)`` or ``(K,)`` of
     one of these types for each input (`hwprm.graph.join_inputs` makes one). A set that is there to calibrate and verify
-    with, not to train with, may lack labels: they are empty then, and `classes` is 0.
+    with, not to train with, may lack labels: they are empty then, and `classes` is 0. Images may be lazy
+    (`hwprm.graph.LazyImages`): then nothing here reads them.
     Raises DataError, naming the split, when a split is empty, counts or shapes differ, a label is out of range,
     or a float image is not finite.
     """
@@ -29,9 +31,9 @@ class Dataset:
     name: str
     #: Where the arrays came from, in words for a report.
     source: str
-    x_train: NDArray[Any]
+    x_train: Images
     y_train: NDArray[np.int64]
-    x_test: NDArray[Any]
+    x_test: Images
     y_test: NDArray[np.int64]
     #: Number of classes; 0 without labels.
     classes: int
@@ -39,8 +41,8 @@ class Dataset:
     @property
     def input_scale(self) -> Scale:
         """Real value of one step of the stored images: 1/255 for bytes, 1.0 for floats; of several inputs by name."""
-        names = self.x_train.dtype.names
-        return {name: _step(self.x_train[name].dtype) for name in names} if names else _step(self.x_train.dtype)
+        fields = self.x_train.dtype.fields
+        return {name: _step(kind[0].base) for name, kind in fields.items()} if fields else _step(self.x_train.dtype)
 
     @property
     def image_shape(self) -> Shapes:
@@ -51,6 +53,14 @@ class Dataset:
     def test_labels(self) -> NDArray[np.int64] | None:
         """`y_test`, or None where there are no labels."""
         return self.y_test if self.classes else None
+
+    @property
+    def fingerprint(self) -> str:
+        """Digest of everything that training and testing read; of lazy images, of the files they come from."""
+        digest = hashlib.sha256(f"{self.name} {self.x_train.dtype} {self.x_train.shape}".encode())
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(array.fingerprint.encode() if isinstance(array, LazyImages) else array.tobytes())
+        return digest.hexdigest()
 
     def __post_init__(self) -> None:
         if self.classes < 2 and (self.classes or len(self.y_train) or len(self.y_test)):
@@ -68,8 +78,8 @@ def _step(dtype: np.dtype[Any]) -> float:
     return 1 / 255 if dtype == np.uint8 else 1.0
 
 
-def _check_split(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int) -> None:
-    if x.dtype.names is None:
+def _check_split(what: str, x: Images, y: NDArray[np.int64], classes: int) -> None:
+    if isinstance(x, LazyImages) or x.dtype.names is None:
         _check_images(what, x, (4,))
     else:
         for name in x.dtype.names:
@@ -80,17 +90,19 @@ def _check_split(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int)
         raise DataError(f"{what}: the set is empty, shape {x.shape}; give at least one image")
 
 
-def _check_images(what: str, x: NDArray[Any], ranks: tuple[int, ...]) -> None:
+def _check_images(what: str, x: Images, ranks: tuple[int, ...]) -> None:
     if x.ndim not in ranks:
         raise DataError(f"{what}: images have rank {x.ndim}, shape {x.shape}; reshape them to (n, C, H, W)")
     if x.dtype not in (np.uint8, np.float32):
         raise DataError(f"{what}: images are {x.dtype}; store them as uint8 (0..255) or float32")
+    if isinstance(x, LazyImages):
+        return
     if x.dtype != np.uint8 and not np.all(np.isfinite(x)):
         bad = int(np.flatnonzero(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0])
         raise DataError(f"{what}: image {bad} holds NaN or infinity; clean the data before training")
 
 
-def _check_labels(what: str, x: NDArray[Any], y: NDArray[np.int64], classes: int) -> None:
+def _check_labels(what: str, x: Images, y: NDArray[np.int64], classes: int) -> None:
     if y.ndim != 1 or y.dtype != np.int64:
         raise DataError(f"{what}: labels are {y.dtype} of shape {y.shape}; store one int64 class number per image")
     if len(x) != len(y):
@@ -113,10 +125,11 @@ def stratified_order(y: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
     return np.lexsort((y, place)).astype(np.int64)
 
 
-def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, NDArray[Any], NDArray[np.int64]]:
+def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, Images, NDArray[np.int64]]:
     """Take `n` training images out for validation: ``(ds without them, their images, their labels)``.
 
-    The choice is seeded and stratified; both parts keep file order; the test split is untouched.
+    The choice is seeded and stratified; both parts keep file order; the test split is untouched. Lazy images are
+    not read, and those held out are the plain ones.
     Raises DataError unless ``1 <= n < number of training images``.
     """
     total = len(ds.x_train)
@@ -126,5 +139,7 @@ def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, NDArray[A
         raise DataError(f"{ds.name} has no labels, so nothing can be judged on validation images; hold none out")
     order = stratified_order(ds.y_train, seed)
     held, kept = np.sort(order[:n]), np.sort(order[n:])
-    rest = replace(ds, x_train=ds.x_train[kept], y_train=ds.y_train[kept])
-    return rest, ds.x_train[held], ds.y_train[held]
+    x, y = ds.x_train, ds.y_train
+    if isinstance(x, LazyImages):
+        return replace(ds, x_train=x.take(kept), y_train=y[kept]), x.plain().take(held), y[held]
+    return replace(ds, x_train=x[kept], y_train=y[kept]), x[held], y[held]

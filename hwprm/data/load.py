@@ -11,7 +11,9 @@ from hwprm.data.dataset import Dataset
 from hwprm.data.download import download_mnist
 from hwprm.data.embedded import load_embedded
 from hwprm.data.idx import load_idx_set
+from hwprm.data.image_folder import load_image_folder
 from hwprm.data.npz import load_npz
+from hwprm.data.pictures import Preparation
 from hwprm.errors import DataError
 
 __all__ = ["NAMES", "load_dataset"]
@@ -21,19 +23,26 @@ NAMES = ("cifar10", "fashion_mnist", "mnist", "mnist_subset")
 ENVIRONMENT = "HWPRM_DATA"
 
 
-def load_dataset(name_or_path: str, *, data_dir: Path | None = None, download: bool = False) -> Dataset:
-    """Load a known set (`NAMES`; hyphens count as underscores) or an ``.npz`` file.
+def load_dataset(
+    name_or_path: str,
+    *,
+    data_dir: Path | None = None,
+    download: bool = False,
+    preparation: Preparation | None = None,
+) -> Dataset:
+    """Load a known set (`NAMES`; hyphens count as underscores), an ``.npz`` file or a folder of images.
 
     ``mnist`` without a folder is the embedded subset; with `data_dir`, else with the environment's HWPRM_DATA, it is
     the full set from there, and an error when it is not there. `download` fetches MNIST into that folder, else into
     ``~/.cache/hwprm``, first. `Dataset.source` says which it was: there is no silent fall-back.
+    `preparation` says how the files of a folder of images become arrays (`hwprm.data.image_folder`).
     Raises DataError for an unknown name and for data that cannot be used.
     """
     name = name_or_path.lower().replace("-", "_")
     if name == "cifar_10":
         name = "cifar10"
     if name not in NAMES:
-        return _load_file(name_or_path)
+        return _load_path(name_or_path, preparation)
     if name == "mnist_subset":
         return load_embedded()
     folder = data_dir if data_dir is not None else _environment_folder()
@@ -56,12 +65,18 @@ def _environment_folder() -> Path | None:
     return Path(value) if value else None
 
 
-def _load_file(name_or_path: str) -> Dataset:
+def _load_path(name_or_path: str, preparation: Preparation | None) -> Dataset:
     path = Path(name_or_path)
+    if path.is_dir():
+        return load_image_folder(path, preparation)
     if path.is_file():
         return load_npz(path)
     if path.suffix == ".npz":
         raise DataError(f"{path} does not exist; give the path of an .npz file with x and y")
     near = difflib.get_close_matches(name_or_path.lower(), NAMES, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(NAMES)}, or give an .npz file"
+    hint = (
+        f"did you mean {' or '.join(near)}?"
+        if near
+        else f"known are {', '.join(NAMES)}, or give an .npz file or a folder of images"
+    )
     raise DataError(f"no data set is called {name_or_path!r}; {hint}")

@@ -1,8 +1,9 @@
 """Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
 
-from hwprm.graph.batches import Batch, Scale, Shapes, by_input, image_shapes, join_inputs, scale_of
+from hwprm.graph.batches import Batch, Scale, Shapes, by_input, fitting_batch, image_shapes, join_inputs, scale_of
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
+from hwprm.graph.lazy import Images, LazyImages, plain
 from hwprm.graph.nodes import (
     AdaptiveAvgPool2d,
     Add,
@@ -39,7 +40,9 @@ __all__ = [
     "Conv2d",
     "Flatten",
     "Graph",
+    "Images",
     "Input",
+    "LazyImages",
     "Linear",
     "MaxPool2d",
     "Node",
@@ -53,8 +56,10 @@ __all__ = [
     "by_input",
     "conv_output_size",
     "evaluate",
+    "fitting_batch",
     "image_shapes",
     "join_inputs",
+    "plain",
     "pool_output_size",
     "scale_of",
 ]

@@ -7,16 +7,20 @@ its own type and shape, so that an image's parts stay together when images are c
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hwprm.errors import DataError
+from hwprm.graph.lazy import LazyImages
 
-__all__ = ["Batch", "Scale", "Shapes", "by_input", "image_shapes", "join_inputs", "scale_of"]
+__all__ = ["Batch", "Scale", "Shapes", "by_input", "fitting_batch", "image_shapes", "join_inputs", "scale_of"]
 
-Batch = ArrayLike | Mapping[str, ArrayLike]
+#: Values of one batch that are held at a time: a gibibyte of float64.
+HELD_VALUES = 1 << 27
+
+Batch = ArrayLike | LazyImages | Mapping[str, ArrayLike]
 #: Real value of one step of the stored numbers, for all inputs or for each by name.
 Scale = float | Mapping[str, float]
 #: Shape of an image, or of each of its parts by input.
@@ -24,7 +28,7 @@ Shapes = tuple[int, ...] | dict[str, tuple[int, ...]]
 
 
 def by_input(batch: Batch, names: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The array ``(n, ...)`` of each of the inputs `names`, in their order.
+    """The array ``(n, ...)`` of each of the inputs `names`, in their order; lazy images stay lazy.
 
     Raises DataError when `batch` is for other inputs, or holds different numbers of images.
     """
@@ -35,7 +39,8 @@ def by_input(batch: Batch, names: Sequence[str]) -> dict[str, NDArray[Any]]:
                 f"the images are one array, the network has {len(names)} inputs ({', '.join(names)}); "
                 "give an array for each, by name"
             )
-        return {names[0]: np.asarray(batch)}
+        # Whoever reads lazy images by slices need not know it.
+        return {names[0]: cast(NDArray[Any], batch) if isinstance(batch, LazyImages) else np.asarray(batch)}
     if set(parts) != set(names):
         raise DataError(
             f"the images are for the inputs {', '.join(parts)}, the network's are {', '.join(names)}; "
@@ -47,8 +52,15 @@ def by_input(batch: Batch, names: Sequence[str]) -> dict[str, NDArray[Any]]:
     return {name: parts[name] for name in names}
 
 
+def fitting_batch(most: int, values: int) -> int:
+    """Images to compute at a time: `most`, or as many as memory holds when each needs `values` numbers; at least 1."""
+    return max(1, min(most, HELD_VALUES // values))
+
+
 def image_shapes(batch: Batch) -> Shapes:
     """Shape of one image of `batch`, for several inputs by name."""
+    if isinstance(batch, LazyImages):
+        return batch.shape[1:]
     parts = _parts(batch)
     return np.asarray(batch).shape[1:] if parts is None else {name: array.shape[1:] for name, array in parts.items()}
 

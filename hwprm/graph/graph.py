@@ -25,6 +25,7 @@ from hwprm.graph.nodes import (
     Clamp,
     Concat,
     Conv2d,
+    FloatArray,
     Input,
     Linear,
     MaxPool2d,
@@ -37,6 +38,8 @@ from hwprm.graph.nodes import (
 __all__ = ["WEIGHTED", "Graph"]
 
 FORMAT = "hwprm-graph-1"
+#: File of the arrays.
+WEIGHTS = "weights.safetensors"
 
 #: Node types that hold a weight matrix (and so can be pruned).
 WEIGHTED = (Conv2d, Linear)
@@ -123,29 +126,46 @@ class Graph:
     def save(self, folder: Path) -> None:
         """Write ``graph.json`` and ``weights.safetensors`` into `folder` (made if absent). Same graph, same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, Any] = {}
-        entries = []
-        for node in self.nodes:
-            mine = _arrays(node)
-            arrays |= {f"{node.name}.{key}": np.ascontiguousarray(value) for key, value in mine.items()}
-            plain = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if f.name not in mine}
-            entries.append({"op": type(node).__name__, **plain})
-        text = json.dumps({"format": FORMAT, "outputs": self.outputs, "nodes": entries}, indent=1)
-        save_file(arrays, folder / "weights.safetensors")
-        (folder / "graph.json").write_text(text + "\n")
+        save_file(self.arrays, folder / WEIGHTS)
+        (folder / "graph.json").write_text(json.dumps(self.structure, indent=1) + "\n")
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises ModelError when a file is missing, cut short or of another format."""
         try:
-            plan = json.loads((folder / "graph.json").read_text())
-            arrays = load_file(folder / "weights.safetensors")
-            if plan["format"] != FORMAT:
-                raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
-            loaded = [_load_node(entry, arrays) for entry in plan["nodes"]]
-            return cls(tuple(loaded), tuple(plan["outputs"]))
+            return cls.assemble(json.loads((folder / "graph.json").read_text()), load_file(folder / WEIGHTS), folder)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
             raise ModelError(f"{folder} holds no readable graph ({error}); make it again") from error
+
+    @property
+    def arrays(self) -> dict[str, FloatArray]:
+        """Every array as ``NODE.FIELD``: ``conv1.weight``."""
+        return {
+            f"{node.name}.{key}": np.ascontiguousarray(value)
+            for node in self.nodes
+            for key, value in _arrays(node).items()
+        }
+
+    @property
+    def structure(self) -> dict[str, Any]:
+        """Everything but the arrays, as plain JSON: the nodes in order, each with its ``op``, and the outputs."""
+        entries = []
+        for node in self.nodes:
+            mine = _arrays(node)
+            plain = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if f.name not in mine}
+            entries.append({"op": type(node).__name__, **plain})
+        return {"format": FORMAT, "outputs": self.outputs, "nodes": entries}
+
+    @classmethod
+    def assemble(cls, structure: Mapping[str, Any], arrays: Mapping[str, Any], source: Path) -> Self:
+        """The graph of a `structure` and its `arrays`, which `source` holds.
+
+        Raises ModelError for another format, and what a broken structure causes (LookupError, TypeError, ...).
+        """
+        if structure["format"] != FORMAT:
+            raise ModelError(f"{source}: format {structure['format']!r}, this version reads {FORMAT!r}")
+        loaded = [_load_node(entry, arrays) for entry in structure["nodes"]]
+        return cls(tuple(loaded), tuple(structure["outputs"]))
 
 
 def _arrays(node: Node) -> dict[str, Any]:
@@ -153,9 +173,9 @@ def _arrays(node: Node) -> dict[str, Any]:
 
 
 def _load_node(entry: dict[str, Any], arrays: Mapping[str, Any]) -> Node:
-    kind: type[Node] = getattr(node_types, entry.pop("op"))
+    kind: type[Node] = getattr(node_types, entry["op"])
     prefix = f"{entry['name']}."
-    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "op"}
     values |= {f.name: arrays[prefix + f.name] for f in dataclasses.fields(kind) if prefix + f.name in arrays}
     return kind(**values)
 

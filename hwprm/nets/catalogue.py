@@ -14,7 +14,7 @@ from hwprm.nets.lenet import lenet5
 from hwprm.nets.resnet import BasicBlock, Bottleneck, ResNet
 from hwprm.nets.vgg import VGG16
 
-__all__ = ["NETWORKS", "Reference", "reference_network"]
+__all__ = ["NETWORKS", "Reference", "image_shape", "reference_network"]
 
 
 class Reference(NamedTuple):
@@ -38,6 +38,11 @@ NETWORKS: dict[str, Reference] = {
         lambda classes, width: ResNet(Bottleneck, (3, 4, 6, 3), classes, width=width), (3, 224, 224), 1000
     ),
 }
+
+
+def image_shape(name: str) -> tuple[int, int, int]:
+    """``(C, H, W)`` of the images that the reference network `name` reads."""
+    return (1, 28, 28) if name == "lenet5" else NETWORKS[name].image
 
 
 def reference_network(name: str, seed: int = 0, *, width: float = 1.0, classes: int | None = None) -> nn.Module:

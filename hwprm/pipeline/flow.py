@@ -59,14 +59,13 @@ def _compact(job: Job, desk: Desk) -> Facts:
 def _quantize(job: Job, desk: Desk) -> Facts:
     from hwprm.compile import sum_bits
     from hwprm.prune import account
-    from hwprm.quantize import integer_accuracy, quantise_images
+    from hwprm.quantize import stored_accuracy
 
     given: Given = job.given
     data = given.split.dataset
     small = _load(job, "compact")
     net = api.quantize(small, data, job.settings.quantize, name=given.network)
     net.save(desk.place)
-    images = quantise_images(data.x_test, data.input_scale, net)
     counts = account(
         small.graph,
         _load(job, "train").graph,
@@ -74,7 +73,7 @@ def _quantize(job: Job, desk: Desk) -> Facts:
         bias_bits=max(sum_bits(net).values()),  # the hardware keeps biases at the width of the whole sum
     )
     return {
-        "accuracy": {"integer": integer_accuracy(net, images, data.y_test)},
+        "accuracy": {"integer": stored_accuracy(net, data.x_test, data.input_scale, data.y_test)},
         "waterfall": [counts.row("integer")],
     }
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hwprm.config import Settings
 from hwprm.folders import write_file
 from hwprm.pipeline.settings import demo_settings
 from hwprm.pipeline.step import Facts, Job, Listener, Silent, check_run, run_steps, start_run
-
-if TYPE_CHECKING:
-    from hwprm.data import Dataset
 
 __all__ = ["demo", "run_demo"]
 
@@ -43,7 +38,7 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     data = split.dataset
     start_run(out)
     listener.say(f"data: {data.name}, {data.source}")
-    inputs = {"network": NETWORK, "data": _fingerprint(data)}
+    inputs = {"network": NETWORK, "data": data.fingerprint}
     job = Job(out=out, settings=settings, inputs=inputs, given=Given(network=NETWORK, split=split))
     for name in ("report.json", "report.html"):  # an interrupted run must not show the results of the one before
         (out / name).unlink(missing_ok=True)
@@ -53,10 +48,3 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     write_file(out / "report.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
     write_page(out, out / "report.html")
     return facts
-
-
-def _fingerprint(data: Dataset) -> str:
-    digest = hashlib.sha256(f"{data.name} {data.x_train.dtype} {data.x_train.shape}".encode())
-    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
-        digest.update(array.tobytes())
-    return digest.hexdigest()

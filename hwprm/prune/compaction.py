@@ -58,14 +58,16 @@ def compact(model: Model) -> Model:
     """`model` with zero filters and the channels that read them gone, at `Stage.COMPACT`.
 
     ``meta["plan"]`` holds ``{layer: {"rows": kept filters, "cols": columns with a weight}}`` in indices of the
-    original matrix. Unused paths are removed first, exactly, where that has not been done.
+    original matrix, ``meta["shapes"]`` the shapes of the original weights.
+    Unused paths are removed first, exactly, where that has not been done.
     Raises ModelError when the model is compact already, when a layer is pruned to nothing, and when the compact
     network does not give the outputs of the masked one.
     """
     if model.stage is Stage.COMPACT:
         raise ModelError("the model is compact already; its plan counts in the original matrices, use it as it is")
     graph, plan = compact_graph(model.graph)
-    meta: dict[str, Any] = {"plan": plan}
+    shapes = {layer.name: list(layer.weight.shape) for layer in model.graph.weighted}
+    meta: dict[str, Any] = {"plan": plan, "shapes": shapes}
     if model.stage is not Stage.PURIFIED:
         meta["waterfall"] = [account(graph, model.graph).row("path_removal")]
     return model.advance(graph, Stage.COMPACT, **meta)

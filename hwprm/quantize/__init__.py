@@ -1,5 +1,6 @@
 """Float graph to integer network, and the integer reference in torch."""
 
+from hwprm.quantize.accuracy import stored_accuracy
 from hwprm.quantize.compare import crosscheck, signal_to_noise
 from hwprm.quantize.emulate import integer_accuracy, run_torch
 from hwprm.quantize.fold import fold_batchnorm
@@ -17,4 +18,5 @@ __all__ = [
     "quantise_network",
     "run_torch",
     "signal_to_noise",
+    "stored_accuracy",
 ]

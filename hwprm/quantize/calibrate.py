@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from torch.nn import functional
 
 from hwprm.errors import DataError
-from hwprm.graph import Batch, Scale, by_input, scale_of
+from hwprm.graph import Batch, Scale, by_input, fitting_batch, scale_of
 from hwprm.intnet import Pool
 from hwprm.quantize.fused import FusedLayer, FusedNetwork, Map
 
@@ -64,8 +65,9 @@ def activation_ranges(net: FusedNetwork, real: Mapping[str, FloatArray], percent
     top: dict[str, FloatArray] = {}
     nonzero: dict[str, int] = {}
     count = len(real[net.inputs[0]])
-    for i in range(0, count, BATCH):
-        batch = {name: array[i : i + BATCH] for name, array in real.items()}
+    step = fitting_batch(BATCH, sum(math.prod(shape) for shape in net.shapes.values()))
+    for i in range(0, count, step):
+        batch = {name: array[i : i + step] for name, array in real.items()}
         for name, values in float_tensors(net, batch).items():
             keep = _above(count * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
             joined = np.concatenate([top.get(name, np.empty(0)), np.abs(values).ravel()])

@@ -6,16 +6,19 @@ Sums are float64 convolutions; an accumulator has 46 bits at most, so every part
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
 from hwprm.errors import InputError
+from hwprm.graph import fitting_batch
 from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantize.calibrate import enlarge, inside, pool
 
-__all__ = ["integer_accuracy", "run_torch"]
+__all__ = ["count_right", "integer_accuracy", "run_torch"]
 
 IntArray = NDArray[np.int64]
 
@@ -37,15 +40,21 @@ def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.i
 
     A map output is read channel-major. Raises InputError when the network has several outputs or nothing is given.
     """
+    return 100.0 * count_right(net, images, labels) / len(images)
+
+
+def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.integer]) -> int:
+    """How many of integer `images` `integer_accuracy` counts as right; it raises what that raises."""
     if len(net.outputs) != 1:
         raise InputError(f"accuracy needs one output, the network has {len(net.outputs)}")
     if not len(images) or len(images) != len(labels):
         raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(images)}")
     right = 0
-    for i in range(0, len(images), BATCH):
-        out = _tensors(net, images[i : i + BATCH])[net.outputs[0]].flatten(1).numpy()
-        right += int((out.argmax(axis=1) == labels[i : i + BATCH]).sum())
-    return 100.0 * right / len(images)
+    step = fitting_batch(BATCH, sum(math.prod(tensor.shape) for tensor in net.tensors))
+    for i in range(0, len(images), step):
+        out = _tensors(net, images[i : i + step])[net.outputs[0]].flatten(1).numpy()
+        right += int((out.argmax(axis=1) == labels[i : i + step]).sum())
+    return right
 
 
 def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:

@@ -40,17 +40,17 @@ STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "intege
 
 
 def describe(folder: Path) -> Facts:
-    """What is known about a run folder, a model, an integer network or a bundle.
+    """What is known about a run folder, a model (exported ones too), an integer network or a bundle.
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
     from hwprm.bundle import Bundle
     from hwprm.intnet import IntegerNetwork
-    from hwprm.model import Model
+    from hwprm.sources import as_model
 
     kind = holds(folder)
-    if kind == "model":
-        return model_facts(Model.load(folder))
+    if kind in ("model", "plan"):
+        return model_facts(as_model(folder, ()))
     if kind == "network":
         return network_facts(IntegerNetwork.load(folder))
     if kind == "bundle":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from hwprm.errors import DataError, ModelError
-from hwprm.graph import Batch, Graph, Scale, Shapes, by_input, image_shapes, scale_of
+from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, fitting_batch, image_shapes, scale_of
 from hwprm.nets import GraphModule
 
 __all__ = ["accuracy", "check_fit", "logits"]
@@ -18,7 +19,7 @@ __all__ = ["accuracy", "check_fit", "logits"]
 BATCH = 500
 
 
-def accuracy(graph: Graph, x: NDArray[Any], y: NDArray[np.int64], input_scale: Scale) -> float:
+def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale) -> float:
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
 
     Computed in the dtype of the weights; of equal logits the lowest class wins. Raises ModelError unless the network
@@ -36,11 +37,12 @@ def logits(graph: Graph, x: Batch, input_scale: Scale) -> NDArray[Any]:
     module = GraphModule(graph).eval()
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     given = by_input(x, [node.name for node in graph.inputs])
+    step = fitting_batch(BATCH, max(math.prod(shape) for shape in graph.shapes.values()))
     parts = []
     with torch.inference_mode():
-        for start in range(0, len(next(iter(given.values()))), BATCH):
+        for start in range(0, len(next(iter(given.values()))), step):
             images = [
-                torch.from_numpy(np.array(array[start : start + BATCH])).to(dtype) * scale_of(input_scale, name)
+                torch.from_numpy(np.array(array[start : start + step])).to(dtype) * scale_of(input_scale, name)
                 for name, array in given.items()
             ]
             parts.append(module(*images).numpy())

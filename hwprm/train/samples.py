@@ -16,7 +16,7 @@ from torch import Tensor
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError
-from hwprm.graph import Graph, by_input, scale_of
+from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
 from hwprm.train.augment import augment_batch, resolve
 
@@ -174,8 +174,8 @@ def _remembered(kind: str, key: str, make: Any) -> Any:
 
 
 def _digest(array: Any) -> str:
-    if not isinstance(array, np.ndarray):
-        return str(array.digest())
+    if isinstance(array, LazyImages):
+        return array.fingerprint
     head = f"{array.dtype} {array.shape}".encode()
     return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
 

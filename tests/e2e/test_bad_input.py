@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import struct
 from dataclasses import replace
@@ -13,6 +14,7 @@ import pytest
 import torch
 from typer.testing import Result
 
+from hwprm.folders import digest_of
 from hwprm.graph import Linear
 from hwprm.model import Model, Stage
 from tests.conftest import Run, tiny_graph
@@ -93,6 +95,9 @@ def test_nan_weights(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path
     weights = load_file(tiny_model / "weights.safetensors")
     weights["conv.weight"] = np.full_like(weights["conv.weight"], np.nan)
     save_file(weights, tiny_model / "weights.safetensors")
+    mark = json.loads((tiny_model / "model.json").read_text())
+    mark["sha256"]["weights.safetensors"] = digest_of(tiny_model / "weights.safetensors")
+    (tiny_model / "model.json").write_text(json.dumps(mark))
     words = r"weight of 'conv' holds NaN or infinity; retrain with a smaller learning rate$"
     _refused(run("compile", tiny_model, data=tiny_data, out=tmp_path / "rtl"), 2, words, tmp_path / "rtl")
 

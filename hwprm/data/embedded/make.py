@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from hwprm.data.dataset import Dataset
 from hwprm.data.embedded import PER_CLASS
 from hwprm.data.idx import load_idx_set
+from hwprm.graph import Images
 
 __all__ = ["pack"]
 
@@ -31,7 +31,7 @@ def pack(full: Dataset) -> bytes:
     return gzip.compress(train + test, compresslevel=9, mtime=0)
 
 
-def _first_of_each(x: NDArray[Any], y: NDArray[np.int64], count: int) -> bytes:
+def _first_of_each(x: Images, y: NDArray[np.int64], count: int) -> bytes:
     firsts = [np.flatnonzero(y == label)[:count] for label in range(10)]
     chosen = np.sort(np.concatenate(firsts))
     return x[chosen].tobytes() + y[chosen].astype(np.uint8).tobytes()

@@ -12,7 +12,7 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
 from hwprm.report.facts import describe
 from hwprm.report.page.verification import RESULTS, Results, read_results
-from hwprm.sources import holds
+from hwprm.sources import as_model, holds
 
 if TYPE_CHECKING:
     from hwprm.graph import Graph
@@ -57,7 +57,7 @@ def gather(folder: Path) -> Content:
         return _run(folder, facts)
     if kind == "network":
         return Content(facts=facts, models={}, network=IntegerNetwork.load(folder))
-    model = Model.load(folder)
+    model = as_model(folder, ())
     return Content(facts=facts, models={model.stage: model})
 
 

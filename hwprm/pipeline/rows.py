@@ -19,8 +19,8 @@ from hwprm.config.settings import SECTIONS
 from hwprm.errors import DataError
 from hwprm.folders import write_file
 from hwprm.model import Model
-from hwprm.pipeline.recipes import Recipe
-from hwprm.pipeline.step import Desk, Facts, Job, Listener, Step, check_run, run_steps, start_run
+from hwprm.pipeline.recipes import Recipe, load_recipe
+from hwprm.pipeline.step import Desk, Facts, Job, Listener, Silent, Step, check_run, run_steps, start_run
 
 if TYPE_CHECKING:
     from hwprm.config import Settings
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hwprm.sources import Split
     from hwprm.train import Checkpoint
 
-__all__ = ["reproduce", "run_recipe", "summarise"]
+__all__ = ["repro", "reproduce", "run_recipe", "summarise"]
 
 FORMAT = "hwprm-repro-1"
 CODE = ("data", "graph", "nets", "train", "prune", "numerics")
@@ -47,6 +47,24 @@ class Given:
     shared: Path
     #: The dense network, once there is one.
     dense: Path | None = None
+
+
+def repro(
+    row: str,
+    out: Path | str = "runs/repro",
+    *,
+    data_dir: Path | str | None = None,
+    seeds: tuple[int, ...] | None = None,
+) -> Facts:
+    """Reproduce `row`, one of ``hwprm repro --list`` or a recipe file, into ``out/ROW``; the recipe's seeds by default.
+
+    Returns the summary (``accuracy.mean`` and ``.spread`` of the integer network, ``compression``, ``reached``, and
+    each seed's result). What was finished before is reused. Raises InputError for an unknown row, DataError when the
+    data set is not in `data_dir`.
+    """
+    overrides = {("data", "data_dir"): Path(data_dir)} if data_dir is not None else {}
+    recipe = load_recipe(row, overrides)
+    return reproduce(recipe, Path(out), seeds or recipe.seeds, Silent())
 
 
 def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Listener) -> Facts:
@@ -72,7 +90,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     assert split.x_validation is not None and split.y_validation is not None
     judged = replace(split, dataset=replace(data, x_test=split.x_validation, y_test=split.y_validation))
     given = Given(recipe=recipe, judged=judged, test=data, shared=out / "shared")
-    inputs = {"network": recipe.network, "width": repr(recipe.width), "data": _fingerprint(data)}
+    inputs = {"network": recipe.network, "width": repr(recipe.width), "data": data.fingerprint}
     dense = _run_dense(given, settings, inputs, listener)
     start_run(place)
     job = Job(
@@ -226,7 +244,7 @@ def _quantize(job: Job, desk: Desk) -> Facts:
 def _score(job: Job, desk: Desk) -> Facts:
     """Accuracy of all that the row reports on the test split, which nothing before has seen."""
     from hwprm.intnet import IntegerNetwork
-    from hwprm.quantize import integer_accuracy, quantise_images
+    from hwprm.quantize import stored_accuracy
     from hwprm.train import accuracy
 
     given: Given = job.given
@@ -238,8 +256,7 @@ def _score(job: Job, desk: Desk) -> Facts:
         key = {"finetune": "finetuned"}.get(step, model.stage.value)
         found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
     net = IntegerNetwork.load(job.out / "stages/quantize")
-    images = quantise_images(data.x_test, data.input_scale, net)
-    found["integer"] = integer_accuracy(net, images, data.y_test)
+    found["integer"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test)
     write_file(desk.place, json.dumps(found, indent=1) + "\n")
     return {"accuracy": found}
 
@@ -289,13 +306,6 @@ def _digest(settings: Settings, sections: tuple[str, ...], inputs: Facts) -> str
         if option.key not in ("data.data_dir", "data.download")
     ]
     return hashlib.sha256("\n".join((*options, json.dumps(inputs, sort_keys=True))).encode()).hexdigest()[:12]
-
-
-def _fingerprint(data: Dataset) -> str:
-    digest = hashlib.sha256(f"{data.name} {data.x_train.dtype} {data.x_train.shape}".encode())
-    for array in (data.x_train, data.y_train, data.x_test, data.y_test):
-        digest.update(array.tobytes())
-    return digest.hexdigest()
 
 
 DENSE = Step(name="train", place="stages/train", run=_train, sections=("train",), packages=CODE)

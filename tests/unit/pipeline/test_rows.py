@@ -15,7 +15,7 @@ from hwprm.errors import ConfigError, DataError, InputError
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
 from hwprm.pipeline.recipes import load_recipe, recipe_names
-from hwprm.pipeline.repro import reproduce, run_recipe, summarise
+from hwprm.pipeline.rows import reproduce, run_recipe, summarise
 from hwprm.pipeline.step import Silent
 from hwprm.prune import admm as admm_module
 from hwprm.train import accuracy, stages

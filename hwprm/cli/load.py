@@ -1,0 +1,34 @@
+"""`hwprm load`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import Take, verb
+from hwprm.config import Settings
+
+__all__ = ["load"]
+
+
+@verb(app, Take("weights"))
+def load(
+    talk: Talk,
+    settings: Settings,
+    network: Annotated[str, typer.Argument(help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18 or resnet50.")],
+    file: Annotated[Path, typer.Argument(help="Checkpoint: .pth or .pt with a state dict, or .safetensors.")],
+) -> Outcome:
+    """Load a public checkpoint, its tensors named as in torchvision; the result is a dense model folder."""
+    from hwprm import api
+    from hwprm.cli.steps import finish_model
+    from hwprm.folders import check_output
+
+    out = settings.run.out or Path("model")
+    check_output(out)
+    with talk.stage("load"):
+        model = api.load(network, file, settings.weights)
+    return finish_model(model, out)
