@@ -31,6 +31,7 @@ def prune(
     """Prune a model: structured ADMM, P-RM, compaction; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.report.record import applied
 
     out = settings.run.out or Path("pruned")
     if settings.purify.mode == "auto" and not settings.data.validation and settings.run.stop_after != "admm":
@@ -46,4 +47,6 @@ def prune(
             progress=work.progress,
             checkpoint=work.checkpoint,
         )
-        return finish_model(done, out)
+        # The learning rates and epochs of pruning are ADMM's own.
+        keys = applied("data", "train", "admm", "purify", without=("train.epochs", "train.lr"))
+        return finish_model(done, work, keys | {"run.stop_after"})

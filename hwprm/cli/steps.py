@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ class Work:
     data: Dataset
     checkpoint: Checkpoint
     progress: Ticker
+    settings: Settings
 
 
 @contextmanager
@@ -39,8 +40,9 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     The checkpoint's name holds a digest of options and source, so a run with others starts anew.
     """
     from hwprm.folders import check_output
+    from hwprm.report.live import Watch
+    from hwprm.report.record import LOG
     from hwprm.sources import as_dataset
-    from hwprm.train import Checkpoint
 
     check_output(out)
     data = as_dataset(settings.data)
@@ -49,9 +51,11 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     for other in out.parent.glob(f".{out.name}.resume-*"):
         if other != folder:
             shutil.rmtree(other)
+    talk.say(f"log, a line an epoch: {folder / LOG}")
     try:
         with talk.stage(verb) as tick:
-            yield Work(out=out, data=data, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
+            watch = Watch(tick)
+            yield Work(out=out, data=data, checkpoint=watch.checkpoint(folder), progress=watch, settings=settings)
     except HwprmError:
         if folder.is_dir():
             talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
@@ -59,15 +63,17 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish_model(model: Model, out: Path) -> Outcome:
-    """Save `model` into the new folder `out` and show it."""
+def finish_model(model: Model, work: Work, keys: Collection[str]) -> Outcome:
+    """Save `model` into its new folder, beside it the options `keys`, its log and its curves, and show it."""
     from hwprm.folders import new_folder
     from hwprm.report import describe, tables
+    from hwprm.report.record import write_record
 
-    with new_folder(out) as folder:
+    with new_folder(work.out) as folder:
         model.save(folder)
-    facts = describe(out)
-    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
+        write_record(model, folder, work.settings, keys)
+    facts = describe(work.out)
+    return Outcome(data=facts | {"out": str(work.out)}, tables=tables(facts))
 
 
 def _digest(settings: Settings, source: str) -> str:

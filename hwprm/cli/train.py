@@ -29,8 +29,9 @@ def train(
     """Train a network on a data set; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.report.record import applied
 
     out = settings.run.out or Path("model")
     with working_on(talk, settings, "train", out, network) as work:
         model = api.train(network, work.data, settings.train, progress=work.progress, checkpoint=work.checkpoint)
-        return finish_model(model, out)
+        return finish_model(model, work, applied("data", "train"))

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.talk import Outcome, Talk, numbers
 from hwprm.cli.verb import CRASHED, INTERRUPTED, Take, verb
 from hwprm.config import Settings
 from hwprm.errors import ConfigError, MismatchError, TimingError, ToolError, UnsupportedError
@@ -22,6 +22,12 @@ FAULTS = {
     "tool": (ToolError("no verilator"), 3),
     "timing": (TimingError("too slow"), 4),
 }
+
+
+def test_numbers_of_the_bar() -> None:
+    metrics = {"rho": 0.02, "loss": 0.12345, "accuracy": 98.1, "primal.conv": 0.01, "primal.fc": 0.345, "dual.fc": 9.0}
+    assert list(numbers(metrics)) == ["loss 0.123", "acc 98.10%", "residual 0.34", "rho 0.02"]
+    assert list(numbers({"removed": 1107.0})) == ["removed 1,107"]
 
 
 def _app() -> typer.Typer:
