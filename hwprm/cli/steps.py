@@ -51,10 +51,9 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     for other in out.parent.glob(f".{out.name}.resume-*"):
         if other != folder:
             shutil.rmtree(other)
-    talk.say(f"log, a line an epoch: {folder / LOG}")
     try:
         with talk.stage(verb) as tick:
-            watch = Watch(tick)
+            watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
             yield Work(out=out, data=data, checkpoint=watch.checkpoint(folder), progress=watch, settings=settings)
     except HwprmError:
         if folder.is_dir():

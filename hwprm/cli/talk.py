@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ __all__ = ["Outcome", "Talk", "Ticker", "numbers"]
 
 #: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
 Ticker = Callable[[str, int, int, Mapping[str, float]], None]
+
+#: Numbers of an epoch that the bar has no room for.
+SCHEDULES = ("rho", "lr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +60,9 @@ class Talk:
             # The bar takes what the words leave: a terminal of 80 columns holds them all.
             columns = (
                 TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
-                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
                 TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True, min_width=4)),
                 TextColumn("{task.fields[word]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
-                TimeElapsedColumn(),
                 TextColumn("ETA"),
                 TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             )
@@ -98,9 +100,12 @@ class _Bar:
 
 
 def numbers(metrics: Mapping[str, float]) -> Iterator[str]:
-    """What is worth watching, in few words: loss, accuracy, the largest primal residual of any layer, and the rest."""
+    """What is worth watching, in few words: loss, accuracy, the largest primal residual of any layer, and the rest.
+
+    Schedules, which go as the options say, are in the log.
+    """
     residuals = [value for key, value in metrics.items() if key.startswith("primal.")]
-    shown = {key: value for key, value in metrics.items() if "." not in key}
+    shown = {key: value for key, value in metrics.items() if "." not in key and key not in SCHEDULES}
     if "loss" in shown:
         yield f"loss {shown.pop('loss'):.3g}"
     if "accuracy" in shown:

@@ -43,10 +43,14 @@ def _head(phase: str) -> str:
 
 
 class Watch:
-    """A ticker that goes on telling the last epoch's numbers, residuals of every layer too, between the epochs."""
+    """A ticker that goes on telling the last epoch's numbers, residuals of every layer too, between the epochs.
 
-    def __init__(self, tick: Ticker) -> None:
-        self._tick = tick
+    `first` is called when there is a log to look at.
+    """
+
+    def __init__(self, tick: Ticker, first: Callable[[], None] = lambda: None) -> None:
+        self._tick, self._first = tick, first
+        self._started = False
         self._stage = ""
         self._last: dict[str, float] = {}
 
@@ -60,4 +64,7 @@ class Watch:
         return LiveLog(folder=folder, resume=True, epoch=self._epoch)
 
     def _epoch(self, metrics: Mapping[str, float]) -> None:
+        if not self._started:
+            self._first()
+            self._started = True
         self._last = dict(metrics)

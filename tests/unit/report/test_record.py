@@ -82,9 +82,11 @@ def test_log_while_it_runs(tiny_model: Path, tiny_data: Path, tmp_path: Path) ->
     with pytest.raises(_StopError):
         api.train(tiny_model, data, config, progress=watch, checkpoint=watch.checkpoint(tmp_path))
     assert [line["epoch"] for line in _lines(file)] == [1, 2], "the third was not finished"
-    watch = Watch(lambda stage, done, total, metrics: None)
+    said: list[str] = []
+    watch = Watch(lambda stage, done, total, metrics: None, lambda: said.append(file.read_text()))
     model = api.train(tiny_model, data, config, progress=watch, checkpoint=watch.checkpoint(tmp_path))
     assert _lines(file) == model.meta["log"]
+    assert [len(text.splitlines()) for text in said] == [3], "told once, when there is something to look at"
 
 
 def test_residuals_are_told_between_epochs() -> None:
