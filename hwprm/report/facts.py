@@ -76,14 +76,14 @@ def model_facts(model: Model) -> Facts:
 
 
 def _first_rows(model: Model) -> list[Facts]:
-    """The waterfall of a model that ADMM pruned and nothing else did: its graph still has the original shapes."""
+    """The waterfall of a model that was pruned and not purified: its graph still has the original shapes."""
     from hwprm.model import Stage
     from hwprm.prune import account
 
-    if model.stage is not Stage.ADMM:
+    if model.stage in (Stage.DENSE, Stage.PURIFIED, Stage.COMPACT):
         return []
     counts = account(model.graph, model.graph)
-    return [counts.dense().row(Stage.DENSE.value), counts.row(Stage.ADMM.value)]
+    return [counts.dense().row(Stage.DENSE.value), counts.row(model.stage.value)]
 
 
 def in_order(values: Mapping[str, float]) -> dict[str, float]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "LAYERS", "History", "Panel", "Series", "Span", "history_of"]
 
 #: What a span of epochs can be, in the order of legends.
-KINDS = ("training", "ADMM", "masked retraining")
+KINDS = ("training", "pruning", "retraining")
 #: Layers that get a colour each; of more, those whose primal residual ended highest, the others are drawn faint.
 LAYERS = 7
 #: Epochs up to which each has a dot.
@@ -114,13 +114,14 @@ def _spans(log: Sequence[Entry]) -> Iterator[Span]:
     for i in range(1, len(log) + 1):
         if i == len(log) or _run(log[i]) != _run(log[start]) or log[i]["epoch"] <= log[i - 1]["epoch"]:
             phase = log[start].get("phase", "")
-            if log[start]["stage"] != "admm":
-                pruned = any(entry["stage"] == "admm" for entry in log[:start])
-                yield Span(name="fine-tuning" if pruned else "training", kind="training", first=start + 1, last=i)
-            elif "retrain" in phase:
-                yield Span(name=phase, kind="masked retraining", first=start + 1, last=i)
+            pruned = any(entry["stage"] != "train" for entry in log[:start])
+            if log[start]["stage"] == "shrink":
+                name, kind = "shrinking", "pruning"
+            elif log[start]["stage"] == "admm":
+                name, kind = (phase, "retraining") if "retrain" in phase else (f"ADMM {phase}", "pruning")
             else:
-                yield Span(name=f"ADMM {phase}", kind="ADMM", first=start + 1, last=i)
+                name, kind = ("fine-tuning", "retraining") if pruned else ("training", "training")
+            yield Span(name=name, kind=kind, first=start + 1, last=i)
             start = i
 
 
@@ -168,10 +169,14 @@ def _points(log: Sequence[Entry], key: str, log_axis: bool) -> tuple[tuple[int, 
 def _stages(accuracy: Mapping[str, float], spans: Sequence[Span], epochs: int) -> Iterator[tuple[str, int, float]]:
     from hwprm.report.facts import in_order
 
-    ends = {
-        "dense": max((span.last for span in spans if span.name == "training"), default=None),
-        "admm": max((span.last for span in spans if span.kind not in ("training",)), default=None),
-    }
+    def end(*names: str) -> int | None:
+        return max((span.last for span in spans if span.name.startswith(names)), default=None)
+
+    ends = {"dense": end("training"), "shrunk": end("shrinking"), "admm": end("ADMM", "retrain", "final")}
+    ends["finetuned"] = end("fine-tuning")
+    if "finetuned" in accuracy:  # what came before it has no epochs
+        pruned = end("ADMM", "retrain", "final", "shrinking")
+        ends |= {"purified": pruned, "compact": pruned}
     behind = epochs
     for stage, percent in in_order(accuracy).items():
         place = ends.get(stage)

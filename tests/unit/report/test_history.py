@@ -32,9 +32,9 @@ def test_spans_are_the_runs_of_the_engine() -> None:
     assert [(span.name, span.kind, span.first, span.last) for span in history.spans] == [
         ("training", "training", 1, 3),
         ("training", "training", 4, 5),
-        ("ADMM joint 1/1", "ADMM", 6, 9),
-        ("final retrain", "masked retraining", 10, 11),
-        ("fine-tuning", "training", 12, 12),
+        ("ADMM joint 1/1", "pruning", 6, 9),
+        ("final retrain", "retraining", 10, 11),
+        ("fine-tuning", "retraining", 12, 12),
     ]
     assert history.epochs == 12
     loss = history.panels[0].series[0].points
@@ -48,6 +48,14 @@ def test_marks_stand_where_their_stage_ended() -> None:
     assert panel.marks == (("dense", 6, 95.0), ("admm", 12, 94.0), ("purified", 13, 93.0), ("compact", 14, 93.5))
     assert history.places == 14
     assert panel.measured.startswith("test split: dense 95.00, admm 94.00")
+
+
+def test_shrinking_and_fine_tuning() -> None:
+    shrink = [{"stage": "shrink", "epoch": i, "loss": 0.5} for i in (1, 2)]
+    history = history_of(_model(trained_log(2), shrink, [{"stage": "finetune", "epoch": 1, "loss": 0.4}], dense=95.0))
+    assert history is not None
+    spans = [(span.name, span.kind, span.last) for span in history.spans]
+    assert spans == [("training", "training", 2), ("shrinking", "pruning", 4), ("fine-tuning", "retraining", 5)]
 
 
 def test_what_was_not_logged_is_not_drawn() -> None:
