@@ -26,9 +26,10 @@ def load(
     from hwprm import api
     from hwprm.cli.steps import finish_model
     from hwprm.folders import check_output
+    from hwprm.report.record import applied
 
     out = settings.run.out or Path("model")
     check_output(out)
     with talk.stage("load"):
         model = api.load(network, file, settings.weights)
-    return finish_model(model, out)
+    return finish_model(model, out, settings, applied("weights"))

@@ -33,6 +33,7 @@ def prune(
     """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.report.record import applied
 
     out = settings.run.out or Path("pruned")
     run = settings.run
@@ -52,4 +53,7 @@ def prune(
             progress=work.progress,
             checkpoint=work.checkpoint,
         )
-        return finish_model(done, out)
+        # The learning rates and epochs of pruning are its steps' own.
+        sections = ("data", "train", run.method, "purify", "finetune")
+        keys = applied(*sections, without=("train.epochs", "train.lr"))
+        return finish_model(done, out, settings, keys | {"run.method", "run.stop_after"})

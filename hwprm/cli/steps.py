@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,8 +39,9 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     The checkpoint's name holds a digest of options and source, so a run with others starts anew.
     """
     from hwprm.folders import check_output
+    from hwprm.report.live import Watch
+    from hwprm.report.record import LOG
     from hwprm.sources import as_split
-    from hwprm.train import Checkpoint
 
     check_output(out)
     split = as_split(settings.data)
@@ -51,7 +52,8 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
             shutil.rmtree(other)
     try:
         with talk.stage(verb) as tick:
-            yield Work(out=out, split=split, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
+            watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
+            yield Work(out=out, split=split, checkpoint=watch.checkpoint(folder), progress=watch)
     except HwprmError:
         if folder.is_dir():
             talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
@@ -59,13 +61,15 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish_model(model: Model, out: Path) -> Outcome:
-    """Save `model` into the new folder `out` and show it."""
+def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[str]) -> Outcome:
+    """Save `model` into the new folder `out`, beside it the options `keys`, its log and its curves, and show it."""
     from hwprm.folders import new_folder
     from hwprm.report import describe, tables
+    from hwprm.report.record import write_record
 
     with new_folder(out) as folder:
         model.save(folder)
+        write_record(model, folder, settings, keys)
     facts = describe(out)
     return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
 

@@ -12,15 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Column
 
 if TYPE_CHECKING:
     from hwprm.errors import HwprmError
 
-__all__ = ["Outcome", "Talk", "Ticker"]
+__all__ = ["Outcome", "Talk", "Ticker", "numbers"]
 
 #: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
 Ticker = Callable[[str, int, int, Mapping[str, float]], None]
+
+#: Numbers of an epoch that the bar has no room for.
+SCHEDULES = ("rho", "lr")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,16 +57,16 @@ class Talk:
         if self.quiet or not self.progress.is_terminal:
             yield _ignore
         else:
+            # The bar takes what the words leave: a terminal of 80 columns holds them all.
             columns = (
-                TextColumn("{task.description:<16}"),
-                BarColumn(),
-                TextColumn("{task.percentage:>3.0f}%"),
-                TimeElapsedColumn(),
+                TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
+                BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
+                TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True, min_width=4)),
+                TextColumn("{task.fields[word]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
                 TextColumn("ETA"),
-                TimeRemainingColumn(),
-                TextColumn("{task.fields[word]}"),
+                TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             )
-            with Progress(*columns, console=self.progress, transient=True) as bar:
+            with Progress(*columns, console=self.progress, transient=True, expand=True) as bar:
                 task = bar.add_task(escape(name), total=None, word="")
                 yield _Bar(bar, task, name)
         self.say(f"{name}: {time.monotonic() - started:.1f} s")
@@ -91,8 +95,24 @@ class _Bar:
 
     def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
         what = self.name if stage == self.name else f"{self.name}: {stage}"
-        word = "  ".join(f"{key} {value:.4g}" for key, value in metrics.items())
+        word = "  ".join(numbers(metrics))
         self.bar.update(self.task, description=escape(what), completed=done, total=total, word=escape(word))
+
+
+def numbers(metrics: Mapping[str, float]) -> Iterator[str]:
+    """What is worth watching, in few words: loss, accuracy, the largest primal residual of any layer, and the rest.
+
+    Schedules, which go as the options say, are in the log.
+    """
+    residuals = [value for key, value in metrics.items() if key.startswith("primal.")]
+    shown = {key: value for key, value in metrics.items() if "." not in key and key not in SCHEDULES}
+    if "loss" in shown:
+        yield f"loss {shown.pop('loss'):.3g}"
+    if "accuracy" in shown:
+        yield f"acc {shown.pop('accuracy'):.2f}%"
+    if residuals:
+        yield f"residual {max(residuals):.2g}"
+    yield from (f"{key} {value:,.0f}" if value == int(value) else f"{key} {value:.3g}" for key, value in shown.items())
 
 
 def _ignore(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:

@@ -29,6 +29,7 @@ def train(
     """Train a network on a data set; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.report.record import applied
 
     out = settings.run.out or Path("model")
     with working_on(talk, settings, "train", out, network) as work:
@@ -40,4 +41,4 @@ def train(
             checkpoint=work.checkpoint,
             teacher=settings.run.teacher,
         )
-        return finish_model(model, out)
+        return finish_model(model, out, settings, applied("data", "train"))

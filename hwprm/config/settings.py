@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -108,14 +108,14 @@ def read_toml(file: Path, beside: frozenset[str] = frozenset()) -> Values:
     return values
 
 
-def sections_toml(settings: Settings) -> str:
-    """`settings` as a TOML file that `load_settings` reads back."""
+def sections_toml(settings: Settings, keys: Collection[str] | None = None) -> str:
+    """`settings` as a TOML file that `load_settings` reads back: the options `keys` (``section.name``), else all."""
     lines = []
     for section, kind in SECTIONS.items():
-        lines.append(f"[{section}]")
         values = getattr(settings, section)
-        lines += [f"{o.name} = {_toml(getattr(values, o.name))}" for o in options_of(section, kind)]
-        lines.append("")
+        chosen = [o for o in options_of(section, kind) if keys is None or o.key in keys]
+        if chosen:
+            lines += [f"[{section}]", *(f"{o.name} = {_toml(getattr(values, o.name))}" for o in chosen), ""]
     return "\n".join(lines)
 
 

@@ -12,7 +12,6 @@ from hwprm.pipeline.step import Desk, Facts, Job, Step
 if TYPE_CHECKING:
     from hwprm.model import Model
     from hwprm.sources import Split
-    from hwprm.train import Checkpoint
 
 __all__ = ["FLOW", "Given"]
 
@@ -26,34 +25,40 @@ class Given:
 
 
 def _train(job: Job, desk: Desk) -> Facts:
+    from hwprm.report.live import Watch
+
     given: Given = job.given
     config = job.settings.train
-    model = api.train(given.network, given.split, config, progress=desk.tick, checkpoint=_checkpoint(desk))
-    return _keep(model, desk)
+    watch = Watch(desk.tick)
+    model = api.train(given.network, given.split, config, progress=watch, checkpoint=watch.checkpoint(desk.scratch))
+    return _keep(model, job, desk, "train")
 
 
 def _admm(job: Job, desk: Desk) -> Facts:
+    from hwprm.report.live import Watch
+
+    watch = Watch(desk.tick)
     model = api.prune(
         _load(job, "train"),
         job.given.split,
         admm=job.settings.admm,
         train=job.settings.train,
         stop_after="admm",
-        progress=desk.tick,
-        checkpoint=_checkpoint(desk),
+        progress=watch,
+        checkpoint=watch.checkpoint(desk.scratch),
     )
-    return _keep(model, desk)
+    return _keep(model, job, desk, "train", "admm")
 
 
 def _purify(job: Job, desk: Desk) -> Facts:
     model = api.prune(
         _load(job, "admm"), job.given.split, purify=job.settings.purify, stop_after="purify", progress=desk.tick
     )
-    return _keep(model, desk)
+    return _keep(model, job, desk, "purify")
 
 
 def _compact(job: Job, desk: Desk) -> Facts:
-    return _keep(api.prune(_load(job, "purify"), job.given.split), desk)
+    return _keep(api.prune(_load(job, "purify"), job.given.split), job, desk)
 
 
 def _quantize(job: Job, desk: Desk) -> Facts:
@@ -117,17 +122,15 @@ def _load(job: Job, step: str) -> Model:
     return Model.load(job.out / "stages" / step)
 
 
-def _keep(model: Model, desk: Desk) -> Facts:
-    """Save `model`; its history is in it, so there is nothing to note."""
+def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
+    """Save `model`, made with the options of `sections`; its history is in it, so there is nothing to note."""
+    from hwprm.report.record import applied, write_record
+
     model.save(desk.place)
+    # Learning rates and epochs of ADMM are its own.
+    without = ("train.epochs", "train.lr") if "admm" in sections else ()
+    write_record(model, desk.place, job.settings, applied("data", *sections, without=without))
     return {}
-
-
-def _checkpoint(desk: Desk) -> Checkpoint:
-    """Where a long step keeps its epochs until it is done."""
-    from hwprm.train import Checkpoint
-
-    return Checkpoint(folder=desk.scratch, resume=True)
 
 
 TORCH_TOWER = ("data", "graph", "nets", "train", "prune", "numerics")

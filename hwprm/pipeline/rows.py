@@ -168,8 +168,7 @@ def _train(job: Job, desk: Desk) -> Facts:
     network = reference_network(given.recipe.network, seed, width=given.recipe.width, classes=given.test.classes)
     data = given.judged.dataset
     model = api.train(network.train(False), data, job.settings.train, progress=desk.tick, checkpoint=_epochs(desk))
-    model.advance(model.graph, model.stage, name=given.recipe.network).save(desk.place)
-    return {}
+    return _keep(model.advance(model.graph, model.stage, name=given.recipe.network), job, desk, "train")
 
 
 def _shrink(job: Job, desk: Desk) -> Facts:
@@ -217,8 +216,15 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
         progress=desk.tick,
         checkpoint=checkpoint,
     )
+    return _keep(model, job, desk, *FLOW[step].sections) | {"cpu_seconds": round(time.process_time() - started, 1)}
+
+
+def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
+    from hwprm.report.record import applied, write_record
+
     model.save(desk.place)
-    return {"cpu_seconds": round(time.process_time() - started, 1)}
+    write_record(model, desk.place, job.settings, applied("data", *sections))
+    return {}
 
 
 def _before(job: Job, step: str) -> Model:

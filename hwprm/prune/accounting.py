@@ -7,6 +7,9 @@
 A layer's weights left are those of the rectangle *rows with a weight x columns with a weight* of its GEMM matrix, zeros
 inside it included, as in the papers: that is the matrix that is stored and multiplied. Biases and batch norm count in
 neither of the first two.
+
+Beside the rectangles stand the weights that are not zero: unstructured pruning leaves few of them in a rectangle that
+is nearly whole.
 """
 
 from __future__ import annotations
@@ -57,6 +60,8 @@ class LayerCount:
     weight_bits: int
     list_bits: int
     bias_bits: int
+    #: Weights that are not zero, at most those of the rectangle.
+    nonzero: int
 
     @property
     def base(self) -> int:
@@ -83,6 +88,11 @@ class Accounting:
     stored_bits: Count
     layers: tuple[LayerCount, ...]
 
+    @property
+    def nonzero(self) -> Count:
+        """Weights of all layers that are not zero, against all of the dense network."""
+        return _total(self.layers, "base", "nonzero")
+
     def dense(self) -> Accounting:
         """The same network before anything was removed."""
         counts = {
@@ -97,15 +107,22 @@ class Accounting:
                 weight_bits=layer.base * DENSE_BITS,
                 list_bits=0,
                 bias_bits=layer.base_rows * DENSE_BITS,
+                nonzero=layer.base,
             )
             for layer in self.layers
         )
         return Accounting(**counts, layers=layers)
 
     def row(self, stage: str) -> dict[str, Any]:
-        """A row of the waterfall, plain JSON: ``stage``, the three counts, and ``layers`` {name: [rows, cols]}."""
+        """A row of the waterfall, plain JSON.
+
+        ``stage``, the three counts, ``layers`` {name: [rows, cols]} and ``nonzero``, a count like the others with its
+        own ``layers`` {name: weights that are not zero}.
+        """
         counts = {key: getattr(self, key).to_json() for key in ("conv_only", "all_weights", "stored_bits")}
-        return {"stage": stage, **counts, "layers": {layer.name: [layer.rows, layer.cols] for layer in self.layers}}
+        nonzero = self.nonzero.to_json() | {"layers": {layer.name: layer.nonzero for layer in self.layers}}
+        rectangles = {layer.name: [layer.rows, layer.cols] for layer in self.layers}
+        return {"stage": stage, **counts, "nonzero": nonzero, "layers": rectangles}
 
     def to_json(self) -> dict[str, Any]:
         """The three counts and every layer's, plain JSON."""
@@ -146,12 +163,13 @@ def account(graph: Graph, original: Graph, *, weight_bits: int = 32, bias_bits: 
 def _count(original: Conv2d | Linear, left: Conv2d | Linear | None, weight_bits: int, bias_bits: int) -> LayerCount:
     base_rows = len(original.bias)
     base_cols = original.weight.size // base_rows
-    rows = cols = biases = 0
+    rows = cols = biases = nonzero = 0
     if left is not None:
         matrix = left.weight.reshape(len(left.bias), -1) != 0
         with_weight = matrix.any(axis=1)
         rows, cols = int(with_weight.sum()), int(matrix.any(axis=0).sum())
         biases = int((with_weight | (left.bias != 0)).sum())
+        nonzero = int(matrix.sum())
     index_bits = (base_cols - 1).bit_length() if cols < base_cols else 0
     return LayerCount(
         name=original.name,
@@ -164,6 +182,7 @@ def _count(original: Conv2d | Linear, left: Conv2d | Linear | None, weight_bits:
         weight_bits=rows * cols * weight_bits,
         list_bits=cols * index_bits,
         bias_bits=biases * bias_bits,
+        nonzero=nonzero,
     )
 
 

@@ -70,9 +70,20 @@ def model_facts(model: Model) -> Facts:
         "accuracy": in_order(meta.get("accuracy", {})),
         "seconds": in_order(meta.get("seconds", {})),
     }
-    if rows := meta.get("waterfall"):
+    if rows := meta.get("waterfall") or _first_rows(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
     return facts
+
+
+def _first_rows(model: Model) -> list[Facts]:
+    """The waterfall of a model that was pruned and not purified: its graph still has the original shapes."""
+    from hwprm.model import Stage
+    from hwprm.prune import account
+
+    if model.stage in (Stage.DENSE, Stage.PURIFIED, Stage.COMPACT):
+        return []
+    counts = account(model.graph, model.graph)
+    return [counts.dense().row(Stage.DENSE.value), counts.row(model.stage.value)]
 
 
 def in_order(values: Mapping[str, float]) -> dict[str, float]:

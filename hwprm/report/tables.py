@@ -19,13 +19,15 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("net", _summary),
         ("accuracy", _accuracy),
         ("waterfall", _waterfall),
+        ("waterfall", _matrices),
         ("cycles", _cycles),
         ("cycles", _lists),
         ("memory", _memory),
         ("verify", _verification),
         ("seconds", _seconds),
     )
-    return tuple(make(facts) for key, make in parts if facts.get(key))
+    made = (make(facts) for key, make in parts if facts.get(key))
+    return tuple(table for table in made if table.row_count)
 
 
 def overview(facts: Facts) -> tuple[Table, ...]:
@@ -72,10 +74,46 @@ def _accuracy(facts: Facts) -> Table:
 
 
 def _waterfall(facts: Facts) -> Table:
-    table = _table("Compression: what is left (ratio to dense)", "after", "conv weights", "all weights", "stored bits")
-    for row in facts["waterfall"]:
-        counts = (row[key] for key in ("conv_only", "all_weights", "stored_bits"))
-        table.add_row(row["stage"], *(f"{count['left']} ({count['ratio']:.2f}x)" for count in counts))
+    """What each step left, and the share of the dense network's weights that it took.
+
+    Rectangles are counted; where zeros lie inside them, as after unstructured pruning, those without zeros come beside.
+    """
+    rows = facts["waterfall"]
+    holes = any(_nonzero(row)["left"] < row["all_weights"]["left"] for row in rows)
+    columns = ("after", "conv weights", "all weights", "taken", *(("not zero",) if holes else ()), "stored bits")
+    table = _table("Compression: what is left (ratio to dense)", *columns)
+    before = rows[0]["all_weights"]["base"]
+    for row in rows:
+        weights = row["all_weights"]
+        counts = [row["conv_only"], weights, *([_nonzero(row)] if holes else []), row["stored_bits"]]
+        cells = [f"{count['left']} ({count['ratio']:.2f}x)" for count in counts]
+        taken = 100 * (before - weights["left"]) / weights["base"]
+        table.add_row(row["stage"], *cells[:2], f"{taken:.2f}%" if taken else "-", *cells[2:])
+        before = weights["left"]
+    return table
+
+
+def _nonzero(row: Facts) -> Facts:
+    """Weights that are not zero; a waterfall of an older version knows its rectangles only."""
+    found: Facts = row.get("nonzero", row["all_weights"])
+    return found
+
+
+def _matrices(facts: Facts) -> Table:
+    """Rows and columns that each layer's matrix keeps, of those that the dense network had."""
+    first, last = facts["waterfall"][0], facts["waterfall"][-1]
+    nonzero = last.get("nonzero", {}).get("layers", {})
+    table = _table("Weight matrices: rows and columns kept", "layer", "rows", "columns", "weights", "not zero", "ratio")
+    # A saved waterfall has lost the order of the layers.
+    order = list(facts.get("layers") or [row["name"] for row in facts.get("cycles", {}).get("layers", ())])
+    names = sorted(last.get("layers", {}), key=lambda name: order.index(name) if name in order else len(order))
+    for name in names:
+        rows, cols = last["layers"][name]
+        base_rows, base_cols = first["layers"][name]
+        left, base = rows * cols, base_rows * base_cols
+        ratio = f"{base / left:.2f}x" if left else "-"
+        cells = (f"{rows} of {base_rows}", f"{cols} of {base_cols}", f"{left} of {base}")
+        table.add_row(escape(name), *cells, str(nonzero.get(name, "-")), ratio)
     return table
 
 

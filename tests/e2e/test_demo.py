@@ -73,6 +73,17 @@ def test_files(out: Path) -> None:
     assert suite.get("failures") == "0"
 
 
+def test_files_beside_the_models(out: Path) -> None:
+    for stage, sections in (("train", "data train"), ("admm", "data train admm"), ("purify", "data purify")):
+        folder = out / "stages" / stage
+        assert {"config.toml", "log.jsonl", "curves.png", "curves.html"} <= {path.name for path in folder.iterdir()}
+        assert re.findall(r"^\[(\w+)\]", (folder / "config.toml").read_text(), re.MULTILINE) == sections.split()
+        assert load_settings(folder / "config.toml").data.validation == 1000
+    lines = (out / "stages" / "compact" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["stage"] for line in lines] == ["train", "admm", "admm"]
+    assert not list((out / "stages").glob(".*")), "the log of the run while it ran went with its checkpoints"
+
+
 def test_report_keys_are_the_documented_ones(report: Any) -> None:
     text = (DOCS / "report.md").read_text()
     rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]

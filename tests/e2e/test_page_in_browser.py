@@ -11,7 +11,8 @@ from hwprm.report.page import write_page
 from tests.support.browser import Browser, Tab, browser
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text()
-SECTIONS = ["network", "matrices", "compression", "accuracy", "cycles", "memory", "rom", "verification", "run"]
+FLOAT = ["network", "matrices", "compression", "accuracy", "training", "residuals"]
+SECTIONS = [*FLOAT, "cycles", "memory", "rom", "verification", "run"]
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +61,18 @@ def test_page_is_drawn(chromium: Browser, page: Path, width: int, dark: bool) ->
 def test_pictures_are_those_of_the_build(chromium: Browser, page: Path, finished: Path) -> None:
     tab = chromium.open(page, 1280)
     counts = {
-        kind: tab.evaluate(f"document.querySelectorAll('{kind}').length") for kind in ("svg.matrix", "svg.memory")
+        kind: tab.evaluate(f"document.querySelectorAll('{kind}').length")
+        for kind in ("svg.matrix", "svg.memory", "svg.curves")
     }
-    assert counts == {"svg.matrix": 3, "svg.memory": 1}
+    assert counts == {"svg.matrix": 3, "svg.memory": 1, "svg.curves": 6}
+    # A curve is as wide as its plot: six epochs of training, four of ADMM, two of retraining, two stages behind them.
+    share = """(() => {
+        const box = (e) => e.getBoundingClientRect();
+        const plot = document.querySelector("#training svg.curves");
+        const lines = [...plot.querySelectorAll("path.curve:not(.dots)")].map((e) => box(e).width / box(plot).width);
+        return lines.map((part) => Math.round(14 * part));
+    })()"""
+    assert tab.evaluate(share) == [5, 3, 1]
     assert tab.evaluate("document.querySelectorAll('svg.rail .dot').length") == 5
     assert tab.evaluate("document.querySelectorAll('.network li').length") == 5
     # Each dot stands beside its step.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +23,7 @@ from hwprm.prune.purification import purify
 from hwprm.report import run_facts, verify_facts
 from hwprm.verify import Case, VerifyReport, write_junit
 
-__all__ = ["branched_graph", "finished_run", "verified"]
+__all__ = ["branched_graph", "finished_run", "pruned_log", "trained_log", "verified"]
 
 ARRAY = ArrayConfig(rows=3, cols=2)
 
@@ -115,11 +117,32 @@ def verified(bundle: Bundle, *failures: str) -> VerifyReport:
     )
 
 
+def trained_log(epochs: int = 6) -> list[dict[str, Any]]:
+    """What the engine notes of `epochs` epochs of training."""
+    return [
+        {"stage": "train", "epoch": i, "loss": 1.0 / i, "accuracy": 95.0 - 40.0 / i, "lr": 2e-3 / i}
+        for i in range(1, epochs + 1)
+    ]
+
+
+def pruned_log(layers: Sequence[str] = ("stem", "branch", "fc"), epochs: int = 4) -> list[dict[str, Any]]:
+    """What the engine notes of a step of ADMM, and of retraining of two epochs."""
+    log: list[dict[str, Any]] = []
+    for i in range(1, epochs + 1):
+        entry = {"stage": "admm", "phase": "joint 1/1", "epoch": i, "loss": 0.4 * i, "rho": 0.02 * 3**i}
+        for place, name in enumerate(layers):
+            # The first dual residual is zero, which a logarithmic axis cannot show.
+            entry |= {f"primal.{name}": 0.8 / (i + place), f"dual.{name}": 0.01 * (i - 1) / (1 + place)}
+        log.append(entry)
+    retrain = {"stage": "admm", "phase": "final retrain", "accuracy": 93.0, "lr": 4e-3}
+    return [*log, {**retrain, "epoch": 1, "loss": 0.3}, {**retrain, "epoch": 2, "loss": 0.2}]
+
+
 def _models() -> tuple[Model, Model, Model, Model]:
     dense = Model(
         graph=branched_graph(),
         stage=Stage.DENSE,
-        meta={"name": "branched", "accuracy": {"dense": 95.0}},
+        meta={"name": "branched", "accuracy": {"dense": 95.0}, "log": trained_log()},
     )
     weights = {layer.name: layer.weight.copy() for layer in dense.graph.weighted}
     weights["stem"][4:] = 0
@@ -127,7 +150,7 @@ def _models() -> tuple[Model, Model, Model, Model]:
     weights["branch"].reshape(6, -1)[:, ::3] = 0
     weights["fc"][:, ::2] = 0
     changed = [replace(layer, weight=weights[layer.name]) for layer in dense.graph.weighted]
-    admm = dense.advance(dense.graph.replace(*changed), Stage.ADMM, accuracy={"admm": 94.0})
+    admm = dense.advance(dense.graph.replace(*changed), Stage.ADMM, accuracy={"admm": 94.0}, log=pruned_log())
     purified = purify(admm, PurifyConfig(mode="absolute", th1=0.05))
     purified = purified.advance(purified.graph, purified.stage, accuracy={"purified": 92.5})
     small = compact(purified)

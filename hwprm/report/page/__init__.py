@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from hwprm.folders import check_file, write_file
-from hwprm.report.page.content import gather
-from hwprm.report.page.summary import Page, page_of
+from hwprm.report.facts import model_facts
+from hwprm.report.page.content import Content, gather
+from hwprm.report.page.summary import Page, curves_page, page_of
 
-__all__ = ["render", "write_page"]
+if TYPE_CHECKING:
+    from hwprm.model import Model
+
+__all__ = ["render", "write_curves", "write_page"]
 
 
 def write_page(folder: Path, target: Path) -> None:
@@ -20,6 +25,12 @@ def write_page(folder: Path, target: Path) -> None:
     """
     check_file(target)
     write_file(target, render(page_of(gather(folder))))
+
+
+def write_curves(model: Model, target: Path) -> None:
+    """Write the page about the epochs of `model` to the file `target`, whole or not at all."""
+    content = Content(facts=model_facts(model), models={model.stage: model})
+    write_file(target, render(curves_page(content)))
 
 
 def render(page: Page) -> str:

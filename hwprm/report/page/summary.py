@@ -9,8 +9,9 @@ from hwprm.report.page.content import Content
 from hwprm.report.page.hardware import cycles_section, memory_section, rom_section
 from hwprm.report.page.parts import Column, Section, Table, Tile
 from hwprm.report.page.pruning import accuracy_section, matrices_section, network_section, waterfall_section
+from hwprm.report.page.training import training_section
 
-__all__ = ["Page", "page_of"]
+__all__ = ["Page", "curves_page", "page_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ def page_of(content: Content) -> Page:
         matrices_section,
         waterfall_section,
         accuracy_section,
+        training_section,
         cycles_section,
         memory_section,
         rom_section,
@@ -44,6 +46,17 @@ def page_of(content: Content) -> Page:
         tiles=tuple(_tiles(content)),
         sections=tuple(section for make in makers for section in make(content)),
         footer=f"design {design}" if design else "",
+    )
+
+
+def curves_page(content: Content) -> Page:
+    """The curves of `content` alone."""
+    return Page(
+        title=content.facts["net"],
+        subtitle=_subtitle(content),
+        tiles=(),
+        sections=tuple(training_section(content)),
+        footer="",
     )
 
 

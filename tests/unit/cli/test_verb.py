@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.talk import Outcome, Talk, numbers
 from hwprm.cli.verb import CRASHED, INTERRUPTED, Take, verb
 from hwprm.config import Settings
 from hwprm.errors import ConfigError, MismatchError, TimingError, ToolError, UnsupportedError
@@ -22,6 +25,32 @@ FAULTS = {
     "tool": (ToolError("no verilator"), 3),
     "timing": (TimingError("too slow"), 4),
 }
+
+
+def test_numbers_of_the_bar() -> None:
+    metrics = {
+        "rho": 0.02,
+        "lr": 2e-3,
+        "loss": 0.12345,
+        "accuracy": 98.1,
+        "primal.conv": 0.01,
+        "primal.fc": 0.345,
+        "dual.fc": 9.0,
+    }
+    assert list(numbers(metrics)) == ["loss 0.123", "acc 98.10%", "residual 0.34"]
+    assert list(numbers({"removed": 1107.0})) == ["removed 1,107"]
+
+
+def test_bar_holds_its_words_in_80_columns() -> None:
+    screen = io.StringIO()
+    talk = Talk(progress=Console(file=screen, width=80, force_terminal=True, color_system=None))
+    with talk.stage("prune") as tick:
+        tick("admm", 5, 10, {"loss": 0.012345, "accuracy": 98.1, "rho": 0.02, "primal.fc": 0.00345})
+    lines = [line for line in re.split(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]", screen.getvalue()) if "loss" in line]
+    assert lines and all(len(line) <= 80 for line in lines)
+    assert re.fullmatch(
+        r"prune: admm [━╸╺]+ +50% loss 0\.0123  acc 98\.10%  residual 0\.0034 ETA [-:\d]{7}", lines[-1]
+    ), lines[-1]
 
 
 def _app() -> typer.Typer:

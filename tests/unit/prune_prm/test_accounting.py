@@ -21,6 +21,7 @@ def test_dense_lenet5():
     assert dense.all_weights == Count(base=430_500, left=430_500)
     assert dense.stored_bits == Count(base=(430_500 + 580) * 32, left=(430_500 + 580) * 32)
     assert dense.conv_only.ratio == 1
+    assert dense.nonzero == dense.dense().nonzero == dense.all_weights
 
 
 @pytest.mark.parametrize(("left", "before", "after"), TABLE_1, ids=[row[2] for row in TABLE_1])
@@ -53,6 +54,7 @@ def test_stored_bits_by_hand():
     c, fully = result.layers
     assert (c.rows, c.cols, c.base, c.left) == (2, 3, 24, 6)
     assert (c.weight_bits, c.list_bits, c.bias_bits) == (6 * 8, 3 * 3, 3 * 20)
+    assert (c.nonzero, fully.nonzero, result.nonzero) == (3, 54, Count(base=78, left=57))
     assert (fully.weight_bits, fully.list_bits, fully.bias_bits) == (54 * 8, 0, 2 * 20)
     assert result.stored_bits == Count(base=(24 + 3 + 54 + 2) * 32, left=48 + 9 + 60 + 432 + 40)
     assert result.all_weights == Count(base=78, left=60)
@@ -63,6 +65,8 @@ def test_rows_and_json():
     row = json.loads(json.dumps(result.row("admm")))
     assert row["stage"] == "admm"
     assert row["conv_only"] == {"base": 25_500, "left": 1_100, "ratio": 25_500 / 1_100}
+    assert row["nonzero"]["layers"] == {"conv1": 500, "conv2": 600, "fc1": 400_000, "fc2": 5_000}
+    assert (row["nonzero"]["base"], row["nonzero"]["left"]) == (430_500, 406_100)
     assert row["layers"] == {"conv1": [20, 25], "conv2": [12, 50], "fc1": [500, 800], "fc2": [10, 500]}
     assert json.loads(json.dumps(result.to_json()))["layers"][1]["cols"] == 50
     assert Count(base=0, left=0).ratio == 1

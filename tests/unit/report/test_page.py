@@ -31,7 +31,8 @@ from tests.conftest import Run, tiny_graph
 from tests.support.builds import branched_graph, verified
 from tests.support.networks import Spec, network, small_lenet
 
-ALL = ["network", "matrices", "compression", "accuracy", "cycles", "memory", "rom", "verification", "run"]
+FLOAT = ["network", "matrices", "compression", "accuracy", "training", "residuals"]
+ALL = [*FLOAT, "cycles", "memory", "rom", "verification", "run"]
 #: Elements without an end tag.
 VOID = frozenset({"meta", "link", "br", "img"})
 
@@ -162,7 +163,8 @@ def test_results_are_read_as_they_were_written(finished: Path, tmp_path: Path) -
 def test_model(finished: Path, tmp_path: Path, stage: str) -> None:
     page = _page(finished / "stages" / stage, tmp_path)
     assert page.sections[:2] == ["network", "matrices"]
-    assert ("compression" in page.sections) == (stage in ("purify", "compact"))
+    assert ("compression" in page.sections) == (stage != "train")
+    assert ("residuals" in page.sections) == (stage != "train")
 
 
 def test_integer_network(tmp_path: Path) -> None:

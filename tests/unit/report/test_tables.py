@@ -16,7 +16,7 @@ from hwprm.config import QuantizeConfig
 from hwprm.emit import emit_bundle
 from hwprm.errors import InputError
 from hwprm.intnet import Term
-from hwprm.model import Model
+from hwprm.model import Model, Stage
 from hwprm.report import describe, overview, tables
 from hwprm.sources import as_dataset, as_network
 from tests.support.networks import Spec, compiled, network, seeded_weights
@@ -65,6 +65,44 @@ def test_waterfall_shows_counts_and_ratios() -> None:
     assert "25 (4.00x)" in text
     assert "50 (8.00x)" in text
     assert "800 (4.00x)" in text
+
+
+def _row(stage: str, left: int, nonzero: int) -> dict[str, Any]:
+    count = {"base": 400, "left": left, "ratio": 400 / left}
+    return {
+        "stage": stage,
+        **{"conv_only": count, "all_weights": count, "stored_bits": count},
+        "nonzero": {"base": 400, "left": nonzero, "ratio": 400 / nonzero, "layers": {"conv": nonzero}},
+        "layers": {"conv": [20, left // 20]},
+    }
+
+
+def test_waterfall_says_what_each_step_took() -> None:
+    text = _print({"waterfall": [_row("dense", 400, 400), _row("admm", 100, 100), _row("path_removal", 80, 80)]})
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if "│" in line]
+    assert [row[3] for row in cells if len(row) == 5] == ["-", "75.00%", "5.00%"]
+    assert cells[-1] == ["conv", "20 of 20", "4 of 20", "80 of 400", "80", "5.00x"]
+    assert "not zero" not in text.partition("Weight matrices")[0], "the rectangles are full"
+
+
+def test_unstructured_pruning_is_counted_beside_the_rectangle() -> None:
+    text = _print({"waterfall": [_row("dense", 400, 400), _row("admm", 400, 25)]})
+    line = next(line for line in text.splitlines() if "admm" in line)
+    assert [cell.strip() for cell in line.split("│")[3:-1]] == ["400 (1.00x)", "-", "25 (16.00x)", "400 (1.00x)"]
+    assert "conv  │ 20 of 20 │ 20 of 20 │ 400 of 400 │       25 │ 1.00x" in text
+
+
+def test_a_model_of_admm_alone_has_its_waterfall(tiny_model: Path) -> None:
+    model = Model.load(tiny_model)
+    conv = model.graph.weighted[0]
+    conv.weight[0, 0, 0, 0] = conv.weight[2] = 0
+    model.advance(model.graph, Stage.ADMM, accuracy={"admm": 80.0}).save(tiny_model)
+    facts = describe(tiny_model)
+    dense, admm = facts["waterfall"]
+    assert (dense["stage"], dense["layers"]["conv"]) == ("dense", [4, 9])
+    assert (admm["conv_only"]["left"], admm["nonzero"]["layers"]["conv"]) == (27, 26)
+    assert facts["compression"]["conv_only"]["ratio"] == 36 / 27
+    assert "26" in _print(facts).partition("Weight matrices")[2]
 
 
 def test_cycles_show_what_was_not_simulated_as_a_dash() -> None:
