@@ -14,13 +14,19 @@ from hwprm.config import Settings
 
 __all__ = ["prune"]
 
+#: Options of training that ADMM and masked retraining share with it; epochs and rates are their own.
+TRAINING = (
+    *("batch", "optimiser", "momentum", "clip", "augment", "clean_share", "seed", "threads"),
+    *("precision", "channels_last", "device"),
+)
+
 
 @verb(
     app,
     Take("run", only=("stop_after",)),
     Take("admm", prefix=True),
     Take("purify", prefix=True),
-    Take("train", prefix=True, only=("batch", "optimiser", "augment", "clean_share", "seed", "threads")),
+    Take("train", prefix=True, only=TRAINING),
     Take("data"),
 )
 def prune(
@@ -46,4 +52,4 @@ def prune(
             progress=work.progress,
             checkpoint=work.checkpoint,
         )
-        return finish_model(done, out)
+        return finish_model(done, work)

@@ -30,44 +30,55 @@ class Work:
     data: Dataset
     checkpoint: Checkpoint
     progress: Ticker
+    #: Whether this process writes the result; of several that train together only the first one does.
+    first: bool
 
 
 @contextmanager
 def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str) -> Iterator[Work]:
     """Check the output, load the data, and keep a checkpoint beside `out` until the block ends well.
 
-    The checkpoint's name holds a digest of options and source, so a run with others starts anew.
+    Started by torchrun, this joins the other processes. The checkpoint's name holds a digest of options and source, so
+    a run with others starts anew.
     """
     from hwprm.folders import check_output
     from hwprm.sources import as_dataset
     from hwprm.train import Checkpoint
+    from hwprm.train.distributed import process_group
 
-    check_output(out)
-    data = as_dataset(settings.data)
-    talk.say(f"data: {data.name}, {data.source}")
     folder = out.with_name(f".{out.name}.resume-{_digest(settings, source)}")
-    for other in out.parent.glob(f".{out.name}.resume-*"):
-        if other != folder:
-            shutil.rmtree(other)
-    try:
-        with talk.stage(verb) as tick:
-            yield Work(out=out, data=data, checkpoint=Checkpoint(folder=folder, resume=True), progress=tick)
-    except HwprmError:
-        if folder.is_dir():
-            talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+    with process_group(settings.train) as group:
+        first = group.rank == 0
+        with group.first_alone():  # it may download
+            check_output(out)
+            data = as_dataset(settings.data)
+        talk.say(f"data: {data.name}, {data.source}")
+        for other in out.parent.glob(f".{out.name}.resume-*") if first else ():
+            if other != folder:
+                shutil.rmtree(other)
+        checkpoint = Checkpoint(folder=folder, resume=True)
+        try:
+            with talk.stage(verb) as tick:
+                yield Work(out=out, data=data, checkpoint=checkpoint, progress=tick, first=first)
+        except HwprmError:
+            if folder.is_dir():
+                talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
+            raise
+        if first:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish_model(model: Model, out: Path) -> Outcome:
-    """Save `model` into the new folder `out` and show it."""
+def finish_model(model: Model, work: Work) -> Outcome:
+    """Save `model` into the new folder ``work.out`` and show it."""
     from hwprm.folders import new_folder
     from hwprm.report import describe, tables
 
-    with new_folder(out) as folder:
+    if not work.first:
+        return Outcome(data={})
+    with new_folder(work.out) as folder:
         model.save(folder)
-    facts = describe(out)
-    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
+    facts = describe(work.out)
+    return Outcome(data=facts | {"out": str(work.out)}, tables=tables(facts))
 
 
 def _digest(settings: Settings, source: str) -> str:

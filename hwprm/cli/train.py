@@ -33,4 +33,4 @@ def train(
     out = settings.run.out or Path("model")
     with working_on(talk, settings, "train", out, network) as work:
         model = api.train(network, work.data, settings.train, progress=work.progress, checkpoint=work.checkpoint)
-        return finish_model(model, out)
+        return finish_model(model, work)

@@ -42,6 +42,9 @@ class ZeroMasks(Hooks):
             masks[f"{key}.weight"] = dead if isinstance(node, BatchNorm) else weight == 0
         return cls({key: mask for key, mask in masks.items() if bool(mask.any())})
 
+    def to(self, device: torch.device) -> None:
+        self.masks = {key: mask.to(device) for key, mask in self.masks.items()}
+
     def after_backward(self, module: GraphModule) -> None:
         for key, mask in self.masks.items():
             gradient = module.get_parameter(key).grad

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +24,24 @@ __all__ = ["Batch", "Samples"]
 
 #: Images of one step of what is computed once for the whole set.
 CHUNK = 500
+CPU = torch.device("cpu")
+
+
+def _all(count: int) -> slice:
+    return slice(count)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None."""
+    """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None.
+
+    `whole` is how many images the batch has over all processes.
+    """
 
     images: list[Tensor]
     labels: Tensor
     taught: Tensor | None
+    whole: int
 
 
 class Samples:
@@ -41,12 +50,23 @@ class Samples:
     With ``config.copies`` the augmented images and the teacher's logits of all of them are computed once and kept for
     the next `Samples` of the same data, options and teacher; a step then only gathers. Without, each step augments
     its images and asks the teacher. Raises ConfigError when the images cannot be augmented so.
+
+    Batches are on `device`. Of each batch of `count` images the slice ``part(count)`` is given; everything random is
+    drawn for the whole batch, so that its images do not depend on the part.
     """
 
     def __init__(
-        self, dataset: Dataset, graph: Graph, config: TrainConfig, dtype: torch.dtype, teacher: Graph | None = None
+        self,
+        dataset: Dataset,
+        graph: Graph,
+        config: TrainConfig,
+        dtype: torch.dtype,
+        teacher: Graph | None = None,
+        *,
+        device: torch.device = CPU,
+        part: Callable[[int], slice] = _all,
     ) -> None:
-        self.dataset, self.config, self.dtype = dataset, config, dtype
+        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, device, part
         self.names = [node.name for node in graph.inputs]
         self.augment = resolve(config.augment, dataset.name)
         self.labels = torch.from_numpy(np.array(dataset.y_train))
@@ -56,7 +76,7 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
-        self.teacher = GraphModule(teacher).eval() if teacher is not None and config.distill else None
+        self.teacher = GraphModule(teacher).eval().to(device) if teacher is not None and config.distill else None
         self.pool: NDArray[np.uint8] | None = None
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment != "none":
@@ -82,24 +102,31 @@ class Samples:
             yield self._gather(chosen, rng) if self.pool is not None else self._make(chosen, rng)
 
     def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        images = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-        images[0] = augment_batch(images[0], self.augment, self.config.clean_share, rng)
-        return Batch(images=images, labels=self.labels[torch.from_numpy(chosen)], taught=self._ask(images))
+        own = self.part(len(chosen))
+        if self.augment == "none":  # nothing is drawn, so nothing of the others' parts is needed
+            images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
+        else:
+            whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
+            images = [augment_batch(whole[0], self.augment, self.config.clean_share, rng)[own]]
+        images = [array.to(self.device) for array in images]
+        return self._batch(images, chosen, self._ask(images))
 
     def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         assert self.pool is not None
-        n = len(chosen)
+        n, own = len(chosen), self.part(len(chosen))
         # Copy 0 is the set itself.
-        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))
+        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))[own]
+        mine = chosen[own]
         images = np.where(
-            (copy == 0)[:, None, None, None], self.dataset.x_train[chosen], self.pool[np.maximum(copy - 1, 0), chosen]
+            (copy == 0)[:, None, None, None], self.dataset.x_train[mine], self.pool[np.maximum(copy - 1, 0), mine]
         )
-        taught = (
-            None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(chosen)]
-        )
-        return Batch(
-            images=self._floats({self.names[0]: images}), labels=self.labels[torch.from_numpy(chosen)], taught=taught
-        )
+        taught = None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(mine)]
+        return self._batch([array.to(self.device) for array in self._floats({self.names[0]: images})], chosen, taught)
+
+    def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
+        labels = self.labels[torch.from_numpy(chosen[self.part(len(chosen))])].to(self.device)
+        taught = None if taught is None else taught.to(self.device)
+        return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
         scale = self.dataset.input_scale
@@ -137,9 +164,11 @@ class Samples:
         for images in (self.dataset.x_train, *self.pool):
             for start in range(0, len(images), CHUNK):
                 part = self._floats({self.names[0]: images[start : start + CHUNK]})
-                answer = self._ask([array.contiguous(memory_format=torch.channels_last) for array in part])
+                answer = self._ask(
+                    [array.to(self.device).contiguous(memory_format=torch.channels_last) for array in part]
+                )
                 assert answer is not None
-                answers.append(answer)
+                answers.append(answer.cpu())
         return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
 
 
@@ -164,5 +193,5 @@ def _digest(array: Any) -> str:
 def _state_digest(module: GraphModule) -> str:
     total = hashlib.sha256()
     for name, value in module.state_dict().items():
-        total.update(name.encode() + value.numpy().tobytes())
+        total.update(name.encode() + value.cpu().numpy().tobytes())
     return total.hexdigest()
