@@ -19,6 +19,9 @@ from tests.unit.train.distributed_worker import cases, weights
 TOLERANCE = 2e-5
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[Path, subprocess.CompletedProcess[str]]:
     folder = tmp_path_factory.mktemp("two")
