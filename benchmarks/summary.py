@@ -60,6 +60,7 @@ def table(results: Path = RESULTS) -> str:
         *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
         _demo(read("demo")),
         *_irregular(read("irregular")),
+        *(_training(read("training")) if (results / "training.json").is_file() else ()),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -197,6 +198,22 @@ def _irregular(facts: dict[str, Any]) -> list[Row]:
         target = "no more cycles by order" if e["pruning"] == "structured" else "fewer cycles by order"
         good = saved >= (e["pruning"] != "structured")
         rows.append((name, target, "; ".join(parts), verdict(good)))
+    return rows
+
+
+def _training(facts: dict[str, Any]) -> list[Row]:
+    limits = facts["target"]
+    rows = []
+    for entry in facts["networks"]:
+        for e in entry["rows"]:
+            target = f"at most {limits['seconds']:.2f} x the loop's CPU seconds, {limits['memory']:g} x its memory"
+            measured = f"{e['cpu_seconds']:.2f} s CPU, {e['wall_seconds']:.2f} s wall an epoch, {e['peak_mib']:.0f} MiB"
+            if e["kind"] == "loop":
+                target = ""
+            else:
+                measured += f"; {e['cpu_ratio']:.2f} x the loop's CPU seconds, {e['memory_ratio']:.2f} x its memory"
+            name = f"training.py: {entry['net']}, {e['kind']}, {e['weights']:,} weights"
+            rows.append((name, target, measured, verdict(e["met"]) if target else ""))
     return rows
 
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "hwprm"
 VOCABULARY = {"errors", "numerics", "graph", "intnet", "config", "model", "plan", "resources", "folders"}
 TORCH_TOWER = {"nets", "train", "frontend", "prune", "quantize"}
 BUNDLE = {"bundle", "manifest"}
-TOP = {"", "api", "cli", "pipeline", "report", "matrix", "sources"}
+TOP = {"", "__main__", "api", "cli", "pipeline", "report", "matrix", "sources"}
 
 #: Room -> (rooms of hwprm, distributions outside the standard library) that it may import, beside itself.
 ALLOWED: dict[str, tuple[set[str], set[str]]] = {

@@ -14,6 +14,12 @@ from hwprm.config import Settings
 
 __all__ = ["prune"]
 
+#: Options of training that ADMM and masked retraining share with it; epochs and rates are their own.
+TRAINING = (
+    *("batch", "optimiser", "momentum", "clip", "augment", "copies", "clean_share", "seed", "threads"),
+    *("precision", "channels_last", "device"),
+)
+
 
 @verb(
     app,
@@ -22,7 +28,7 @@ __all__ = ["prune"]
     Take("shrink", prefix=True),
     Take("purify", prefix=True),
     Take("finetune", prefix=True),
-    Take("train", prefix=True, only=("batch", "optimiser", "augment", "copies", "clean_share", "seed", "threads")),
+    Take("train", prefix=True, only=TRAINING),
     Take("data"),
 )
 def prune(
@@ -56,4 +62,4 @@ def prune(
         # The learning rates and epochs of pruning are its steps' own.
         sections = ("data", "train", run.method, "purify", "finetune")
         keys = applied(*sections, without=("train.epochs", "train.lr"))
-        return finish_model(done, out, settings, keys | {"run.method", "run.stop_after"})
+        return finish_model(done, out, settings, keys | {"run.method", "run.stop_after"}, first=work.first)

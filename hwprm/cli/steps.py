@@ -30,43 +30,56 @@ class Work:
     split: Split
     checkpoint: Checkpoint
     progress: Ticker
+    #: Whether this process writes the result; of several that train together only the first one does.
+    first: bool
 
 
 @contextmanager
 def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str) -> Iterator[Work]:
     """Check the output, load the data, and keep a checkpoint beside `out` until the block ends well.
 
-    The checkpoint's name holds a digest of options and source, so a run with others starts anew.
+    Started by torchrun, this joins the other processes. The checkpoint's name holds a digest of options and source, so
+    a run with others starts anew.
     """
     from hwprm.folders import check_output
     from hwprm.report.live import Watch
     from hwprm.report.record import LOG
     from hwprm.sources import as_split
+    from hwprm.train.distributed import process_group
 
-    check_output(out)
-    split = as_split(settings.data)
-    talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
     folder = out.with_name(f".{out.name}.resume-{_digest(settings, source)}")
-    for other in out.parent.glob(f".{out.name}.resume-*"):
-        if other != folder:
-            shutil.rmtree(other)
-    try:
-        with talk.stage(verb) as tick:
-            watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
-            yield Work(out=out, split=split, checkpoint=watch.checkpoint(folder), progress=watch)
-    except HwprmError:
-        if folder.is_dir():
-            talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
+    with process_group(settings.train) as group:
+        first = group.rank == 0
+        with group.first_alone():  # it may download
+            check_output(out)
+            split = as_split(settings.data)
+        talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
+        for other in out.parent.glob(f".{out.name}.resume-*") if first else ():
+            if other != folder:
+                shutil.rmtree(other)
+        try:
+            with talk.stage(verb) as tick:
+                watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
+                yield Work(out=out, split=split, checkpoint=watch.checkpoint(folder), progress=watch, first=first)
+        except HwprmError:
+            if folder.is_dir():
+                talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
+            raise
+        if first:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
-def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[str]) -> Outcome:
-    """Save `model` into the new folder `out`, beside it the options `keys`, its log and its curves, and show it."""
+def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[str], *, first: bool = True) -> Outcome:
+    """Save `model` into the new folder `out`, beside it the options `keys`, its log and its curves, and show it.
+
+    Of several processes only the `first` one does.
+    """
     from hwprm.folders import new_folder
     from hwprm.report import describe, tables
     from hwprm.report.record import write_record
 
+    if not first:
+        return Outcome(data={})
     with new_folder(out) as folder:
         model.save(folder)
         write_record(model, folder, settings, keys)

@@ -41,4 +41,4 @@ def train(
             checkpoint=work.checkpoint,
             teacher=settings.run.teacher,
         )
-        return finish_model(model, out, settings, applied("data", "train"))
+        return finish_model(model, out, settings, applied("data", "train"), first=work.first)

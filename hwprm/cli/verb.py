@@ -101,11 +101,14 @@ def _guarded(
     body: Body, settle: Callable[[], Settings], overrides: dict[tuple[str, str], Any], arguments: dict[str, Any]
 ) -> int:
     """Run `body` with the settings that `settle` makes and turn whatever happens into an exit code."""
-    talk = Talk(quiet=bool(overrides.get(("run", "quiet"))), json=bool(overrides.get(("run", "json"))))
+    first = os.environ.get("RANK", "0") == "0"  # of processes that torchrun started, one talks
+    talk = Talk(
+        quiet=bool(overrides.get(("run", "quiet"))) or not first, json=first and bool(overrides.get(("run", "json")))
+    )
     try:
         with _terminable():
             settings = settle()
-            talk = Talk(quiet=settings.run.quiet, json=settings.run.json)
+            talk = Talk(quiet=settings.run.quiet or not first, json=settings.run.json and first)
             outcome = body(talk, settings, **arguments)
             talk.finish(outcome)
         return outcome.exit_code
@@ -114,7 +117,7 @@ def _guarded(
         return error.exit_code
     except KeyboardInterrupt as stop:
         where = f", {str(stop).partition(';')[0]}" if str(stop) else ""
-        again = shlex.join(["hwprm", *sys.argv[1:]])
+        again = shlex.join([*_launcher(), *sys.argv[1:]])
         talk.progress.print(escape(f"interrupted{where}; continue with: {again}"), soft_wrap=True)
         return TERMINATED if isinstance(stop, _Terminated) else INTERRUPTED
     except BrokenPipeError:
@@ -127,6 +130,13 @@ def _guarded(
         traceback.print_exc()
         talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
         return CRASHED
+
+
+def _launcher() -> list[str]:
+    """What this program was started with, before its own arguments."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ["hwprm"]
+    return ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m", "hwprm"]
 
 
 class _Terminated(KeyboardInterrupt):

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 from hwprm.errors import ConfigError
 
-__all__ = ["AUGMENTATIONS", "OPTIMISERS", "SCHEDULES", "TrainConfig"]
+__all__ = ["AUGMENTATIONS", "DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainConfig"]
 
 OPTIMISERS = ("adamw", "sgd")
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "constant", "step")
+PRECISIONS = ("float32", "bfloat16", "float16")
+DEVICES = ("auto", "cpu", "cuda")
 AUGMENTATIONS = ("auto", "none", "shift", "affine", "elastic", "crop_flip")
 
 
@@ -26,10 +28,22 @@ class TrainConfig:
     lr: float = 2e-3
     #: Decoupled weight decay (adamw) or L2 term (sgd).
     weight_decay: float = 1e-3
-    #: adamw or sgd (with momentum 0.9).
+    #: adamw or sgd.
     optimiser: str = "adamw"
-    #: cosine (down to nearly 0 at the end) or constant.
+    #: Momentum of sgd; 0 is plain gradient descent.
+    momentum: float = 0.9
+    #: cosine (down to 1 % of `lr` at the end), constant, or step (times `gamma` at each of `milestones`).
     schedule: str = "cosine"
+    #: When the schedule step lowers the rate: shares of the run, rising; 0.5,0.75 is after half and three quarters.
+    milestones: tuple[float, ...] = (0.5, 0.75)
+    #: What the schedule step multiplies the rate by.
+    gamma: float = 0.1
+    #: Share of the run in which the rate rises linearly up to `lr`, before the schedule; 0 is off.
+    warmup: float = 0.0
+    #: Greatest L2 norm of all gradients together; longer ones are scaled down to it. 0 is off.
+    clip: float = 0.0
+    #: Stop as diverged when the loss has grown three epochs in a row and is more than this many times its best.
+    loss_limit: float = 10.0
     #: Share of the label spread evenly over all classes; 0 is off.
     label_smoothing: float = 0.0
     #: none, shift (up to 2 pixels), affine (rotation, scale, shear, shift), elastic (affine and a smooth bend) or
@@ -49,6 +63,13 @@ class TrainConfig:
     seed: int = 0
     #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.
     threads: int = 1
+    #: Number format of the forward pass: float32, bfloat16 or float16 (on CUDA only, the loss scaled). Weights,
+    #: gradients and the optimiser stay float32.
+    precision: str = "float32"
+    #: Keep images and convolution weights with their channels innermost in memory, which convolutions are faster on.
+    channels_last: bool = True
+    #: auto (CUDA where there is a device, else the CPU), cpu or cuda. Results repeat bit for bit on the CPU only.
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         _check_int("epochs", self.epochs, 1, 10_000)
@@ -62,9 +83,23 @@ class TrainConfig:
         _check_int("copies", self.copies, 0, 1000)
         _check_real("distill", self.distill, 0.0, 1.0)
         _check_real("temperature", self.temperature, 1e-3, 1e3)
-        for name, known in (("optimiser", OPTIMISERS), ("schedule", SCHEDULES), ("augment", AUGMENTATIONS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"train.{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        for name, low, high in (("momentum", 0.0, 0.9999), ("gamma", 1e-6, 1.0), ("warmup", 0.0, 0.9)):
+            _check_real(name, getattr(self, name), low, high)
+        _check_real("clip", self.clip, 0.0, 1e9)
+        _check_real("loss_limit", self.loss_limit, 1.0, 1e9)
+        known = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS}
+        for name, words in (known | {"precision": PRECISIONS, "device": DEVICES}).items():
+            if getattr(self, name) not in words:
+                raise ConfigError(f"train.{name} must be one of {', '.join(words)}, not {getattr(self, name)!r}")
+        if not isinstance(self.channels_last, bool):
+            raise ConfigError(f"train.channels_last must be true or false, not {self.channels_last!r}")
+        self._check_milestones()
+
+    def _check_milestones(self) -> None:
+        for share in self.milestones:
+            _check_real("milestones", share, 0.0, 1.0)
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ConfigError(f"train.milestones must rise, not {', '.join(f'{m:g}' for m in self.milestones)}")
 
 
 def _check_int(name: str, value: object, low: int, high: int) -> None:

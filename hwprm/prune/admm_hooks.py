@@ -39,24 +39,32 @@ class AdmmHooks(Hooks):
         self.start = {name: _relative(weights[name], self.z[name]) for name in weights}
         self.last = dict(self.start)
 
-    def penalty(self, module: GraphModule) -> Tensor | None:
-        terms = [(module.weight(name) - target).square().sum() for name, target in self.targets.items()]
-        return 0.5 * self.rho * torch.stack(terms).sum() if terms else None
+    def to(self, device: torch.device) -> None:
+        self.masks.to(device)
+        self.u = {name: u.to(device) for name, u in self.u.items()}
+        self.z = {name: z.to(device) for name, z in self.z.items()}
+        self.targets = self._targets()
 
     def after_backward(self, module: GraphModule) -> None:
+        """Add the penalty's gradient, rho * (W - Z + U): the term itself need not be computed for that."""
+        for name, target in self.targets.items():
+            weight = module.weight(name)
+            if weight.grad is not None:
+                weight.grad.add_(weight - target, alpha=self.rho)
         self.masks.after_backward(module)
 
     def after_step(self, module: GraphModule) -> None:
         self.masks.after_step(module)
 
     def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
-        """Update Z and U when it is time; returns primal (relative) and dual residuals per layer, and rho.
+        """Update Z and U when it is time; returns primal (relative) and dual residuals per layer, rho and the penalty.
 
         Raises ModelError when a primal residual has grown past the limit.
         """
         if epoch % self.config.interval:
             return {}
-        metrics = {"rho": self.rho}
+        terms = [float((module.weight(name) - target).square().sum()) for name, target in self.targets.items()]
+        metrics = {"rho": self.rho, "penalty": 0.5 * self.rho * sum(terms)}
         old = self.z
         self.z = self._project(module)
         for name, z in self.z.items():
@@ -98,7 +106,7 @@ class AdmmHooks(Hooks):
         for node in self.graph.weighted:
             weight = module.weight(node.name).detach()
             total = weight + self.u[node.name] if node.name in self.u else weight
-            matrices[node.name] = total.reshape(len(total), -1).contiguous().numpy()
+            matrices[node.name] = total.reshape(len(total), -1).contiguous().cpu().numpy()
         chosen = choose_supports(self.graph, matrices, self.limits, self.config.path_aware)
         result = {}
         for name in self.limits:

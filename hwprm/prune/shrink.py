@@ -24,6 +24,7 @@ from hwprm.prune.admm_supports import kept_indices
 from hwprm.prune.narrowing import narrow, widen
 from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks, cost_of
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
+from hwprm.train.distributed import Group
 from hwprm.train.engine import fit
 from hwprm.train.evaluate import accuracy
 from hwprm.train.progress import Progress, silent
@@ -124,7 +125,7 @@ class _Rounds:
                     f"{self.limit}; raise shrink.left or lower shrink.compression"
                 )
             if checkpoint is not None and self.left > self.limit:
-                checkpoint.save(f"round-{len(self.history):03}", identity, self._saved())
+                self._keep(checkpoint, identity)
 
     @property
     def left(self) -> int:
@@ -165,16 +166,25 @@ class _Rounds:
         return digest(_tensors(self.graph), repr(options), repr(self.train), samples.digest())
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:
-        kept = sorted(checkpoint.phases("round-"), reverse=True)
-        for phase in kept:
-            saved = checkpoint.load(phase, identity)
-            if saved and saved.history[-1]["left"] > self.limit:
-                self.graph = _with_tensors(self.graph, saved.tensors)
-                self.history, self.seconds = list(saved.history), saved.seconds
-                return
+        for saved in Group.current().from_first(lambda: self._rounds(checkpoint, identity)):
+            self.graph = _with_tensors(self.graph, saved.tensors)
+            self.history += saved.history
+            self.seconds = saved.seconds
 
-    def _saved(self) -> Saved:
-        return Saved(epoch=len(self.history), history=self.history, seconds=self.seconds, tensors=_tensors(self.graph))
+    def _rounds(self, checkpoint: Checkpoint, identity: str) -> list[Saved]:
+        """The first rounds, as far as more than the limit was left."""
+        found: list[Saved] = []
+        for phase in checkpoint.phases("shrink-"):
+            saved = checkpoint.load(phase, identity)
+            if saved is None or saved.epoch != len(found) + 1 or saved.history[-1]["left"] <= self.limit:
+                break
+            found.append(saved)
+        return found
+
+    def _keep(self, checkpoint: Checkpoint, identity: str) -> None:
+        number = len(self.history)
+        saved = Saved(epoch=number, history=self.history[-1:], seconds=self.seconds, tensors=_tensors(self.graph))
+        Group.current().from_first(lambda: checkpoint.save(f"shrink-{number:03}", identity, saved))
 
 
 def _tensors(graph: Graph) -> dict[str, torch.Tensor]:

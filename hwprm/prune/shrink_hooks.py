@@ -116,11 +116,16 @@ class ShrinkHooks(Hooks):
         self.config, self.limit, self.begin, self.steps = config, limit, begin, steps
         self.pattern = Pattern.of(module.graph, config.count)
         self.zeros = ZeroMasks(self.pattern.masks(module))
+        self.device = torch.device("cpu")
         self.step = 0
         #: Whether more should have gone than can.
         self.stuck = False
         self.columns = {name: np.zeros(ids.shape) for name, ids in self.pattern.groups.cols.items()}
         self.channels = np.zeros(self.pattern.groups.count)
+
+    def to(self, device: torch.device) -> None:
+        self.device = device
+        self.zeros.to(device)
 
     def after_backward(self, module: GraphModule) -> None:
         self.zeros.after_backward(module)
@@ -130,7 +135,7 @@ class ShrinkHooks(Hooks):
             weight = module.weight(name)
             if weight.grad is None:
                 continue
-            effect = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().numpy()
+            effect = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().cpu().numpy()
             gates += np.bincount(ids, weights=effect, minlength=len(gates))
             self.columns[name] = memory * self.columns[name] + (1 - memory) * effect**2
         self.channels = memory * self.channels + (1 - memory) * gates**2
@@ -140,6 +145,7 @@ class ShrinkHooks(Hooks):
         if self.step % self.config.every == 0:
             self._remove(max(self.limit, self._allowed()))
             self.zeros = ZeroMasks(self.pattern.masks(module))
+            self.zeros.to(self.device)
         self.zeros.after_step(module)
 
     def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:

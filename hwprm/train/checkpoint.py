@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from hwprm.errors import ModelError
+from hwprm.errors import InputError, ModelError
 
 __all__ = ["Checkpoint", "Saved", "digest"]
 
@@ -44,7 +44,23 @@ class Checkpoint:
     resume: bool = False
 
     def save(self, phase: str, identity: str, saved: Saved) -> None:
-        """Store the state after an epoch. `identity` is a digest of everything the run depends on."""
+        """Store the state after an epoch. `identity` is a digest of everything the run depends on.
+
+        Raises InputError when it cannot be written; what was stored before is then as it was.
+        """
+        try:
+            self._write(phase, identity, saved)
+        except (OSError, SafetensorError) as error:
+            for part in self.folder.glob(f"{phase}*.part"):
+                part.unlink(missing_ok=True)
+            kept = f"epoch {saved.epoch - 1} is kept there" if self._holds(phase) else "no epoch was kept before it"
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise InputError(
+                f"cannot keep epoch {saved.epoch} of {phase} in {self.folder}: {why}; {kept}; make room and run again "
+                "with the same options"
+            ) from error
+
+    def _write(self, phase: str, identity: str, saved: Saved) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{phase}-{saved.epoch}.safetensors"
         temporary = file.with_suffix(".part")
@@ -69,13 +85,16 @@ class Checkpoint:
         """Names of the phases that begin with `prefix`, in order; none without `resume`."""
         return sorted(path.stem for path in self.folder.glob(f"{prefix}*.json")) if self.resume else []
 
+    def _holds(self, phase: str) -> bool:
+        return (self.folder / f"{phase}.json").is_file()
+
     def load(self, phase: str, identity: str) -> Saved | None:
         """The last epoch of `phase`; None when there is none or `resume` is off.
 
         Raises ModelError when it is unreadable or belongs to other options, another network or other data.
         """
         path = self.folder / f"{phase}.json"
-        if not self.resume or not path.is_file():
+        if not self.resume or not self._holds(phase):
             return None
         try:
             entry: dict[str, Any] = json.loads(path.read_text())
@@ -97,7 +116,7 @@ def digest(tensors: Mapping[str, Tensor], *texts: str) -> str:
     total = hashlib.sha256()
     for name, value in sorted(tensors.items()):
         total.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        total.update(value.detach().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+        total.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     for text in texts:
         total.update(text.encode() + b"\0")
     return total.hexdigest()

@@ -9,20 +9,25 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import torch
-from torch import Tensor
-from torch.nn import functional
-from torch.optim import SGD, AdamW, Optimizer
+from torch import Tensor, nn
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
-from hwprm.errors import DataError, ModelError
+from hwprm.errors import ConfigError, DataError, ModelError, ToolError
 from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
+from hwprm.train.devices import Precision, choose_device
+from hwprm.train.distributed import Group
+from hwprm.train.divergence import refuse_growth, refuse_not_finite
 from hwprm.train.evaluate import check_fit
 from hwprm.train.hooks import Hooks
+from hwprm.train.loss import training_loss
+from hwprm.train.optimisers import make_optimiser, pack, unpack
 from hwprm.train.progress import Progress, silent
 from hwprm.train.samples import Batch, Samples
+from hwprm.train.schedule import learning_rate
 
 __all__ = ["FitResult", "fit"]
 
@@ -57,33 +62,57 @@ def fit(
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
     `before` epochs of the data were drawn earlier: the order and the augmentation go on from there.
-    With a `teacher` the loss is ``(1 - d) * cross entropy + d * T^2 * KL(teacher || module)``, d = ``config.distill``,
-    both at temperature T (Hinton, Vinyals, Dean, arXiv 1503.02531, section 2).
-    The same inputs give the same bits, also when the run was stopped and resumed. Raises ModelError when the loss
-    stops being finite or there is nothing to train, DataError when images do not fit the network. On Ctrl-C a
-    KeyboardInterrupt whose text says how to go on leaves; the last finished epoch is in the checkpoint.
+    With a `teacher` its outputs are part of the loss, see `training_loss`. The module comes and goes on the CPU,
+    whatever device it is trained on.
+    The same inputs give the same bits on the CPU, also when the run was stopped and resumed. In a process group of
+    ``torch.distributed`` every process calls this alike and ends with the same weights, those of a single process but
+    for rounding; the first one writes the checkpoint and tells the progress.
+
+    Raises ModelError when training diverges or there is nothing to train, DataError when images or teacher do not fit
+    the network, ConfigError for options that this machine or the process group cannot carry out, InputError when a
+    checkpoint cannot be written. On Ctrl-C a KeyboardInterrupt whose text says how to go on leaves; the last finished
+    epoch is in the checkpoint.
     """
     if not dataset.classes:
         raise DataError(f"the data set {dataset.name} has no labels to train with; store one class a image as y")
     check_fit(module.graph, dataset.image_shape, dataset.classes)
-    _check_trainable(module.graph, len(dataset.y_train), config)
-    with _threads(config.threads):
-        run = _Run(module, dataset, config, stage, hooks or Hooks(), progress, teacher, before)
-        identity = run.identity()
-        saved = checkpoint.load(stage, identity) if checkpoint else None
-        if saved:
-            run.restore(saved)
+    if teacher is not None:
+        _check_teacher(teacher, module.graph, dataset)
+    group, device = Group.current(), choose_device(config)
+    _check_trainable(module.graph, len(dataset.y_train), config, group)
+    hooks = hooks or Hooks()
+    with _threads(config.threads), _placed(module, hooks, config, device), group.shared(module) as network:
+        run = _Run(module, network, dataset, config, stage, hooks, progress, teacher, before, group, device)
         try:
+            run.take_up(checkpoint)
             while run.epoch < config.epochs:
                 run.one_epoch()
-                if checkpoint:
-                    checkpoint.save(stage, identity, run.saved())
+                run.keep(checkpoint)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_how_to_resume(run, checkpoint)) from None
+        except RuntimeError as error:
+            if group.size == 1:
+                raise
+            raise ToolError(
+                f"{stage}: the {group.size} processes lost each other ({error}); look at what the others said, then "
+                "run again with the same options"
+            ) from error
     return FitResult(history=tuple(run.history), seconds=run.seconds)
 
 
-def _check_trainable(graph: Graph, images: int, config: TrainConfig) -> None:
+def _check_teacher(teacher: Graph, graph: Graph, dataset: Dataset) -> None:
+    try:
+        check_fit(teacher, dataset.image_shape, dataset.classes)
+    except (DataError, ModelError) as error:
+        raise type(error)(f"the teacher does not fit: {error}") from error
+    shapes = [one.shapes[one.outputs[0]] for one in (teacher, graph)]
+    if shapes[0] != shapes[1]:
+        raise ModelError(
+            f"the teacher gives logits of shape {shapes[0]}, the network {shapes[1]}; take a teacher of its classes"
+        )
+
+
+def _check_trainable(graph: Graph, images: int, config: TrainConfig, group: Group) -> None:
     if not any(isinstance(node, (*WEIGHTED, BatchNorm)) for node in graph.nodes):
         raise ModelError("the network has no weights, so there is nothing to train; give it a layer that has")
     smallest = images // math.ceil(images / config.batch)
@@ -92,6 +121,11 @@ def _check_trainable(graph: Graph, images: int, config: TrainConfig) -> None:
         raise ModelError(
             f"batch norm {single[0]!r} cannot be trained on batches of one image ({images} images, train.batch = "
             f"{config.batch}): they have no variance; use larger batches or more images"
+        )
+    if smallest < group.size:
+        raise ConfigError(
+            f"batches of {smallest} images ({images} images, train.batch = {config.batch}) cannot be shared by "
+            f"{group.size} processes; use larger batches or fewer processes"
         )
 
 
@@ -108,6 +142,7 @@ class _Run:
     def __init__(
         self,
         module: GraphModule,
+        network: nn.Module,
         dataset: Dataset,
         config: TrainConfig,
         stage: str,
@@ -115,21 +150,22 @@ class _Run:
         progress: Progress,
         teacher: Graph | None,
         before: int,
+        group: Group,
+        device: torch.device,
     ) -> None:
-        self.module, self.config = module, config
-        self.stage, self.hooks, self.progress = stage, hooks, progress
+        self.module, self.network, self.config = module, network, config
+        self.stage, self.hooks, self.progress, self.group, self.device = stage, hooks, progress, group, device
         self.epoch, self.before = 0, before
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
-        # Channels last halves the time of a step on CPUs.
-        for parameter in module.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-        self.samples = Samples(dataset, module.graph, config, next(module.parameters()).dtype, teacher)
+        self.dtype = next(module.parameters()).dtype
+        self.samples = Samples(dataset, module.graph, config, self.dtype, teacher, device=device, part=group.own)
         self.steps = self.samples.steps
-        self.optimiser = _optimiser(module, config)
+        self.optimiser = make_optimiser(module, config)
+        self.precision = Precision(config, device)
+        self.identity = self._identity()
 
-    def identity(self) -> str:
+    def _identity(self) -> str:
         """Digest of what the result depends on: options, data, teacher, starting weights."""
         tensors = dict(self.module.state_dict())
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
@@ -146,7 +182,7 @@ class _Run:
         """Every training image once."""
         started = time.perf_counter()
         self.module.train()
-        total, right, images = 0.0, 0, len(self.samples.labels)
+        total, right, images = 0.0, 0.0, len(self.samples.labels)
         for step, batch in enumerate(self.samples.epoch(self.before + self.epoch)):
             loss, hits = self._step(batch, self.epoch * self.steps + step)
             total += loss * len(batch.labels)
@@ -154,95 +190,102 @@ class _Run:
             if (step + 1) % PROGRESS_STEPS == 0 and step + 1 < self.steps:
                 self._tell(step + 1, {"loss": loss})
         self.epoch += 1
+        total, right = self.group.sums(total, right)
         with torch.no_grad():
             metrics = {"loss": total / images, "accuracy": 100.0 * right / images}
             metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
         self.history.append(metrics)
+        refuse_growth(self.stage, [entry["loss"] for entry in self.history], self.config)
         self.seconds += time.perf_counter() - started
         self._tell(0, metrics)
 
     def _tell(self, steps: int, metrics: dict[str, float]) -> None:
-        self.progress(self.stage, self.epoch * self.steps + steps, self.config.epochs * self.steps, metrics)
+        if self.group.rank == 0:
+            self.progress(self.stage, self.epoch * self.steps + steps, self.config.epochs * self.steps, metrics)
 
     def _step(self, batch: Batch, at: int) -> tuple[float, int]:
         """One step of the optimiser; the loss, and how many images were put in their class."""
+        rate = learning_rate(self.config, at, self.config.epochs * self.steps)
         for group in self.optimiser.param_groups:
-            group["lr"] = _learning_rate(self.config, at / (self.config.epochs * self.steps))
-        output = self.module(*batch.images)
-        loss = self._loss(output, batch)
-        extra = self.hooks.penalty(self.module)
+            group["lr"] = rate
+        with self.precision.forward():
+            output: Tensor = self.network(*batch.images)
+        loss = training_loss(output.to(self.dtype), batch.labels, batch.taught, self.config)
         self.optimiser.zero_grad()
-        (loss if extra is None else loss + extra).backward()  # type: ignore[no-untyped-call]  # torch's own
-        value = float(loss.detach()) + (0.0 if extra is None else float(extra.detach()))
-        if not math.isfinite(value):
-            raise ModelError(
-                f"{self.stage}: training diverged, the loss is {value} in epoch {self.epoch + 1} of "
-                f"{self.config.epochs}; lower the learning rate (now {self.config.lr:g}) or check the images"
-            )
-        self.hooks.after_backward(self.module)
-        self.optimiser.step()
+        # Gradients become means over the processes, whose parts need not be equal.
+        weight = self.group.size * len(batch.labels) / batch.whole
+        self.precision.backward(loss if weight == 1 else loss * weight, self.optimiser)
+        with torch.no_grad():
+            self.hooks.after_backward(self.module)
+        value = float(loss.detach())
+        self._tame_gradients(value)
+        self.precision.step(self.optimiser)
         with torch.no_grad():
             self.hooks.after_step(self.module)
             return value, int((output.argmax(dim=1) == batch.labels).sum())
 
-    def _loss(self, output: Tensor, batch: Batch) -> Tensor:
-        config = self.config
-        loss = functional.cross_entropy(output, batch.labels, label_smoothing=config.label_smoothing)
-        if batch.taught is None:
-            return loss
-        own, wanted = (functional.log_softmax(x / config.temperature, dim=1) for x in (output, batch.taught))
-        apart = functional.kl_div(own, wanted, reduction="batchmean", log_target=True)
-        return (1 - config.distill) * loss + config.distill * config.temperature**2 * apart
+    def _tame_gradients(self, loss: float) -> None:
+        """Clip them where that is asked for, and refuse what is not finite."""
+        parameters = [parameter for parameter in self.module.parameters() if parameter.grad is not None]
+        norm = get_total_norm([parameter.grad for parameter in parameters if parameter.grad is not None])
+        # Scaled gradients may overflow now and then: that step is skipped and the scale lowered.
+        finite = 0.0 if self.precision.scaler is not None else float(norm)
+        refuse_not_finite(self.stage, loss, finite, self.epoch + 1, self.config)
+        if self.config.clip:
+            clip_grads_with_norm_(parameters, self.config.clip, norm)
+
+    def keep(self, checkpoint: Checkpoint | None) -> None:
+        """Write the state after an epoch."""
+        if checkpoint is not None:
+            self.group.from_first(lambda: checkpoint.save(self.stage, self.identity, self.saved()))
+
+    def take_up(self, checkpoint: Checkpoint | None) -> None:
+        """Go on from `checkpoint` where it holds something of this run."""
+        saved = self.group.from_first(lambda: checkpoint.load(self.stage, self.identity)) if checkpoint else None
+        if saved is not None:
+            self.restore(saved)
 
     def saved(self) -> Saved:
         """Everything `restore` needs."""
-        tensors = {f"module.{key}": value for key, value in self.module.state_dict().items()}
-        tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
-        for i, entry in self.optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser.{i}.{key}": value for key, value in entry.items() if value is not None}
+        parts = {
+            "module": self.module.state_dict(),
+            "hooks": self.hooks.state(),
+            "optimiser": pack(self.optimiser),
+            "precision": self.precision.pack(),
+        }
+        tensors = {f"{part}.{key}": value.cpu() for part, found in parts.items() for key, value in found.items()}
         return Saved(epoch=self.epoch, history=self.history, seconds=self.seconds, tensors=tensors)
 
     def restore(self, saved: Saved) -> None:
         """Take up `saved` exactly where it was."""
-        own = self.module.state_dict()
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "hooks": {}, "optimiser": {}, "precision": {}}
+        for name, value in saved.tensors.items():
+            part, _, key = name.partition(".")
+            parts[part][key] = value
         with torch.no_grad():
-            for key, value in own.items():
-                value.copy_(saved.tensors[f"module.{key}"])
-        prefix = "hooks."
-        self.hooks.load_state(
-            {key.removeprefix(prefix): value for key, value in saved.tensors.items() if key.startswith(prefix)}
-        )
-        self._restore_optimiser(saved)
+            for key, value in self.module.state_dict().items():
+                value.copy_(parts["module"][key])
+        self.hooks.load_state(parts["hooks"])
+        self.hooks.to(self.device)
+        unpack(self.optimiser, parts["optimiser"])
+        self.precision.unpack(parts["precision"])
         self.epoch, self.history, self.seconds = saved.epoch, list(saved.history), saved.seconds
 
-    def _restore_optimiser(self, saved: Saved) -> None:
-        state: dict[int, dict[str, Tensor]] = {}
-        parameters = list(self.module.parameters())
-        for key, value in saved.tensors.items():
-            kind, _, rest = key.partition(".")
-            if kind == "optimiser":
-                i, _, name = rest.partition(".")
-                like = parameters[int(i)]
-                # The fused step walks raw memory: moments must lie in the same order as their parameter.
-                moment = torch.empty_like(like).copy_(value).detach() if value.shape == like.shape else value
-                state.setdefault(int(i), {})[name] = moment
-        self.optimiser.load_state_dict(self.optimiser.state_dict() | {"state": state})
 
-
-def _optimiser(module: GraphModule, config: TrainConfig) -> Optimizer:
-    if config.optimiser == "sgd":
-        return SGD(module.parameters(), config.lr, momentum=0.9, weight_decay=config.weight_decay)
-    return AdamW(
-        module.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
-    )  # fused: one pass over memory, a tenth of a step's time on LeNet-5
-
-
-def _learning_rate(config: TrainConfig, share: float) -> float:
-    """Rate after `share` (0..1) of all steps; the cosine ends at 1 % of the start."""
-    if config.schedule == "constant":
-        return config.lr
-    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+@contextmanager
+def _placed(module: GraphModule, hooks: Hooks, config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Inside, `module` and `hooks` are on `device`, weights laid out as they are run; afterwards on the CPU."""
+    module.to(device)
+    for parameter in module.parameters():
+        if config.channels_last and parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    hooks.to(device)
+    try:
+        yield
+    finally:
+        module.cpu()
+        hooks.to(torch.device("cpu"))
 
 
 @contextmanager

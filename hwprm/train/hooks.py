@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
 from hwprm.nets import GraphModule
@@ -14,12 +15,14 @@ __all__ = ["Hooks"]
 class Hooks:
     """What a stage adds to plain training. Every method here does nothing; a stage overrides what it needs."""
 
-    def penalty(self, module: GraphModule) -> Tensor | None:
-        """A scalar added to the loss of every step, None for no term."""
-        return None
+    def to(self, device: torch.device) -> None:
+        """Move what is kept from step to step to `device`, where the module is."""
 
     def after_backward(self, module: GraphModule) -> None:
-        """Called between the gradients and the optimiser step; may change ``.grad``."""
+        """Called between the gradients and the optimiser step, without recording; may change ``.grad`` in place.
+
+        A penalty adds its gradient here: so it counts once, however many processes share the batch.
+        """
 
     def after_step(self, module: GraphModule) -> None:
         """Called after the optimiser step, without gradients; may change weights in place."""

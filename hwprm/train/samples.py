@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,15 +24,24 @@ __all__ = ["Batch", "Samples"]
 
 #: Images of one step of what is computed once for the whole set.
 CHUNK = 250
+CPU = torch.device("cpu")
+
+
+def _all(count: int) -> slice:
+    return slice(count)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Batch:
-    """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None."""
+    """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None.
+
+    `whole` is how many images the batch has over all processes.
+    """
 
     images: list[Tensor]
     labels: Tensor
     taught: Tensor | None
+    whole: int
 
 
 class Samples:
@@ -41,12 +50,23 @@ class Samples:
     With ``config.copies`` the augmented images and the teacher's logits of all of them are computed once and kept for
     the next `Samples` of the same data, options and teacher; a step then only gathers. Without, each step augments
     its images and asks the teacher. Raises ConfigError when the images cannot be augmented so.
+
+    Batches are on `device`. Of each batch of `count` images the slice ``part(count)`` is given; everything random is
+    drawn for the whole batch, so that its images do not depend on the part.
     """
 
     def __init__(
-        self, dataset: Dataset, graph: Graph, config: TrainConfig, dtype: torch.dtype, teacher: Graph | None = None
+        self,
+        dataset: Dataset,
+        graph: Graph,
+        config: TrainConfig,
+        dtype: torch.dtype,
+        teacher: Graph | None = None,
+        *,
+        device: torch.device = CPU,
+        part: Callable[[int], slice] = _all,
     ) -> None:
-        self.dataset, self.config, self.dtype = dataset, config, dtype
+        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, device, part
         self.names = [node.name for node in graph.inputs]
         self.augment = resolve(config.augment, dataset.name)
         self.labels = torch.from_numpy(np.array(dataset.y_train))
@@ -56,7 +76,7 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
-        self.teacher = _reader(teacher) if teacher is not None and config.distill else None
+        self.teacher = _reader(teacher, config, device) if teacher is not None and config.distill else None
         self.pool: NDArray[np.uint8] | None = None
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment != "none":
@@ -82,29 +102,47 @@ class Samples:
             yield self._gather(chosen, rng) if self.pool is not None else self._make(chosen, rng)
 
     def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        images = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-        images[0] = _channels_last(augment_batch(images[0], self.augment, self.config.clean_share, rng))
-        return Batch(images=images, labels=self.labels[torch.from_numpy(chosen)], taught=self._ask(images))
+        own = self.part(len(chosen))
+        if self.augment == "none":  # nothing is drawn, so nothing of the others' parts is needed
+            images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
+        else:
+            whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
+            images = [augment_batch(whole[0], self.augment, self.config.clean_share, rng)[own]]
+        images = [self._laid_out(array) for array in images]
+        return self._batch(images, chosen, self._ask(images))
 
     def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         assert self.pool is not None
-        n = len(chosen)
+        n, own = len(chosen), self.part(len(chosen))
         # Copy 0 is the set itself.
-        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))
+        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))[own]
+        mine = chosen[own]
         images = np.where(
-            (copy == 0)[:, None, None, None], self.dataset.x_train[chosen], self.pool[np.maximum(copy - 1, 0), chosen]
+            (copy == 0)[:, None, None, None], self.dataset.x_train[mine], self.pool[np.maximum(copy - 1, 0), mine]
         )
-        taught = (
-            None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(chosen)]
-        )
-        return Batch(
-            images=self._floats({self.names[0]: images}), labels=self.labels[torch.from_numpy(chosen)], taught=taught
-        )
+        taught = None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(mine)]
+        laid = [self._laid_out(array) for array in self._floats({self.names[0]: images})]
+        return self._batch(laid, chosen, taught)
+
+    def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
+        labels = self.labels[torch.from_numpy(chosen[self.part(len(chosen))])].to(self.device)
+        taught = None if taught is None else taught.to(self.device)
+        return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
         scale = self.dataset.input_scale
-        floats = [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
-        return [_channels_last(array) for array in floats]
+        return [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """`images` on the device, a pixel's channels side by side where that is asked for.
+
+        By the strides too where there is one channel: such images look contiguous either way, and torch would compute
+        all that follows in the slower order.
+        """
+        if not self.config.channels_last or images.ndim != 4:
+            return images.to(self.device)
+        laid = torch.empty_like(images, memory_format=torch.channels_last, device=self.device)
+        return laid.copy_(images)
 
     def _ask(self, images: list[Tensor]) -> Tensor | None:
         if self.teacher is None:
@@ -137,27 +175,18 @@ class Samples:
         answers = []
         for images in (self.dataset.x_train, *self.pool):
             for start in range(0, len(images), CHUNK):
-                answer = self._ask(self._floats({self.names[0]: images[start : start + CHUNK]}))
+                part = self._floats({self.names[0]: images[start : start + CHUNK]})
+                answer = self._ask([self._laid_out(array) for array in part])
                 assert answer is not None
-                answers.append(answer)
+                answers.append(answer.cpu())
         return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
 
 
-def _channels_last(images: Tensor) -> Tensor:
-    """`images` with a pixel's channels side by side, by their strides too where there is one channel.
-
-    Such images look contiguous either way, and torch then computes all that follows in the slower order.
-    """
-    if images.ndim != 4:
-        return images
-    return torch.empty_like(images, memory_format=torch.channels_last).copy_(images)
-
-
-def _reader(graph: Graph) -> GraphModule:
-    """`graph` as a module that reads images whose channels lie last, which is fastest on CPUs."""
-    module = GraphModule(graph).eval()
+def _reader(graph: Graph, config: TrainConfig, device: torch.device) -> GraphModule:
+    """`graph` as a module that reads images as the trained network does."""
+    module = GraphModule(graph).eval().to(device)
     for parameter in module.parameters():
-        if parameter.ndim == 4:
+        if parameter.ndim == 4 and config.channels_last:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
 
@@ -183,5 +212,5 @@ def _digest(array: Any) -> str:
 def _state_digest(module: GraphModule) -> str:
     total = hashlib.sha256()
     for name, value in module.state_dict().items():
-        total.update(name.encode() + value.numpy().tobytes())
+        total.update(name.encode() + value.cpu().numpy().tobytes())
     return total.hexdigest()

@@ -26,7 +26,17 @@ def load(monkeypatch):
 
 
 def test_there_is_one_for_every_question():
-    known = {"accuracy", "cycles", "demo", "emission", "irregular", "mnist_rtl", "scale", "simulation_speed"}
+    known = {
+        "accuracy",
+        "cycles",
+        "demo",
+        "emission",
+        "irregular",
+        "mnist_rtl",
+        "scale",
+        "simulation_speed",
+        "training",
+    }
     assert known <= set(SCRIPTS)
 
 
@@ -101,6 +111,32 @@ def test_measure_counts_and_fails_with_its_child(load):
     assert text == "xxx\n" and usage.peak_mib > 64 and usage.cpu_seconds > 0
     with pytest.raises(common.subprocess.CalledProcessError):
         common.measure([sys.executable, "-c", "raise SystemExit(3)"])
+
+
+def test_training_is_measured_against_the_loop(load):
+    script = load("training")
+    loop = [{"weights": 9, "cpu": cpu, "wall": 2.0, "peak_mib": 300.0} for cpu in (1.0, 2.0, 4.0)]
+    slow = [one | {"cpu": one["cpu"] * factor} for one, factor in zip(loop, (1.0, 1.2, 1.2), strict=True)]
+    large = [one | {"peak_mib": 400.0} for one in loop]
+    found = {"loop": loop, "dense": slow, "admm": large, "masked": loop, "compact 1": loop, "compact 0.5": loop}
+    rows = [script._row(kind, one, loop) for kind, one in found.items()]
+    script._judge(rows)
+    assert [(row["cpu_ratio"], row["memory_ratio"]) for row in rows[:3]] == [(1, 1), (1.2, 1), (1, 1.333)]
+    # A compact network that is no faster than the larger one before it misses its target too.
+    assert [row["met"] for row in rows] == [True, False, False, True, True, False]
+    facts = {"target": {"seconds": 1.1, "memory": 1.3}, "networks": [{"net": "net", "rows": rows}]}
+    table = load("summary")._training(facts)
+    assert [row[3] for row in table] == ["", "MISSED", "MISSED", "met", "met", "MISSED"]
+
+
+def test_training_measures_an_epoch_of_each_kind(load, tmp_path):
+    script = load("training")
+    net = script.NETS["lenet5"]
+    script._store_graphs(net, tmp_path)
+    found = {kind: script._one(net, kind, 64, 1, tmp_path) for kind in ("loop", *script.STAGES, "compact 0.25")}
+    assert {found[kind]["weights"] for kind in ("loop", *script.STAGES)} == {430_500}
+    assert found["compact 0.25"]["weights"] < 430_500 / 12
+    assert all(entry["cpu"] > 0 and entry["wall"] > 0 for entry in found.values())
 
 
 def test_markdown_cells(load):

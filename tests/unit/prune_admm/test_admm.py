@@ -114,9 +114,11 @@ def test_residuals_by_hand():
     w0 = tiny_graph().by_name["fc1"].weight
     z0 = project(w0, Limits(cols=5))
     assert np.array_equal(hooks.z["fc1"].numpy(), z0) and not hooks.u["fc1"].any()
-    penalty = hooks.penalty(module)
-    assert penalty is not None and penalty.item() == pytest.approx(0.25 * np.square(w0 - z0).sum(), rel=1e-5)
+    weight = module.weight("fc1")
+    weight.grad = torch.ones_like(weight)
     with torch.no_grad():
+        hooks.after_backward(module)
+        np.testing.assert_allclose(weight.grad.numpy(), 1 + 0.5 * (w0 - z0), rtol=1e-6)
         module.weight("fc1").mul_(0.75).add_(0.01)
         metrics = hooks.after_epoch(module, 1, 2)
     w1 = (w0 * np.float32(0.75) + np.float32(0.01)).astype(np.float32)
@@ -124,6 +126,7 @@ def test_residuals_by_hand():
     assert np.array_equal(hooks.z["fc1"].numpy(), z1)
     assert metrics["primal.fc1"] == pytest.approx(np.linalg.norm(w1 - z1) / np.linalg.norm(w1), rel=1e-5)
     assert metrics["dual.fc1"] == pytest.approx(0.5 * np.linalg.norm(z1 - z0), rel=1e-5)
+    assert metrics["penalty"] == pytest.approx(0.25 * np.square(w1 - z0).sum(), rel=1e-5)
     assert hooks.rho == 2.0
     np.testing.assert_allclose(hooks.u["fc1"].numpy(), (w1 - z1) * 0.25, rtol=1e-6)
 

@@ -1,0 +1,41 @@
+"""The optimiser of a module, and its state as tensors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from hwprm.config.train import TrainConfig
+
+__all__ = ["make_optimiser", "pack", "unpack"]
+
+
+def make_optimiser(module: nn.Module, config: TrainConfig) -> Optimizer:
+    """The optimiser that `config` names, over all parameters."""
+    if config.optimiser == "sgd":
+        return SGD(module.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+    return AdamW(
+        module.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+    )  # fused: one pass over memory, a tenth of a step's time on LeNet-5
+
+
+def pack(optimiser: Optimizer) -> dict[str, Tensor]:
+    """Moments and counters, named ``<number of the parameter>.<name>``."""
+    state = optimiser.state_dict()["state"]
+    return {f"{i}.{key}": value for i, entry in state.items() for key, value in entry.items() if value is not None}
+
+
+def unpack(optimiser: Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Take back what `pack` gave."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        i, _, name = key.partition(".")
+        like = parameters[int(i)]
+        # The fused step walks raw memory: moments must lie in the same order as their parameter.
+        moment = torch.empty_like(like).copy_(value).detach() if value.shape == like.shape else value
+        state.setdefault(int(i), {})[name] = moment
+    optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
