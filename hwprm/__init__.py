@@ -1,7 +1,7 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
-The verbs of the command line are functions here: `train`, `prune`, `quantize`, `compile`, `verify`, `estimate`,
-`check`, `report`, `doctor` (documented in `hwprm.api`) and `demo` (in `hwprm.pipeline`).
+The verbs of the command line are functions here: `train`, `widths`, `prune`, `quantize`, `compile`, `verify`,
+`estimate`, `check`, `report`, `doctor` (documented in `hwprm.api`) and `demo` (in `hwprm.pipeline`).
 Nothing heavy is imported before it is used.
 """
 
@@ -28,6 +28,7 @@ __all__ = [
     "Settings",
     "TrainConfig",
     "VerifyConfig",
+    "WidthsConfig",
     "check",
     "compile",
     "demo",
@@ -38,6 +39,7 @@ __all__ = [
     "report",
     "train",
     "verify",
+    "widths",
 ]
 
 #: Verbs that share their name with a folder: the folder's module is made callable.
@@ -51,6 +53,7 @@ _PLACES = {
     "HwprmError": "hwprm.errors",
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
+    "widths": "hwprm.api",
 }
 
 

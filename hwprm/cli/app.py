@@ -10,7 +10,7 @@ import typer
 __all__ = ["VERBS", "app", "main", "register"]
 
 #: The verbs, in the order of the help.
-VERBS = ("demo", "train", "prune", "quantize", "compile", "verify", "estimate", "report", "check", "doctor")
+VERBS = ("demo", "train", "widths", "prune", "quantize", "compile", "verify", "estimate", "report", "check", "doctor")
 
 app = typer.Typer(
     name="hwprm",

@@ -11,6 +11,7 @@ from hwprm.config.run import RunConfig
 from hwprm.config.settings import SECTIONS, Settings, load_settings
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.config.widths import WidthsConfig
 
 __all__ = [
     "SECTIONS",
@@ -26,5 +27,6 @@ __all__ = [
     "Settings",
     "TrainConfig",
     "VerifyConfig",
+    "WidthsConfig",
     "load_settings",
 ]

@@ -21,6 +21,7 @@ from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.config.widths import WidthsConfig
 from hwprm.errors import ConfigError
 
 __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
@@ -32,6 +33,7 @@ class Settings:
 
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    widths: WidthsConfig = field(default_factory=WidthsConfig)
     admm: AdmmConfig = field(default_factory=AdmmConfig)
     purify: PurifyConfig = field(default_factory=PurifyConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
