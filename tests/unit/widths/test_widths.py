@@ -52,6 +52,8 @@ def test_useless_channels_go_first():
     assert rank[NOISE] == 4
     assert {rank[c] for c in USEFUL} == {0, 1}, "a channel counts for more than each of the halves of another"
     assert {rank[c] for c in HALVES} == {2, 3}
+    still = rank_channels(blocks, bright_columns(), replace(config, steps=0), MACS, 0.3)
+    assert still.importance[groups.of["relu"][NOISE]] > still.importance[groups.of["relu"][HALVES[0]]]
 
 
 def test_gates_alone_find_the_channel_that_only_disturbs():
