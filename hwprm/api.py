@@ -269,7 +269,7 @@ def doctor() -> tuple[Tool, ...]:
 
 def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
     from hwprm.config import ArrayConfig, QuantizeConfig
-    from hwprm.prune.narrow import Meter, count_macs, count_weights
+    from hwprm.prune.narrow import Meter, count_macs, count_weights, even_weights
 
     if cost != "cycles":
         return Meter(name=cost, of=count_macs if cost == "macs" else count_weights)
@@ -277,7 +277,8 @@ def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: Quanti
     few = replace(quantize, images=min(quantize.images, METERED))
 
     def cycles(graph: Graph) -> dict[str, int]:
-        return {layer.name: layer.cycles for layer in estimate(graph, array, data=data, quantize=few).layers}
+        report = estimate(even_weights(graph), array, data=data, quantize=few)
+        return {layer.name: layer.cycles for layer in report.layers}
 
     return Meter(name=cost, of=cycles, grain=array.cols)
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.errors import ConfigError
-from hwprm.graph import Conv2d, Graph
+from hwprm.graph import BatchNorm, Conv2d, Graph, Node
 from hwprm.prune.channel_groups import ChannelGroups
 from hwprm.prune.compaction import cut_node
 
-__all__ = ["Blocks", "Meter", "channel_blocks", "count_macs", "count_weights", "narrow"]
+__all__ = ["Blocks", "Meter", "channel_blocks", "count_macs", "count_weights", "even_weights", "narrow"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -111,3 +111,19 @@ def count_macs(graph: Graph) -> dict[str, int]:
 def count_weights(graph: Graph) -> dict[str, int]:
     """Weights of each weighted layer, biases and batch norms left out."""
     return {node.name: node.weight.size for node in graph.weighted}
+
+
+def even_weights(graph: Graph) -> Graph:
+    """`graph` in which every layer takes means of all that it reads and batch norms do nothing.
+
+    What counts cycles leaves zeros and constants out; here there are none, so that widths alone decide.
+    """
+    changed: list[Node] = []
+    for node in graph.nodes:
+        if isinstance(node, BatchNorm):
+            ones, zeros = np.ones_like(node.weight), np.zeros_like(node.weight)
+            changed.append(replace(node, weight=ones, bias=zeros, mean=zeros, var=ones))
+    for layer in graph.weighted:
+        weight = np.full_like(layer.weight, len(layer.bias) / layer.weight.size)
+        changed.append(replace(layer, weight=weight, bias=np.zeros_like(layer.bias)))
+    return graph.replace(*changed)

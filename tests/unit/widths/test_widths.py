@@ -19,7 +19,7 @@ from hwprm.model import Model, Stage
 from hwprm.nets import lenet5_graph
 from hwprm.prune.channel_groups import channel_groups
 from hwprm.prune.gates import find_gates
-from hwprm.prune.narrow import Meter, channel_blocks, count_macs, count_weights, narrow
+from hwprm.prune.narrow import Meter, channel_blocks, count_macs, count_weights, even_weights, narrow
 from hwprm.prune.widths import marginal_costs, rank_channels, select
 from hwprm.train.progress import silent
 from tests.conftest import Run
@@ -116,9 +116,21 @@ def test_networks_of_blocks_are_narrowed_within_their_budget(name, cost):
     for node in found.model.graph.weighted:
         assert found.layers[node.name].filters[1] == len(node.bias)
     if cost == "cycles":
-        # The given widths are counted before fine-tuning, as `estimate` counts the narrowed network.
-        assert found.after == api.estimate(found.model, array, data=data).total
-        assert found.before == api.estimate(model, array, data=data).total
+        assert found.after == api.estimate(even_weights(found.model.graph), array, data=data).total
+        own = api.estimate(found.model, array, data=data).total
+        # A depthwise filter of the others has a weight that quantises to zero, which saves its column.
+        assert own == found.after if name == "resnet" else 0.98 * found.after < own <= found.after
+
+
+def test_cycles_do_not_hang_on_the_weights():
+    """The narrowest network may have channels that are dead, or weights that quantise to zero."""
+    model, data = _zoo("resnet")
+    dead = model.graph.replace(*(replace(node, weight=node.weight * 0) for node in model.graph.weighted[:-1]))
+    config, array = replace(QUICK, steps=1, cost="cycles"), ArrayConfig(rows=2, cols=2)
+    found = [
+        api.widths(Model(graph=graph, stage=Stage.DENSE), data, config, array=array) for graph in (model.graph, dead)
+    ]
+    assert found[0].before == found[1].before
 
 
 def test_same_seed_same_widths_and_another_seed_other_gates():
