@@ -61,6 +61,7 @@ def table(results: Path = RESULTS) -> str:
         _demo(read("demo")),
         *_irregular(read("irregular")),
         *(_training(read("training")) if (results / "training.json").is_file() else ()),
+        *_widths(read("widths")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -183,6 +184,17 @@ def _accuracy(facts: dict[str, Any], name: str) -> list[Row]:
         (f"{name}: per cent on the test split", "", f"{stages}; {facts['cpu_seconds_total']:.0f} s CPU; {data}", "")
     ]
     return [*rows, (f"{name}: compression", "", left, "")]
+
+
+def _widths(facts: dict[str, Any]) -> list[Row]:
+    parts = []
+    for e in facts["rows"]:
+        tuned = sum(e["tuned_per_cent"]) / len(e["tuned_per_cent"])
+        parts.append(f"{e['share']:.0%} {e['widths']} {tuned:.2f} ({e['macs']:,} MACs)")
+    measured = f"{facts['gain_points']:+.2f} points; {', '.join(parts)}; {facts['cpu_seconds']:,.0f} s CPU"
+    return [
+        ("widths.py: LeNet-5, per cent after fine-tuning", "more accurate on average", measured, verdict(facts["met"]))
+    ]
 
 
 def _irregular(facts: dict[str, Any]) -> list[Row]:

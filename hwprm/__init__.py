@@ -1,8 +1,8 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
-The verbs of the command line are functions here: `load`, `train`, `prune`, `export`, `quantize`, `compile`, `verify`,
-`estimate`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in `hwprm.pipeline`).
-`apply_plan` is a function only.
+The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
+`verify`, `estimate`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
+`hwprm.pipeline`). `apply_plan` is a function only.
 Nothing heavy is imported before it is used.
 """
 
@@ -33,6 +33,7 @@ __all__ = [
     "TrainConfig",
     "VerifyConfig",
     "WeightsConfig",
+    "WidthsConfig",
     "apply_plan",
     "check",
     "compile",
@@ -47,6 +48,7 @@ __all__ = [
     "repro",
     "train",
     "verify",
+    "widths",
 ]
 
 #: Verbs that share their name with a folder: the folder's module is made callable.
@@ -65,6 +67,7 @@ _PLACES = {
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
     "Plan": "hwprm.plan",
+    "widths": "hwprm.api",
 }
 
 

@@ -13,6 +13,7 @@ True
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         TrainConfig,
         VerifyConfig,
         WeightsConfig,
+        WidthsConfig,
     )
     from hwprm.data import Dataset
     from hwprm.frontend import Finding
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
     from hwprm.matrix import Tool
     from hwprm.model import Model
     from hwprm.plan import Plan
+    from hwprm.prune.channel_blocks import Meter
+    from hwprm.prune.widths import Widths
     from hwprm.sources import Split
     from hwprm.train import Checkpoint
     from hwprm.verify import VerifyReport
@@ -65,9 +69,12 @@ __all__ = [
     "report",
     "train",
     "verify",
+    "widths",
 ]
 
 Stop = Literal["admm", "shrink", "purify", "compact", "finetune"]
+#: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
+METERED = 8
 
 
 def load(network: str, file: Path | str, config: WeightsConfig | None = None) -> Model:
@@ -120,6 +127,33 @@ def train(
     taught = None if teacher is None else as_model(teacher, dataset.image_shape).graph
     done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
+
+
+def widths(
+    model: Network,
+    data: Data = "mnist",
+    config: WidthsConfig | None = None,
+    *,
+    array: ArrayConfig | None = None,
+    quantize: QuantizeConfig | None = None,
+    progress: Progress | None = None,
+) -> Widths:
+    """How many channels each layer of a trained, dense `model` keeps under one budget for all of it; docs/widths.md.
+
+    With ``config.cost = "cycles"`` the cost is that of `estimate` for `array` and `quantize`, stalls left out.
+    ``save(folder)`` of the result writes ``widths.json``, ``widths.toml`` (budgets for `prune`), and with
+    ``config.cut`` the narrowed model. Raises what `hwprm.prune.widths.find_widths` raises.
+    """
+    from hwprm.config import WidthsConfig
+    from hwprm.prune.widths import find_widths
+    from hwprm.sources import as_dataset, as_model
+    from hwprm.train.progress import silent
+
+    config = config or WidthsConfig()
+    dataset = as_dataset(data)
+    model = as_model(model, dataset.image_shape)
+    meter = _meter(config.cost, dataset, array, quantize)
+    return find_widths(model, dataset, config, meter, progress=progress or silent)
 
 
 def prune(
@@ -327,6 +361,22 @@ def doctor() -> tuple[Tool, ...]:
     from hwprm.matrix import survey
 
     return survey()
+
+
+def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
+    from hwprm.config import ArrayConfig, QuantizeConfig
+    from hwprm.prune.channel_blocks import Meter, count_macs, count_weights, even_weights
+
+    if cost != "cycles":
+        return Meter(name=cost, of=count_macs if cost == "macs" else count_weights)
+    array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
+    few = replace(quantize, images=min(quantize.images, METERED))
+
+    def cycles(graph: Graph) -> dict[str, int]:
+        report = estimate(even_weights(graph), array, data=data, quantize=few)
+        return {layer.name: layer.cycles for layer in report.layers}
+
+    return Meter(name=cost, of=cycles, grain=array.cols)
 
 
 def _admm(

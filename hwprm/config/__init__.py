@@ -15,6 +15,7 @@ from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
+from hwprm.config.widths import WidthsConfig
 
 __all__ = [
     "SECTIONS",
@@ -34,5 +35,6 @@ __all__ = [
     "TrainConfig",
     "VerifyConfig",
     "WeightsConfig",
+    "WidthsConfig",
     "load_settings",
 ]

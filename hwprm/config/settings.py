@@ -25,6 +25,7 @@ from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
+from hwprm.config.widths import WidthsConfig
 from hwprm.errors import ConfigError
 
 __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
@@ -38,6 +39,7 @@ class Settings:
     weights: WeightsConfig = field(default_factory=WeightsConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     shrink: ShrinkConfig = field(default_factory=ShrinkConfig)
+    widths: WidthsConfig = field(default_factory=WidthsConfig)
     admm: AdmmConfig = field(default_factory=AdmmConfig)
     purify: PurifyConfig = field(default_factory=PurifyConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)

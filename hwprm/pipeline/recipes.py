@@ -20,7 +20,7 @@ __all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
 Count = Literal["conv_only", "all_weights", "nonzero"]
 COUNTS: tuple[str, ...] = typing.get_args(Count)
 #: What a recipe may do with the dense network, in this order.
-STEPS = ("widths", "shrink", "admm", "purify", "compact", "finetune")
+STEPS = ("shrink", "admm", "purify", "compact", "finetune")
 
 
 @dataclass(frozen=True, kw_only=True)

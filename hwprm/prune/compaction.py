@@ -43,7 +43,7 @@ from hwprm.prune.accounting import account
 from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
 from hwprm.prune.summands import drop_constant_summands, without_copies
 
-__all__ = ["compact", "compact_graph", "cut_channels", "kept_channels", "prove_equal"]
+__all__ = ["compact", "compact_graph", "cut_channels", "cut_node", "kept_channels", "prove_equal"]
 
 BoolArray = NDArray[np.bool_]
 Plan = dict[str, dict[str, list[int]]]
@@ -123,7 +123,7 @@ def kept_channels(graph: Graph) -> dict[str, BoolArray]:
 def cut_channels(graph: Graph, keep: Mapping[str, BoolArray]) -> Graph:
     """`graph` with the channels `keep` alone; nodes of which nothing is kept are gone."""
     nodes = tuple(
-        _cut(node, keep[node.name], [keep[name] for name in node.inputs])
+        cut_node(node, keep[node.name], [keep[name] for name in node.inputs])
         for node in graph.nodes
         if keep[node.name].any()
     )
@@ -198,16 +198,17 @@ def _read_something(channels: BoolArray) -> None:
 
 
 @singledispatch
-def _cut(node: Node, out: BoolArray, ins: list[BoolArray]) -> Node:
+def cut_node(node: Node, out: BoolArray, ins: list[BoolArray]) -> Node:
+    """`node` with the channels `out` ``(C,)`` of its tensor alone, reading those of `ins` of each input."""
     return node
 
 
-@_cut.register
+@cut_node.register
 def _(node: Input, out: BoolArray, ins: list[BoolArray]) -> Node:
     return node
 
 
-@_cut.register
+@cut_node.register
 def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> Node:
     if node.groups == 1:
         return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
@@ -218,22 +219,22 @@ def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, weight=weight, bias=node.bias[out], groups=groups)
 
 
-@_cut.register
+@cut_node.register
 def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
 
 
-@_cut.register
+@cut_node.register
 def _(node: BatchNorm, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, weight=node.weight[out], bias=node.bias[out], mean=node.mean[out], var=node.var[out])
 
 
-@_cut.register
+@cut_node.register
 def _(node: Concat, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, inputs=tuple(name for name, mask in zip(node.inputs, ins, strict=True) if mask.any()))
 
 
-@_cut.register
+@cut_node.register
 def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> Node:
     place = np.cumsum(ins[0]) - 1
     return replace(node, indices=tuple(int(place[node.indices[c]]) for c in np.flatnonzero(out)))

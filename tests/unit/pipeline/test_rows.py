@@ -172,7 +172,7 @@ BAD = [
     ({'source = "nowhere"': ""}, "recipe.source is missing; write it into the table [recipe]"),
     ({"compression = 10": 'compression = "ten"'}, "recipe.compression cannot be 'ten'; give a float"),
     ({'count = "all_weights"': 'count = "all"'}, "recipe.count must be one of conv_only, all_weights, nonzero"),
-    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of widths, shrink, admm, purify"),
+    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of shrink, admm, purify"),
     ({"reach = 20": "reech = 20"}, "unknown key recipe.reech; did you mean 'reach'?"),
     ({"seeds = [0]": "seeds = 0"}, "recipe.seeds cannot be 0; give a tuple"),
 ]

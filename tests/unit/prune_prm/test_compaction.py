@@ -139,7 +139,7 @@ def test_the_proof_notices_a_difference(monkeypatch):
     graph = after_admm(3, 20)
     with pytest.raises(ModelError, match=r"compaction changed output 'fc2' by 0\.\d+"):
         prove_equal(graph, remove_unused_paths(after_admm(3, 19))[0])
-    cut = compaction._cut
+    cut = compaction.cut_node
 
     def wrong(node, out, ins):
         done = cut(node, out, ins)
@@ -147,7 +147,7 @@ def test_the_proof_notices_a_difference(monkeypatch):
             done.bias[0] += 1e-6
         return done
 
-    monkeypatch.setattr(compaction, "_cut", wrong)
+    monkeypatch.setattr(compaction, "cut_node", wrong)
     with pytest.raises(ModelError, match="please report this network"):
         compact_graph(graph)
 

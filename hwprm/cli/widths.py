@@ -1,0 +1,68 @@
+"""`hwprm widths`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import Take, verb
+from hwprm.config import Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from hwprm.prune.widths import Widths
+
+__all__ = ["widths"]
+
+
+@verb(app, Take("widths"), Take("array", prefix=True), Take("quantize", prefix=True), Take("data"))
+def widths(
+    talk: Talk,
+    settings: Settings,
+    model: Annotated[str, typer.Argument(help="Dense model folder or .pt2 file.")],
+) -> Outcome:
+    """Find how many channels each layer needs under one budget of MACs, weights or cycles for the whole network.
+
+    The result is a folder: widths.json, widths.toml for `hwprm prune --config`, and with --cut a narrowed model, which
+    `hwprm train` goes on with. The array's and quantisation's options matter to cycles only.
+    """
+    from hwprm import api
+    from hwprm.folders import new_folder
+    from hwprm.sources import as_dataset
+
+    out = settings.run.out or Path("widths")
+    with new_folder(out) as folder:
+        data = as_dataset(settings.data)
+        talk.say(f"data: {data.name}, {data.source}")
+        with talk.stage("widths") as tick:
+            found = api.widths(
+                model, data, settings.widths, array=settings.array, quantize=settings.quantize, progress=tick
+            )
+        found.save(folder)
+    facts = found.to_json() | {"out": str(out)}
+    if found.model is not None:
+        facts["accuracy"] = found.model.meta["accuracy"]
+    return Outcome(data=facts, tables=(_table(found),))
+
+
+def _table(found: Widths) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"Widths: {found.after} of {found.before} {found.cost}, budget {found.budget}"
+    table = Table("layer", "filters", "channels", found.cost, title=title, title_justify="left")
+    for name, layer in found.layers.items():
+        table.add_row(
+            escape(name),
+            *(
+                "-" if pair is None else f"{pair[0]} -> {pair[1]}"
+                for pair in (layer.filters, layer.channels, layer.cost)
+            ),
+        )
+    table.add_row("image", "", "", f"{found.before} -> {found.after}")
+    return table
