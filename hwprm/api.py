@@ -324,10 +324,11 @@ def estimate(
     from hwprm.config import ArrayConfig
     from hwprm.sources import array_of, as_network, holds
 
-    if array is None and (isinstance(source, Bundle) or holds(source) == "bundle"):
+    own = array is None and (isinstance(source, Bundle) or holds(source) == "bundle")
+    if own:
         array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
     net = as_network(source, data, quantize)
-    return run(net, array or ArrayConfig(), memory)
+    return run(net, array or ArrayConfig(), memory, as_is=own)
 
 
 def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:

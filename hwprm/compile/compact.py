@@ -32,7 +32,7 @@ from hwprm.numerics import requantise
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Compaction", "compact_network", "compaction"]
+__all__ = ["Compaction", "compact_network", "compaction", "unchanged"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -68,6 +68,11 @@ def compaction(net: IntegerNetwork) -> Compaction:
         done = Compaction(network=again.network, kept=kept)
     _check_outputs(done.network)
     return done
+
+
+def unchanged(net: IntegerNetwork) -> Compaction:
+    """`net` as it is."""
+    return Compaction(network=net, kept=_identity(net))
 
 
 def _identity(net: IntegerNetwork) -> dict[str, tuple[int, ...]]:

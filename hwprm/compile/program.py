@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from hwprm.compile.compact import compaction
+from hwprm.compile.compact import compaction, unchanged
 from hwprm.compile.cycles import CycleReport
 from hwprm.compile.derive import accumulator_bits
 from hwprm.compile.draft import draft_network
@@ -99,13 +99,14 @@ class Program:
         }
 
 
-def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
+def compile_network(net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False) -> Program:
     """Compile `net` for `array`: compact, lay out, order filters, encode.
 
+    A network that was compiled before stays `as_is`: compacted again, what its sums became could lose more channels.
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network,
     ModelError when nothing of the network is left.
     """
-    smaller = compaction(net)
+    smaller = unchanged(net) if as_is else compaction(net)
     kept = dict(smaller.kept)
     split = split_pools(smaller.network, array)
     _check_supported(split)
@@ -137,9 +138,14 @@ def compile_network(net: IntegerNetwork, array: ArrayConfig) -> Program:
     )
 
 
-def estimate(net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None) -> CycleReport:
-    """Exact cycles of `net` on `array`, and stalls for `memory` if it reads one, without emitting or simulating."""
-    program = compile_network(net, array)
+def estimate(
+    net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None, *, as_is: bool = False
+) -> CycleReport:
+    """Exact cycles of `net` on `array`, and stalls for `memory` if it reads one, without emitting or simulating.
+
+    `as_is` is that of `compile_network`.
+    """
+    program = compile_network(net, array, as_is=as_is)
     return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
 
 

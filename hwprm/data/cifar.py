@@ -70,10 +70,10 @@ def _assemble(files: dict[str, bytes], home: Path) -> Dataset:
         raise DataError(f"{home}: {missing[0]} is missing; fetch the set again")
     parts = [_read_batch(files[name], f"{home}: {name}") for name in TRAIN]
     x_test, y_test = _read_batch(files[TEST], f"{home}: {TEST}")
-    inexact = _count_inexact(files[INEXACT], home) if INEXACT in files else 0
+    rebuilt = _rebuilt(files[INEXACT], home) if INEXACT in files else ""
     return Dataset(
         name="cifar10",
-        source=f"full set in {home}" + (f", rebuilt: {inexact} images approximate" if inexact else ""),
+        source=f"full set in {home}{rebuilt}",
         x_train=np.concatenate([x for x, _ in parts]),
         y_train=np.concatenate([y for _, y in parts]),
         x_test=x_test,
@@ -108,11 +108,18 @@ def _read_batch(raw: bytes, what: str) -> tuple[NDArray[np.uint8], NDArray[np.in
     return data.reshape(-1, 3, 32, 32), labels
 
 
-def _count_inexact(raw: bytes, home: Path) -> int:
+def _rebuilt(raw: bytes, home: Path) -> str:
+    """The end of a sentence about a rebuilt copy: how many images are approximations, and which test rows."""
     try:
-        return sum(len(rows) for rows in _lists(json.loads(raw)))
+        listed = json.loads(raw)
     except ValueError as error:
         raise DataError(f"{home}: {INEXACT} is no JSON ({error}); fetch the set again") from error
+    count = sum(len(rows) for rows in _lists(listed))
+    if not count:
+        return ""
+    test = [row for rows in _lists(listed.get("test", []) if isinstance(listed, dict) else []) for row in rows]
+    rows = f", {len(test)} of them test rows: {' '.join(str(row) for row in test)}" if test else ""
+    return f", rebuilt: {count} images approximate{rows}"
 
 
 def _lists(value: Any) -> list[list[Any]]:

@@ -295,7 +295,9 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
 
 
 def _without_path(source: str) -> str:
-    return source.partition(" in ")[0]
+    """Where data came from, without the folder on this machine."""
+    what, _, place = source.partition(" in ")
+    return ", ".join((what, *place.split(", ")[1:]))
 
 
 def _epochs(desk: Desk) -> Checkpoint:
