@@ -16,6 +16,7 @@ from hwprm.prune.admm_budgets import layer_matrices, resolve_budgets, shrink
 from hwprm.prune.admm_hooks import AdmmHooks
 from hwprm.prune.admm_supports import choose_supports, hard_prune, kept_indices, matrix
 from hwprm.prune.masked import ZeroMasks
+from hwprm.prune.paths import constant_outputs
 from hwprm.prune.projections import Limits
 from hwprm.train.checkpoint import Checkpoint
 from hwprm.train.engine import FitResult, fit
@@ -63,6 +64,7 @@ def admm(
         seconds += result.seconds
         log += [{"stage": "admm", "phase": phase.name, "epoch": i + 1, **e} for i, e in enumerate(result.history)]
     graph = module.to_graph()
+    _refuse_lost_classes(graph, model.graph)
     return model.advance(
         graph,
         Stage.ADMM,
@@ -74,6 +76,15 @@ def admm(
         plan=kept_indices(module),
         log=log,
     )
+
+
+def _refuse_lost_classes(graph: Graph, before: Graph) -> None:
+    if lost := constant_outputs(graph) - constant_outputs(before):
+        output, channel = min(lost)
+        raise ModelError(
+            f"class {channel} of {output!r} was lost: ADMM left no weight for it that depends on the input, so its "
+            "score is always the same; raise the budget of the last layer in admm.budgets"
+        )
 
 
 def phases(graph: Graph, config: AdmmConfig) -> tuple[Phase, ...]:

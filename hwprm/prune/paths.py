@@ -43,7 +43,7 @@ from hwprm.graph import (
 from hwprm.prune.constants import Constants, fold_constants
 from hwprm.prune.removals import Kind, Refusal, Removal, Removals, Rule
 
-__all__ = ["emptied_layers", "needed_channels", "reads", "remove_unused_paths"]
+__all__ = ["constant_outputs", "emptied_layers", "needed_channels", "reads", "remove_unused_paths"]
 
 BoolArray = NDArray[np.bool_]
 
@@ -100,6 +100,12 @@ def emptied_layers(graph: Graph) -> list[str]:
             constant += [x.name for x in folded.weighted if need[x.name].any() and not x.weight[need[x.name]].any()]
     behind = _ancestors(folded, dead)
     return [x.name for x in folded.weighted if x.name in behind and not x.weight.any()] or constant or dead
+
+
+def constant_outputs(graph: Graph) -> set[tuple[str, int]]:
+    """``(output, channel)`` that do not depend on any input: classes whose score is always the same."""
+    _, constants = fold_constants(graph)
+    return {(name, int(channel)) for name in graph.outputs for channel in np.flatnonzero(constants[name].known)}
 
 
 def _ancestors(graph: Graph, names: Collection[str]) -> set[str]:

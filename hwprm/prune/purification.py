@@ -16,7 +16,7 @@ from hwprm.errors import ConfigError, ModelError
 from hwprm.graph import Graph
 from hwprm.model import MASKED, Model, Stage
 from hwprm.prune.accounting import account
-from hwprm.prune.paths import emptied_layers, remove_unused_paths
+from hwprm.prune.paths import constant_outputs, emptied_layers, remove_unused_paths
 from hwprm.prune.removals import Removal, Removals
 from hwprm.prune.statistics import LayerStatistics, layer_statistics
 from hwprm.prune.thresholds import EmptiedError, Thresholds, apply_thresholds, relative_thresholds
@@ -87,6 +87,12 @@ def _try(
         raise EmptiedError(
             f"layer {empty[0]!r} would be emptied: after its thresholds ({used}) and its neighbours' no path "
             "from input to output is left through it; lower the thresholds"
+        )
+    if lost := constant_outputs(purified) and constant_outputs(purified) - constant_outputs(graph):
+        output, channel = min(lost)
+        raise EmptiedError(
+            f"class {channel} of {output!r} would be lost: no weight that depends on the input is left for it, so its "
+            "score would always be the same; lower the thresholds"
         )
     closed, paths = remove_unused_paths(purified, inexact=config.inexact)
     return _Outcome(thresholds=limits, purified=purified, closed=closed, removed=removed, paths=paths)

@@ -312,6 +312,12 @@ def test_unstructured_pruning(dense, mode):
     assert np.all(pruned.graph.by_name["fc2"].weight != 0)
 
 
+def test_a_class_without_weights_is_refused(dense):
+    """Two single weights are too few for three classes."""
+    with pytest.raises(ModelError, match=r"^class \d of 'fc2' was lost: .* raise the budget of the last layer"):
+        prune(dense, budgets={"fc2": LayerBudget(weights=2)}, stages=1)
+
+
 ROUNDED = [
     # asked, rows of the layer, step -> kept
     (10, 20, 8, 8),

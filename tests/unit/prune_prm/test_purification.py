@@ -251,6 +251,21 @@ def test_thresholds_of_neighbours_can_empty_a_layer():
         purify(admm_model(graph), absolute(th1=0.1, th4=0.1))
 
 
+def test_thresholds_that_lose_a_class():
+    graph = small_net()
+    last = graph.weighted[-1]
+    own = last.weight.shape[1] - 1  # one class lives on its own column alone, and that one is weak
+    last.weight[1] = 0
+    last.weight[:, own] = 0
+    last.weight[1, own] = 0.01
+    text = rf"^class 1 of '{graph.outputs[0]}' would be lost: .* lower the thresholds$"
+    with pytest.raises(ModelError, match=text):
+        purify(admm_model(graph), absolute(th1=1e-3))
+    purify(admm_model(graph), absolute(th1=1e-5))
+    last.weight[1] = 0  # a class that was lost before is no fault of the thresholds
+    purify(admm_model(graph), absolute(th1=1e-5))
+
+
 def test_wrong_models():
     graph = small_net()
     with pytest.raises(
