@@ -6,7 +6,7 @@ How: the main job's own steps (train, admm, purify, compact, quantize) with the 
 the full set, 5,000 validation images and 8 epochs of dense training. Without it, the embedded subset. One thread.
 An interrupted run goes on where it was; the run folder keeps every stage for the other benchmarks:
     python benchmarks/cycles.py --model RUN/stages/quantize
-With --config benchmarks/conv232x.toml the convolutions are pruned as hard as in the P-RM paper's last LeNet-5 row.
+The rows of the papers' tables are those of repro.py.
 Target: none is set for accuracy. To compare: the P-RM paper's LeNet-5 has 99.17 per cent dense and 98.48 per cent at
 231.82x, counted on convolutions alone. int8 should cost less than 0.1 points.
 """

@@ -57,9 +57,9 @@ def table(results: Path = RESULTS) -> str:
         *_scale(read("scale")),
         _mnist(read("mnist_rtl")),
         *_accuracy(read("accuracy"), "accuracy.py"),
-        *_accuracy(read("accuracy_conv232x"), "accuracy.py, conv232x.toml"),
         _demo(read("demo")),
         *_irregular(read("irregular")),
+        *(_repro(read("repro")) if (results / "repro.json").is_file() else ()),
         *(_training(read("training")) if (results / "training.json").is_file() else ()),
         *_widths(read("widths")),
     ]
@@ -184,6 +184,24 @@ def _accuracy(facts: dict[str, Any], name: str) -> list[Row]:
         (f"{name}: per cent on the test split", "", f"{stages}; {facts['cpu_seconds_total']:.0f} s CPU; {data}", "")
     ]
     return [*rows, (f"{name}: compression", "", left, "")]
+
+
+def _repro(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["rows"]:
+        reach, paper, seeds = e["reach"], e["paper"], e["seeds"]
+        dense = sum(seed["accuracy"]["dense"] for seed in seeds) / len(seeds)
+        target = f"{reach['accuracy']:.2f} per cent at {reach['compression']:g}x" if reach["accuracy"] else ""
+        if reach["below_dense"] is not None:
+            target = f"within {reach['below_dense']} of dense at {reach['compression']:g}x"
+        parts = [f"{e['accuracy']['mean']:.2f} per cent at {e['compression']:.2f}x ({e['count'].replace('_', ' ')})"]
+        parts += [f"{len(seeds)} seeds within {e['accuracy']['spread']:.2f}" if len(seeds) > 1 else "one seed"]
+        parts += [f"dense {dense:.2f}"]
+        parts += [f"paper {paper['accuracy']:.2f} at {paper['compression']:g}x"] if paper["accuracy"] else []
+        parts += [f"{sum(sum(s['seconds'].values()) for s in seeds) / len(seeds):,.0f} s a seed"]
+        good = "" if e["reached"] is None else verdict(e["reached"])
+        rows.append((f"repro.py: {e['row']}, integer network", target, "; ".join(parts), good))
+    return rows
 
 
 def _widths(facts: dict[str, Any]) -> list[Row]:
