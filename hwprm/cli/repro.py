@@ -22,7 +22,7 @@ __all__ = ["repro"]
 COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "non-zero weights"}
 
 
-@verb(app, Take("repro"), Take("data", only=("data_dir", "download")))
+@verb(app, Take("repro"), Take("data", only=("name", "data_dir", "download")))
 def repro(
     talk: Talk,
     settings: Settings,
@@ -41,14 +41,25 @@ def repro(
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
 
-    given = {("data", "data_dir"): settings.data.data_dir, ("data", "download"): settings.data.download}
-    recipe = load_recipe(row, {key: value for key, value in given.items() if value})
+    recipe = load_recipe(row, _given(settings))
     if recipe.gpu:
         talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
     out = settings.run.out or Path("runs/repro")
     facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
     talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
     return Outcome(data=facts, tables=(_result(recipe, facts), _seeds(facts)))
+
+
+def _given(settings: Settings) -> dict[tuple[str, str], Any]:
+    """What the command line says, to go over the recipe's options."""
+    plain = Settings()
+    places = (("data", "name"), ("data", "data_dir"), ("data", "download"), ("repro", "weights"))
+    values = {(section, key): getattr(getattr(settings, section), key) for section, key in places}
+    return {
+        (section, key): value
+        for (section, key), value in values.items()
+        if value != getattr(getattr(plain, section), key)
+    }
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

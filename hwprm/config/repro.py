@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from hwprm.errors import ConfigError
 
@@ -17,6 +18,8 @@ class ReproConfig:
     list: bool = False
     #: Seeds to run the recipe with, one after the other; none takes the recipe's own.
     seeds: tuple[int, ...] | None = None
+    #: Public checkpoint of the dense network, to start from instead of training it; [weights] says what it expects.
+    weights: Path | None = None
 
     def __post_init__(self) -> None:
         if self.seeds is not None and (not self.seeds or any(seed < 0 for seed in self.seeds)):

@@ -46,6 +46,8 @@ class Recipe:
     reach_below_dense: float | None = None
     #: Compression, in `count`, that the result must have.
     compression: float
+    #: A class among this many first ones is right: 5 where the paper gives top-5 accuracies.
+    top: int = 1
     #: Steps from the dense network on, of `STEPS`.
     steps: tuple[str, ...]
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -17,7 +17,7 @@ from hwprm import api
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
 from hwprm.errors import DataError
-from hwprm.folders import write_file
+from hwprm.folders import digest_of, write_file
 from hwprm.model import Model
 from hwprm.pipeline.recipes import Recipe, load_recipe
 from hwprm.pipeline.step import Desk, Facts, Job, Listener, Silent, Step, check_run, run_steps, start_run
@@ -91,6 +91,8 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     judged = replace(split, dataset=replace(data, x_test=split.x_validation, y_test=split.y_validation))
     given = Given(recipe=recipe, judged=judged, test=data, shared=out / "shared")
     inputs = {"network": recipe.network, "width": repr(recipe.width), "data": data.fingerprint}
+    if settings.repro.weights:
+        inputs["weights"] = digest_of(settings.repro.weights)
     dense = _run_dense(given, settings, inputs, listener)
     start_run(place)
     job = Job(
@@ -164,6 +166,8 @@ def _train(job: Job, desk: Desk) -> Facts:
     from hwprm.nets import reference_network
 
     given: Given = job.given
+    if file := job.settings.repro.weights:
+        return _keep(api.load(given.recipe.network, file, job.settings.weights), job, desk, "weights")
     seed = job.settings.train.seed
     network = reference_network(given.recipe.network, seed, width=given.recipe.width, classes=given.test.classes)
     data = given.judged.dataset
@@ -260,9 +264,9 @@ def _score(job: Job, desk: Desk) -> Facts:
     found = {}
     for step, model in zip(("dense", *given.recipe.steps), models, strict=True):
         key = {"finetune": "finetuned"}.get(step, model.stage.value)
-        found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
+        found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale, top=given.recipe.top)
     net = IntegerNetwork.load(job.out / "stages/quantize")
-    found["integer"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test)
+    found["integer"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test, top=given.recipe.top)
     write_file(desk.place, json.dumps(found, indent=1) + "\n")
     return {"accuracy": found}
 
@@ -279,7 +283,7 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
     seconds = {"dense": dense.done["train"].seconds} | {step.name: job.done[step.name].seconds for step in flow}
     for step, stage in (("dense", "dense"), ("shrink", "shrunk"), ("admm", "admm"), ("finetune", "finetuned")):
         if step in seconds:  # interrupted attempts, and rounds that another row ran, count too
-            seconds[step] = max(seconds[step], last.meta["seconds"][stage])
+            seconds[step] = max(seconds[step], last.meta["seconds"].get(stage, 0.0))
     return {
         "row": recipe.name,
         "seed": job.settings.train.seed,

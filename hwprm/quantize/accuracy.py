@@ -17,15 +17,18 @@ __all__ = ["stored_accuracy"]
 BATCH = 250
 
 
-def stored_accuracy(net: IntegerNetwork, x: Images, input_scale: Scale, labels: NDArray[np.integer]) -> float:
+def stored_accuracy(
+    net: IntegerNetwork, x: Images, input_scale: Scale, labels: NDArray[np.integer], *, top: int = 1
+) -> float:
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `net` puts in class `labels`.
 
-    Raises what `integer_accuracy` and `quantise_images` raise.
+    With `top` above 1 a class among that many first ones is right. Raises what `integer_accuracy` and
+    `quantise_images` raise.
     """
     if not len(x) or len(x) != len(labels):
         raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(x)}")
     right = 0
     for start in range(0, len(x), BATCH):
         part = slice(start, start + BATCH)
-        right += count_right(net, quantise_images(x[part], input_scale, net), labels[part])
+        right += count_right(net, quantise_images(x[part], input_scale, net), labels[part], top)
     return 100.0 * right / len(x)

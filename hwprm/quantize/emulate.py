@@ -17,6 +17,7 @@ from hwprm.errors import InputError
 from hwprm.graph import fitting_batch
 from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantize.calibrate import enlarge, inside, pool
+from hwprm.train.evaluate import count_in_top
 
 __all__ = ["count_right", "integer_accuracy", "run_torch"]
 
@@ -43,8 +44,8 @@ def integer_accuracy(net: IntegerNetwork, images: IntArray, labels: NDArray[np.i
     return 100.0 * count_right(net, images, labels) / len(images)
 
 
-def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.integer]) -> int:
-    """How many of integer `images` `integer_accuracy` counts as right; it raises what that raises."""
+def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.integer], top: int = 1) -> int:
+    """How many of integer `images` have their label among the `top` first outputs; raises as `integer_accuracy`."""
     if len(net.outputs) != 1:
         raise InputError(f"accuracy needs one output, the network has {len(net.outputs)}")
     if not len(images) or len(images) != len(labels):
@@ -53,7 +54,7 @@ def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.intege
     step = fitting_batch(BATCH, sum(math.prod(tensor.shape) for tensor in net.tensors))
     for i in range(0, len(images), step):
         out = _tensors(net, images[i : i + step])[net.outputs[0]].flatten(1).numpy()
-        right += int((out.argmax(axis=1) == labels[i : i + step]).sum())
+        right += count_in_top(out, labels[i : i + step], top)
     return right
 
 

@@ -14,22 +14,35 @@ from hwprm.errors import DataError, ModelError
 from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, fitting_batch, image_shapes, scale_of
 from hwprm.nets import GraphModule
 
-__all__ = ["accuracy", "check_fit", "logits"]
+__all__ = ["accuracy", "check_fit", "count_in_top", "logits"]
 
 BATCH = 500
 
 
-def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale) -> float:
+def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale, *, top: int = 1) -> float:
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
 
-    Computed in the dtype of the weights; of equal logits the lowest class wins. Raises ModelError unless the network
+    With `top` above 1 a class among that many first ones is right. Computed in the dtype of the weights; of equal
+    logits the lowest class comes first. Raises ModelError unless the network
     has one output, DataError when images and labels do not fit it or there are none.
     """
     check_fit(graph, image_shapes(x), int(y.max()) + 1 if y.size else 0)
     if len(x) != len(y) or len(x) == 0:
         raise DataError(f"accuracy needs as many labels as images and at least one, not {len(y)} and {len(x)}")
-    right = np.argmax(logits(graph, x, input_scale), axis=1) == y
-    return 100.0 * int(np.count_nonzero(right)) / len(y)
+    return 100.0 * count_in_top(logits(graph, x, input_scale), y, top) / len(y)
+
+
+def count_in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) -> int:
+    """In how many rows of `scores` ``(n, classes)`` fewer than `top` classes come before the label's.
+
+    Those with a greater score come before it, and lower ones with the same. A label that is no class is never right.
+    """
+    known = (labels >= 0) & (labels < scores.shape[1])
+    scores, labels = scores[known], labels[known]
+    own = np.take_along_axis(scores, labels[:, None].astype(np.intp), axis=1)
+    lower = np.arange(scores.shape[1]) < labels[:, None]
+    before = np.count_nonzero((scores > own) | ((scores == own) & lower), axis=1)
+    return int(np.count_nonzero(before < top))
 
 
 def logits(graph: Graph, x: Batch, input_scale: Scale) -> NDArray[Any]:

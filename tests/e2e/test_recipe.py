@@ -99,6 +99,44 @@ def test_recipe(place: Path, run: Run) -> None:
     assert integers is not None and integers.tensor[integers.inputs[0]].shape == (3, 8, 8)
 
 
+ROW = """
+[recipe]
+title = "ResNet-18 from a checkpoint"
+source = "none"
+network = "resnet18-cifar"
+width = 0.0625
+count = "conv_only"
+compression = 2
+top = 2
+steps = ["shrink", "purify", "compact", "finetune"]
+seeds = [0]
+[shrink]
+count = "conv_only"
+compression = 2
+rate = 1.5
+every = 2
+[finetune]
+epochs = 3
+batch = 15
+"""
+
+
+@pytest.mark.slow
+def test_a_row_that_starts_from_a_checkpoint(place: Path, run: Run) -> None:
+    row = place / "row.toml"
+    row.write_text(ROW + (place / "recipe.toml").read_text())
+    done = run("repro", row, "--weights", place / "resnet18.pth", "--json", out=place / "rows")
+    assert done.exit_code == 0, done.stderr
+    (result,) = json.loads(done.stdout)["seeds"]
+    assert result["compression"]["conv_only"]["ratio"] >= 2
+    assert result["accuracy"]["integer"] > 80, "two of three classes are right"
+    dense = Model.load(next((place / "rows" / "shared").glob("dense-*/stages/train")))
+    loaded = Model.load(place / "loaded")
+    assert dense.meta["weights"]["file"] == "resnet18.pth"
+    for layer in loaded.graph.weighted:
+        assert np.array_equal(layer.weight, dense.graph.by_name[layer.name].weight), "the checkpoint was not trained on"
+
+
 def test_the_recipe_repeats_itself(place: Path, run: Run) -> None:
     for out in ("one", "two"):
         _do(run, place, "train", place / "loaded", "--epochs", 1, "--workers", {"one": 1, "two": 3}[out], out=out)

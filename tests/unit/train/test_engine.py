@@ -238,3 +238,16 @@ def test_a_stop_after_the_last_epoch_says_so():
 
     with pytest.raises(KeyboardInterrupt, match="^stopped in epoch 2 of 2 of train; nothing was kept"):
         train(tiny_graph(), blobs(), replace(FAST, epochs=2), progress=AtTheEnd())
+
+
+def test_classes_among_the_first_few():
+    from hwprm.train.evaluate import count_in_top
+
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 4, (200, 6))  # many of them equal
+    labels = rng.integers(0, 6, 200)
+    for top in (1, 2, 5, 6):
+        order = np.argsort(-scores, axis=1, kind="stable")[:, :top]
+        assert count_in_top(scores, labels, top) == int((order == labels[:, None]).any(axis=1).sum())
+    assert count_in_top(scores, labels, 1) == int((scores.argmax(axis=1) == labels).sum())
+    assert count_in_top(scores, np.full(200, 6), 6) == 0
