@@ -103,7 +103,7 @@ def _arguments() -> Any:
 
 
 def _facts(job: Job, split: Split, settings: Settings, cpu: Mapping[str, float]) -> dict[str, Any]:
-    model = Model.load(job.out / "stages" / "compact")
+    model = Model.load(job.out / "stages" / "finetune")
     accuracy = in_order(model.meta["accuracy"] | job.done["quantize"].facts["accuracy"])
     held_out = 0 if split.y_validation is None else len(split.y_validation)
     return {

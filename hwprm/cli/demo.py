@@ -19,6 +19,7 @@ __all__ = ["demo"]
     Take("train", prefix=True),
     Take("admm", prefix=True),
     Take("purify", prefix=True),
+    Take("finetune", prefix=True),
     *INTEGERS,
     Take("array"),
     Take("emit", prefix=True),

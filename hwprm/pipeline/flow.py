@@ -61,6 +61,22 @@ def _compact(job: Job, desk: Desk) -> Facts:
     return _keep(api.prune(_load(job, "purify"), job.given.split), job, desk)
 
 
+def _finetune(job: Job, desk: Desk) -> Facts:
+    from hwprm.report.live import Watch
+
+    watch = Watch(desk.tick)
+    model = api.prune(
+        _load(job, "compact"),
+        job.given.split,
+        finetune=job.settings.finetune,
+        train=job.settings.train,
+        teacher=_load(job, "train"),
+        progress=watch,
+        checkpoint=watch.checkpoint(desk.scratch),
+    )
+    return _keep(model, job, desk, "train", "finetune")
+
+
 def _quantize(job: Job, desk: Desk) -> Facts:
     from hwprm.compile import sum_bits
     from hwprm.prune import account
@@ -68,7 +84,7 @@ def _quantize(job: Job, desk: Desk) -> Facts:
 
     given: Given = job.given
     data = given.split.dataset
-    small = _load(job, "compact")
+    small = _load(job, "finetune")
     net = api.quantize(small, data, job.settings.quantize, name=given.network)
     net.save(desk.place)
     counts = account(
@@ -127,8 +143,8 @@ def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
     from hwprm.report.record import applied, write_record
 
     model.save(desk.place)
-    # Learning rates and epochs of ADMM are its own.
-    without = ("train.epochs", "train.lr") if "admm" in sections else ()
+    # Learning rates and epochs of ADMM and of fine-tuning are their own.
+    without = ("train.epochs", "train.lr") if {"admm", "finetune"} & set(sections) else ()
     write_record(model, desk.place, job.settings, applied("data", *sections, without=without))
     return {}
 
@@ -144,6 +160,7 @@ FLOW = (
     Step(name="admm", place="stages/admm", run=_admm, sections=("admm",)),
     Step(name="purify", place="stages/purify", run=_purify, sections=("purify",)),
     Step(name="compact", place="stages/compact", run=_compact),
+    Step(name="finetune", place="stages/finetune", run=_finetune, sections=("finetune",)),
     Step(name="quantize", place="stages/quantize", run=_quantize, sections=("quantize",), packages=("quantize",)),
     Step(name="compile", place="bundle", run=_compile, sections=("array", "emit"), packages=GATE_TOWER),
     Step(name="verify", place="junit.xml", run=_verify, sections=("verify",)),

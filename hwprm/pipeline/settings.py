@@ -12,5 +12,9 @@ __all__ = ["demo_settings"]
 def demo_settings() -> Settings:
     """Options under which the main job takes about three minutes on two cores with the embedded data."""
     plain = Settings()
-    # P-RM finds its thresholds on images that nothing was trained with.
-    return replace(plain, data=replace(plain.data, validation=1000))
+    return replace(
+        plain,
+        # P-RM finds its thresholds on images that nothing was trained with.
+        data=replace(plain.data, validation=1000),
+        finetune=replace(plain.finetune, epochs=8),
+    )

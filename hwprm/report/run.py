@@ -29,7 +29,7 @@ def run_facts(
     out: Path, data: Dataset, settings: Settings, done: Mapping[str, Facts], seconds: Mapping[str, float]
 ) -> Facts:
     """The report of the run in `out`; `done` and `seconds` are facts and times of its steps by name."""
-    model = Model.load(out / "stages/compact")
+    model = Model.load(out / "stages/finetune")
     bundle = Bundle.load(out / "bundle")
     waterfall = model.meta["waterfall"] + done["quantize"]["waterfall"]
     simulated = done["verify"]["simulated"]

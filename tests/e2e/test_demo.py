@@ -25,6 +25,8 @@ stages = 1
 epochs = 1
 retrain_epochs = 0
 final_epochs = 1
+[finetune]
+epochs = 1
 [verify]
 images = 100
 [run]
@@ -74,13 +76,15 @@ def test_files(out: Path) -> None:
 
 
 def test_files_beside_the_models(out: Path) -> None:
-    for stage, sections in (("train", "data train"), ("admm", "data train admm"), ("purify", "data purify")):
+    made = {"train": "data train", "admm": "data train admm", "purify": "data purify"}
+    made["finetune"] = "data train finetune"
+    for stage, sections in made.items():
         folder = out / "stages" / stage
         assert {"config.toml", "log.jsonl", "curves.png", "curves.html"} <= {path.name for path in folder.iterdir()}
         assert re.findall(r"^\[(\w+)\]", (folder / "config.toml").read_text(), re.MULTILINE) == sections.split()
         assert load_settings(folder / "config.toml").data.validation == 1000
-    lines = (out / "stages" / "compact" / "log.jsonl").read_text().splitlines()
-    assert [json.loads(line)["stage"] for line in lines] == ["train", "admm", "admm"]
+    lines = (out / "stages" / "finetune" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["stage"] for line in lines] == ["train", "admm", "admm", "finetune"]
     assert not list((out / "stages").glob(".*")), "the log of the run while it ran went with its checkpoints"
 
 
@@ -99,7 +103,7 @@ def test_report_keys_are_the_documented_ones(report: Any) -> None:
 def test_report_is_consistent(report: Any) -> None:
     assert report["net"] == "lenet5"
     assert report["data"]["test"] == 2000
-    assert list(report["accuracy"]) == ["dense", "admm", "purified", "compact", "integer"]
+    assert list(report["accuracy"]) == ["dense", "admm", "purified", "compact", "finetuned", "integer"]
     assert all(50 < value <= 100 for value in report["accuracy"].values())
     assert report["accuracy"]["compact"] == report["accuracy"]["purified"]
     bases = {key: entry["base"] for key, entry in report["compression"].items()}
@@ -149,7 +153,7 @@ def test_second_run_reuses_everything(out: Path, report: Any) -> None:
     again = run_demo(out, _settings(out.parent), ears)
     assert again == report
     reused = [line for line in ears.heard if line.endswith("reused, its inputs are the same")]
-    assert len(reused) == 7
+    assert len(reused) == 8
     assert ears.heard[0] == "data: mnist, embedded subset (10,000 train, 2,000 test images)"
 
 

@@ -55,7 +55,8 @@ def branched_graph(seed: int = 0) -> Graph:
 def finished_run(out: Path, data: Path) -> Path:
     """Fill the new folder `out` with everything that a run leaves, its page excepted; `data` is a small ``.npz``."""
     models = _models()
-    for name, model in zip(("train", "admm", "purify", "compact"), models, strict=True):
+    # Fine-tuned for no epoch: the compact model as it was.
+    for name, model in zip(("train", "admm", "purify", "compact", "finetune"), (*models, models[-1]), strict=True):
         model.save(out / "stages" / name)
     dense, small = models[0].graph, models[-1].graph
     dataset = load_dataset(str(data))

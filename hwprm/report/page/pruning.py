@@ -23,11 +23,13 @@ COUNTS = (
 #: Names of stages and of rows of the waterfall, for people.
 NAMES = {
     "dense": "Dense",
+    "shrunk": "Shrunk",
     "admm": "ADMM",
     "purified": "P-RM",
     "purification": "Purification",
     "path_removal": "Unused paths",
     "compact": "Compact",
+    "finetuned": "Fine-tuned",
     "integer": "Integer",
 }
 
