@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +31,15 @@ def cost_of(graph: Graph, count: str) -> dict[str, int]:
         pixels = int(np.prod(graph.shapes[node.name][1:]))
         costs[node.name] = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels}[count]
     return costs
+
+
+class Candidate(NamedTuple):
+    """A channel group, or a column of `layer`, that may go: importance by cost, the count that it frees, its number."""
+
+    rank: float
+    freed: int
+    layer: str
+    number: int
 
 
 @dataclass
@@ -155,21 +165,34 @@ class ShrinkHooks(Hooks):
         return int(self.begin * self.config.rate ** (-self.step / self.steps))
 
     def _remove(self, allowed: int) -> None:
-        """Remove candidates, least importance for their cost first, until the count is `allowed` at most."""
-        while self.pattern.count > allowed:
+        """Remove candidates, least importance for their cost first, until the count is `allowed` at most.
+
+        What would free more than has to go waits until the schedule asks for that much. At the limit itself there is
+        nothing to wait for: there the next one goes that fits, at last the one that frees least.
+        """
+        while (excess := self.pattern.count - allowed) > 0:
             ranked = sorted(self._candidates())
             if not ranked:
                 self.stuck = True
                 return
+            if ranked[0].freed > excess:
+                if allowed > self.limit:
+                    return
+                fitting = [candidate for candidate in ranked if candidate.freed <= excess]
+                ranked = fitting or [min(ranked, key=lambda candidate: candidate.freed)]
             # The costs of the rest change with every removal; a few at a time keep them nearly right.
-            for _, kind, name, index in ranked[: max(1, len(ranked) // 50)]:
-                self._take(kind, name, index)
-                if self.pattern.count <= allowed:
+            before = self.pattern.count
+            for candidate in ranked[: max(1, len(ranked) // 50)]:
+                if candidate.freed > max(before - allowed, ranked[0].freed):
+                    break
+                self._take(candidate)
+                before = self.pattern.count
+                if before <= allowed:
                     break
             self.pattern.close()
 
-    def _candidates(self) -> Iterator[tuple[float, str, str, int]]:
-        """``(importance / cost, kind, layer, index)`` of everything that may go now and frees something."""
+    def _candidates(self) -> Iterator[Candidate]:
+        """Everything that may go now and frees something."""
         pattern = self.pattern
         n_rows = {name: int(mask.sum()) for name, mask in pattern.rows.items()}
         n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
@@ -185,17 +208,17 @@ class ShrinkHooks(Hooks):
             last |= (alive > 0) & (alive == n_cols[name])
         free = ~pattern.groups.fixed & ~last & (freed > 0) & pattern.alive_groups()
         for group in np.flatnonzero(free):
-            yield self.channels[group] / freed[group], "channel", "", int(group)
+            yield Candidate(self.channels[group] / freed[group], int(freed[group]), "", int(group))
         for name, mask in pattern.cols.items():
             if name in self.columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
                 for column in np.flatnonzero(mask):
-                    yield self.columns[name][column] / gain, "column", name, int(column)
+                    yield Candidate(self.columns[name][column] / gain, gain, name, int(column))
 
-    def _take(self, kind: str, name: str, index: int) -> None:
-        pattern = self.pattern
-        if kind == "column":
-            if pattern.cols[name].sum() > 1:
-                pattern.cols[name][index] = False
+    def _take(self, candidate: Candidate) -> None:
+        pattern, index = self.pattern, candidate.number
+        if candidate.layer:
+            if pattern.cols[candidate.layer].sum() > 1:
+                pattern.cols[candidate.layer][index] = False
             return
         rows = {layer: mask & (pattern.groups.rows[layer] != index) for layer, mask in pattern.rows.items()}
         cols = {
