@@ -117,7 +117,9 @@ class Pattern:
 
 
 class ShrinkHooks(Hooks):
-    """Every `config.every` steps the channels and columns that matter least for their cost go, till `limit` is left.
+    """Every `config.every` steps, once an epoch at least, the channels and columns that matter least for their cost go.
+
+    They go till `limit` is left.
 
     A channel's or column's importance is the moving average of ``(sum over its weights of w * dL/dw)^2``: the squared
     first-order change of the loss if it went (Molchanov et al., arXiv 1906.10771, equation 8, for whole groups). The
@@ -128,6 +130,7 @@ class ShrinkHooks(Hooks):
 
     def __init__(self, module: GraphModule, config: ShrinkConfig, limit: int, begin: float, steps: int) -> None:
         self.config, self.limit, self.begin, self.steps = config, limit, begin, steps
+        self.every = min(config.every, steps)
         self.pattern = Pattern.of(module.graph, config.count)
         self.zeros = ZeroMasks(self.pattern.masks(module))
         self.device = torch.device("cpu")
@@ -156,7 +159,7 @@ class ShrinkHooks(Hooks):
 
     def after_step(self, module: GraphModule) -> None:
         self.step += 1
-        if self.step % self.config.every == 0:
+        if self.step % self.every == 0:
             self._remove(max(self.limit, self._allowed()))
             self.zeros = ZeroMasks(self.pattern.masks(module))
             self.zeros.to(self.device)
@@ -212,7 +215,9 @@ class ShrinkHooks(Hooks):
         pattern = self.pattern
         if kind == "column":
             group = int(pattern.groups.cols[name][index])
-            held = not pattern.groups.fixed[group] and pattern.is_last_reader(name, index) and pattern.holds_layer(group)
+            held = (
+                not pattern.groups.fixed[group] and pattern.is_last_reader(name, index) and pattern.holds_layer(group)
+            )
             if pattern.cols[name].sum() > 1 and not held:
                 pattern.cols[name][index] = False
         elif not pattern.holds_layer(index):

@@ -97,6 +97,13 @@ def test_no_branch_of_a_concatenation_dies(seed):
     assert min(left.values()) >= 1 and sum(left.values()) <= 8
 
 
+def test_an_epoch_of_few_steps_removes_something_too(dense):
+    config = ShrinkConfig(rate=2.0, every=40, compression=3.0)
+    done = shrink(dense, blobs(), config, train=replace(TRAIN, batch=60))
+    steps = [entry["left"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
+    assert len(steps) == 2 and steps[0] <= account(dense.graph, dense.graph).all_weights.base / 2
+
+
 def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):
     kept = Checkpoint(folder=tmp_path, resume=True)
     config = replace(QUICK, compression=10.0)
