@@ -88,8 +88,8 @@ def fit(
             while run.epoch < config.epochs:
                 run.one_epoch()
                 run.keep(checkpoint)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_how_to_resume(run, checkpoint)) from None
+        except KeyboardInterrupt as stop:
+            raise type(stop)(_how_to_resume(run, checkpoint)) from None
         except RuntimeError as error:
             if group.size == 1:
                 raise

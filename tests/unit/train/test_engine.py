@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         tensors.write_bytes(tensors.read_bytes()[:-50])
     else:
         tensors.unlink()
-    with pytest.raises(ModelError, match=r"train\.json is no readable checkpoint \(.*\); start anew without resuming$"):
+    with pytest.raises(ModelError, match=r"train\.json is no readable checkpoint \(.*\); delete .* to start anew$"):
         train(tiny_graph(), blobs(), config, checkpoint=Checkpoint(folder=tmp_path, resume=True))
 
 
