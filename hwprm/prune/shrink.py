@@ -163,7 +163,8 @@ class _Rounds:
         """Digest of everything that a round depends on, which the limit is not."""
         samples = Samples(self.dataset, self.graph, self.train, torch.float32, self.teacher)
         options = replace(self.config, compression=1.0, left=None)
-        return digest(_tensors(self.graph), repr(options), repr(self.train), samples.digest())
+        texts = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
+        return digest(_tensors(self.graph), *texts)
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:
         for saved in Group.current().from_first(lambda: self._rounds(checkpoint, identity)):

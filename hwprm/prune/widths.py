@@ -24,7 +24,7 @@ from hwprm.config.widths import WidthsConfig
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.folders import write_file
-from hwprm.graph import Conv2d, Graph
+from hwprm.graph import Conv2d, Graph, plain
 from hwprm.model import Model, Stage
 from hwprm.prune.channel_blocks import Blocks, Meter, channel_blocks, narrow
 from hwprm.prune.channel_groups import channel_groups
@@ -174,6 +174,7 @@ def find_widths(
     check_fit(model.graph, dataset.image_shape, dataset.classes)
     if len(dataset.x_train) < 2:
         raise DataError(f"{dataset.name} has one training image, and variances need two; give more images")
+    dataset = replace(dataset, x_train=plain(dataset.x_train))
     blocks = channel_blocks(channel_groups(model.graph))
     before = meter.total(model.graph)
     budget = _budget(blocks, meter, config, before)

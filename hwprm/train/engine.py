@@ -166,14 +166,15 @@ class _Run:
         self.identity = self._identity()
 
     def _identity(self) -> str:
-        """Digest of what the result depends on: options, data, teacher, starting weights."""
+        """Digest of what the result depends on: options, data, teacher, structure and starting weights."""
         tensors = dict(self.module.state_dict())
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
         options = repr(sorted(asdict(self.config).items()))
         return digest(
             tensors,
             options,
-            f"{self.stage} {self.before}",
+            f"{self.stage} {self.before} {self.hooks.options()}",
+            repr(self.module.graph.structure),
             repr(self.samples.dataset.input_scale),
             self.samples.digest(),
         )
