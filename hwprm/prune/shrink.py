@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from hwprm.config.shrink import ShrinkConfig
@@ -189,12 +188,7 @@ class _Rounds:
 
 
 def _tensors(graph: Graph) -> dict[str, torch.Tensor]:
-    return {
-        f"{node.name}.{field.name}": torch.from_numpy(getattr(node, field.name))
-        for node in graph.nodes
-        for field in fields(node)
-        if isinstance(getattr(node, field.name), np.ndarray)
-    }
+    return {name: torch.from_numpy(array) for name, array in graph.arrays.items()}
 
 
 def _with_tensors(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> Graph:

@@ -159,6 +159,14 @@ def test_thresholds_after_admm_keep_what_was_computed(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "tiny"]
 
 
+@pytest.mark.parametrize(("method", "other"), [("admm", "shrink"), ("shrink", "admm")])
+def test_stopping_after_the_other_method(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, method: str, other: str
+) -> None:
+    result = run("prune", tiny_model, data=tiny_data, out=tmp_path / "p", method=method, stop_after=other)
+    _refused(result, 2, f"prune is to stop after {other}, but its method is {method}; let both be", tmp_path / "p")
+
+
 def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
     options = {"method": "shrink", "shrink_compression": 2, "shrink_rate": 1.5, "train_batch": 12, "data": tiny_data}
     options |= {"finetune_epochs": 1, "teacher": tmp_path / "teacher", "out": tmp_path / "p"}

@@ -230,6 +230,17 @@ def test_nothing_to_train():
     assert train(graph, blobs(), replace(FAST, epochs=1, batch=2)).meta["log"]
 
 
+def test_what_stopped_a_run_is_still_told_apart():
+    class Ended(KeyboardInterrupt):
+        """SIGTERM, say."""
+
+    def stop(*_: object) -> None:
+        raise Ended
+
+    with pytest.raises(Ended, match="^stopped in epoch 1 of 1 of train"):
+        train(tiny_graph(), blobs(), replace(FAST, epochs=1), progress=stop)
+
+
 def test_a_stop_after_the_last_epoch_says_so():
     class AtTheEnd:
         def __call__(self, stage, done, total, metrics):
