@@ -178,10 +178,15 @@ def prune(
     fine-tuning, and ADMM is as in the papers.
     Thresholds that P-RM finds by itself are judged on the validation images of `data`
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
+    Raises ConfigError when `stop_after` names the other method, and what the steps raise.
     """
+    from hwprm.errors import ConfigError
     from hwprm.model import MASKED, Stage
     from hwprm.sources import as_model, as_split
 
+    method = "admm" if shrink is None else "shrink"
+    if stop_after in ("admm", "shrink") and stop_after != method:
+        raise ConfigError(f"prune is to stop after {stop_after}, but its method is {method}; let both be the same")
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
     taught = None if teacher is None else as_model(teacher, split.dataset.image_shape).graph
@@ -344,7 +349,7 @@ def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> 
 
 
 def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, Any]:
-    """What is known about a run folder, a model, an integer network or a bundle; docs/report.md lists the keys.
+    """What is known about a run, a row, a model, an integer network or a bundle; docs/report.md lists the keys.
 
     Writes it as one self-contained page to the file `html` too, where that is given.
     Raises InputError when the folder holds none of them, or `html` cannot be written.

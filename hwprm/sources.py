@@ -41,6 +41,7 @@ MARKS = {
     "bundle": "manifest.json",
     "run": "run.json",
     "plan": "plan.json",
+    "row": "result.json",
 }
 
 
@@ -144,7 +145,7 @@ def as_plan(source: Any) -> Plan:
 
 
 def holds(source: Any) -> str | None:
-    """What the folder `source` holds: ``model``, ``network``, ``bundle``, ``run`` or ``plan``; None for all else."""
+    """What the folder `source` holds: ``model``, ``network``, ``bundle``, ``run``, ``plan`` or ``row``, else None."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
     return next((kind for kind, file in MARKS.items() if (Path(source) / file).exists()), None)

@@ -19,7 +19,12 @@ __all__ = ["report"]
 def report(
     talk: Talk,
     settings: Settings,
-    folder: Annotated[Path, typer.Argument(help="Run folder of `hwprm demo`, model, integer network or bundle.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network or bundle."
+        ),
+    ],
 ) -> Outcome:
     """Tables of what a folder holds: accuracy and compression per stage, cycles per layer, verification; or a page."""
     from hwprm import api

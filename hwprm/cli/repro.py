@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["repro"]
 
-COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "non-zero weights"}
-
 
 @verb(app, Take("repro"), Take("data", only=("name", "data_dir", "download")))
 def repro(
@@ -40,6 +38,7 @@ def repro(
     if row is None:
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
+    from hwprm.report import tables
 
     recipe = load_recipe(row, _given(settings))
     if recipe.gpu:
@@ -47,7 +46,7 @@ def repro(
     out = settings.run.out or Path("runs/repro")
     facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
     talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
-    return Outcome(data=facts, tables=(_result(recipe, facts), _seeds(facts)))
+    return Outcome(data=facts, tables=tables(facts))
 
 
 def _given(settings: Settings) -> dict[tuple[str, str], Any]:
@@ -81,36 +80,3 @@ def _figure(compression: float | None, accuracy: float | None, below: float | No
         return "-"
     where = f" at {accuracy:.2f} %" if accuracy is not None else f", {below:g} below dense" if below is not None else ""
     return f"{compression:.2f}x{where}"
-
-
-def _result(recipe: Recipe, facts: dict[str, Any]) -> Table:
-    accuracy = facts["accuracy"]
-    table = Table("", COUNTED[recipe.count], "accuracy, per cent", title=recipe.title)
-    paper = recipe.paper_accuracy
-    table.add_row("paper", _times(recipe.paper_compression), "-" if paper is None else f"{paper:.2f}")
-    ours = f"{accuracy['mean']:.2f}, seeds within {accuracy['spread']:.2f}"
-    table.add_row("hwprm, 8-bit integers", _times(facts["compression"]), ours)
-    aim = "-" if recipe.reach is None else f"{recipe.reach:.2f}"
-    if recipe.reach_below_dense is not None:
-        aim = f"{recipe.reach_below_dense:g} below dense"
-    reached = {True: ", reached", False: ", missed", None: ""}[facts["reached"]]
-    table.add_row("aim", _times(recipe.compression), aim + reached)
-    return table
-
-
-def _seeds(facts: dict[str, Any]) -> Table:
-    """A column for each seed: accuracies after every step, what is left, cycles, seconds."""
-    results = facts["seeds"]
-    table = Table("", *(Column(f"seed {result['seed']}", justify="right") for result in results))
-    for stage in results[0]["accuracy"]:
-        table.add_row(f"{stage}, per cent", *(f"{result['accuracy'][stage]:.2f}" for result in results))
-    for count in results[0]["compression"]:
-        counts = [result["compression"][count] for result in results]
-        table.add_row(count.replace("_", " "), *(f"{one['left']:,} ({_times(one['ratio'])})" for one in counts))
-    table.add_row("clock cycles an image", *(f"{result['cycles']:,}" for result in results))
-    table.add_row("seconds", *(f"{sum(result['seconds'].values()):.0f}" for result in results))
-    return table
-
-
-def _times(ratio: float | None) -> str:
-    return "-" if ratio is None else f"{ratio:.2f}x"

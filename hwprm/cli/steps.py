@@ -38,8 +38,8 @@ class Work:
 def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str) -> Iterator[Work]:
     """Check the output, load the data, and keep a checkpoint beside `out` until the block ends well.
 
-    Started by torchrun, this joins the other processes. The checkpoint's name holds a digest of options and source, so
-    a run with others starts anew.
+    Started by torchrun, this joins the other processes. The checkpoint's name holds a digest of all that a run depends
+    on, so one with other options, another network, teacher or other data starts anew.
     """
     from hwprm.folders import check_output
     from hwprm.report.live import Watch
@@ -47,13 +47,13 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     from hwprm.sources import as_split
     from hwprm.train.distributed import process_group
 
-    folder = out.with_name(f".{out.name}.resume-{_digest(settings, source)}")
     with process_group(settings.train) as group:
         first = group.rank == 0
         with group.first_alone():  # it may download
             check_output(out)
             split = as_split(settings.data)
         talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
+        folder = out.with_name(f".{out.name}.resume-{_digest(settings, source, split.dataset.fingerprint)}")
         for other in out.parent.glob(f".{out.name}.resume-*") if first else ():
             if other != folder:
                 shutil.rmtree(other)
@@ -87,12 +87,12 @@ def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[s
     return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
 
 
-def _digest(settings: Settings, source: str) -> str:
-    digest = hashlib.sha256(
-        repr((settings.data, settings.train, settings.shrink, settings.admm, settings.finetune, source)).encode()
-    )
-    weights = Path(source) / "weights.safetensors"
-    file = weights if weights.is_file() else Path(source)
-    if file.is_file():
-        digest.update(file.read_bytes())
+def _digest(settings: Settings, source: str, data: str) -> str:
+    """Of the options of what is trained, and of the bytes of network, teacher and `data` (a fingerprint)."""
+    run = settings.run
+    sections = (settings.data, settings.train, settings.shrink, settings.admm, settings.finetune)
+    digest = hashlib.sha256(repr((sections, run.method, run.teacher, source, data)).encode())
+    for place in (Path(source), *([run.teacher] if run.teacher else [])):
+        for file in sorted(path for path in (place.iterdir() if place.is_dir() else (place,)) if path.is_file()):
+            digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

@@ -22,5 +22,9 @@ class ReproConfig:
     weights: Path | None = None
 
     def __post_init__(self) -> None:
-        if self.seeds is not None and (not self.seeds or any(seed < 0 for seed in self.seeds)):
-            raise ConfigError(f"repro.seeds must be whole numbers of 0 or more, such as 0,1,2, not {self.seeds!r}")
+        if self.seeds is None:
+            return
+        if not self.seeds or any(seed < 0 for seed in self.seeds) or len(set(self.seeds)) < len(self.seeds):
+            raise ConfigError(
+                f"repro.seeds must be whole numbers of 0 or more, each once, such as 0,1,2, not {self.seeds!r}"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 import types
 import typing
@@ -21,6 +22,15 @@ Count = Literal["conv_only", "all_weights", "nonzero"]
 COUNTS: tuple[str, ...] = typing.get_args(Count)
 #: What a recipe may do with the dense network, in this order.
 STEPS = ("shrink", "admm", "purify", "compact", "finetune")
+#: Lowest (excluded but for per cent) and highest value of the numbers of a recipe.
+RANGES = {
+    "width": (0.0, 16.0),
+    "compression": (0.0, 1e9),
+    "paper_compression": (0.0, 1e9),
+    "reach": (0.0, 100.0),
+    "reach_below_dense": (-100.0, 100.0),
+    "paper_accuracy": (0.0, 100.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +58,7 @@ class Recipe:
     compression: float
     #: A class among this many first ones is right: 5 where the paper gives top-5 accuracies.
     top: int = 1
-    #: Steps from the dense network on, of `STEPS`.
+    #: Steps from the dense network on, of `STEPS`: one way to prune, then what is to follow it.
     steps: tuple[str, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     #: Whether the recipe takes days on a CPU.
@@ -102,7 +112,28 @@ def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
             raise ConfigError(f"{path}: recipe.{key} cannot be {value!r}; give a {kind.__name__}")
     if values["count"] not in COUNTS:
         raise ConfigError(f"{path}: recipe.count must be one of {', '.join(COUNTS)}, not {values['count']!r}")
-    order = [STEPS.index(step) if step in STEPS else -1 for step in values["steps"]]
-    if not order or -1 in order or order != sorted(set(order)):
-        raise ConfigError(f"{path}: recipe.steps must be of {', '.join(STEPS)}, in this order, not {values['steps']!r}")
+    for key, (low, high) in RANGES.items():
+        if key in values and not (math.isfinite(values[key]) and low < values[key] <= high):
+            raise ConfigError(f"{path}: recipe.{key} must be above {low:g} and at most {high:g}, not {values[key]!r}")
+    _check_seeds(path, values.get("seeds", (0,)))
+    _check_steps(path, values["steps"], settings)
     return Recipe(name=path.stem, settings=settings, **values)
+
+
+def _check_seeds(path: Path, seeds: tuple[Any, ...]) -> None:
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{path}: recipe.seeds must be whole numbers of 0 or more, each once, not {list(seeds)!r}")
+
+
+def _check_steps(path: Path, steps: tuple[Any, ...], settings: Settings) -> None:
+    order = [STEPS.index(step) if step in STEPS else -1 for step in steps]
+    # A model that was pruned is not pruned again, and fine-tuning starts from a compact one.
+    ways = sum(step in ("shrink", "admm") for step in steps)
+    if -1 in order or order != sorted(set(order)) or ways != 1 or ("finetune" in steps and "compact" not in steps):
+        raise ConfigError(
+            f"{path}: recipe.steps must be of {', '.join(STEPS)}, in this order, either shrink or admm first and "
+            f"finetune after compact only, not {list(steps)!r}"
+        )
+    if "finetune" in steps and not settings.finetune.epochs:
+        raise ConfigError(f"{path}: recipe.steps has finetune, but finetune.epochs is 0; set it or leave the step out")

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from hwprm import api
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
-from hwprm.errors import DataError
+from hwprm.errors import DataError, HwprmError
 from hwprm.folders import digest_of, write_file
 from hwprm.model import Model
 from hwprm.pipeline.recipes import Recipe, load_recipe
 from hwprm.pipeline.step import Desk, Facts, Job, Listener, Silent, Step, check_run, run_steps, start_run
+from hwprm.report.facts import ROW_FORMAT
 
 if TYPE_CHECKING:
     from hwprm.config import Settings
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["repro", "reproduce", "run_recipe", "summarise"]
 
-FORMAT = "hwprm-repro-1"
 CODE = ("data", "graph", "nets", "train", "prune", "numerics")
 
 
@@ -89,6 +89,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     listener.say(f"data: {data.name}, {data.source}")
     assert split.x_validation is not None and split.y_validation is not None
     judged = replace(split, dataset=replace(data, x_test=split.x_validation, y_test=split.y_validation))
+    _check_recipe(recipe, settings, data)  # before anything is written, and before hours of dense training
     given = Given(recipe=recipe, judged=judged, test=data, shared=out / "shared")
     inputs = {"network": recipe.network, "width": repr(recipe.width), "data": data.fingerprint}
     if settings.repro.weights:
@@ -120,7 +121,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
     if recipe.reach_below_dense is not None:
         goals.append(sum(drops) / len(drops) <= recipe.reach_below_dense)
     return {
-        "format": FORMAT,
+        "format": ROW_FORMAT,
         "row": recipe.name,
         "title": recipe.title,
         "source": recipe.source,
@@ -151,6 +152,27 @@ def _split(settings: Settings) -> Split:
     if split.x_validation is None:
         raise DataError("a recipe judges on images held out of the training split; set data.validation")
     return split
+
+
+def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
+    """Raise unless the network reads `data` and can be pruned as far as the recipe says."""
+    from hwprm.nets import reference_network
+    from hwprm.prune.admm import phases
+    from hwprm.prune.shrink import shrink_limit
+    from hwprm.sources import as_model
+    from hwprm.train.evaluate import check_fit
+
+    try:
+        network = reference_network(recipe.network, width=recipe.width, classes=data.classes)
+        graph = as_model(network.train(False), data.image_shape).graph
+        check_fit(graph, data.image_shape, data.classes)
+        if "shrink" in recipe.steps:
+            shrink_limit(graph, settings.shrink)
+        else:
+            phases(graph, settings.admm)
+    except HwprmError as error:
+        what = f"{recipe.name} ({recipe.network}, width {recipe.width:g}) cannot run on {data.name}"
+        raise type(error)(f"{what} ({data.classes} classes, images {data.image_shape}): {error}") from error
 
 
 def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listener) -> Job:
@@ -327,7 +349,8 @@ FLOW = {
         Step(name="shrink", place="stages/shrink", run=_shrink, sections=("train", "shrink"), packages=CODE),
         Step(name="admm", place="stages/admm", run=_admm, sections=("train", "admm"), packages=CODE),
         Step(name="purify", place="stages/purify", run=_purify, sections=("purify",), packages=CODE),
-        Step(name="compact", place="stages/compact", run=_compact, packages=CODE),
+        # Without a step of its own before it, compaction purifies too.
+        Step(name="compact", place="stages/compact", run=_compact, sections=("purify",), packages=CODE),
         Step(name="finetune", place="stages/finetune", run=_finetune, sections=("train", "finetune"), packages=CODE),
         Step(
             name="quantize",

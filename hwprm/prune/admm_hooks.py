@@ -87,6 +87,9 @@ class AdmmHooks(Hooks):
             scalars |= {f"z.{name}": self.z[name], f"u.{name}": self.u[name]}
         return scalars | self.masks.state()
 
+    def options(self) -> str:
+        return f"{self.config.interval} {self.config.rho_end!r} {self.config.path_aware}"
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         self.masks.load_state(state)
         self.rho = float(state["rho"])

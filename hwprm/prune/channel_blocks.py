@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hwprm.errors import ConfigError
 from hwprm.graph import BatchNorm, Conv2d, Graph, Node
 from hwprm.prune.channel_groups import ChannelGroups
-from hwprm.prune.compaction import cut_node
+from hwprm.prune.compaction import cut_channels
 
 __all__ = ["Blocks", "Meter", "channel_blocks", "count_macs", "count_weights", "even_weights", "narrow"]
 
@@ -94,10 +94,7 @@ def narrow(groups: ChannelGroups, keep: BoolArray) -> Graph:
     for name, mask in masks.items():
         if not mask.any():
             raise ConfigError(f"no channel of {name!r} would be left; keep one at least")
-    return Graph(
-        tuple(cut_node(node, masks[node.name], [masks[name] for name in node.inputs]) for node in graph.nodes),
-        graph.outputs,
-    )
+    return cut_channels(graph, masks)
 
 
 def count_macs(graph: Graph) -> dict[str, int]:

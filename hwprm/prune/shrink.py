@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from hwprm.config.shrink import ShrinkConfig
@@ -163,7 +162,8 @@ class _Rounds:
         """Digest of everything that a round depends on, which the limit is not."""
         samples = Samples(self.dataset, self.graph, self.train, torch.float32, self.teacher)
         options = replace(self.config, compression=1.0, left=None)
-        return digest(_tensors(self.graph), repr(options), repr(self.train), samples.digest())
+        texts = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
+        return digest(_tensors(self.graph), *texts)
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:
         for saved in Group.current().from_first(lambda: self._rounds(checkpoint, identity)):
@@ -188,12 +188,7 @@ class _Rounds:
 
 
 def _tensors(graph: Graph) -> dict[str, torch.Tensor]:
-    return {
-        f"{node.name}.{field.name}": torch.from_numpy(getattr(node, field.name))
-        for node in graph.nodes
-        for field in fields(node)
-        if isinstance(getattr(node, field.name), np.ndarray)
-    }
+    return {name: torch.from_numpy(array) for name, array in graph.arrays.items()}
 
 
 def _with_tensors(graph: Graph, tensors: Mapping[str, torch.Tensor]) -> Graph:

@@ -72,19 +72,26 @@ class Pattern:
     def close(self) -> None:
         """Take every channel that nobody makes or nobody reads, with all its rows and columns, to a fixed point."""
         while True:
-            made = np.zeros(self.groups.count, bool)
-            read = self.groups.fixed.copy()
-            for name, ids in self.groups.rows.items():
-                made[ids[self.rows[name]]] = True
-            for name, ids in self.groups.cols.items():
-                read[ids[self.cols[name]]] = True
+            made, read = self.alive_groups(), self._read_groups()
             before = self.count_alive()
             for name, ids in self.groups.rows.items():
-                self.rows[name] &= read[ids] | self.groups.fixed[ids]
+                self.rows[name] &= read[ids]
             for name, ids in self.groups.cols.items():
-                self.cols[name] &= made[ids] | self.groups.fixed[ids]
+                self.cols[name] &= made[ids]
             if self.count_alive() == before:
                 return
+
+    def is_last_reader(self, name: str, column: int) -> bool:
+        """Whether nothing but this column of layer `name` reads its group."""
+        group = self.groups.cols[name][column]
+        return sum(int((self.cols[layer] & (ids == group)).sum()) for layer, ids in self.groups.cols.items()) == 1
+
+    def holds_layer(self, group: int) -> bool:
+        """Whether a layer of which something is left would have nothing without `group`, unused paths closed."""
+        made, read = self.alive_groups(), self._read_groups()
+        rows = ((self.rows[name] & read[ids], ids) for name, ids in self.groups.rows.items())
+        cols = ((self.cols[name] & made[ids], ids) for name, ids in self.groups.cols.items())
+        return any(mask.any() and not (mask & (ids != group)).any() for mask, ids in (*rows, *cols))
 
     def count_alive(self) -> int:
         """Alive rows and columns of all layers together."""
@@ -111,9 +118,18 @@ class Pattern:
             alive[ids[self.rows[name]]] = True
         return alive
 
+    def _read_groups(self) -> BoolArray:
+        """``(groups,)``: fixed, or read by an alive column of any layer."""
+        read = self.groups.fixed.copy()
+        for name, ids in self.groups.cols.items():
+            read[ids[self.cols[name]]] = True
+        return read
+
 
 class ShrinkHooks(Hooks):
-    """Every `config.every` steps the channels and columns that matter least for their cost go, till `limit` is left.
+    """Every `config.every` steps, once an epoch at least, the channels and columns that matter least for their cost go.
+
+    They go till `limit` is left.
 
     A channel's or column's importance is the moving average of ``(sum over its weights of w * dL/dw)^2``: the squared
     first-order change of the loss if it went (Molchanov et al., arXiv 1906.10771, equation 8, for whole groups). The
@@ -124,6 +140,7 @@ class ShrinkHooks(Hooks):
 
     def __init__(self, module: GraphModule, config: ShrinkConfig, limit: int, begin: float, steps: int) -> None:
         self.config, self.limit, self.begin, self.steps = config, limit, begin, steps
+        self.every = min(config.every, steps)
         self.pattern = Pattern.of(module.graph, config.count)
         self.zeros = ZeroMasks(self.pattern.masks(module))
         self.device = torch.device("cpu")
@@ -152,7 +169,7 @@ class ShrinkHooks(Hooks):
 
     def after_step(self, module: GraphModule) -> None:
         self.step += 1
-        if self.step % self.config.every == 0:
+        if self.step % self.every == 0:
             self._remove(max(self.limit, self._allowed()))
             self.zeros = ZeroMasks(self.pattern.masks(module))
             self.zeros.to(self.device)
@@ -190,6 +207,9 @@ class ShrinkHooks(Hooks):
                 if before <= allowed:
                     break
             self.pattern.close()
+            if self.pattern.count == allowed + excess:
+                self.stuck = True
+                return
 
     def _candidates(self) -> Iterator[Candidate]:
         """Everything that may go now and frees something."""
@@ -198,6 +218,7 @@ class ShrinkHooks(Hooks):
         n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
         freed = np.zeros(pattern.groups.count)
         last = np.zeros(pattern.groups.count, bool)
+        readers = np.zeros(pattern.groups.count)
         for name, ids in pattern.groups.rows.items():
             alive = np.bincount(ids[pattern.rows[name]], minlength=len(freed))
             freed += alive * n_cols[name] * pattern.cost[name]
@@ -206,24 +227,27 @@ class ShrinkHooks(Hooks):
             alive = np.bincount(ids[pattern.cols[name]], minlength=len(freed))
             freed += alive * n_rows[name] * pattern.cost[name]
             last |= (alive > 0) & (alive == n_cols[name])
+            readers += alive
+        needed = last & ~pattern.groups.fixed & (readers == 1)
         free = ~pattern.groups.fixed & ~last & (freed > 0) & pattern.alive_groups()
         for group in np.flatnonzero(free):
             yield Candidate(self.channels[group] / freed[group], int(freed[group]), "", int(group))
         for name, mask in pattern.cols.items():
             if name in self.columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
-                for column in np.flatnonzero(mask):
+                for column in np.flatnonzero(mask & ~needed[pattern.groups.cols[name]]):
                     yield Candidate(self.columns[name][column] / gain, gain, name, int(column))
 
     def _take(self, candidate: Candidate) -> None:
-        pattern, index = self.pattern, candidate.number
-        if candidate.layer:
-            if pattern.cols[candidate.layer].sum() > 1:
-                pattern.cols[candidate.layer][index] = False
-            return
-        rows = {layer: mask & (pattern.groups.rows[layer] != index) for layer, mask in pattern.rows.items()}
-        cols = {
-            layer: mask & (pattern.groups.cols[layer] != index) if layer in pattern.groups.cols else mask
-            for layer, mask in pattern.cols.items()
-        }
-        if all(mask.any() for masks in (rows, cols) for mask in masks.values()):
-            pattern.rows, pattern.cols = rows, cols
+        pattern, name, number = self.pattern, candidate.layer, candidate.number
+        if name:
+            group = int(pattern.groups.cols[name][number])
+            held = (
+                not pattern.groups.fixed[group] and pattern.is_last_reader(name, number) and pattern.holds_layer(group)
+            )
+            if pattern.cols[name].sum() > 1 and not held:
+                pattern.cols[name][number] = False
+        elif not pattern.holds_layer(number):
+            for layer, ids in pattern.groups.rows.items():
+                pattern.rows[layer] &= ids != number
+            for layer, ids in pattern.groups.cols.items():
+                pattern.cols[layer] &= ids != number

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hwprm.config.admm import LayerBudget
@@ -24,13 +22,14 @@ from hwprm.config.widths import WidthsConfig
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.folders import write_file
-from hwprm.graph import Conv2d, Graph
+from hwprm.graph import Conv2d, Graph, plain
 from hwprm.model import Model, Stage
 from hwprm.prune.channel_blocks import Blocks, Meter, channel_blocks, narrow
 from hwprm.prune.channel_groups import channel_groups
 from hwprm.prune.channel_moments import ChannelMoments, channel_moments, compensated, scores, with_new_statistics
 from hwprm.prune.gates import Gates, find_gates
 from hwprm.prune.statistics import columns_per_channel, makes_output
+from hwprm.train.devices import threads
 from hwprm.train.evaluate import accuracy, check_fit
 from hwprm.train.progress import Progress, silent
 
@@ -174,10 +173,11 @@ def find_widths(
     check_fit(model.graph, dataset.image_shape, dataset.classes)
     if len(dataset.x_train) < 2:
         raise DataError(f"{dataset.name} has one training image, and variances need two; give more images")
+    dataset = replace(dataset, x_train=plain(dataset.x_train))
     blocks = channel_blocks(channel_groups(model.graph))
     before = meter.total(model.graph)
     budget = _budget(blocks, meter, config, before)
-    with _threads(config.threads):
+    with threads(config.threads):
         ranking = rank_channels(blocks, dataset, config, meter, budget / before, progress=progress)
         kept = select(blocks, ranking.order, meter, budget, config.round_to)
         narrowed = _model(model, cut(blocks, kept.keep, ranking, dataset), dataset) if config.cut else None
@@ -357,13 +357,3 @@ def _block(blocks: Blocks, block: int, kept: int, ranking: Ranking) -> BlockWidt
         closed=int((ranking.gates.values[mine] == 0).sum()),
         importance=(low, middle, high),
     )
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

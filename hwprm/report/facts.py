@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT",
+    "ROW_FORMAT",
     "bundle_facts",
     "compression",
     "cycle_facts",
@@ -32,15 +33,15 @@ __all__ = [
 ]
 
 Facts = dict[str, Any]
-#: Of ``report.json``.
-FORMAT = "hwprm-report-1"
+#: Of ``report.json``, and of a row's ``result.json`` (docs/report.md).
+FORMAT, ROW_FORMAT = "hwprm-report-1", "hwprm-repro-1"
 
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "integer")
 
 
 def describe(folder: Path) -> Facts:
-    """What is known about a run folder, a model (exported ones too), an integer network or a bundle.
+    """What is known about a run, a row, a model (exported ones too), an integer network or a bundle.
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
@@ -56,7 +57,9 @@ def describe(folder: Path) -> Facts:
     if kind == "bundle":
         return bundle_facts(Bundle.load(folder))
     if kind == "run":
-        return _run(folder)
+        return _seed(folder) if (folder / "result.json").is_file() else _run(folder)
+    if kind == "row":
+        return _row(folder)
     raise InputError(f"{folder} holds no run, model, integer network or bundle; give a folder that hwprm made")
 
 
@@ -185,14 +188,35 @@ def verify_facts(report: VerifyReport) -> Facts:
 
 def _run(folder: Path) -> Facts:
     """The report that a finished run left."""
-    try:
-        facts: Facts = json.loads((folder / "report.json").read_text())
-        if not isinstance(facts, dict) or facts.get("format") != FORMAT:
-            raise ValueError(f"its format is not {FORMAT!r}")
-        return facts
-    except OSError:
-        raise InputError(f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`") from None
-    except ValueError as error:
+    if not (folder / "report.json").exists():
         raise InputError(
-            f"{folder / 'report.json'} cannot be read ({error}); delete it and run the demo again"
-        ) from error
+            f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`, or with `hwprm repro` where "
+            "that made it"
+        )
+    return _read(folder / "report.json", "the demo", FORMAT)
+
+
+def _seed(folder: Path) -> Facts:
+    """One seed of a row: what it left, with the keys of ``report.json``."""
+    result = _read(folder / "result.json", "hwprm repro")
+    try:
+        keys = ("row", "seed", "data", "accuracy", "validation", "compression", "waterfall", "seconds")
+        facts = {"net": result["row"], **{key: result[key] for key in keys}, "predicted": {"image": result["cycles"]}}
+        return facts | {"accuracy": in_order(facts["accuracy"]), "validation": in_order(facts["validation"])}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{folder / 'result.json'} lacks {error}; delete it and run hwprm repro again") from error
+
+
+def _row(folder: Path) -> Facts:
+    """The summary of a row over its seeds."""
+    return _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+
+
+def _read(file: Path, maker: str, kind: str | None = None) -> Facts:
+    try:
+        facts = json.loads(file.read_text())
+        if not isinstance(facts, dict) or (kind and facts.get("format") != kind):
+            raise ValueError(f"its format is not {kind!r}" if kind else "it is no object")
+        return facts
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}); delete it and run {maker} again") from error

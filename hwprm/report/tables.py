@@ -6,15 +6,19 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 __all__ = ["overview", "tables"]
 
 Facts = Mapping[str, Any]
+#: What a row counts, in words.
+COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "non-zero weights"}
 
 
 def tables(facts: Facts) -> tuple[Table, ...]:
     """One table for each part of a report that `facts` holds; docs/report.md lists the keys."""
+    if "seeds" in facts:
+        return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (
         ("net", _summary),
         ("accuracy", _accuracy),
@@ -51,25 +55,36 @@ def _summary(facts: Facts) -> Table:
     table = _table("Summary", "what", "value")
     rows = [("network", facts["net"])]
     if data := facts.get("data"):
-        rows.append(("data", f"{data['name']} ({data['source']}), {data['train']} train, {data['test']} test images"))
+        counts = f", {data['train']} train, {data['test']} test images" if "train" in data else ""
+        rows.append(("data", f"{data['name']} ({data['source']}){counts}"))
+    if "seed" in facts:
+        rows.append(("seed", facts["seed"]))
     if stage := facts.get("stage"):
         rows.append(("stage", stage))
     if array := facts.get("array"):
         widths = f"{array['weight_bits']}-bit weights, {array['act_bits']}-bit activations"
         widths += f", {array['acc_bits']}-bit accumulators" if array.get("acc_bits") else ""
         rows.append(("array", f"{array['rows']} x {array['cols']}, {widths}"))
-    for label, key in (("conv-only", "conv_only"), ("all weights", "all_weights"), ("stored bits", "stored_bits")):
+    for label, key in (
+        ("conv-only", "conv_only"),
+        ("all weights", "all_weights"),
+        ("not zero", "nonzero"),
+        ("stored bits", "stored_bits"),
+    ):
         if entry := facts.get("compression", {}).get(key):
             rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
+    if "seed" in facts:
+        rows.append(("clock cycles per image", facts["predicted"]["image"]))
     for name, value in rows:
         table.add_row(name, escape(str(value)))
     return table
 
 
 def _accuracy(facts: Facts) -> Table:
-    table = _table("Accuracy on the test split", "stage", "per cent")
+    held = facts.get("validation", {})
+    table = _table("Accuracy on the test split", "stage", "per cent", *(("held-out images",) if held else ()))
     for stage, value in facts["accuracy"].items():
-        table.add_row(stage, f"{value:.2f}")
+        table.add_row(stage, f"{value:.2f}", f"{held[stage]:.2f}" if stage in held else "-" if held else None)
     return table
 
 
@@ -195,6 +210,41 @@ def _seconds(facts: Facts) -> Table:
         table.add_row(stage, f"{value:.1f}")
     table.add_row("all", f"{sum(facts['seconds'].values()):.1f}")
     return table
+
+
+def _row(facts: Facts) -> Table:
+    """A row of a paper's table: the paper's figures, ours over all seeds, and the aim."""
+    accuracy, paper, aim = facts["accuracy"], facts["paper"], facts["reach"]
+    table = Table("", COUNTED[facts["count"]], "accuracy, per cent", title=escape(facts["title"]))
+    table.add_row(
+        "paper", _times(paper["compression"]), "-" if paper["accuracy"] is None else f"{paper['accuracy']:.2f}"
+    )
+    ours = f"{accuracy['mean']:.2f}, seeds within {accuracy['spread']:.2f}"
+    table.add_row("hwprm, 8-bit integers", _times(facts["compression"]), ours)
+    goal = "-" if aim["accuracy"] is None else f"{aim['accuracy']:.2f}"
+    if aim["below_dense"] is not None:
+        goal = f"{aim['below_dense']:g} below dense"
+    reached = {True: ", reached", False: ", missed", None: ""}[facts["reached"]]
+    table.add_row("aim", _times(aim["compression"]), goal + reached)
+    return table
+
+
+def _seeds(facts: Facts) -> Table:
+    """A column for each seed: accuracies after every step, what is left, cycles, seconds."""
+    results = facts["seeds"]
+    table = Table("", *(Column(f"seed {result['seed']}", justify="right") for result in results))
+    for stage in results[0]["accuracy"]:
+        table.add_row(f"{stage}, per cent", *(f"{result['accuracy'][stage]:.2f}" for result in results))
+    for count in results[0]["compression"]:
+        counts = [result["compression"][count] for result in results]
+        table.add_row(count.replace("_", " "), *(f"{one['left']:,} ({_times(one['ratio'])})" for one in counts))
+    table.add_row("clock cycles an image", *(f"{result['cycles']:,}" for result in results))
+    table.add_row("seconds", *(f"{sum(result['seconds'].values()):.0f}" for result in results))
+    return table
+
+
+def _times(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{ratio:.2f}x"
 
 
 def _table(title: str, *columns: str) -> Table:

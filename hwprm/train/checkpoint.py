@@ -103,12 +103,14 @@ class Checkpoint:
             if entry["identity"] != identity:
                 raise ModelError(
                     f"{path} belongs to a run with other options, another network or other data; "
-                    "resume with the same ones, or start anew without resuming"
+                    f"resume with the same ones, or delete {self.folder} to start anew"
                 )
             tensors = load_file(self.folder / entry["tensors"])
             return Saved(epoch=entry["epoch"], history=entry["history"], seconds=entry["seconds"], tensors=tensors)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise ModelError(f"{path} is no readable checkpoint ({error}); start anew without resuming") from error
+            raise ModelError(
+                f"{path} is no readable checkpoint ({error}); delete {self.folder} to start anew"
+            ) from error
 
 
 def digest(tensors: Mapping[str, Tensor], *texts: str) -> str:

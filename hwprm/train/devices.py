@@ -1,10 +1,10 @@
-"""On which device and in which number format a step is computed."""
+"""On which device, how many threads and in which number format a step is computed."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from hwprm.config.train import TrainConfig
 from hwprm.errors import ConfigError
 
-__all__ = ["Precision", "choose_device"]
+__all__ = ["Precision", "choose_device", "threads"]
 
 #: Formats narrower than the weights.
 NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,6 +35,17 @@ def choose_device(config: TrainConfig) -> torch.device:
             "float32"
         )
     return torch.device("cpu")
+
+
+@contextmanager
+def threads(count: int) -> Iterator[None]:
+    """Inside, torch computes on `count` threads of the CPU."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class Precision:

@@ -18,7 +18,7 @@ from hwprm.errors import ConfigError, DataError, ModelError, ToolError
 from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
-from hwprm.train.devices import Precision, choose_device
+from hwprm.train.devices import Precision, choose_device, threads
 from hwprm.train.distributed import Group
 from hwprm.train.divergence import refuse_growth, refuse_not_finite
 from hwprm.train.evaluate import check_fit
@@ -81,15 +81,15 @@ def fit(
     group, device = Group.current(), choose_device(config)
     _check_trainable(module.graph, len(dataset.y_train), config, group)
     hooks = hooks or Hooks()
-    with _threads(config.threads), _placed(module, hooks, config, device), group.shared(module) as network:
+    with threads(config.threads), _placed(module, hooks, config, device), group.shared(module) as network:
         run = _Run(module, network, dataset, config, stage, hooks, progress, teacher, before, group, device)
         try:
             run.take_up(checkpoint)
             while run.epoch < config.epochs:
                 run.one_epoch()
                 run.keep(checkpoint)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(_how_to_resume(run, checkpoint)) from None
+        except KeyboardInterrupt as stop:
+            raise type(stop)(_how_to_resume(run, checkpoint)) from None
         except RuntimeError as error:
             if group.size == 1:
                 raise
@@ -166,14 +166,15 @@ class _Run:
         self.identity = self._identity()
 
     def _identity(self) -> str:
-        """Digest of what the result depends on: options, data, teacher, starting weights."""
+        """Digest of what the result depends on: options, data, teacher, structure and starting weights."""
         tensors = dict(self.module.state_dict())
         tensors |= {f"hooks.{key}": value for key, value in self.hooks.state().items()}
         options = repr(sorted(asdict(self.config).items()))
         return digest(
             tensors,
             options,
-            f"{self.stage} {self.before}",
+            f"{self.stage} {self.before} {self.hooks.options()}",
+            repr(self.module.graph.structure),
             repr(self.samples.dataset.input_scale),
             self.samples.digest(),
         )
@@ -286,13 +287,3 @@ def _placed(module: GraphModule, hooks: Hooks, config: TrainConfig, device: torc
     finally:
         module.cpu()
         hooks.to(torch.device("cpu"))
-
-
-@contextmanager
-def _threads(count: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -35,5 +35,9 @@ class Hooks:
         """What a checkpoint must hold so that `load_state` restores this object exactly."""
         return {}
 
+    def options(self) -> str:
+        """What else the result depends on, that neither the options of training nor `state` at the start show."""
+        return ""
+
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Take back what `state` gave."""

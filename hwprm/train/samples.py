@@ -84,7 +84,7 @@ class Samples:
             key = f"{_digest(dataset.x_train)} {self.augment} {config.copies} {config.seed}"
             self.pool = _remembered("pool", key, self._make_pool)
             if self.teacher is not None:
-                key += f" {_state_digest(self.teacher)}"
+                key += f" {dtype} {_state_digest(self.teacher)}"
                 self.pool_logits = _remembered("logits", key, self._ask_about_pool)
 
     def digest(self) -> str:
@@ -148,7 +148,8 @@ class Samples:
         if self.teacher is None:
             return None
         with torch.no_grad():
-            answer: Tensor = self.teacher(*images)
+            own = next((parameter.dtype for parameter in self.teacher.parameters()), self.dtype)
+            answer: Tensor = self.teacher(*(array.to(own) for array in images))
             return answer.to(self.dtype)
 
     def _check_bytes(self) -> None:
@@ -210,7 +211,7 @@ def _digest(array: Any) -> str:
 
 
 def _state_digest(module: GraphModule) -> str:
-    total = hashlib.sha256()
+    total = hashlib.sha256(repr(module.graph.structure).encode())
     for name, value in module.state_dict().items():
         total.update(name.encode() + value.cpu().numpy().tobytes())
     return total.hexdigest()

@@ -159,6 +159,26 @@ def test_thresholds_after_admm_keep_what_was_computed(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["p", "tiny"]
 
 
+@pytest.mark.parametrize(("method", "other"), [("admm", "shrink"), ("shrink", "admm")])
+def test_stopping_after_the_other_method(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, method: str, other: str
+) -> None:
+    result = run("prune", tiny_model, data=tiny_data, out=tmp_path / "p", method=method, stop_after=other)
+    _refused(result, 2, f"prune is to stop after {other}, but its method is {method}; let both be", tmp_path / "p")
+
+
+def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
+    options = {"method": "shrink", "shrink_compression": 2, "shrink_rate": 1.5, "train_batch": 12, "data": tiny_data}
+    options |= {"finetune_epochs": 1, "teacher": tmp_path / "teacher", "out": tmp_path / "p"}
+    Model(graph=tiny_graph(1), stage=Stage.DENSE).save(tmp_path / "teacher")
+    assert run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options).exit_code == 2
+    kept = list(tmp_path.glob(".p.resume-*"))
+    Model(graph=tiny_graph(2), stage=Stage.DENSE).save(tmp_path / "teacher")  # trained on, say
+    again = run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options)
+    assert again.exit_code == 2 and "lower the threshold" in again.stderr
+    assert kept and len(list(tmp_path.glob(".p.resume-*"))) == 1 and not kept[0].exists()
+
+
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [

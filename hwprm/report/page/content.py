@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwprm.bundle import Bundle
+from hwprm.errors import InputError
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
 from hwprm.report.facts import describe
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Content", "gather"]
 
 #: Folders of a run that hold the float network, in the order of the flow.
-STAGES = ("train", "admm", "purify", "compact", "finetune")
+STAGES = ("train", "shrink", "admm", "purify", "compact", "finetune")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +54,8 @@ def gather(folder: Path) -> Content:
     if kind == "bundle":
         return _bundle(folder)
     facts = describe(folder)
+    if kind == "row":
+        raise InputError(f"{folder} sums up several seeds, which have a page each; give {folder}/seed-N")
     if kind == "run":
         return _run(folder, facts)
     if kind == "network":
@@ -64,6 +67,9 @@ def gather(folder: Path) -> Content:
 def _run(folder: Path, facts: Mapping[str, Any]) -> Content:
     places = [folder / "stages" / name for name in STAGES]
     models = [Model.load(place) for place in places if holds(place) == "model"]
+    if "seed" in facts:  # a row ends with integers
+        network = IntegerNetwork.load(folder / "stages/quantize")
+        return Content(facts=facts, models={model.stage: model for model in models}, network=network)
     bundle = Bundle.load(folder / "bundle")
     return Content(
         facts=facts,

@@ -69,7 +69,10 @@ def _subtitle(content: Content) -> str:
     elif content.network:
         words.append(f"{content.network.weight_bits}-bit weights, {content.network.act_bits}-bit activations")
     if data := facts.get("data"):
-        words.append(f"{data['name']}: {data['train']:,} training and {data['test']:,} test images")
+        counts = f": {data['train']:,} training and {data['test']:,} test images" if "train" in data else ""
+        words.append(data["name"] + counts)
+    if "seed" in facts:
+        words.append(f"seed {facts['seed']}")
     if stage := facts.get("stage"):
         words.append(f"float network, stage {stage}")
     return " · ".join(words)
@@ -94,6 +97,8 @@ def _tiles(content: Content) -> Iterator[Tile]:
         if dense_cycles := cycles.get("dense"):
             note = f"{dense_cycles['image'] / cycles['predicted']:.1f}× faster than dense"
         yield Tile(label="Cycles per image", value=f"{cycles['predicted']:,}", note=note)
+    elif "seed" in facts:
+        yield Tile(label="Cycles per image", value=f"{facts['predicted']['image']:,}", note="predicted")
 
 
 def verification_section(content: Content) -> Iterator[Section]:

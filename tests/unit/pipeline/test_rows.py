@@ -11,7 +11,7 @@ import pytest
 
 from hwprm import sources
 from hwprm.config import Settings
-from hwprm.errors import ConfigError, DataError, InputError
+from hwprm.errors import ConfigError, DataError, HwprmError, InputError
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
 from hwprm.pipeline.recipes import load_recipe, recipe_names
@@ -175,6 +175,15 @@ BAD = [
     ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of shrink, admm, purify"),
     ({"reach = 20": "reech = 20"}, "unknown key recipe.reech; did you mean 'reach'?"),
     ({"seeds = [0]": "seeds = 0"}, "recipe.seeds cannot be 0; give a tuple"),
+    ({"seeds = [0]": "seeds = []"}, "recipe.seeds must be whole numbers of 0 or more, each once, not []"),
+    ({"seeds = [0]": 'seeds = ["a"]'}, "recipe.seeds must be whole numbers of 0 or more, each once, not ['a']"),
+    ({"seeds = [0]": "seeds = [1, 1]"}, "recipe.seeds must be whole numbers of 0 or more, each once, not [1, 1]"),
+    ({"compression = 10": "compression = nan"}, "recipe.compression must be above 0 and at most 1e+09, not nan"),
+    ({"reach = 20": "reach = 9848"}, "recipe.reach must be above 0 and at most 100, not 9848"),
+    ({'"shrink", "purify"': '"shrink", "admm"'}, "either shrink or admm first and finetune after compact only, not"),
+    ({'"shrink", "purify"': '"purify"'}, "recipe.steps must be of shrink, admm, purify"),
+    ({'"purify", "compact", "finetune"': '"finetune"'}, "finetune after compact only, not ['shrink', 'finetune']"),
+    ({"[finetune]\nepochs = 1": "[finetune]\nepochs = 0"}, "recipe.steps has finetune, but finetune.epochs is 0"),
 ]
 
 
@@ -183,6 +192,59 @@ def test_bad_recipes_are_named(changes, text, tmp_path, data):
     with pytest.raises(ConfigError) as caught:
         load_recipe(str(_recipe(tmp_path, data, **changes)))
     assert text in str(caught.value)
+
+
+IMPOSSIBLE = [
+    ({"seeds = [0]": 'network = "lenet9"'}, "tiny (lenet9, width 1) cannot run on bars (10 classes"),
+    ({"seeds = [0]": "width = 0.5"}, "lenet5 has ten classes and one width"),
+    ({"left = 43000": "left = 2"}, "shrink asks for at most 2 of 430500"),
+    (
+        {'["shrink", "purify"': '["admm", "purify"', "[shrink]": "[admm.budgets]\nconv9 = { filters = 1 }\n[shrink]"},
+        "conv9",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "text"), IMPOSSIBLE, ids=[text for _, text in IMPOSSIBLE])
+def test_what_cannot_end_well_does_not_begin(changes, text, tmp_path, data):
+    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
+    with pytest.raises(HwprmError) as caught:
+        run_recipe(recipe, tmp_path / "out", 0, Silent())
+    assert text in str(caught.value) and "cannot run on bars" in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_report_shows_a_seed_and_the_row(ran, run, tmp_path):
+    _, out, facts = ran
+    (result,) = facts["seeds"]
+    seed = json.loads(run("report", out / "tiny" / "seed-0", "--json").stdout)
+    assert seed["accuracy"] == result["accuracy"] and seed["waterfall"] == result["waterfall"]
+    assert seed["predicted"]["image"] == result["cycles"]
+    assert list(seed["validation"]) == ["dense", "shrunk", "purified", "compact", "finetuned"]
+    words = run("report", out / "tiny" / "seed-0", html=tmp_path / "page.html").stdout
+    for word in ("finetuned", f"{result['accuracy']['integer']:.2f}", "path_removal", "of 800", "held-out images"):
+        assert word in words, word
+    assert "Training and pruning" in (tmp_path / "page.html").read_text()
+    assert json.loads(run("report", out / "tiny", "--json").stdout) == facts
+    assert "seeds within" in (shown := run("report", out / "tiny").stdout) and "seed 0" in shown
+    refused = run("report", out / "tiny", html=tmp_path / "row.html")
+    assert refused.exit_code == 2 and "give " in refused.stderr and not (tmp_path / "row.html").exists()
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "other"}'])
+@pytest.mark.parametrize("mark", [True, False])
+def test_report_of_a_broken_result(run, tmp_path, text, mark):
+    (tmp_path / "result.json").write_text(text)
+    if mark:
+        (tmp_path / "run.json").write_text("{}")
+    refused = run("report", tmp_path)
+    assert refused.exit_code == 2 and refused.stderr.startswith("error: "), refused.stderr
+
+
+def test_report_of_a_row_that_is_not_finished(run, tmp_path):
+    (tmp_path / "run.json").write_text("{}")
+    refused = run("report", tmp_path)
+    assert refused.exit_code == 2 and "hwprm repro" in refused.stderr
 
 
 def test_unknown_rows_get_the_nearest_name():

@@ -6,8 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from hwprm.config import ShrinkConfig, TrainConfig
+from hwprm.data import Dataset
 from hwprm.errors import ConfigError, ModelError
 from hwprm.frontend import to_graph
 from hwprm.graph import BatchNorm, Graph, evaluate
@@ -70,6 +73,35 @@ def test_shrinks_networks_of_any_form(name):
     )
     left = account(done.graph, graph).all_weights
     assert left.left <= left.base / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_branch_of_a_concatenation_dies(seed):
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = nn.Conv2d(1, 2, 3), nn.Conv2d(1, 6, 3), nn.Conv2d(8, 6, 1)
+            self.pool, self.fc = nn.AdaptiveAvgPool2d(1), nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            both = torch.cat([torch.relu(self.a(x)), torch.relu(self.b(x))], 1)
+            return self.fc(self.pool(torch.relu(self.c(both))).flatten(1))
+
+    torch.manual_seed(seed)
+    graph = to_graph(Branches().eval(), (1, 6, 6))
+    rng = np.random.default_rng(seed)
+    x, y = rng.integers(0, 255, (48, 1, 6, 6), dtype=np.uint8), np.arange(48) % 3
+    data = Dataset(name="noise", source="", x_train=x, y_train=y, x_test=x, y_test=y, classes=3)
+    done = shrink(Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, left=8, every=1), train=TRAIN)
+    left = {node.name: int((node.weight != 0).sum()) for node in done.graph.weighted}
+    assert min(left.values()) >= 1 and sum(left.values()) <= 8
+
+
+def test_an_epoch_of_few_steps_removes_something_too(dense):
+    config = ShrinkConfig(rate=2.0, every=40, compression=3.0)
+    done = shrink(dense, blobs(), config, train=replace(TRAIN, batch=60))
+    steps = [entry["left"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
+    assert len(steps) == 2 and steps[0] <= account(dense.graph, dense.graph).all_weights.base / 2
 
 
 def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):

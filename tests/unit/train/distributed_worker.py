@@ -11,10 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from hwprm.config.admm import AdmmConfig, LayerBudget
+from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.train import TrainConfig
 from hwprm.errors import HwprmError
 from hwprm.graph import Graph
+from hwprm.model import Model, Stage
 from hwprm.prune.admm import admm
+from hwprm.prune.shrink import shrink
 from hwprm.train import Checkpoint, train
 from tests.unit.train.synthetic import blobs, tiny_graph
 
@@ -48,7 +51,16 @@ def cases(folder: Path | None = None) -> dict[str, Callable[[], Graph]]:
         checkpoint = None if folder is None else Checkpoint(folder=folder / "checkpoint")
         return admm(model, blobs(), ADMM, train=BASE, checkpoint=checkpoint).graph
 
-    return {"norm": norm, "taught": taught, "pruned": pruned}
+    def shrunk() -> Graph:
+        model = Model(graph=tiny_graph(seed=2, norm=True), stage=Stage.DENSE)
+        config, base = ShrinkConfig(rate=2.0, every=3), replace(BASE, optimiser="sgd")
+        rounds = None if folder is None else Checkpoint(folder=folder / "rounds", resume=True)
+        for compression in (3.0, 8.0):  # the second goes on from the rounds of the first
+            small = replace(config, compression=compression)
+            done = shrink(model, blobs(), small, train=base, checkpoint=rounds, teacher=tiny_graph(1))
+        return done.graph
+
+    return {"norm": norm, "taught": taught, "pruned": pruned, "shrunk": shrunk}
 
 
 def weights(graph: Graph) -> dict[str, np.ndarray]:

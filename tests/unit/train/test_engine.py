@@ -119,7 +119,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path, damage):
         tensors.write_bytes(tensors.read_bytes()[:-50])
     else:
         tensors.unlink()
-    with pytest.raises(ModelError, match=r"train\.json is no readable checkpoint \(.*\); start anew without resuming$"):
+    with pytest.raises(ModelError, match=r"train\.json is no readable checkpoint \(.*\); delete .* to start anew$"):
         train(tiny_graph(), blobs(), config, checkpoint=Checkpoint(folder=tmp_path, resume=True))
 
 
@@ -228,6 +228,17 @@ def test_nothing_to_train():
     with pytest.raises(ModelError, match=words):
         train(graph, blobs(), replace(FAST, batch=1))
     assert train(graph, blobs(), replace(FAST, epochs=1, batch=2)).meta["log"]
+
+
+def test_what_stopped_a_run_is_still_told_apart():
+    class Ended(KeyboardInterrupt):
+        """SIGTERM, say."""
+
+    def stop(*_: object) -> None:
+        raise Ended
+
+    with pytest.raises(Ended, match="^stopped in epoch 1 of 1 of train"):
+        train(tiny_graph(), blobs(), replace(FAST, epochs=1), progress=stop)
 
 
 def test_a_stop_after_the_last_epoch_says_so():

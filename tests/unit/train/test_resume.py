@@ -17,7 +17,8 @@ import torch
 import hwprm.train.checkpoint as module_of_checkpoint
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.train import TrainConfig
-from hwprm.errors import InputError
+from hwprm.errors import InputError, ModelError
+from hwprm.graph import Clamp, Relu
 from hwprm.model import Model, Stage
 from hwprm.prune.admm import admm
 from hwprm.train import Checkpoint, train
@@ -87,6 +88,27 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run, optimiser, precision, tmp_p
     assert told[0] > 8, "epochs that were kept are not run again"
     assert bits(resumed.graph) == bits(whole.graph)
     assert resumed.meta["log"] == whole.meta["log"]
+
+
+@pytest.mark.parametrize("change", [{"rho_end": 1.0}, {"interval": 2}, {"path_aware": False}])
+def test_admm_is_not_taken_up_with_other_options(change, tmp_path):
+    kept = Checkpoint(folder=tmp_path, resume=True)
+    with pytest.raises(KeyboardInterrupt):
+        _admm(BASE, progress=StopAt(1), checkpoint=kept)
+    with pytest.raises(ModelError, match="belongs to a run with other options"):
+        admm(
+            Model(graph=tiny_graph(), stage=Stage.DENSE), blobs(), replace(ADMM, **change), train=BASE, checkpoint=kept
+        )
+
+
+def test_a_network_of_the_same_weights_is_another_one(tmp_path):
+    kept, config = Checkpoint(folder=tmp_path, resume=True), replace(BASE, epochs=1)
+    graph = tiny_graph()
+    train(graph, blobs(), config, checkpoint=kept)
+    relus = [node for node in graph.nodes if isinstance(node, Relu)]
+    other = graph.replace(*(Clamp(name=node.name, inputs=node.inputs, low=0.0, high=6.0) for node in relus))
+    with pytest.raises(ModelError, match="belongs to a run with other options, another network"):
+        train(other, blobs(), config, checkpoint=kept)
 
 
 PLACES = ["save_file", "mkdir", "write_text", "replace", "second replace", "unlink"]

@@ -11,7 +11,7 @@ import torch
 from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError
-from hwprm.graph import Flatten, Graph, Input, Linear
+from hwprm.graph import Flatten, Graph, Input, Linear, Relu
 from hwprm.train import logits
 from hwprm.train.augment import augment_batch
 from hwprm.train.samples import Samples
@@ -90,6 +90,16 @@ def test_digest_tells_data_and_teacher_apart():
     assert Samples(_data(), _graph(9), CONFIG, torch.float32).digest() == base.digest()
     assert Samples(other, _graph(0), CONFIG, torch.float32).digest() != base.digest()
     assert Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(1)).digest() != base.digest()
+
+
+def test_a_teacher_is_more_than_its_weights():
+    teacher = _graph(1)
+    capped = Graph((*teacher.nodes, Relu(name="relu", inputs=("fc",))), ("relu",))
+    plain, other = (Samples(_data(), _graph(0), CONFIG, torch.float32, graph) for graph in (teacher, capped))
+    assert plain.digest() != other.digest()
+    assert plain.pool_logits is not None and plain.pool_logits.min() < 0 == other.pool_logits.min()
+    wide = Samples(_data(), _graph(0), CONFIG, torch.float64, capped)
+    assert wide.pool_logits is not None and wide.pool_logits.dtype == torch.float64
 
 
 def test_copies_of_float_images_are_refused():

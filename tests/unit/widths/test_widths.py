@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from hashlib import sha256 as digest_of_bytes
 
 import numpy as np
 import pytest
@@ -14,13 +15,13 @@ from hwprm.config import AdmmConfig, ArrayConfig, TrainConfig, WidthsConfig, loa
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.frontend import to_graph
-from hwprm.graph import Graph
+from hwprm.graph import Graph, LazyImages
 from hwprm.model import Model, Stage
 from hwprm.nets import lenet5_graph
 from hwprm.prune.channel_blocks import Meter, channel_blocks, count_macs, count_weights, even_weights, narrow
 from hwprm.prune.channel_groups import channel_groups
 from hwprm.prune.gates import find_gates
-from hwprm.prune.widths import marginal_costs, rank_channels, select
+from hwprm.prune.widths import find_widths, marginal_costs, rank_channels, select
 from hwprm.train.progress import silent
 from tests.conftest import Run
 from tests.support.zoo import ZOO, zoo_module
@@ -39,6 +40,33 @@ def _zoo(name: str) -> tuple[Model, Dataset]:
     x, y = rng.normal(size=(48, *shape)).astype(np.float32), np.arange(48) % 3
     data = Dataset(name="zoo", source="made", x_train=x, y_train=y, x_test=x, y_test=y, classes=3)
     return Model(graph=to_graph(zoo_module(name), shape), stage=Stage.DENSE), data
+
+
+class Moved(LazyImages):
+    """Images that are dark when they are read for training."""
+
+    def __init__(self, images: np.ndarray, dark: bool = True) -> None:
+        self.images, self.dark = images, dark
+
+    shape = property(lambda self: self.images.shape)
+    fingerprint = property(lambda self: digest_of_bytes(self.images.tobytes()).hexdigest())
+
+    def __getitem__(self, index: object) -> np.ndarray:
+        return self.images[index] * np.uint8(not self.dark)
+
+    def take(self, index: np.ndarray) -> Moved:
+        return Moved(self.images[index], self.dark)
+
+    def plain(self) -> Moved:
+        return Moved(self.images, False)
+
+
+def test_images_are_read_without_random_moves():
+    data = bright_columns()
+    lazy = replace(data, x_train=Moved(data.x_train), x_test=Moved(data.x_test, False))
+    assert isinstance(lazy.x_train, LazyImages)
+    found = [find_widths(known_model(), one, replace(QUICK, keep=0.5), MACS).to_json() for one in (data, lazy)]
+    assert found[0] == found[1]
 
 
 def test_useless_channels_go_first():
