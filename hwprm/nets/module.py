@@ -68,6 +68,8 @@ class GraphModule(nn.Module):
         self.holders: dict[str, str] = {}
         #: ReLUs that only a max pooling reads: both orders give the same bits, behind it there is less to do.
         self.late = frozenset(node.name for node in graph.nodes if _only_pooled(graph, node))
+        #: ReLUs that may write over what they read: nobody else does, and its making does not need it afterwards.
+        self.over = frozenset(node.name for node in graph.nodes if _reads_alone(graph, node)) - self.late
         for node in graph.nodes:
             holder = _holder(node)
             if holder is not None:
@@ -78,21 +80,27 @@ class GraphModule(nn.Module):
                 self.add_module(key, holder)
 
     def forward(self, *images: Tensor) -> Tensor | tuple[Tensor, ...]:
-        outputs = self.run(*images, late=self.late)
+        outputs = self.run(*images, late=self.late, over=self.over)
         found = tuple(outputs[name] for name in self.graph.outputs)
         return found[0] if len(found) == 1 else found
 
-    def run(self, *images: Tensor, late: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+    def run(
+        self, *images: Tensor, late: frozenset[str] = frozenset(), over: frozenset[str] = frozenset()
+    ) -> dict[str, Tensor]:
         """Every node's tensor by name, for `images` ``(n, *input shape)`` of each input.
 
-        The ReLUs named in `late` pass their input on and are done behind the pooling that reads them.
+        The ReLUs named in `late` pass their input on and are done behind the pooling that reads them. Those named in
+        `over` write over the tensor that they read, which then is not what its node made.
         """
         values = {node.name: array for node, array in zip(self.graph.inputs, images, strict=True)}
         for node in self.graph.nodes:
             if isinstance(node, Input):
                 continue
             inputs = [values[name] for name in node.inputs]
-            values[node.name] = inputs[0] if node.name in late else self._compute(node, *inputs)
+            if node.name in over:
+                values[node.name] = functional.relu(inputs[0], inplace=True)
+            else:
+                values[node.name] = inputs[0] if node.name in late else self._compute(node, *inputs)
             if node.inputs[0] in late:
                 values[node.name] = functional.relu(values[node.name])
         return values
@@ -129,6 +137,15 @@ class GraphModule(nn.Module):
         if isinstance(node, BatchNorm):
             return cast(Tensor, self.holder(node.name)(x))
         return _without_parameters(node, x, *more)
+
+
+def _reads_alone(graph: Graph, node: Node) -> bool:
+    if not isinstance(node, Relu):
+        return False
+    source = graph.by_name[node.inputs[0]]
+    # Other operators may hand on the very tensor that they read.
+    fresh = isinstance(source, Conv2d | Linear | BatchNorm) or (isinstance(source, Add) and len(source.inputs) > 1)
+    return fresh and len(graph.consumers(source.name)) == 1 and source.name not in graph.outputs
 
 
 def _only_pooled(graph: Graph, node: Node) -> bool:
