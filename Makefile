@@ -56,7 +56,7 @@ browser:
 	@$(call install,chromium,chromium fonts-dejavu-core,Chromium)
 
 test: setup icarus browser lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile  # a process per core, a thread each
 
 clean:
 	rm -rf $(VENV) build dist
