@@ -84,7 +84,8 @@ def _accuracy(facts: Facts) -> Table:
     held = facts.get("validation", {})
     table = _table("Accuracy on the test split", "stage", "per cent", *(("held-out images",) if held else ()))
     for stage, value in facts["accuracy"].items():
-        table.add_row(stage, f"{value:.2f}", f"{held[stage]:.2f}" if stage in held else "-" if held else None)
+        beside = (f"{held[stage]:.2f}" if stage in held else "-",) if held else ()
+        table.add_row(stage, f"{value:.2f}", *beside)
     return table
 
 
