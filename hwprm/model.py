@@ -40,7 +40,8 @@ class Model:
 
     `meta` is plain JSON. Keys that stages agree on: ``data`` (name of the data set), ``input_scale`` (real value of
     one step of the stored images, 1/255 for bytes), ``seed``, ``accuracy`` ({stage: per cent on the test split}),
-    ``waterfall`` (list of accounting rows, see `hwprm.prune.accounting`), ``removals`` (list of what each rule took),
+    ``judged`` (what these were measured on, where that was not the test split), ``waterfall`` (list of accounting rows,
+    see `hwprm.prune.accounting`), ``removals`` (list of what each rule took),
     ``plan`` ({layer: {"rows": [...], "cols": [...]}}, kept indices in the *original* matrix), ``shapes`` (of a compact
     model: {layer: shape of its original weight}), ``seconds``.
     """

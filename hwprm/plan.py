@@ -25,7 +25,7 @@ __all__ = ["LayerPlan", "Plan", "load_export", "save_export"]
 FORMAT = "hwprm-plan-1"
 FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
-META = ("name", "data", "input_scale", "seed", "accuracy", "plan", "shapes", "waterfall")
+META = ("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall")
 MEND = "copy the folder again, or export the model again with `hwprm export`"
 
 

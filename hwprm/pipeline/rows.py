@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["repro", "reproduce", "run_recipe", "summarise"]
 
+#: What the accuracies that stages note are those of.
+JUDGED = "images held out of the training split"
 CODE = ("data", "graph", "nets", "train", "prune", "numerics")
 
 
@@ -248,6 +250,7 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
 def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
     from hwprm.report.record import applied, write_record
 
+    model = model.advance(model.graph, model.stage, judged=JUDGED)
     model.save(desk.place)
     write_record(model, desk.place, job.settings, applied("data", *sections))
     return {}

@@ -73,6 +73,8 @@ def model_facts(model: Model) -> Facts:
         "accuracy": in_order(meta.get("accuracy", {})),
         "seconds": in_order(meta.get("seconds", {})),
     }
+    if "judged" in meta:
+        facts["judged"] = meta["judged"]
     if rows := meta.get("waterfall") or _first_rows(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
     return facts

@@ -82,7 +82,12 @@ def _summary(facts: Facts) -> Table:
 
 def _accuracy(facts: Facts) -> Table:
     held = facts.get("validation", {})
-    table = _table("Accuracy on the test split", "stage", "per cent", *(("held-out images",) if held else ()))
+    table = _table(
+        f"Accuracy on {facts.get('judged', 'the test split')}",
+        "stage",
+        "per cent",
+        *(("held-out images",) if held else ()),
+    )
     for stage, value in facts["accuracy"].items():
         beside = (f"{held[stage]:.2f}" if stage in held else "-",) if held else ()
         table.add_row(stage, f"{value:.2f}", *beside)
