@@ -10,6 +10,7 @@ Target: `reach` of each recipe, at its compression.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from accuracy import Stopwatch
@@ -48,7 +49,7 @@ def _arguments() -> Any:
         "rows", nargs="*", help="rows to run (default: all that are not for a GPU); else nothing is written"
     )
     made.add_argument("--data-dir", help="folder of the full data sets")
-    made.add_argument("--out", type=type(RUNS), default=RUNS / "repro", help="run folder (default: %(default)s)")
+    made.add_argument("--out", type=Path, default=RUNS / "repro", help="run folder (default: %(default)s)")
     made.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="default: 0 1 2")
     made.add_argument("--collect", action="store_true", help="only gather what --out holds")
     return made.parse_args()

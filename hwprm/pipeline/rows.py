@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -230,7 +229,6 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
     given: Given = job.given
     settings = job.settings
     listens = step in ("shrink", "finetune")
-    started = time.process_time()
     model = api.prune(
         _before(job, step),
         given.judged,
@@ -244,7 +242,7 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
         progress=desk.tick,
         checkpoint=checkpoint,
     )
-    return _keep(model, job, desk, *FLOW[step].sections) | {"cpu_seconds": round(time.process_time() - started, 1)}
+    return _keep(model, job, desk, *FLOW[step].sections)
 
 
 def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
@@ -267,8 +265,8 @@ def _quantize(job: Job, desk: Desk) -> Facts:
     from hwprm.prune import account
 
     given: Given = job.given
-    model, dense = _before(job, "quantize"), Model.load(given.dense) if given.dense else None
-    assert dense is not None
+    assert given.dense is not None
+    model, dense = _before(job, "quantize"), Model.load(given.dense)
     net = api.quantize(model, given.judged.dataset, job.settings.quantize, name=given.recipe.name)
     net.save(desk.place)
     bias_bits = max(sum_bits(net).values())
@@ -284,8 +282,8 @@ def _score(job: Job, desk: Desk) -> Facts:
 
     given: Given = job.given
     data = given.test
-    models = [Model.load(given.dense)] if given.dense else []
-    models += [Model.load(job.out / "stages" / step) for step in given.recipe.steps]
+    assert given.dense is not None
+    models = [Model.load(place) for place in (given.dense, *(job.out / "stages" / s for s in given.recipe.steps))]
     found = {}
     for step, model in zip(("dense", *given.recipe.steps), models, strict=True):
         key = {"finetune": "finetuned"}.get(step, model.stage.value)
@@ -300,7 +298,8 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
     given: Given = job.given
     recipe = given.recipe
     last = Model.load(job.out / "stages" / recipe.steps[-1])
-    whole = Model.load(given.dense) if given.dense else last
+    assert given.dense is not None
+    whole = Model.load(given.dense)
     waterfall = last.meta.get("waterfall", []) + job.done["quantize"].facts["waterfall"]
     integer = waterfall[-1]
     base = sum(layer.weight.size for layer in whole.graph.weighted)

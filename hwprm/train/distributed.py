@@ -132,7 +132,8 @@ def _shared_norm(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
     if not norm.training:
         return nn.BatchNorm2d.forward(norm, x)
     assert norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None
-    normal, mean, var, count = cast(tuple[Tensor, Tensor, Tensor, Tensor], _Standardise.apply(x, norm.eps))  # type: ignore[no-untyped-call]
+    found: tuple[Tensor, Tensor, Tensor, Tensor] = _Standardise.apply(x, norm.eps)  # type: ignore[no-untyped-call]  # torch's
+    normal, mean, var, count = found
     with torch.no_grad():
         norm.num_batches_tracked += 1
         assert norm.momentum is not None
