@@ -1,0 +1,76 @@
+"""The tables of README.md and docs/compression.md, from what benchmarks/repro.py left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from common import markdown
+
+__all__ = ["rows_in_full", "rows_in_short", "steps_of"]
+
+COUNTS = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "single weights"}
+#: Rows whose accuracy after each step is shown: the deep networks that run without a GPU.
+DEEP = ("vgg16-quarter", "resnet18-quarter")
+
+
+def rows_in_short(facts: dict[str, Any]) -> str:
+    """The paper's figure, ours and the aim."""
+    header = ("row", "counted on", "paper, per cent", "hwprm, 8-bit integers, per cent", "aim")
+    return markdown(
+        header, [(_name(e), COUNTS[e["count"]], _paper(e), f"**{_ours(e)}**", _aim(e)) for e in facts["rows"]]
+    )
+
+
+def rows_in_full(facts: dict[str, Any]) -> str:
+    """The same with the spread over seeds, the dense network's accuracy, cycles and seconds (means over seeds)."""
+    header = ("row", "counted on", "paper", "hwprm, 8-bit integers", "spread", "dense", "aim", "cycles an image, 8x8")
+    return markdown((*header, "seconds a seed"), [_full(e) for e in facts["rows"]])
+
+
+def _full(e: dict[str, Any]) -> tuple[object, ...]:
+    seeds = e["seeds"]
+    spread = f"{e['accuracy']['spread']:.2f} of {len(seeds)}" if len(seeds) > 1 else "1 seed"
+    dense = _mean([seed["accuracy"]["dense"] for seed in seeds])
+    cycles = _mean([seed["cycles"] for seed in seeds])
+    seconds = _mean([sum(seed["seconds"].values()) for seed in seeds])
+    middle = (_name(e), COUNTS[e["count"]], _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
+    return (*middle, f"{cycles:,.0f}", f"{seconds:,.0f}")
+
+
+def steps_of(facts: dict[str, Any]) -> str:
+    """Accuracy of the deep rows after every step, and what is left of the convolutions; the first seed."""
+    stages = ("dense", "shrunk", "purified", "finetuned", "integer")
+    rows = []
+    for e in (e for name in DEEP for e in facts["rows"] if e["row"] == name):
+        seed = e["seeds"][0]
+        left = seed["compression"]["conv_only"]
+        accuracies = [f"{seed['accuracy'][stage]:.2f}" for stage in stages]
+        weights = f"{left['left']:,} of {left['base']:,} ({left['ratio']:.2f}x)"
+        rows.append((_name(e), *accuracies, weights, f"{sum(seed['seconds'].values()):,.0f}"))
+    header = ("row", "dense", "shrunk", "purified", "fine-tuned", "integer", "convolution weights left", "seconds")
+    return markdown(header, rows)
+
+
+def _name(e: dict[str, Any]) -> str:
+    return f"`{e['row']}`"
+
+
+def _paper(e: dict[str, Any]) -> str:
+    paper = e["paper"]
+    return f"{paper['accuracy']:.2f} at {paper['compression']:g}x" if paper["accuracy"] else "-"
+
+
+def _ours(e: dict[str, Any]) -> str:
+    return f"{e['accuracy']['mean']:.2f} at {e['compression']:.2f}x"
+
+
+def _aim(e: dict[str, Any]) -> str:
+    if e["reached"] is None:
+        return "-"
+    reach = e["reach"]
+    aim = f"{reach['accuracy']:.2f}" if reach["accuracy"] else f"{reach['below_dense']} below dense"
+    return f"{aim}, {'reached' if e['reached'] else 'missed'}"
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
