@@ -25,7 +25,10 @@ __all__ = ["LayerPlan", "Plan", "load_export", "save_export"]
 FORMAT = "hwprm-plan-1"
 FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
-META = ("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall")
+META = (
+    *("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall"),
+    *("removals", "refusals"),
+)
 MEND = "copy the folder again, or export the model again with `hwprm export`"
 
 

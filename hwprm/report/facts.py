@@ -29,6 +29,7 @@ __all__ = [
     "in_order",
     "model_facts",
     "network_facts",
+    "removal_facts",
     "verify_facts",
 ]
 
@@ -77,7 +78,17 @@ def model_facts(model: Model) -> Facts:
         facts["judged"] = meta["judged"]
     if rows := meta.get("waterfall") or _first_rows(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
-    return facts
+    return facts | removal_facts(model)
+
+
+def removal_facts(model: Model) -> Facts:
+    """What P-RM took, a row for each rule, layer and kind, and what it had to leave; empty of a model without P-RM."""
+    meta = model.meta
+    if "removals" not in meta:
+        return {}
+    keys = ("rule", "layer", "kind", "weights")
+    rows = [{key: one[key] for key in keys} | {"count": len(one["indices"])} for one in meta["removals"]]
+    return {"removals": rows, "refusals": meta.get("refusals", [])}
 
 
 def _first_rows(model: Model) -> list[Facts]:
