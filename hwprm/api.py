@@ -226,8 +226,8 @@ def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str
     """`network`, not pruned, with zeros where `plan` kept nothing: a masked copy of the same shapes.
 
     `network` is a torch module (its copy is returned), a model or a model folder; `plan` is a plan, the model that was
-    pruned, or its folder, or a file ``plan.json``. Weights outside the kept rows and columns become zero, and biases
-    of the rows that are gone. A dense model becomes one of stage admm, so that `prune` and `train` keep its zeros.
+    pruned, or its folder, or a file ``plan.json``. Weights that the plan does not keep become zero, and biases of
+    the rows that are gone. A dense model becomes one of stage admm, so that `prune` and `train` keep its zeros.
     Raises ModelError, naming the layers, when the plan belongs to another network.
     """
     from torch import nn
