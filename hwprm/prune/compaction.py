@@ -40,7 +40,7 @@ from hwprm.graph import (
 )
 from hwprm.model import Model, Stage
 from hwprm.plan import mask_of
-from hwprm.prune.accounting import account
+from hwprm.prune.accounting import account, against
 from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
 from hwprm.prune.summands import drop_constant_summands, without_copies
 
@@ -70,7 +70,7 @@ def compact(model: Model) -> Model:
     shapes = {layer.name: list(layer.weight.shape) for layer in model.graph.weighted}
     meta: dict[str, Any] = {"plan": plan, "shapes": shapes}
     if model.stage is not Stage.PURIFIED:
-        meta["waterfall"] = [account(graph, model.graph).row("path_removal")]
+        meta["waterfall"] = [against(account(graph, model.graph).row("path_removal"), model.meta.get("waterfall", []))]
     return model.advance(graph, Stage.COMPACT, **meta)
 
 

@@ -42,7 +42,7 @@ STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "intege
 
 
 def describe(folder: Path) -> Facts:
-    """What is known about a run, a row, a model (exported ones too), an integer network or a bundle.
+    """What is known about a run, a row, a model (exported ones too), an integer network, a bundle, or widths.
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
@@ -61,7 +61,9 @@ def describe(folder: Path) -> Facts:
         return _seed(folder) if (folder / "result.json").is_file() else _run(folder)
     if kind == "row":
         return _row(folder)
-    raise InputError(f"{folder} holds no run, model, integer network or bundle; give a folder that hwprm made")
+    if kind == "widths":
+        return _widths(folder)
+    raise InputError(f"{folder} holds no run, model, integer network, bundle or widths; give a folder that hwprm made")
 
 
 def model_facts(model: Model) -> Facts:
@@ -76,7 +78,7 @@ def model_facts(model: Model) -> Facts:
     }
     if "judged" in meta:
         facts["judged"] = meta["judged"]
-    if rows := meta.get("waterfall") or _first_rows(model):
+    if rows := _waterfall(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
     return facts | removal_facts(model)
 
@@ -91,15 +93,17 @@ def removal_facts(model: Model) -> Facts:
     return {"removals": rows, "refusals": meta.get("refusals", [])}
 
 
-def _first_rows(model: Model) -> list[Facts]:
-    """The waterfall of a model that was pruned and not purified: its graph still has the original shapes."""
-    from hwprm.model import Stage
-    from hwprm.prune import account
+def _waterfall(model: Model) -> list[Facts]:
+    """The waterfall of `model`; one that was pruned and not purified still has its shapes, and gets its row here."""
+    from hwprm.model import MASKED, Stage
+    from hwprm.prune.accounting import account, against
 
-    if model.stage in (Stage.DENSE, Stage.PURIFIED, Stage.COMPACT):
-        return []
+    rows: list[Facts] = model.meta.get("waterfall", [])
+    if model.stage not in MASKED or model.stage in {row["stage"] for row in rows}:
+        return rows
     counts = account(model.graph, model.graph)
-    return [counts.dense().row(Stage.DENSE.value), counts.row(model.stage.value)]
+    rows = rows or [counts.dense().row(Stage.DENSE.value)]
+    return [*rows, against(counts.row(model.stage.value), rows)]
 
 
 def in_order(values: Mapping[str, float]) -> dict[str, float]:
@@ -223,6 +227,13 @@ def _seed(folder: Path) -> Facts:
 def _row(folder: Path) -> Facts:
     """The summary of a row over its seeds."""
     return _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+
+
+def _widths(folder: Path) -> Facts:
+    """What `hwprm widths` found."""
+    from hwprm.prune.widths import FORMAT as WIDTHS_FORMAT
+
+    return _read(folder / "widths.json", "hwprm widths", WIDTHS_FORMAT)
 
 
 def _read(file: Path, maker: str, kind: str | None = None) -> Facts:

@@ -25,6 +25,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (
         ("net", _summary),
+        ("blocks", _widths),
         ("accuracy", _accuracy),
         ("waterfall", _waterfall),
         ("waterfall", _matrices),
@@ -163,6 +164,19 @@ def _refusals(facts: Facts) -> Table:
         table.add_row(escape(text))
     if more := texts[REFUSALS:]:
         table.add_row(f"and {len(more)} more")
+    return table
+
+
+def _widths(facts: Facts) -> Table:
+    """What `hwprm widths` found for every layer: how many there were, and how many stay."""
+    cost = facts["cost"]
+    rank = "" if facts["threshold"] is None else f", importance from {facts['threshold']:.3g}"
+    title = f"Widths: {facts['after']} of {facts['before']} {cost}, budget {facts['budget']}{rank}"
+    table = _table(title, "layer", "filters", "channels", cost)
+    for name, layer in facts["layers"].items():
+        pairs = (layer.get(key) for key in ("filters", "channels", "cost"))
+        table.add_row(escape(name), *("-" if pair is None else f"{pair[0]} -> {pair[1]}" for pair in pairs))
+    table.add_row("image", "", "", f"{facts['before']} -> {facts['after']}")
     return table
 
 

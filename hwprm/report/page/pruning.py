@@ -25,6 +25,7 @@ COUNTS = (
 #: Names of stages and of rows of the waterfall, for people.
 NAMES = {
     "dense": "Dense",
+    "widths": "Widths",
     "shrunk": "Shrunk",
     "admm": "ADMM",
     "purified": "P-RM",
