@@ -37,6 +37,8 @@ Facts = dict[str, Any]
 #: Of ``report.json``, and of a row's ``result.json`` (docs/report.md).
 FORMAT, ROW_FORMAT = "hwprm-report-1", "hwprm-repro-1"
 
+#: Beside an integer network: per cent of the float network that it was made of, and its own, on the same images.
+ACCURACY = "accuracy.json"
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "integer")
 
@@ -54,7 +56,10 @@ def describe(folder: Path) -> Facts:
     if kind in ("model", "plan"):
         return model_facts(as_model(folder, ()))
     if kind == "network":
-        return network_facts(IntegerNetwork.load(folder))
+        facts = network_facts(IntegerNetwork.load(folder))
+        if (file := folder / ACCURACY).is_file():
+            facts["accuracy"] = in_order(_read(file, "hwprm quantize"))
+        return facts
     if kind == "bundle":
         return bundle_facts(Bundle.load(folder))
     if kind == "run":

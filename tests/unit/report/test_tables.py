@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from hwprm.model import Model, Stage
 from hwprm.prune.purification import purify
 from hwprm.report import describe, model_facts, overview, tables
 from hwprm.sources import as_dataset, as_network
-from tests.conftest import tiny_graph
+from hwprm.train import accuracy
+from tests.conftest import Run, tiny_graph
 from tests.support.networks import Spec, compiled, network, seeded_weights
 
 WATERFALL = [
@@ -213,3 +215,19 @@ def test_of_many_blank_filters_a_few_are_told() -> None:
     text = _print({"removals": [], "refusals": [f"filter {i} of 'conv' stays" for i in range(7)]})
     assert "filter 4 of" in text and "filter 5 of" not in text and "and 2 more" in text
     assert "what was removed" not in text
+
+
+def test_integers_stand_beside_the_floats_they_were_made_of(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, run: Run
+) -> None:
+    model = Model.load(tiny_model)
+    model.advance(model.graph, model.stage, accuracy={"finetuned": 1.0}).save(tiny_model)
+    made = run("quantize", tiny_model, "--json", data=tiny_data, out=tmp_path / "integer")
+    assert made.exit_code == 0, made.stderr
+    shown = describe(tmp_path / "integer")["accuracy"]
+    data = as_dataset(str(tiny_data))
+    assert list(shown) == ["finetuned", "integer"]
+    assert shown["finetuned"] == accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
+    assert json.loads(made.stdout)["accuracy"] == shown
+    again = run("quantize", tmp_path / "integer", "--json", data=tiny_data, out=tmp_path / "again")
+    assert json.loads(again.stdout)["accuracy"] == {"integer": shown["integer"]}
