@@ -85,6 +85,8 @@ def model_facts(model: Model) -> Facts:
         facts["judged"] = meta["judged"]
     if rows := _waterfall(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
+    if "teacher" in meta:
+        facts["teacher"] = meta["teacher"]
     return facts | removal_facts(model)
 
 

@@ -82,6 +82,8 @@ def _summary(facts: Facts) -> Table:
             rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
     if "seed" in facts:
         rows.append(("clock cycles per image", facts["predicted"]["image"]))
+    if teacher := facts.get("teacher"):
+        rows.append(("teacher", f"{teacher['name']}, weights {teacher['sha256'][:12]}"))
     for name, value in rows:
         table.add_row(name, escape(str(value)))
     return table
