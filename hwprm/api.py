@@ -125,7 +125,7 @@ def train(
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
     taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
-    graph = taught and taught.graph
+    graph = taught.graph if taught else None
     done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=graph)
     done = _noted(done, taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
@@ -422,7 +422,7 @@ def _admm(
         train=train,
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher and teacher.graph,
+        teacher=teacher.graph if teacher else None,
     )
     return _noted(done, teacher)
 
@@ -446,7 +446,7 @@ def _shrink(
         train=train,
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher and teacher.graph,
+        teacher=teacher.graph if teacher else None,
     )
     return _noted(done, teacher)
 
@@ -470,7 +470,7 @@ def _finetune(
         config.over(train or TrainConfig()),
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher and teacher.graph,
+        teacher=teacher.graph if teacher else None,
     )
     return _noted(done, teacher)
 

@@ -126,7 +126,8 @@ def _falls(rows: list[Mapping[str, Any]], key: str) -> Iterator[Bar]:
 
 def removals_section(content: Content) -> Iterator[Section]:
     """What each rule of P-RM took of each layer, folded, and what it had to leave."""
-    facts = next((found for model in reversed(content.models.values()) if (found := removal_facts(model))), {})
+    *_, last = content.models.values() or (None,)
+    facts = removal_facts(last) if last else {}
     titles = ("Rule", "Layer", "What")
     heads = tuple(Column(title=title, numeric=False) for title in titles)
     tables = []
