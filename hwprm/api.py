@@ -124,8 +124,10 @@ def train(
     config = config or TrainConfig()
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
-    taught = None if teacher is None else as_model(teacher, dataset.image_shape).graph
-    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=taught)
+    taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
+    graph = taught.graph if taught else None
+    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=graph)
+    done = _noted(done, taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -189,8 +191,8 @@ def prune(
         raise ConfigError(f"prune is to stop after {stop_after}, but its method is {method}; let both be the same")
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
-    taught = None if teacher is None else as_model(teacher, split.dataset.image_shape).graph
-    own = model.graph if taught is None and model.stage is Stage.DENSE else taught
+    taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
+    own = model if taught is None and model.stage is Stage.DENSE else taught
     if model.stage is Stage.DENSE:
         if shrink is not None:
             model = _shrink(model, split, shrink, train, progress, checkpoint, own)
@@ -226,8 +228,8 @@ def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str
     """`network`, not pruned, with zeros where `plan` kept nothing: a masked copy of the same shapes.
 
     `network` is a torch module (its copy is returned), a model or a model folder; `plan` is a plan, the model that was
-    pruned, or its folder, or a file ``plan.json``. Weights outside the kept rows and columns become zero, and biases
-    of the rows that are gone. A dense model becomes one of stage admm, so that `prune` and `train` keep its zeros.
+    pruned, or its folder, or a file ``plan.json``. Weights that the plan does not keep become zero, and biases of
+    the rows that are gone. A dense model becomes one of stage admm, so that `prune` and `train` keep its zeros.
     Raises ModelError, naming the layers, when the plan belongs to another network.
     """
     from torch import nn
@@ -349,7 +351,7 @@ def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> 
 
 
 def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, Any]:
-    """What is known about a run, a row, a model, an integer network or a bundle; docs/report.md lists the keys.
+    """What is known about a run, a row, a model, an integer network, a bundle or widths; docs/report.md lists the keys.
 
     Writes it as one self-contained page to the file `html` too, where that is given.
     Raises InputError when the folder holds none of them, or `html` cannot be written.
@@ -385,6 +387,21 @@ def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: Quanti
     return Meter(name=cost, of=cycles, grain=array.cols)
 
 
+def _teacher(source: Network, image_shape: Shapes) -> Model:
+    from hwprm.sources import as_model, title
+
+    model = as_model(source, image_shape)
+    return model.advance(model.graph, model.stage, name=model.meta.get("name", title(source)))
+
+
+def _noted(model: Model, teacher: Model | None) -> Model:
+    """`model` with the name of its `teacher` and the SHA-256 that the teacher's ``weights.safetensors`` has."""
+    if teacher is None:
+        return model
+    note = {"name": teacher.meta.get("name", "network"), "sha256": teacher.graph.weights_digest}
+    return model.advance(model.graph, model.stage, teacher=note)
+
+
 def _admm(
     model: Model,
     split: Split,
@@ -392,21 +409,22 @@ def _admm(
     train: TrainConfig | None,
     progress: Progress | None,
     checkpoint: Checkpoint | None,
-    teacher: Graph | None,
+    teacher: Model | None,
 ) -> Model:
     from hwprm.config import AdmmConfig
     from hwprm.prune.admm import admm
     from hwprm.train.progress import silent
 
-    return admm(
+    done = admm(
         model,
         split.dataset,
         config or AdmmConfig(),
         train=train,
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher,
+        teacher=teacher.graph if teacher else None,
     )
+    return _noted(done, teacher)
 
 
 def _shrink(
@@ -416,20 +434,21 @@ def _shrink(
     train: TrainConfig | None,
     progress: Progress | None,
     checkpoint: Checkpoint | None,
-    teacher: Graph | None,
+    teacher: Model | None,
 ) -> Model:
     from hwprm.prune.shrink import shrink
     from hwprm.train.progress import silent
 
-    return shrink(
+    done = shrink(
         model,
         split.dataset,
         config,
         train=train,
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher,
+        teacher=teacher.graph if teacher else None,
     )
+    return _noted(done, teacher)
 
 
 def _finetune(
@@ -439,20 +458,21 @@ def _finetune(
     train: TrainConfig | None,
     progress: Progress | None,
     checkpoint: Checkpoint | None,
-    teacher: Graph | None,
+    teacher: Model | None,
 ) -> Model:
     from hwprm.config import TrainConfig
     from hwprm.train import finetune
     from hwprm.train.progress import silent
 
-    return finetune(
+    done = finetune(
         model,
         split.dataset,
         config.over(train or TrainConfig()),
         progress=progress or silent,
         checkpoint=checkpoint,
-        teacher=teacher,
+        teacher=teacher.graph if teacher else None,
     )
+    return _noted(done, teacher)
 
 
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:

@@ -42,8 +42,9 @@ class Model:
     one step of the stored images, 1/255 for bytes), ``seed``, ``accuracy`` ({stage: per cent on the test split}),
     ``judged`` (what these were measured on, where that was not the test split), ``waterfall`` (list of accounting rows,
     see `hwprm.prune.accounting`), ``removals`` (list of what each rule took),
-    ``plan`` ({layer: {"rows": [...], "cols": [...]}}, kept indices in the *original* matrix), ``shapes`` (of a compact
-    model: {layer: shape of its original weight}), ``seconds``.
+    ``plan`` ({layer: {"rows": [...], "cols": [...]}}, kept indices in the *original* matrix, of a compact model with
+    ``mask``, see `hwprm.plan`), ``shapes`` (of a compact model: {layer: shape of its original weight}), ``teacher``
+    ({"name", "sha256"} of the weights of the network whose outputs last joined a loss), ``seconds``.
     """
 
     graph: Graph

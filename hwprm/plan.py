@@ -6,12 +6,15 @@ and ``weights.safetensors`` (what was kept). docs/import.md describes them for r
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
@@ -20,12 +23,16 @@ from hwprm.folders import check_digests, digest_of
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 
-__all__ = ["LayerPlan", "Plan", "load_export", "save_export"]
+__all__ = ["LayerPlan", "Plan", "load_export", "mask_of", "save_export"]
 
 FORMAT = "hwprm-plan-1"
 FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
-META = ("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall")
+META = (
+    *("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall"),
+    *("removals", "refusals", "teacher"),
+)
+AGAIN = "an older version made it; compact it again with `hwprm prune` from the purified model"
 MEND = "copy the folder again, or export the model again with `hwprm export`"
 
 
@@ -34,11 +41,13 @@ class LayerPlan:
     """What is kept of one weight of `shape`, ``(M, C, KH, KW)`` or ``(M, K)``, seen as a matrix ``(M, C*KH*KW)``.
 
     `rows` (filters) and `cols` are ascending numbers in the original matrix; both are empty where the layer is gone.
+    `mask` says which weights of that rectangle are kept, see `mask_of`; None where all are.
     """
 
     shape: tuple[int, ...]
     rows: tuple[int, ...]
     cols: tuple[int, ...]
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         if len(self.shape) < 2 or not all(_index(size) and size > 0 for size in self.shape):
@@ -51,6 +60,19 @@ class LayerPlan:
                 raise ModelError(f"{what} {bad[0]!r} is outside 0..{end - 1}, of a weight of shape {list(self.shape)}")
             if any(a >= b for a, b in zip(kept, kept[1:], strict=False)):
                 raise ModelError(f"its {what}s are not in ascending order, each once")
+        if self.mask is not None and len(_bytes(self.mask)) != -(-len(self.rows) * len(self.cols) // 8):
+            raise ModelError(f"its mask is none of {len(self.rows)} x {len(self.cols)} bits in base64")
+
+    @property
+    def kept(self) -> NDArray[np.bool_]:
+        """Which weights of the original matrix ``(M, C*KH*KW)`` are kept."""
+        kept = np.zeros((self.shape[0], int(np.prod(self.shape[1:]))), bool)
+        size = (len(self.rows), len(self.cols))
+        bits = np.ones(size, np.uint8)
+        if self.mask is not None:
+            bits = np.unpackbits(np.frombuffer(_bytes(self.mask), np.uint8), count=bits.size).reshape(size)
+        kept[np.ix_(self.rows, self.cols)] = bits
+        return kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,19 +84,18 @@ class Plan:
 
     @classmethod
     def of(cls, model: Model) -> Self:
-        """The plan of `model`: of a compact one what its history says, of any other the rows and columns not all zero.
+        """The plan of `model`: of a compact one what its history says, of any other the weights that are not zero.
 
-        Raises ModelError when a compact model does not know its original shapes.
+        Raises ModelError when a compact model does not know its original shapes, or which single weights it kept.
         """
         if model.stage is not Stage.COMPACT:
             layers = {layer.name: _alive(layer.weight) for layer in model.graph.weighted}
         elif "shapes" not in model.meta or "plan" not in model.meta:
-            raise ModelError(
-                "the compact model does not say which shapes its matrices had, an older version made it; "
-                "compact it again with `hwprm prune` from the purified model"
-            )
+            raise ModelError(f"the compact model does not say which shapes its matrices had, {AGAIN}")
         else:
             there, kept = {layer.name for layer in model.graph.weighted}, model.meta["plan"]
+            if old := [layer.name for layer in model.graph.weighted if _unmasked(layer.weight, kept[layer.name])]:
+                raise ModelError(f"the compact model does not say which single weights {old[0]!r} kept, {AGAIN}")
             none: dict[str, list[int]] = {"rows": [], "cols": []}
             layers = {
                 name: _layer(name, {"shape": shape, **(kept[name] if name in there else none)})
@@ -94,11 +115,20 @@ class Plan:
             raise _broken(file, error) from error
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON: ``{layer: {"shape", "rows", "cols"}}``."""
+        """Plain JSON: ``{layer: {"shape", "rows", "cols"}}``, and ``"mask"`` where a layer has one."""
         return {
             name: {"shape": list(layer.shape), "rows": list(layer.rows), "cols": list(layer.cols)}
+            | ({} if layer.mask is None else {"mask": layer.mask})
             for name, layer in self.layers.items()
         }
+
+
+def mask_of(kept: NDArray[np.bool_]) -> str | None:
+    """Base64 of the bits of `kept` ``(rows, cols)``, row by row, the first one the highest of its byte.
+
+    The last byte is filled with zeros. None where all weights are kept.
+    """
+    return None if kept.all() else base64.b64encode(np.packbits(kept).tobytes()).decode()
 
 
 def save_export(model: Model, folder: Path) -> None:
@@ -143,12 +173,24 @@ def _as_planned(layer: Any, plan: Plan) -> bool:
 def _alive(weight: Any) -> LayerPlan:
     matrix = weight.reshape(len(weight), -1) != 0
     rows, cols = (tuple(matrix.any(axis=axis).nonzero()[0].tolist()) for axis in (1, 0))
-    return LayerPlan(shape=weight.shape, rows=rows, cols=cols)
+    return LayerPlan(shape=weight.shape, rows=rows, cols=cols, mask=mask_of(matrix[np.ix_(rows, cols)]))
+
+
+def _unmasked(weight: Any, entry: Mapping[str, Any]) -> bool:
+    """Whether `entry` is that of an older version, which noted rows and columns only, and `weight` has other zeros."""
+    return "mask" not in entry and _alive(weight).mask is not None
+
+
+def _bytes(text: object) -> bytes:
+    try:
+        return base64.b64decode(str(text), validate=True)
+    except ValueError as error:
+        raise ModelError(f"its mask is no base64 ({error})") from error
 
 
 def _layer(what: str, entry: Mapping[str, Any]) -> LayerPlan:
     try:
-        return LayerPlan(**{key: tuple(entry[key]) for key in ("shape", "rows", "cols")})
+        return LayerPlan(**{key: tuple(entry[key]) for key in ("shape", "rows", "cols")}, mask=entry.get("mask"))
     except ModelError as error:
         raise ModelError(f"{what}: {error}; {MEND}") from error
 

@@ -42,6 +42,7 @@ MARKS = {
     "run": "run.json",
     "plan": "plan.json",
     "row": "result.json",
+    "widths": "widths.json",
 }
 
 
@@ -145,7 +146,7 @@ def as_plan(source: Any) -> Plan:
 
 
 def holds(source: Any) -> str | None:
-    """What the folder `source` holds: ``model``, ``network``, ``bundle``, ``run``, ``plan`` or ``row``, else None."""
+    """What the folder `source` holds, a key of `MARKS`, else None."""
     if not isinstance(source, str | Path) or not Path(source).is_dir():
         return None
     return next((kind for kind, file in MARKS.items() if (Path(source) / file).exists()), None)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,10 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
+
+if TYPE_CHECKING:
+    from hwprm.data import Dataset
+    from hwprm.intnet import IntegerNetwork
 
 __all__ = ["quantize"]
 
@@ -21,11 +26,11 @@ def quantize(
     settings: Settings,
     model: Annotated[str, typer.Argument(help="Model folder or .pt2 file.")],
 ) -> Outcome:
-    """Quantise a model; the result is an integer network folder."""
+    """Quantise a model; the result is an integer network folder, with the accuracies of both where there are labels."""
     from hwprm import api
-    from hwprm.folders import new_folder
-    from hwprm.quantize import stored_accuracy
-    from hwprm.report import network_facts, tables
+    from hwprm.folders import new_folder, write_file
+    from hwprm.report import describe, tables
+    from hwprm.report.facts import ACCURACY
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("integer")
@@ -34,9 +39,25 @@ def quantize(
         talk.say(f"data: {data.name}, {data.source}")
         with talk.stage("quantise"):
             net = api.quantize(model, data, settings.quantize)
-            accuracy = {}
-            if (labels := data.test_labels) is not None:
-                accuracy["accuracy"] = {"integer": stored_accuracy(net, data.x_test, data.input_scale, labels)}
-        net.save(folder)
-    facts = network_facts(net) | {"out": str(out)} | accuracy
-    return Outcome(data=facts, tables=tables(facts))
+            net.save(folder)
+            if accuracy := _accuracies(model, net, data):
+                write_file(folder / ACCURACY, json.dumps(accuracy, indent=1) + "\n")
+    facts = describe(out)
+    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
+
+
+def _accuracies(source: str, net: IntegerNetwork, data: Dataset) -> dict[str, float]:
+    """Per cent of the test images of `data`, of the float model `source` by its last stage and of `net`."""
+    from hwprm.quantize import stored_accuracy
+    from hwprm.report.facts import in_order
+    from hwprm.sources import as_model, plain_network
+    from hwprm.train import accuracy
+
+    if (labels := data.test_labels) is None:
+        return {}
+    found = {"integer": stored_accuracy(net, data.x_test, data.input_scale, labels)}
+    if plain_network(source) is not None:
+        return found
+    model = as_model(source, data.image_shape)
+    stage = [model.stage.value, *in_order(model.meta.get("accuracy", {}))][-1]
+    return {stage: accuracy(model.graph, data.x_test, labels, data.input_scale)} | found

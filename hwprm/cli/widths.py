@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -11,11 +11,6 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from hwprm.prune.widths import Widths
 
 __all__ = ["widths"]
 
@@ -33,6 +28,7 @@ def widths(
     """
     from hwprm import api
     from hwprm.folders import new_folder
+    from hwprm.report import tables
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("widths")
@@ -47,22 +43,4 @@ def widths(
     facts = found.to_json() | {"out": str(out)}
     if found.model is not None:
         facts["accuracy"] = found.model.meta["accuracy"]
-    return Outcome(data=facts, tables=(_table(found),))
-
-
-def _table(found: Widths) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
-
-    title = f"Widths: {found.after} of {found.before} {found.cost}, budget {found.budget}"
-    table = Table("layer", "filters", "channels", found.cost, title=title, title_justify="left")
-    for name, layer in found.layers.items():
-        table.add_row(
-            escape(name),
-            *(
-                "-" if pair is None else f"{pair[0]} -> {pair[1]}"
-                for pair in (layer.filters, layer.channels, layer.cost)
-            ),
-        )
-    table.add_row("image", "", "", f"{found.before} -> {found.after}")
-    return table
+    return Outcome(data=facts, tables=tables(facts))

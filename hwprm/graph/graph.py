@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 
 from hwprm.errors import ModelError
 from hwprm.graph import nodes as node_types
@@ -128,6 +129,11 @@ class Graph:
         folder.mkdir(parents=True, exist_ok=True)
         save_file(self.arrays, folder / WEIGHTS)
         (folder / "graph.json").write_text(json.dumps(self.structure, indent=1) + "\n")
+
+    @property
+    def weights_digest(self) -> str:
+        """SHA-256 of the ``weights.safetensors`` that `save` writes, in hexadecimal."""
+        return hashlib.sha256(save(self.arrays)).hexdigest()
 
     @classmethod
     def load(cls, folder: Path) -> Self:

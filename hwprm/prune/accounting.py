@@ -15,14 +15,17 @@ is nearly whole.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from hwprm.errors import ConfigError, ModelError
 from hwprm.graph import Conv2d, Graph, Linear
 
-__all__ = ["Accounting", "Count", "LayerCount", "account"]
+__all__ = ["Accounting", "Count", "LayerCount", "account", "against"]
 
+#: Keys of a row of the waterfall that are counts.
+COUNTS = ("conv_only", "all_weights", "stored_bits", "nonzero")
 #: Bits of a weight and of a bias of the dense network: 32-bit floats.
 DENSE_BITS = 32
 
@@ -158,6 +161,18 @@ def account(graph: Graph, original: Graph, *, weight_bits: int = 32, bias_bits: 
         stored_bits=_total(layers, "base_bits", "bits"),
         layers=layers,
     )
+
+
+def against(row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`row` with the bases of the first of `rows`, those of the waterfall so far; as it is where there are none.
+
+    A network that `hwprm widths` cut has smaller shapes than the one that its waterfall begins with.
+    """
+    changed = dict(row)
+    for key in COUNTS:
+        if rows and key in rows[0]:
+            changed[key] = row[key] | Count(base=rows[0][key]["base"], left=row[key]["left"]).to_json()
+    return changed
 
 
 def _count(original: Conv2d | Linear, left: Conv2d | Linear | None, weight_bits: int, bias_bits: int) -> LayerCount:

@@ -39,14 +39,15 @@ from hwprm.graph import (
     evaluate,
 )
 from hwprm.model import Model, Stage
-from hwprm.prune.accounting import account
+from hwprm.plan import mask_of
+from hwprm.prune.accounting import account, against
 from hwprm.prune.paths import emptied_layers, needed_channels, remove_unused_paths
 from hwprm.prune.summands import drop_constant_summands, without_copies
 
 __all__ = ["compact", "compact_graph", "cut_channels", "cut_node", "kept_channels", "prove_equal"]
 
 BoolArray = NDArray[np.bool_]
-Plan = dict[str, dict[str, list[int]]]
+Plan = dict[str, dict[str, Any]]
 
 #: Relative to the largest number met on the way; float64 sums of some thousand terms stay well below.
 TOLERANCE = 1e-12
@@ -57,8 +58,8 @@ PROOF_IMAGES = 4
 def compact(model: Model) -> Model:
     """`model` with zero filters and the channels that read them gone, at `Stage.COMPACT`.
 
-    ``meta["plan"]`` holds ``{layer: {"rows": kept filters, "cols": columns with a weight}}`` in indices of the
-    original matrix, ``meta["shapes"]`` the shapes of the original weights.
+    ``meta["plan"]`` holds ``{layer: {"rows": kept filters, "cols": columns with a weight, "mask": ...}}`` in indices of
+    the original matrix (``mask`` as `hwprm.plan.mask_of` says), ``meta["shapes"]`` the shapes of the original weights.
     Unused paths are removed first, exactly, where that has not been done.
     Raises ModelError when the model is compact already, when a layer is pruned to nothing, and when the compact
     network does not give the outputs of the masked one.
@@ -69,7 +70,7 @@ def compact(model: Model) -> Model:
     shapes = {layer.name: list(layer.weight.shape) for layer in model.graph.weighted}
     meta: dict[str, Any] = {"plan": plan, "shapes": shapes}
     if model.stage is not Stage.PURIFIED:
-        meta["waterfall"] = [account(graph, model.graph).row("path_removal")]
+        meta["waterfall"] = [against(account(graph, model.graph).row("path_removal"), model.meta.get("waterfall", []))]
     return model.advance(graph, Stage.COMPACT, **meta)
 
 
@@ -240,9 +241,11 @@ def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> Node:
     return replace(node, indices=tuple(int(place[node.indices[c]]) for c in np.flatnonzero(out)))
 
 
-def _plan(layer: Conv2d | Linear, keep: BoolArray) -> dict[str, list[int]]:
-    matrix = layer.weight.reshape(len(layer.bias), -1)
-    return {"rows": np.flatnonzero(keep).tolist(), "cols": np.flatnonzero(matrix.any(axis=0)).tolist()}
+def _plan(layer: Conv2d | Linear, keep: BoolArray) -> dict[str, Any]:
+    matrix = layer.weight.reshape(len(layer.bias), -1) != 0
+    cols = matrix.any(axis=0)
+    mask = mask_of(matrix[np.ix_(keep, cols)])
+    return {"rows": np.flatnonzero(keep).tolist(), "cols": np.flatnonzero(cols).tolist(), "mask": mask}
 
 
 def _has_arrays(node: Node) -> TypeGuard[Conv2d | Linear | BatchNorm]:

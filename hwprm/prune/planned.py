@@ -55,9 +55,7 @@ def _masks(layer: LayerPlan) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """What of a weight ``(M, ...)`` and of its bias ``(M,)`` stays."""
     rows = np.zeros(layer.shape[0], bool)
     rows[list(layer.rows)] = True
-    cols = np.zeros(int(np.prod(layer.shape[1:])), bool)
-    cols[list(layer.cols)] = True
-    return np.outer(rows, cols).reshape(layer.shape), rows
+    return layer.kept.reshape(layer.shape), rows
 
 
 def _check(plan: Plan, shapes: Mapping[str, tuple[int, ...]]) -> None:

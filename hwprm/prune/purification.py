@@ -15,7 +15,7 @@ from hwprm.config.purify import PurifyConfig
 from hwprm.errors import ConfigError, ModelError
 from hwprm.graph import Graph
 from hwprm.model import MASKED, Model, Stage
-from hwprm.prune.accounting import account
+from hwprm.prune.accounting import account, against
 from hwprm.prune.paths import constant_outputs, emptied_layers, remove_unused_paths
 from hwprm.prune.removals import Removal, Removals
 from hwprm.prune.statistics import LayerStatistics, layer_statistics
@@ -162,7 +162,8 @@ def _weights(outcome: _Outcome) -> int:
 def _meta(model: Model, config: PurifyConfig, outcome: _Outcome, found: Mapping[str, Any]) -> dict[str, Any]:
     original = model.graph  # masked graphs keep the original shapes, and the base counts shapes
     rows = []
-    known = {row["stage"] for row in model.meta.get("waterfall", [])}
+    so_far = model.meta.get("waterfall", [])
+    known = {row["stage"] for row in so_far}
     if Stage.DENSE not in known:
         rows.append(account(original, original).dense().row("dense"))
     if model.stage in MASKED and model.stage not in known:
@@ -171,7 +172,7 @@ def _meta(model: Model, config: PurifyConfig, outcome: _Outcome, found: Mapping[
     rows.append(account(outcome.closed, original).row("path_removal"))
     limits = {name: thresholds.to_json() for name, thresholds in outcome.thresholds.items()}
     return {
-        "waterfall": rows,
+        "waterfall": [against(row, so_far) for row in rows],
         "removals": [record.to_json() for record in (*outcome.removed, *outcome.paths.removed)],
         "refusals": [str(refusal) for refusal in outcome.paths.refused],
         "purify": {"mode": config.mode, "thresholds": limits, **found},

@@ -24,6 +24,7 @@ from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.folders import write_file
 from hwprm.graph import Conv2d, Graph, plain
 from hwprm.model import Model, Stage
+from hwprm.prune.accounting import account, against
 from hwprm.prune.channel_blocks import Blocks, Meter, channel_blocks, narrow
 from hwprm.prune.channel_groups import channel_groups
 from hwprm.prune.channel_moments import ChannelMoments, channel_moments, compensated, scores, with_new_statistics
@@ -292,8 +293,16 @@ def _check_reachable(least: int, budget: int, meter: Meter, step: int) -> None:
 
 def _model(model: Model, graph: Graph, dataset: Dataset) -> Model:
     done = accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)
+    so_far = model.meta.get("waterfall", [])
+    rows = [] if so_far else [account(model.graph, model.graph).dense().row(Stage.DENSE.value)]
+    rows.append(against(account(graph, graph).dense().row("widths"), so_far or rows))
     return model.advance(
-        graph, Stage.DENSE, data=dataset.name, input_scale=dataset.input_scale, accuracy={Stage.DENSE.value: done}
+        graph,
+        Stage.DENSE,
+        data=dataset.name,
+        input_scale=dataset.input_scale,
+        accuracy={Stage.DENSE.value: done},
+        waterfall=rows,
     )
 
 

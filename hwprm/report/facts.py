@@ -29,6 +29,7 @@ __all__ = [
     "in_order",
     "model_facts",
     "network_facts",
+    "removal_facts",
     "verify_facts",
 ]
 
@@ -36,12 +37,14 @@ Facts = dict[str, Any]
 #: Of ``report.json``, and of a row's ``result.json`` (docs/report.md).
 FORMAT, ROW_FORMAT = "hwprm-report-1", "hwprm-repro-1"
 
+#: Beside an integer network: per cent of the float network that it was made of, and its own, on the same images.
+ACCURACY = "accuracy.json"
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "integer")
 
 
 def describe(folder: Path) -> Facts:
-    """What is known about a run, a row, a model (exported ones too), an integer network or a bundle.
+    """What is known about a run, a row, a model (exported ones too), an integer network, a bundle, or widths.
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
@@ -53,14 +56,19 @@ def describe(folder: Path) -> Facts:
     if kind in ("model", "plan"):
         return model_facts(as_model(folder, ()))
     if kind == "network":
-        return network_facts(IntegerNetwork.load(folder))
+        facts = network_facts(IntegerNetwork.load(folder))
+        if (file := folder / ACCURACY).is_file():
+            facts["accuracy"] = in_order(_read(file, "hwprm quantize"))
+        return facts
     if kind == "bundle":
         return bundle_facts(Bundle.load(folder))
     if kind == "run":
         return _seed(folder) if (folder / "result.json").is_file() else _run(folder)
     if kind == "row":
         return _row(folder)
-    raise InputError(f"{folder} holds no run, model, integer network or bundle; give a folder that hwprm made")
+    if kind == "widths":
+        return _widths(folder)
+    raise InputError(f"{folder} holds no run, model, integer network, bundle or widths; give a folder that hwprm made")
 
 
 def model_facts(model: Model) -> Facts:
@@ -75,20 +83,34 @@ def model_facts(model: Model) -> Facts:
     }
     if "judged" in meta:
         facts["judged"] = meta["judged"]
-    if rows := meta.get("waterfall") or _first_rows(model):
+    if rows := _waterfall(model):
         facts |= {"waterfall": rows, "compression": compression(rows)}
-    return facts
+    if "teacher" in meta:
+        facts["teacher"] = meta["teacher"]
+    return facts | removal_facts(model)
 
 
-def _first_rows(model: Model) -> list[Facts]:
-    """The waterfall of a model that was pruned and not purified: its graph still has the original shapes."""
-    from hwprm.model import Stage
-    from hwprm.prune import account
+def removal_facts(model: Model) -> Facts:
+    """What P-RM took, a row for each rule, layer and kind, and what it had to leave; empty of a model without P-RM."""
+    meta = model.meta
+    if "removals" not in meta:
+        return {}
+    keys = ("rule", "layer", "kind", "weights")
+    rows = [{key: one[key] for key in keys} | {"count": len(one["indices"])} for one in meta["removals"]]
+    return {"removals": rows, "refusals": meta.get("refusals", [])}
 
-    if model.stage in (Stage.DENSE, Stage.PURIFIED, Stage.COMPACT):
-        return []
+
+def _waterfall(model: Model) -> list[Facts]:
+    """The waterfall of `model`; one that was pruned and not purified still has its shapes, and gets its row here."""
+    from hwprm.model import MASKED, Stage
+    from hwprm.prune.accounting import account, against
+
+    rows: list[Facts] = model.meta.get("waterfall", [])
+    if model.stage not in MASKED or model.stage in {row["stage"] for row in rows}:
+        return rows
     counts = account(model.graph, model.graph)
-    return [counts.dense().row(Stage.DENSE.value), counts.row(model.stage.value)]
+    rows = rows or [counts.dense().row(Stage.DENSE.value)]
+    return [*rows, against(counts.row(model.stage.value), rows)]
 
 
 def in_order(values: Mapping[str, float]) -> dict[str, float]:
@@ -212,6 +234,13 @@ def _seed(folder: Path) -> Facts:
 def _row(folder: Path) -> Facts:
     """The summary of a row over its seeds."""
     return _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+
+
+def _widths(folder: Path) -> Facts:
+    """What `hwprm widths` found."""
+    from hwprm.prune.widths import FORMAT as WIDTHS_FORMAT
+
+    return _read(folder / "widths.json", "hwprm widths", WIDTHS_FORMAT)
 
 
 def _read(file: Path, maker: str, kind: str | None = None) -> Facts:

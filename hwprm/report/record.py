@@ -26,7 +26,10 @@ OPTIONS, LOG, PICTURE, PAGE = "config.toml", "log.jsonl", "curves.png", "curves.
 
 #: Keys that begin a line of the log.
 FIRST = ("stage", "phase", "epoch", "loss")
-HEAD = "# What this model was made with; --config reads it. data.data_dir, a place on one machine, is not among it.\n\n"
+HEAD = (
+    "# What this model was made with; --config reads it. data.data_dir and run.teacher, places on one machine, are not "
+    "among it.\n\n"
+)
 
 
 def applied(*sections: str, without: Collection[str] = ()) -> frozenset[str]:

@@ -10,7 +10,7 @@ from hwprm.compile import CycleReport
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
 from hwprm.model import Model
-from hwprm.report.facts import FORMAT, compression, cycle_facts, in_order
+from hwprm.report.facts import FORMAT, compression, cycle_facts, in_order, removal_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,6 +42,7 @@ def run_facts(
         "accuracy": in_order(model.meta["accuracy"] | done["quantize"]["accuracy"]),
         "compression": compression(waterfall),
         "waterfall": waterfall,
+        **removal_facts(model),
         "array": {key: getattr(own, key) for key in ("rows", "cols", "weight_bits", "act_bits", "acc_bits")},
         "cycles": cycles | {"dense": done["compile"].get("dense")},
         "verify": done["verify"]["verify"],

@@ -8,9 +8,13 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
-__all__ = ["overview", "tables"]
+__all__ = ["RULES", "overview", "tables"]
 
 Facts = Mapping[str, Any]
+#: Rules of P-RM, by the thresholds of Algorithm 1.
+RULES = {"column": "Th1", "channel": "Th2, Th3", "filter": "Th4", "path": "unused path"}
+#: Blank filters that are told of one by one.
+REFUSALS = 5
 #: What a row counts, in words.
 COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "non-zero weights"}
 
@@ -21,9 +25,12 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (
         ("net", _summary),
+        ("blocks", _widths),
         ("accuracy", _accuracy),
         ("waterfall", _waterfall),
         ("waterfall", _matrices),
+        ("removals", _removals),
+        ("refusals", _refusals),
         ("cycles", _cycles),
         ("cycles", _lists),
         ("memory", _memory),
@@ -75,6 +82,8 @@ def _summary(facts: Facts) -> Table:
             rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
     if "seed" in facts:
         rows.append(("clock cycles per image", facts["predicted"]["image"]))
+    if teacher := facts.get("teacher"):
+        rows.append(("teacher", f"{teacher['name']}, weights {teacher['sha256'][:12]}"))
     for name, value in rows:
         table.add_row(name, escape(str(value)))
     return table
@@ -135,6 +144,41 @@ def _matrices(facts: Facts) -> Table:
         ratio = f"{base / left:.2f}x" if left else "-"
         cells = (f"{rows} of {base_rows}", f"{cols} of {base_cols}", f"{left} of {base}")
         table.add_row(escape(name), *cells, str(nonzero.get(name, "-")), ratio)
+    return table
+
+
+def _removals(facts: Facts) -> Table:
+    """What each rule of P-RM took of each layer."""
+    table = _table("P-RM: what was removed", "rule", "layer", "what", "how many", "weights freed")
+    rows = facts["removals"]
+    for row in rows:
+        table.add_row(RULES[row["rule"]], escape(row["layer"]), row["kind"], str(row["count"]), str(row["weights"]))
+    if rows:
+        table.add_row("all", "", "", "", str(sum(row["weights"] for row in rows)))
+    return table
+
+
+def _refusals(facts: Facts) -> Table:
+    """Blank filters that had to stay; of many, the first ones and how many more there are."""
+    texts = facts["refusals"]
+    table = _table("P-RM: what could not be removed exactly", "value")
+    for text in texts[:REFUSALS]:
+        table.add_row(escape(text))
+    if more := texts[REFUSALS:]:
+        table.add_row(f"and {len(more)} more")
+    return table
+
+
+def _widths(facts: Facts) -> Table:
+    """What `hwprm widths` found for every layer: how many there were, and how many stay."""
+    cost = facts["cost"]
+    rank = "" if facts["threshold"] is None else f", importance from {facts['threshold']:.3g}"
+    title = f"Widths: {facts['after']} of {facts['before']} {cost}, budget {facts['budget']}{rank}"
+    table = _table(title, "layer", "filters", "channels", cost)
+    for name, layer in facts["layers"].items():
+        pairs = (layer.get(key) for key in ("filters", "channels", "cost"))
+        table.add_row(escape(name), *("-" if pair is None else f"{pair[0]} -> {pair[1]}" for pair in pairs))
+    table.add_row("image", "", "", f"{facts['before']} -> {facts['after']}")
     return table
 
 

@@ -11,7 +11,7 @@ from hwprm.report.page import write_page
 from tests.support.browser import Browser, Tab, browser
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text()
-FLOAT = ["network", "matrices", "compression", "accuracy", "training", "residuals"]
+FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
 SECTIONS = [*FLOAT, "cycles", "memory", "rom", "verification", "run"]
 
 

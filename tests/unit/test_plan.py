@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -181,6 +182,51 @@ def test_plan_on_a_model_gives_the_same_and_prunes_to_the_plan(small: Model, tmp
     assert isinstance(from_folder, Model) and from_folder.stage is Stage.ADMM
 
 
+def _sparse() -> Model:
+    """`_pruned` with single weights gone too: two of three in conv, half of fc."""
+    model = _pruned()
+    conv, _, fc = model.graph.weighted
+    rng = np.random.default_rng(5)
+    thin = [replace(layer, weight=layer.weight * (rng.random(layer.weight.shape) < 0.4)) for layer in (conv, fc)]
+    return replace(model, graph=model.graph.replace(*thin))
+
+
+def _weight(model: Model, layer: str) -> Any:
+    return next(one.weight for one in model.graph.weighted if one.name == layer)
+
+
+def test_single_weights_are_part_of_the_plan(tmp_path: Path) -> None:
+    sparse = _sparse()
+    compacted = compact(sparse)
+    hwprm.export(compacted, out=tmp_path / "exported")
+    other = Model(graph=to_graph(_net(7), (1, 8, 8)), stage=Stage.DENSE)
+    exported = load_export(tmp_path / "exported")
+    for plan in (compacted, Plan.of(exported), tmp_path / "exported"):
+        masked = hwprm.apply_plan(other, plan)
+        assert isinstance(masked, Model)
+        for left in compacted.graph.weighted:
+            assert np.count_nonzero(_weight(masked, left.name)) == np.count_nonzero(left.weight), left.name
+        assert not _weight(masked, "side").any()
+    # What the documentation says, read by hand.
+    entry = json.loads((tmp_path / "exported" / "plan.json").read_text())["layers"]["conv"]
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(entry["mask"]), np.uint8))
+    matrix = sparse.graph.weighted[0].weight.reshape(6, 9)[np.ix_(entry["rows"], entry["cols"])]
+    np.testing.assert_array_equal(bits[: matrix.size], matrix.ravel() != 0)
+    net = hwprm.apply_plan(_net(7), sparse)
+    assert isinstance(net, _Net)
+    np.testing.assert_array_equal(net.conv.weight.detach() != 0, sparse.graph.weighted[0].weight != 0)
+
+
+def test_compact_models_of_older_versions_that_lost_single_weights(small: Model) -> None:
+    def old(model: Model) -> Model:
+        plan = {name: {key: entry[key] for key in ("rows", "cols")} for name, entry in model.meta["plan"].items()}
+        return replace(model, meta=model.meta | {"plan": plan})
+
+    assert Plan.of(old(small)) == Plan.of(small)
+    with pytest.raises(ModelError, match=r"^the compact model does not say which single weights 'conv' kept, an older"):
+        Plan.of(old(compact(_sparse())))
+
+
 def _belongs(network: nn.Module | Model, plan: Plan, words: str) -> None:
     end = "; give the network, not compacted, that the plan was made for"
     with pytest.raises(ModelError, match=f"^the plan of 'mine' belongs to another network: {re.escape(words + end)}$"):
@@ -228,6 +274,8 @@ MEND = "; copy the folder again, or export the model again with `hwprm export`"
         (lambda p: p["layers"]["fc"].update(cols=[384]), "fc: column 384 is outside 0..383"),
         (lambda p: p["layers"]["fc"].update(cols=[3, 3]), "fc: its columns are not in ascending order, each once"),
         (lambda p: p["layers"]["fc"].update(shape=[3]), "fc: the shape [3] is none of a weight; give (M, C, KH, KW)"),
+        (lambda p: p["layers"]["fc"].update(mask="AA=="), "fc: its mask is none of 3 x 256 bits in base64"),
+        (lambda p: p["layers"]["fc"].update(mask="é"), "fc: its mask is no base64 ("),
         (lambda p: p.pop("layers"), "is no readable plan ('layers')"),
         (lambda p: p["layers"]["fc"].pop("rows"), "is no readable plan ('rows')"),
         (lambda p: p["graph"]["nodes"][1].update(op="Conv9d"), "is no readable plan ("),

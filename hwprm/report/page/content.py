@@ -54,6 +54,8 @@ def gather(folder: Path) -> Content:
     if kind == "bundle":
         return _bundle(folder)
     facts = describe(folder)
+    if kind == "widths":
+        raise InputError(f"{folder} holds widths, which have no page; leave out --html, or give a model")
     if kind == "row":
         raise InputError(f"{folder} sums up several seeds, which have a page each; give {folder}/seed-N")
     if kind == "run":

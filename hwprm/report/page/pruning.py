@@ -6,13 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hwprm.model import Stage
+from hwprm.report.facts import removal_facts
 from hwprm.report.page.content import Content
 from hwprm.report.page.matrices import MatrixLayer, float_matrices, integer_matrices, matrix_picture
 from hwprm.report.page.network import graph_steps, integer_steps, network_part
 from hwprm.report.page.parts import Bar, Bars, Column, Figure, Figures, Section, Table
 from hwprm.report.page.svg import bar
+from hwprm.report.tables import RULES
 
-__all__ = ["accuracy_section", "matrices_section", "network_section", "waterfall_section"]
+__all__ = ["accuracy_section", "matrices_section", "network_section", "removals_section", "waterfall_section"]
 
 #: Title, key of a waterfall's row, and unit.
 COUNTS = (
@@ -23,6 +25,7 @@ COUNTS = (
 #: Names of stages and of rows of the waterfall, for people.
 NAMES = {
     "dense": "Dense",
+    "widths": "Widths",
     "shrunk": "Shrunk",
     "admm": "ADMM",
     "purified": "P-RM",
@@ -119,6 +122,26 @@ def _falls(rows: list[Mapping[str, Any]], key: str) -> Iterator[Bar]:
             picture=bar(min(share, 1.0), ghost=min(ghost, 1.0)),
         )
         before = left
+
+
+def removals_section(content: Content) -> Iterator[Section]:
+    """What each rule of P-RM took of each layer, folded, and what it had to leave."""
+    *_, last = content.models.values() or (None,)
+    facts = removal_facts(last) if last else {}
+    titles = ("Rule", "Layer", "What")
+    heads = tuple(Column(title=title, numeric=False) for title in titles)
+    tables = []
+    if rows := facts.get("removals"):
+        cells = [(RULES[r["rule"]], r["layer"], r["kind"], f"{r['count']:,}", f"{r['weights']:,}") for r in rows]
+        cells.append(("all", "", "", "", f"{sum(r['weights'] for r in rows):,}"))
+        columns = (*heads, Column(title="How many"), Column(title="Weights freed"))
+        tables.append(Table(caption="Removed", columns=columns, rows=tuple(cells), total=True, folded=True))
+    if texts := facts.get("refusals"):
+        column = (Column(title="Could not be removed exactly", numeric=False),)
+        tables.append(Table(caption="Left", columns=column, rows=tuple((text,) for text in texts), folded=True))
+    if tables:
+        lead = "What purification's thresholds (Th1 to Th4) and unused-path removal took of each layer."
+        yield Section(id="removals", title="P-RM", lead=lead, parts=tuple(tables))
 
 
 def accuracy_section(content: Content) -> Iterator[Section]:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from hwprm.report.page.content import Content
 from hwprm.report.page.hardware import cycles_section, memory_section, rom_section
 from hwprm.report.page.parts import Column, Section, Table, Tile
-from hwprm.report.page.pruning import accuracy_section, matrices_section, network_section, waterfall_section
+from hwprm.report.page.pruning import (
+    accuracy_section,
+    matrices_section,
+    network_section,
+    removals_section,
+    waterfall_section,
+)
 from hwprm.report.page.training import training_section
 
 __all__ = ["Page", "curves_page", "page_of"]
@@ -31,6 +37,7 @@ def page_of(content: Content) -> Page:
         network_section,
         matrices_section,
         waterfall_section,
+        removals_section,
         accuracy_section,
         training_section,
         cycles_section,

@@ -41,6 +41,8 @@ def training_section(content: Content) -> Iterator[Section]:
         panels = [panel for panel in history.panels if panel.group == group]
         if panels:
             figures = tuple(_figure(panel, history) for panel in panels)
+            if group == "training" and last and (teacher := last.meta.get("teacher")):
+                lead += f" The loss asks for the outputs of a teacher: {teacher['name']}, {teacher['sha256'][:12]}."
             part = Figures(figures=figures, legend=(*shades, *_lines(panels)))
             yield Section(id=group, title=title, lead=lead, parts=(part,))
 

@@ -67,7 +67,7 @@ def test_lenet5_and_its_plan():
     assert small.graph.shapes["flatten"] == (128,)
     assert all(layer.weight.dtype == layer.bias.dtype == np.float32 for layer in small.graph.weighted)
     plan = small.meta["plan"]
-    assert plan["conv1"] == {"rows": [3, 11], "cols": list(range(25))}
+    assert plan["conv1"] == {"rows": [3, 11], "cols": list(range(25)), "mask": None}
     assert plan["conv2"]["rows"] == [1, 5, 9, 13, 17, 21, 25, 29]
     assert plan["conv2"]["cols"] == [*range(75, 90), *range(275, 290)]
     assert plan["fc1"]["cols"] == [16 * m + pixel for m in plan["conv2"]["rows"] for pixel in range(16)]

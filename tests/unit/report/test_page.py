@@ -31,7 +31,7 @@ from tests.conftest import Run, tiny_graph
 from tests.support.builds import branched_graph, verified
 from tests.support.networks import Spec, network, small_lenet
 
-FLOAT = ["network", "matrices", "compression", "accuracy", "training", "residuals"]
+FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
 ALL = [*FLOAT, "cycles", "memory", "rom", "verification", "run"]
 #: Elements without an end tag.
 VOID = frozenset({"meta", "link", "br", "img"})
@@ -90,6 +90,8 @@ def test_run(finished: Path, tmp_path: Path) -> None:
     for row in facts["waterfall"]:
         for count in ("conv_only", "all_weights", "stored_bits"):
             assert f"{row[count]['left']:,} {row[count]['ratio']:.2f}×" in page.text
+    took = facts["removals"][0]
+    assert f"Th1 {took['layer']} columns {took['count']} {took['weights']}" in page.text
     assert "Integer 91.25 −1.25 −3.75" in page.text
     for rom in Bundle.load(finished / "bundle").manifest.roms:
         assert f"{rom.name} {rom.width * rom.depth:,} bits" in page.text
@@ -245,7 +247,7 @@ def test_nothing_to_report(tmp_path: Path, run: Run) -> None:
     (tmp_path / "empty").mkdir()
     result = run("report", tmp_path / "empty", html=tmp_path / "page.html")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "holds no run, model, integer network or bundle" in result.stderr
+    assert "holds no run, model, integer network, bundle or widths" in result.stderr
     assert not (tmp_path / "page.html").exists()
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from hwprm import api
-from hwprm.config import Settings, TrainConfig, load_settings
+from hwprm.config import Settings, ShrinkConfig, TrainConfig, load_settings
+from hwprm.folders import digest_of
 from hwprm.model import Model
 from hwprm.report.live import Watch
 from hwprm.report.record import applied, write_record
@@ -65,6 +66,23 @@ def test_files_of_pruning(trained: Path, tiny_data: Path, tmp_path: Path, run: R
     assert "12" not in text.partition("[train]")[2].partition("[admm]")[0], "epochs of training are not pruning's"
     for title in ("Summary", "Accuracy", "Compression", "Weight matrices: rows and columns kept"):
         assert title in result.stdout
+
+
+def test_teachers_are_noted(trained: Path, tiny_model: Path, tiny_data: Path, tmp_path: Path, run: Run) -> None:
+    assert "teacher" not in Model.load(trained).meta
+    options = {"data": tiny_data, "teacher": trained, "epochs": 1, "out": tmp_path / "taught"}
+    result = run("train", tiny_model, "--json", **options)
+    assert result.exit_code == 0, result.output
+    noted = Model.load(tmp_path / "taught").meta["teacher"]
+    assert noted == {"name": "tiny", "sha256": digest_of(trained / "weights.safetensors")}
+    assert json.loads(result.stdout)["teacher"] == noted
+    assert f"of a teacher: tiny, {noted['sha256'][:12]}" in (tmp_path / "taught" / "curves.html").read_text()
+    shown = run("report", tmp_path / "taught")
+    assert f"tiny, weights {noted['sha256'][:12]}" in shown.stdout
+    small = ShrinkConfig(compression=1.2, rate=1.3, every=1)
+    shrunk = api.prune(tmp_path / "taught", str(tiny_data), shrink=small, stop_after="shrink")
+    own = digest_of(tmp_path / "taught" / "weights.safetensors")
+    assert shrunk.meta["teacher"] == {"name": "tiny", "sha256": own}, "a dense network teaches its own shrinking"
 
 
 class _StopError(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ import pytest
 from rich.console import Console
 from rich.table import Table
 
-from hwprm.config import QuantizeConfig
+import hwprm
+from hwprm.config import PurifyConfig, QuantizeConfig
 from hwprm.emit import emit_bundle
 from hwprm.errors import InputError
 from hwprm.intnet import Term
 from hwprm.model import Model, Stage
-from hwprm.report import describe, overview, tables
+from hwprm.prune.purification import purify
+from hwprm.report import describe, model_facts, overview, tables
 from hwprm.sources import as_dataset, as_network
+from hwprm.train import accuracy
+from tests.conftest import Run, tiny_graph
 from tests.support.networks import Spec, compiled, network, seeded_weights
 
 WATERFALL = [
@@ -185,3 +190,44 @@ def test_a_bundle_remembers_what_the_order_of_its_filters_saved(tmp_path: Path) 
     assert cycles["predicted"] == program.cycles.total < cycles["unordered"] == program.cycles.unordered
     assert cycles["layers"][0]["listed"] == 2
     assert cycles["layers"][0]["unordered"] == {"predicted": program.cycles.layers[0].unordered_cycles, "listed": 4}
+
+
+def test_what_p_rm_took_is_told(tmp_path: Path) -> None:
+    graph = tiny_graph()
+    conv, fc = graph.weighted
+    conv.weight[:, 0, 0, 0] = 0.001
+    conv.bias[:] = 0
+    conv.weight[3] = 0
+    model = purify(Model(graph=graph, stage=Stage.ADMM), PurifyConfig(mode="absolute", th1=0.01))
+    facts = model_facts(model)
+    took = {(row["rule"], row["layer"], row["kind"]): (row["count"], row["weights"]) for row in facts["removals"]}
+    assert took == {("column", "conv", "columns"): (1, 3), ("path", "fc", "columns"): (9, 27)}
+    text = _print(facts)
+    assert [cell.strip() for cell in next(line for line in text.splitlines() if "Th1" in line).split("│")[1:-1]] == [
+        *("Th1", "conv", "columns", "1", "3")
+    ]
+    assert "unused path" in text and "could not be removed" not in text
+    hwprm.export(model, out=tmp_path / "exported")
+    assert describe(tmp_path / "exported")["removals"] == facts["removals"]
+
+
+def test_of_many_blank_filters_a_few_are_told() -> None:
+    text = _print({"removals": [], "refusals": [f"filter {i} of 'conv' stays" for i in range(7)]})
+    assert "filter 4 of" in text and "filter 5 of" not in text and "and 2 more" in text
+    assert "what was removed" not in text
+
+
+def test_integers_stand_beside_the_floats_they_were_made_of(
+    tiny_model: Path, tiny_data: Path, tmp_path: Path, run: Run
+) -> None:
+    model = Model.load(tiny_model)
+    model.advance(model.graph, model.stage, accuracy={"finetuned": 1.0}).save(tiny_model)
+    made = run("quantize", tiny_model, "--json", data=tiny_data, out=tmp_path / "integer")
+    assert made.exit_code == 0, made.stderr
+    shown = describe(tmp_path / "integer")["accuracy"]
+    data = as_dataset(str(tiny_data))
+    assert list(shown) == ["finetuned", "integer"]
+    assert shown["finetuned"] == accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
+    assert json.loads(made.stdout)["accuracy"] == shown
+    again = run("quantize", tmp_path / "integer", "--json", data=tiny_data, out=tmp_path / "again")
+    assert json.loads(again.stdout)["accuracy"] == {"integer": shown["integer"]}

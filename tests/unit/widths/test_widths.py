@@ -10,18 +10,23 @@ from hashlib import sha256 as digest_of_bytes
 import numpy as np
 import pytest
 
+import hwprm
 from hwprm import api
-from hwprm.config import AdmmConfig, ArrayConfig, TrainConfig, WidthsConfig, load_settings
+from hwprm.config import AdmmConfig, ArrayConfig, PurifyConfig, TrainConfig, WidthsConfig, load_settings
 from hwprm.data import Dataset
 from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.frontend import to_graph
 from hwprm.graph import Graph, LazyImages
 from hwprm.model import Model, Stage
 from hwprm.nets import lenet5_graph
+from hwprm.plan import Plan
 from hwprm.prune.channel_blocks import Meter, channel_blocks, count_macs, count_weights, even_weights, narrow
 from hwprm.prune.channel_groups import channel_groups
+from hwprm.prune.compaction import compact
 from hwprm.prune.gates import find_gates
+from hwprm.prune.purification import purify
 from hwprm.prune.widths import find_widths, marginal_costs, rank_channels, select
+from hwprm.report import describe, model_facts
 from hwprm.train.progress import silent
 from tests.conftest import Run
 from tests.support.zoo import ZOO, zoo_module
@@ -252,3 +257,27 @@ def test_a_loss_that_is_not_finite_is_refused():
     blocks = channel_blocks(channel_groups(huge))
     with pytest.raises(ModelError, match="widths: the loss is nan in step 1 of 40"):
         find_gates(blocks.groups, np.zeros(blocks.groups.count), 0.5, bright_columns(), QUICK, silent)
+
+
+def test_a_cut_network_is_counted_against_the_one_it_was_cut_from(tmp_path, run: Run):
+    found = api.widths(known_model(), bright_columns(), replace(QUICK, keep=0.6, cut=True))
+    model = found.model
+    kept = found.layers["conv"].filters[1]
+    found.save(tmp_path / "out")
+    facts = describe(tmp_path / "out" / "model")
+    assert [row["stage"] for row in facts["waterfall"]] == ["dense", "widths"]
+    assert facts["compression"]["conv_only"] == {"base": 7 * 16, "left": kept * 16, "ratio": 7 / kept}
+    pruned = hwprm.apply_plan(model, Plan.of(model))
+    assert [row["stage"] for row in model_facts(pruned)["waterfall"]] == ["dense", "widths", "admm"]
+    small = compact(purify(pruned, PurifyConfig(mode="absolute")))
+    rows = small.meta["waterfall"]
+    assert [row["stage"] for row in rows] == ["dense", "widths", "admm", "purification", "path_removal"]
+    assert {row["all_weights"]["base"] for row in rows} == {7 * 16 + 7 * 3}
+    assert {row["nonzero"]["base"] for row in rows} == {7 * 16 + 7 * 3}
+    again = api.widths(model, bright_columns(), replace(QUICK, keep=0.6, cut=True)).model
+    assert [row["stage"] for row in again.meta["waterfall"]] == ["dense", "widths", "widths"]
+    assert again.meta["waterfall"][2]["conv_only"]["base"] == 7 * 16
+    shown = run("report", tmp_path / "out")
+    assert shown.exit_code == 0 and f"7 -> {kept}" in shown.stdout and "importance from" in shown.stdout
+    page = run("report", tmp_path / "out", html=tmp_path / "page.html")
+    assert page.exit_code == 2 and "holds widths, which have no page; leave out --html" in page.stderr
