@@ -156,14 +156,18 @@ class ShrinkHooks(Hooks):
 
     def after_backward(self, module: GraphModule) -> None:
         self.zeros.after_backward(module)
+        effects = {}
+        for name in self.pattern.groups.cols:
+            weight = module.weight(name)
+            if weight.grad is not None:
+                effects[name] = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().cpu().numpy()
+        # Gradients of a scaled loss overflow now and then: the step is skipped, and says nothing here either.
+        if not all(np.isfinite(effect).all() for effect in effects.values()):
+            return
         gates = np.zeros(self.pattern.groups.count)
         memory = self.config.memory
-        for name, ids in self.pattern.groups.cols.items():
-            weight = module.weight(name)
-            if weight.grad is None:
-                continue
-            effect = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().cpu().numpy()
-            gates += np.bincount(ids, weights=effect, minlength=len(gates))
+        for name, effect in effects.items():
+            gates += np.bincount(self.pattern.groups.cols[name], weights=effect, minlength=len(gates))
             self.columns[name] = memory * self.columns[name] + (1 - memory) * effect**2
         self.channels = memory * self.channels + (1 - memory) * gates**2
 

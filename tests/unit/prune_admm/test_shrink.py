@@ -21,7 +21,7 @@ from hwprm.prune.narrowing import narrow, widen
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.prune.purification import purify
 from hwprm.prune.shrink import shrink
-from hwprm.prune.shrink_hooks import Pattern
+from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks
 from hwprm.train import Checkpoint, train
 from tests.support.zoo import ZOO, zoo_module
 from tests.unit.train.synthetic import blobs, tiny_graph
@@ -95,6 +95,20 @@ def test_no_branch_of_a_concatenation_dies(seed):
     done = shrink(Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, left=8, every=1), train=TRAIN)
     left = {node.name: int((node.weight != 0).sum()) for node in done.graph.weighted}
     assert min(left.values()) >= 1 and sum(left.values()) <= 8
+
+
+def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense):
+    def ranked(*steps: float) -> list[tuple[float, int, str, int]]:
+        module = GraphModule(dense.graph)
+        hooks = ShrinkHooks(module, QUICK, 10, 1e6, 100)
+        for step in steps:
+            with torch.no_grad():
+                for parameter in module.parameters():
+                    parameter.grad = torch.full_like(parameter, step)
+                hooks.after_backward(module)
+        return sorted(hooks._candidates())
+
+    assert ranked(0.5, torch.inf, -0.25, torch.nan) == ranked(0.5, -0.25)
 
 
 def test_an_epoch_of_few_steps_removes_something_too(dense):
