@@ -151,7 +151,7 @@ class _Rounds:
             hooks=hooks,
             progress=tell,
             teacher=self.teacher,
-            before=number,
+            earlier=[entry["loss"] for entry in self.history],
         )
         self.graph = widen(module.to_graph(), self.graph, keep)
         self.seconds += result.seconds

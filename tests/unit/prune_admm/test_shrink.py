@@ -111,6 +111,18 @@ def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense):
     assert ranked(0.5, torch.inf, -0.25, torch.nan) == ranked(0.5, -0.25)
 
 
+def test_divergence_is_judged_over_all_rounds(dense, monkeypatch):
+    seen = []
+    monkeypatch.setattr("hwprm.train.engine.refuse_growth", lambda stage, losses, *more: seen.append((losses, more[1])))
+    done = shrink(dense, blobs(), replace(QUICK, compression=6.0), train=TRAIN)
+    losses = [entry["loss"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
+    assert [one for one, _ in seen] == [losses[:count] for count in range(1, len(losses) + 1)] and len(losses) > 2
+    # A network that is cut smaller and smaller may come to know nothing.
+    assert [least for _, least in seen[1:]] == pytest.approx([np.log(3)] * (len(losses) - 1))
+    with pytest.raises(ModelError, match=r"^shrink: training diverges, the loss of epoch \d is .* \(now 1000\)"):
+        shrink(dense, blobs(), replace(QUICK, compression=6.0, lr=1000.0), train=TRAIN)
+
+
 def test_an_epoch_of_few_steps_removes_something_too(dense):
     config = ShrinkConfig(rate=2.0, every=40, compression=3.0)
     done = shrink(dense, blobs(), config, train=replace(TRAIN, batch=60))
