@@ -25,7 +25,7 @@ from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks, cost_of
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
 from hwprm.train.distributed import Group
 from hwprm.train.engine import fit
-from hwprm.train.evaluate import accuracy
+from hwprm.train.evaluate import held_out_accuracy
 from hwprm.train.progress import Progress, silent
 from hwprm.train.samples import Samples
 
@@ -63,7 +63,7 @@ def shrink(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=base.seed,
-        accuracy={"shrunk": accuracy(run.graph, dataset.x_test, dataset.y_test, dataset.input_scale)},
+        accuracy={"shrunk": held_out_accuracy(run.graph, dataset, base)},
         seconds={"shrunk": run.seconds},
         plan=kept_indices(GraphModule(run.graph)),
         log=[{"stage": "shrink", "epoch": i + 1, **entry} for i, entry in enumerate(run.history)],
