@@ -55,7 +55,8 @@ def shrink(
         raise ModelError(f"shrinking works on a dense or masked model, this one is {model.stage}; start from those")
     base = train if train is not None else TrainConfig()
     limit = shrink_limit(model.graph, config)
-    run = _Rounds(model.graph, dataset, config, replace(base, lr=config.lr, schedule="constant"), limit, teacher)
+    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0)
+    run = _Rounds(model.graph, dataset, config, options, limit, teacher)
     run.go(progress, checkpoint)
     return model.advance(
         run.graph,

@@ -23,6 +23,7 @@ from hwprm.prune.purification import purify
 from hwprm.prune.shrink import shrink
 from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks
 from hwprm.train import Checkpoint, train
+from hwprm.train.schedule import learning_rate
 from tests.support.zoo import ZOO, zoo_module
 from tests.unit.train.synthetic import blobs, tiny_graph
 
@@ -109,6 +110,13 @@ def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense):
         return sorted(hooks._candidates())
 
     assert ranked(0.5, torch.inf, -0.25, torch.nan) == ranked(0.5, -0.25)
+
+
+def test_the_rate_is_constant_over_all_rounds(dense, monkeypatch):
+    used = []
+    monkeypatch.setattr("hwprm.train.engine.learning_rate", lambda *at: used.append(learning_rate(*at)) or used[-1])
+    shrink(dense, blobs(), replace(QUICK, compression=3.0), train=replace(TRAIN, warmup=0.5, schedule="step"))
+    assert set(used) == {QUICK.lr}
 
 
 def test_divergence_is_judged_over_all_rounds(dense, monkeypatch):
