@@ -114,6 +114,18 @@ class _Rounds:
 
     def go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
         """Rounds until the limit is reached, those kept in `checkpoint` taken from there."""
+        try:
+            self._go(progress, checkpoint)
+        except KeyboardInterrupt as stop:
+            raise type(stop)(self._how_to_resume(checkpoint)) from None
+
+    def _how_to_resume(self, checkpoint: Checkpoint | None) -> str:
+        where = f"stopped in epoch {len(self.history) + 1} of shrink"
+        if checkpoint is None:
+            return f"{where}; nothing was kept, as no checkpoint folder was given"
+        return f"{where}; run again with the same options and resume on, it goes on from {checkpoint.folder}"
+
+    def _go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
         identity = self._identity()
         if checkpoint is not None:
             self._take_up(checkpoint, identity)

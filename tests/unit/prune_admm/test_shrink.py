@@ -158,6 +158,30 @@ def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):
         np.testing.assert_array_equal(layer.weight, higher.graph.by_name[layer.name].weight)
 
 
+def test_ctrl_c_says_which_epoch_and_where_it_goes_on(dense, tmp_path):
+    class Ended(KeyboardInterrupt):
+        """SIGTERM, say."""
+
+    calls = 0
+
+    def stop(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # of 4 an epoch
+            raise Ended
+
+    config = replace(QUICK, compression=10.0)
+    kept = Checkpoint(folder=tmp_path)
+    with pytest.raises(Ended) as told:
+        shrink(dense, blobs(), config, train=TRAIN, progress=stop, checkpoint=kept)
+    after = f"; run again with the same options and resume on, it goes on from {tmp_path}"
+    assert str(told.value) == "stopped in epoch 2 of shrink" + after
+    assert [path.name for path in tmp_path.glob("*.json")] == ["shrink-001.json"]
+    calls = 7
+    with pytest.raises(Ended, match="^stopped in epoch 1 of shrink; nothing was kept, as no checkpoint folder was giv"):
+        shrink(dense, blobs(), config, train=TRAIN, progress=stop)
+
+
 def test_other_options_do_not_take_up_the_rounds(dense, tmp_path):
     kept = Checkpoint(folder=tmp_path, resume=True)
     shrink(dense, blobs(), replace(QUICK, compression=5.0), train=TRAIN, checkpoint=kept)
