@@ -98,18 +98,45 @@ def test_no_branch_of_a_concatenation_dies(seed):
     assert min(left.values()) >= 1 and sum(left.values()) <= 8
 
 
-def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense):
-    def ranked(*steps: float) -> list[tuple[float, int, str, int]]:
-        module = GraphModule(dense.graph)
-        hooks = ShrinkHooks(module, QUICK, 10, 1e6, 100)
-        for step in steps:
-            with torch.no_grad():
-                for parameter in module.parameters():
-                    parameter.grad = torch.full_like(parameter, step)
-                hooks.after_backward(module)
-        return sorted(hooks._candidates())
+def _averages(graph: Graph, *steps: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Of channels and columns, after steps with these numbers times the weights' number as gradients."""
+    module = GraphModule(graph)
+    hooks = ShrinkHooks(module, QUICK, 10, 1e6, 100)
+    for step in steps:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.grad = step * torch.arange(parameter.numel()).reshape(parameter.shape).float()
+            hooks.after_backward(module)
+    return hooks.channels.numpy(), {name: average.numpy() for name, average in hooks.columns.items()}
 
-    assert ranked(0.5, torch.inf, -0.25, torch.nan) == ranked(0.5, -0.25)
+
+@pytest.mark.parametrize("name", ["resnet", "densenet"])
+def test_importance_is_the_average_of_squared_effects_to_the_bit(name):
+    graph = to_graph(zoo_module(name), ZOO[name][1])
+    cols = Pattern.of(graph, "all_weights").groups.cols
+    channels, columns = np.zeros(Pattern.of(graph, "all_weights").groups.count), {}
+    for step in (0.5, -0.3, 0.1):
+        gates = np.zeros(len(channels))
+        for node in graph.weighted:
+            if node.name in cols:
+                grad = step * torch.arange(node.weight.size).reshape(node.weight.shape).float()
+                effect = (torch.from_numpy(node.weight) * grad).flatten(1).sum(dim=0).double().numpy()
+                gates += np.bincount(cols[node.name], weights=effect, minlength=len(gates))
+                columns[node.name] = QUICK.memory * columns.get(node.name, 0.0) + (1 - QUICK.memory) * effect**2
+        channels = QUICK.memory * channels + (1 - QUICK.memory) * gates**2
+    found = _averages(graph, 0.5, -0.3, 0.1)
+    np.testing.assert_array_equal(found[0], channels)
+    for name, average in columns.items():
+        np.testing.assert_array_equal(found[1][name], average)
+
+
+@pytest.mark.parametrize("overflow", [torch.inf, torch.nan])
+def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense, overflow):
+    expected, found = _averages(dense.graph, 0.5, -0.25), _averages(dense.graph, 0.5, overflow, -0.25)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert np.isfinite(found[0]).all() and found[0].any()
+    for name, average in expected[1].items():
+        np.testing.assert_array_equal(found[1][name], average)
 
 
 def test_the_rate_is_constant_over_all_rounds(dense, monkeypatch):
