@@ -1,14 +1,14 @@
 """Training in hwprm against a bare PyTorch loop over the same network: seconds per epoch and memory.
 
-What: seconds per epoch (CPU and wall) and peak memory of a bare loop and of hwprm's dense training, ADMM and masked
-retraining of the same network, and of fine-tuning the compact network at several sizes; and of making an epoch's
+What: seconds per epoch (CPU and wall) and peak memory of a bare loop and of hwprm's dense training, ADMM, shrinking and
+masked retraining of the same network, and of fine-tuning the compact network at several sizes; and of making an epoch's
 augmented images alone, at every step and from copies made before. LeNet-5 and the quarter-width ResNet-18 for CIFAR-10,
 on random images of the real shapes: what is learnt does not change the time.
 How: each measurement is a process of its own with one thread; the first epoch is not counted. The loop has the network
 as an nn.Module, the same optimiser, batch and memory layout, and nothing else. All kinds take turns, round by round,
 and ratios are taken within a round, since the machine is shared; given are medians over the rounds. Memory is the
 largest resident set, the libraries included. Copies are made once; their making is spread over the 12 epochs for
-which the recipes train.
+which the recipes train. Shrinking removes at its default pace in every epoch, from a network of the full size.
 Target: CPU seconds of an epoch at most 1.10 x the loop's, memory at most 1.3 x; smaller compact networks are faster.
 Augmentation takes at most as long as the loop, in the way that the recipes use it: copies for LeNet-5, none for CIFAR.
 """
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -34,7 +35,7 @@ BATCH = 64
 #: Augmented copies of the training set, and the epochs that draw from them, as in the recipes.
 COPIES, DRAWN = 5, 12
 #: What is measured against the bare loop, and the part of the filters that compact networks keep.
-STAGES = ("dense", "admm", "masked")
+STAGES = ("dense", "admm", "shrink", "masked")
 SIZES = (1.0, 0.5, 0.25)
 
 
@@ -240,7 +241,7 @@ def _loop(net: Net, x: Any, y: Any, epochs: int, clock: Callable[[], None]) -> i
 
 def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable[[], None]) -> int:
     """The same with hwprm's engine."""
-    from hwprm.config import AdmmConfig, TrainConfig
+    from hwprm.config import AdmmConfig, ShrinkConfig, TrainConfig
     from hwprm.data import Dataset
     from hwprm.model import Model
     from hwprm.nets import GraphModule
@@ -248,6 +249,7 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
     from hwprm.prune.admm_hooks import AdmmHooks
     from hwprm.prune.admm_supports import choose_supports, hard_prune, matrix
     from hwprm.prune.masked import ZeroMasks
+    from hwprm.prune.shrink_hooks import ShrinkHooks
     from hwprm.train import Hooks
     from hwprm.train.engine import fit
 
@@ -264,7 +266,10 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
         else:
             weights = {node.name: matrix(module, node.name) for node in graph.weighted}
             hard_prune(module, choose_supports(graph, weights, limits, config.path_aware))
-    if kind not in ("dense", "admm"):
+    if kind == "shrink":
+        size = _weights(module)
+        hooks = ShrinkHooks(module, ShrinkConfig(), size // 10, size, math.ceil(len(x) / BATCH))
+    if kind not in ("dense", "admm", "shrink"):
         hooks = ZeroMasks.of(module)
 
     def tell(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:

@@ -42,7 +42,8 @@ class TrainConfig:
     warmup: float = 0.0
     #: Greatest L2 norm of all gradients together; longer ones are scaled down to it. 0 is off.
     clip: float = 0.0
-    #: Stop as diverged when the loss has grown three epochs in a row and is more than this many times its best.
+    #: Stop as diverged when the loss has grown three epochs in a row and is more than this many times its best, or is
+    #: more than this many times that of the start and that of guessing.
     loss_limit: float = 10.0
     #: Share of the label spread evenly over all classes; 0 is off.
     label_smoothing: float = 0.0

@@ -20,7 +20,7 @@ from hwprm.prune.paths import constant_outputs
 from hwprm.prune.projections import Limits
 from hwprm.train.checkpoint import Checkpoint
 from hwprm.train.engine import FitResult, fit
-from hwprm.train.evaluate import accuracy
+from hwprm.train.evaluate import held_out_accuracy
 from hwprm.train.progress import Progress, silent
 
 __all__ = ["admm", "phases"]
@@ -71,7 +71,7 @@ def admm(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=base.seed,
-        accuracy={"admm": accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)},
+        accuracy={"admm": held_out_accuracy(graph, dataset, base)},
         seconds={"admm": seconds},
         plan=kept_indices(module),
         log=log,

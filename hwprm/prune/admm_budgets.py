@@ -122,6 +122,7 @@ def _defaults(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> dict[s
     shapes = {name: (matrix.rows, matrix.cols) for name, matrix in matrices.items()}
     if shapes == LENET5_SHAPES and compression == 40.0:
         return dict(LENET5_BUDGETS)
+    _refuse_too_much(matrices, compression)
     share = 1 / math.sqrt(compression)
     return {
         name: LayerBudget(
@@ -130,3 +131,14 @@ def _defaults(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> dict[s
         )
         for name, matrix in matrices.items()
     }
+
+
+def _refuse_too_much(matrices: Mapping[str, LayerMatrix], compression: float) -> None:
+    """Raise ConfigError when not even one row and one column of every layer, all rows of the last, are so few."""
+    full = sum(matrix.rows * matrix.cols for matrix in matrices.values())
+    least = sum(matrix.rows if matrix.last else 1 for matrix in matrices.values())
+    if compression * least > full:
+        raise ConfigError(
+            f"admm.compression = {compression:g} cannot be met: one filter and one column of every layer, and all "
+            f"outputs, make at most about {full // least} x here; lower it, or set admm.structure to unstructured"
+        )

@@ -25,7 +25,7 @@ from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks, cost_of
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
 from hwprm.train.distributed import Group
 from hwprm.train.engine import fit
-from hwprm.train.evaluate import accuracy
+from hwprm.train.evaluate import held_out_accuracy
 from hwprm.train.progress import Progress, silent
 from hwprm.train.samples import Samples
 
@@ -55,7 +55,8 @@ def shrink(
         raise ModelError(f"shrinking works on a dense or masked model, this one is {model.stage}; start from those")
     base = train if train is not None else TrainConfig()
     limit = shrink_limit(model.graph, config)
-    run = _Rounds(model.graph, dataset, config, replace(base, lr=config.lr, schedule="constant"), limit, teacher)
+    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0)
+    run = _Rounds(model.graph, dataset, config, options, limit, teacher)
     run.go(progress, checkpoint)
     return model.advance(
         run.graph,
@@ -63,7 +64,7 @@ def shrink(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=base.seed,
-        accuracy={"shrunk": accuracy(run.graph, dataset.x_test, dataset.y_test, dataset.input_scale)},
+        accuracy={"shrunk": held_out_accuracy(run.graph, dataset, base)},
         seconds={"shrunk": run.seconds},
         plan=kept_indices(GraphModule(run.graph)),
         log=[{"stage": "shrink", "epoch": i + 1, **entry} for i, entry in enumerate(run.history)],
@@ -113,6 +114,18 @@ class _Rounds:
 
     def go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
         """Rounds until the limit is reached, those kept in `checkpoint` taken from there."""
+        try:
+            self._go(progress, checkpoint)
+        except KeyboardInterrupt as stop:
+            raise type(stop)(self._how_to_resume(checkpoint)) from None
+
+    def _how_to_resume(self, checkpoint: Checkpoint | None) -> str:
+        where = f"stopped in epoch {len(self.history) + 1} of shrink"
+        if checkpoint is None:
+            return f"{where}; nothing was kept, as no checkpoint folder was given"
+        return f"{where}; run again with the same options and resume on, it goes on from {checkpoint.folder}"
+
+    def _go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
         identity = self._identity()
         if checkpoint is not None:
             self._take_up(checkpoint, identity)
@@ -151,7 +164,7 @@ class _Rounds:
             hooks=hooks,
             progress=tell,
             teacher=self.teacher,
-            before=number,
+            earlier=[entry["loss"] for entry in self.history],
         )
         self.graph = widen(module.to_graph(), self.graph, keep)
         self.seconds += result.seconds

@@ -147,25 +147,39 @@ class ShrinkHooks(Hooks):
         self.step = 0
         #: Whether more should have gone than can.
         self.stuck = False
-        self.columns = {name: np.zeros(ids.shape) for name, ids in self.pattern.groups.cols.items()}
-        self.channels = np.zeros(self.pattern.groups.count)
+        #: Moving averages, on the device: nothing but a removal waits for it.
+        cols = self.pattern.groups.cols
+        self.columns = {name: torch.zeros(ids.shape, dtype=torch.float64) for name, ids in cols.items()}
+        self.channels = torch.zeros(self.pattern.groups.count, dtype=torch.float64)
+        self.readers = {name: torch.from_numpy(ids) for name, ids in cols.items()}
 
     def to(self, device: torch.device) -> None:
         self.device = device
         self.zeros.to(device)
+        self.columns = {name: average.to(device) for name, average in self.columns.items()}
+        self.channels = self.channels.to(device)
+        self.readers = {name: ids.to(device) for name, ids in self.readers.items()}
 
     def after_backward(self, module: GraphModule) -> None:
         self.zeros.after_backward(module)
-        gates = np.zeros(self.pattern.groups.count)
-        memory = self.config.memory
-        for name, ids in self.pattern.groups.cols.items():
+        effects = {}
+        for name in self.columns:
             weight = module.weight(name)
-            if weight.grad is None:
-                continue
-            effect = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double().cpu().numpy()
-            gates += np.bincount(ids, weights=effect, minlength=len(gates))
-            self.columns[name] = memory * self.columns[name] + (1 - memory) * effect**2
-        self.channels = memory * self.channels + (1 - memory) * gates**2
+            if weight.grad is not None:
+                effects[name] = (weight.detach() * weight.grad).flatten(1).sum(dim=0).double()
+        if not effects:
+            return
+        # Gradients of a scaled loss overflow now and then: the step is skipped, and says nothing here either.
+        finite = torch.stack([effect.isfinite().all() for effect in effects.values()]).all()
+        gates = torch.zeros_like(self.channels)
+        for name, effect in effects.items():
+            gates += torch.zeros_like(gates).index_add_(0, self.readers[name], effect)
+            self.columns[name] = self._average(self.columns[name], effect, finite)
+        self.channels = self._average(self.channels, gates, finite)
+
+    def _average(self, average: Tensor, effect: Tensor, finite: Tensor) -> Tensor:
+        memory = self.config.memory
+        return torch.where(finite, memory * average + (1 - memory) * effect**2, average)
 
     def after_step(self, module: GraphModule) -> None:
         self.step += 1
@@ -187,8 +201,10 @@ class ShrinkHooks(Hooks):
         What would free more than has to go waits until the schedule asks for that much. At the limit itself there is
         nothing to wait for: there the next one goes that fits, at last the one that frees least.
         """
+        channels = self.channels.cpu().numpy()
+        columns = {name: average.cpu().numpy() for name, average in self.columns.items()}
         while (excess := self.pattern.count - allowed) > 0:
-            ranked = sorted(self._candidates())
+            ranked = sorted(self._candidates(channels, columns))
             if not ranked:
                 self.stuck = True
                 return
@@ -211,8 +227,8 @@ class ShrinkHooks(Hooks):
                 self.stuck = True
                 return
 
-    def _candidates(self) -> Iterator[Candidate]:
-        """Everything that may go now and frees something."""
+    def _candidates(self, channels: FloatArray, columns: Mapping[str, FloatArray]) -> Iterator[Candidate]:
+        """Everything that may go now and frees something, by the averages of `channels` and of `columns`."""
         pattern = self.pattern
         n_rows = {name: int(mask.sum()) for name, mask in pattern.rows.items()}
         n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
@@ -231,11 +247,11 @@ class ShrinkHooks(Hooks):
         needed = last & ~pattern.groups.fixed & (readers == 1)
         free = ~pattern.groups.fixed & ~last & (freed > 0) & pattern.alive_groups()
         for group in np.flatnonzero(free):
-            yield Candidate(self.channels[group] / freed[group], int(freed[group]), "", int(group))
+            yield Candidate(channels[group] / freed[group], int(freed[group]), "", int(group))
         for name, mask in pattern.cols.items():
-            if name in self.columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
+            if name in columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
                 for column in np.flatnonzero(mask & ~needed[pattern.groups.cols[name]]):
-                    yield Candidate(self.columns[name][column] / gain, gain, name, int(column))
+                    yield Candidate(columns[name][column] / gain, gain, name, int(column))
 
     def _take(self, candidate: Candidate) -> None:
         pattern, name, number = self.pattern, candidate.layer, candidate.number

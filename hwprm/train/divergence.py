@@ -9,7 +9,7 @@ from itertools import pairwise
 from hwprm.config.train import TrainConfig
 from hwprm.errors import ModelError
 
-__all__ = ["refuse_growth", "refuse_not_finite"]
+__all__ = ["guessing_loss", "refuse_excess", "refuse_growth", "refuse_not_finite"]
 
 #: Epochs in a row in which the loss must have grown.
 GROWING = 3
@@ -28,14 +28,39 @@ def refuse_not_finite(stage: str, loss: float, gradient: float, epoch: int, conf
     )
 
 
-def refuse_growth(stage: str, losses: Sequence[float], config: TrainConfig) -> None:
-    """Raise ModelError when the `losses` of the epochs so far have grown for several and far beyond the best one."""
+def guessing_loss(classes: int, taught: bool, config: TrainConfig) -> float:
+    """The most that a network costs which gives each of `classes` the same score; `taught`: by a teacher too.
+
+    Its cross entropy is ln(classes), and its distance from any teacher is no greater.
+    """
+    share = config.distill if taught else 0.0
+    return math.log(classes) * (1 - share + share * config.temperature**2)
+
+
+def refuse_growth(stage: str, losses: Sequence[float], config: TrainConfig, least: float = 0.0) -> None:
+    """Raise ModelError when the `losses` of the epochs so far have grown for several and far beyond the best one.
+
+    Never at `least` or below it.
+    """
     last = losses[-GROWING - 1 :]
     grew = len(last) > GROWING and all(before < after for before, after in pairwise(last))
-    if not grew or last[-1] <= config.loss_limit * max(min(losses), SMALL):
+    if not grew or last[-1] <= max(config.loss_limit * max(min(losses), SMALL), least):
         return
     raise ModelError(
         f"{stage}: training diverges, the loss grew to {last[-1]:.3g} over the last {GROWING} epochs, more than "
-        f"{config.loss_limit:g} times the best one ({min(losses):.3g}); lower the learning rate lr (now {config.lr:g})"
-        " or, if the loss may grow so far, raise train.loss_limit"
+        f"{config.loss_limit:g} times the best one ({min(losses):.3g}); {_advice(config)}"
     )
+
+
+def refuse_excess(stage: str, losses: Sequence[float], config: TrainConfig, start: float) -> None:
+    """Raise ModelError when the last of the `losses` of the epochs is far above `start`, where healthy runs begin."""
+    if losses[-1] <= config.loss_limit * start:
+        return
+    raise ModelError(
+        f"{stage}: training diverges, the loss of epoch {len(losses)} is {losses[-1]:.3g}, more than "
+        f"{config.loss_limit:g} times that of the start or of guessing ({start:.3g}); {_advice(config)}"
+    )
+
+
+def _advice(config: TrainConfig) -> str:
+    return f"lower the learning rate lr (now {config.lr:g}) or, if the loss may grow so far, raise train.loss_limit"

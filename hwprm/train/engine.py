@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -20,7 +20,7 @@ from hwprm.nets import GraphModule
 from hwprm.train.checkpoint import Checkpoint, Saved, digest
 from hwprm.train.devices import Precision, choose_device, threads
 from hwprm.train.distributed import Group
-from hwprm.train.divergence import refuse_growth, refuse_not_finite
+from hwprm.train.divergence import guessing_loss, refuse_excess, refuse_growth, refuse_not_finite
 from hwprm.train.evaluate import check_fit
 from hwprm.train.hooks import Hooks
 from hwprm.train.loss import training_loss
@@ -57,11 +57,12 @@ def fit(
     progress: Progress = silent,
     checkpoint: Checkpoint | None = None,
     teacher: Graph | None = None,
-    before: int = 0,
+    earlier: Sequence[float] = (),
 ) -> FitResult:
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
-    `before` epochs of the data were drawn earlier: the order and the augmentation go on from there.
+    `earlier` are the losses of epochs on larger networks that this one was cut from: the order of the images and the
+    augmentation go on from there, and the loss may grow with every cut, up to that of guessing.
     With a `teacher` its outputs are part of the loss, see `training_loss`. The module comes and goes on the CPU,
     whatever device it is trained on.
     The same inputs give the same bits on the CPU, also when the run was stopped and resumed. In a process group of
@@ -82,7 +83,7 @@ def fit(
     _check_trainable(module.graph, len(dataset.y_train), config, group)
     hooks = hooks or Hooks()
     with threads(config.threads), _placed(module, hooks, config, device), group.shared(module) as network:
-        run = _Run(module, network, dataset, config, stage, hooks, progress, teacher, before, group, device)
+        run = _Run(module, network, dataset, config, stage, hooks, progress, teacher, earlier, group, device)
         try:
             run.take_up(checkpoint)
             while run.epoch < config.epochs:
@@ -149,13 +150,13 @@ class _Run:
         hooks: Hooks,
         progress: Progress,
         teacher: Graph | None,
-        before: int,
+        earlier: Sequence[float],
         group: Group,
         device: torch.device,
     ) -> None:
         self.module, self.network, self.config = module, network, config
         self.stage, self.hooks, self.progress, self.group, self.device = stage, hooks, progress, group, device
-        self.epoch, self.before = 0, before
+        self.epoch, self.earlier, self.before = 0, earlier, len(earlier)
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.dtype = next(module.parameters()).dtype
@@ -183,23 +184,34 @@ class _Run:
         """Every training image once."""
         started = time.perf_counter()
         self.module.train()
-        total, right, images = 0.0, 0.0, len(self.samples.labels)
+        total, right, first, images = 0.0, 0.0, 0.0, len(self.samples.labels)
         for step, batch in enumerate(self.samples.epoch(self.before + self.epoch)):
             loss, hits = self._step(batch, self.epoch * self.steps + step)
             total += loss * len(batch.labels)
             right += hits
+            if step == 0:
+                first = loss * len(batch.labels) / batch.whole
             if (step + 1) % PROGRESS_STEPS == 0 and step + 1 < self.steps:
                 self._tell(step + 1, {"loss": loss})
         self.epoch += 1
-        total, right = self.group.sums(total, right)
+        total, right, first = self.group.sums(total, right, first)
         with torch.no_grad():
             metrics = {"loss": total / images, "accuracy": 100.0 * right / images}
             metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
         self.history.append(metrics)
-        refuse_growth(self.stage, [entry["loss"] for entry in self.history], self.config)
+        self._refuse_divergence(first)
         self.seconds += time.perf_counter() - started
         self._tell(0, metrics)
+
+    def _refuse_divergence(self, first: float) -> None:
+        """Raise ModelError when the losses of the epochs are beyond saving; `first`: of this epoch's first step."""
+        losses = [*self.earlier, *(entry["loss"] for entry in self.history)]
+        graph = self.module.graph
+        guessing = guessing_loss(graph.shapes[graph.outputs[0]][0], self.samples.teacher is not None, self.config)
+        start = first if len(losses) == 1 else losses[0]
+        refuse_excess(self.stage, losses, self.config, max(start, guessing))
+        refuse_growth(self.stage, losses, self.config, guessing if self.earlier else 0.0)
 
     def _tell(self, steps: int, metrics: dict[str, float]) -> None:
         if self.group.rank == 0:

@@ -10,16 +10,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from hwprm.config.train import TrainConfig
+from hwprm.data import Dataset
 from hwprm.errors import DataError, ModelError
 from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, fitting_batch, image_shapes, scale_of
 from hwprm.nets import GraphModule
+from hwprm.train.devices import choose_device, threads
 
-__all__ = ["accuracy", "check_fit", "count_in_top", "logits"]
+__all__ = ["accuracy", "check_fit", "count_in_top", "held_out_accuracy", "logits"]
 
 BATCH = 500
+CPU = torch.device("cpu")
 
 
-def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale, *, top: int = 1) -> float:
+def held_out_accuracy(graph: Graph, dataset: Dataset, config: TrainConfig) -> float:
+    """`accuracy` on the test images of `dataset`, computed where and on as many threads as `config` trains."""
+    with threads(config.threads):
+        return accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale, device=choose_device(config))
+
+
+def accuracy(
+    graph: Graph,
+    x: Images,
+    y: NDArray[np.int64],
+    input_scale: Scale,
+    *,
+    top: int = 1,
+    device: torch.device = CPU,
+) -> float:
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `graph` puts in class `y` ``(n,)``.
 
     With `top` above 1 a class among that many first ones is right. Computed in the dtype of the weights; of equal
@@ -29,7 +47,7 @@ def accuracy(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: Scale, 
     check_fit(graph, image_shapes(x), int(y.max()) + 1 if y.size else 0)
     if len(x) != len(y) or len(x) == 0:
         raise DataError(f"accuracy needs as many labels as images and at least one, not {len(y)} and {len(x)}")
-    return 100.0 * count_in_top(logits(graph, x, input_scale), y, top) / len(y)
+    return 100.0 * count_in_top(logits(graph, x, input_scale, device), y, top) / len(y)
 
 
 def count_in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) -> int:
@@ -45,9 +63,9 @@ def count_in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) ->
     return int(np.count_nonzero(before < top))
 
 
-def logits(graph: Graph, x: Batch, input_scale: Scale) -> NDArray[Any]:
+def logits(graph: Graph, x: Batch, input_scale: Scale, device: torch.device = CPU) -> NDArray[Any]:
     """Output ``(n, classes)`` of `graph` for `x` ``(n, *input shape)`` times `input_scale`, in inference mode."""
-    module = GraphModule(graph).eval()
+    module = GraphModule(graph).eval().to(device)
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     given = by_input(x, [node.name for node in graph.inputs])
     step = fitting_batch(BATCH, max(math.prod(shape) for shape in graph.shapes.values()))
@@ -55,10 +73,10 @@ def logits(graph: Graph, x: Batch, input_scale: Scale) -> NDArray[Any]:
     with torch.inference_mode():
         for start in range(0, len(next(iter(given.values()))), step):
             images = [
-                torch.from_numpy(np.array(array[start : start + step])).to(dtype) * scale_of(input_scale, name)
+                torch.from_numpy(np.array(array[start : start + step])).to(device, dtype) * scale_of(input_scale, name)
                 for name, array in given.items()
             ]
-            parts.append(module(*images).numpy())
+            parts.append(module(*images).cpu().numpy())
     return np.concatenate(parts)
 
 

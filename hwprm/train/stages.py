@@ -9,7 +9,7 @@ from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.train.checkpoint import Checkpoint
 from hwprm.train.engine import fit
-from hwprm.train.evaluate import accuracy
+from hwprm.train.evaluate import held_out_accuracy
 from hwprm.train.progress import Progress, silent
 
 __all__ = ["finetune", "train"]
@@ -69,7 +69,7 @@ def _run(
         module, dataset, config, stage=stage, hooks=hooks, progress=progress, checkpoint=checkpoint, teacher=teacher
     )
     graph = module.to_graph()
-    done = accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)
+    done = held_out_accuracy(graph, dataset, config)
     before = float(model.meta.get("seconds", {}).get(key, 0.0))
     return model.advance(
         graph,

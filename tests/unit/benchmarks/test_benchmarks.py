@@ -132,13 +132,19 @@ def test_training_is_measured_against_the_loop(load):
     assert [row[3] for row in table] == ["", "MISSED", "MISSED", "met", "met", "MISSED", "MISSED", ""]
 
 
-def test_training_measures_an_epoch_of_each_kind(load, tmp_path):
+def test_training_measures_an_epoch_of_each_kind(load, tmp_path, monkeypatch):
+    from hwprm.prune.shrink_hooks import ShrinkHooks
+
+    removed: list[int] = []
+    monkeypatch.setattr(ShrinkHooks, "_remove", lambda hooks, allowed: removed.append(allowed))
     script = load("training")
     net = script.NETS["lenet5"]
     script._store_graphs(net, tmp_path)
     kinds = ("loop", *script.STAGES, "compact 0.25", "images", "images, copies")
     found = {kind: script._one(net, kind, 64, 1, tmp_path) for kind in kinds}
     assert {found[kind]["weights"] for kind in ("loop", *script.STAGES)} == {430_500}
+    # One batch an epoch, one epoch before the one that is measured.
+    assert removed == [int(430_500 / 1.45), int(430_500 / 1.45**2)] and "shrink" in net.kinds
     assert found["compact 0.25"]["weights"] < 430_500 / 12
     assert all(entry["cpu"] > 0 and entry["wall"] > 0 for entry in found.values())
 

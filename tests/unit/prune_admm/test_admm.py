@@ -12,6 +12,7 @@ from hwprm.config import ArrayConfig
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.train import TrainConfig
 from hwprm.errors import ConfigError, ModelError
+from hwprm.frontend import to_graph
 from hwprm.model import Stage
 from hwprm.nets import GraphModule, lenet5_graph
 from hwprm.prune.admm import admm, phases
@@ -22,6 +23,7 @@ from hwprm.prune.projections import Limits, project
 from hwprm.quantize import quantise_network
 from hwprm.train import Checkpoint, train
 from hwprm.train.engine import fit
+from tests.support.zoo import ZOO, zoo_module
 from tests.unit.train.synthetic import bits, blobs, tiny_graph
 
 BASE = TrainConfig(epochs=4, batch=20, lr=5e-3)
@@ -370,3 +372,22 @@ def test_rounded_filters_fill_whole_tiles():
     assert (loose.filters, loose.listed) == (18, 3 * loose.columns)
     assert (whole.filters, whole.listed) == (16, 2 * whole.columns)
     assert whole.cycles < loose.cycles
+
+
+@pytest.mark.parametrize(("name", "most"), [("lenet5", 33_115), ("resnet", 104)])
+def test_a_compression_that_cannot_be_met_is_refused_and_no_other(name, most):
+    graph = lenet5_graph(0) if name == "lenet5" else to_graph(zoo_module(name), ZOO[name][1])
+    matrices = layer_matrices(graph)
+    full = sum(matrix.rows * matrix.cols for matrix in matrices.values())
+    # Sixteen values up to the greatest that a row and a column of every layer can reach.
+    for step in range(16):
+        config = AdmmConfig(compression=most ** (step / 15))
+        budgets = resolve_budgets(graph, config)
+        assert sum((b.filters or matrices[n].rows) * (b.columns or 0) for n, b in budgets.items()) <= full
+    with pytest.raises(ConfigError) as told:
+        resolve_budgets(graph, AdmmConfig(compression=most + 1))
+    assert str(told.value) == (
+        f"admm.compression = {most + 1} cannot be met: one filter and one column of every layer, and all outputs, make "
+        f"at most about {most} x here; lower it, or set admm.structure to unstructured"
+    )
+    assert phases(graph, AdmmConfig(compression=most + 1, structure="unstructured"))

@@ -21,8 +21,9 @@ from hwprm.prune.narrowing import narrow, widen
 from hwprm.prune.paths import remove_unused_paths
 from hwprm.prune.purification import purify
 from hwprm.prune.shrink import shrink
-from hwprm.prune.shrink_hooks import Pattern
+from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks
 from hwprm.train import Checkpoint, train
+from hwprm.train.schedule import learning_rate
 from tests.support.zoo import ZOO, zoo_module
 from tests.unit.train.synthetic import blobs, tiny_graph
 
@@ -97,6 +98,66 @@ def test_no_branch_of_a_concatenation_dies(seed):
     assert min(left.values()) >= 1 and sum(left.values()) <= 8
 
 
+def _averages(graph: Graph, *steps: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Of channels and columns, after steps with these numbers times the weights' number as gradients."""
+    module = GraphModule(graph)
+    hooks = ShrinkHooks(module, QUICK, 10, 1e6, 100)
+    for step in steps:
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.grad = step * torch.arange(parameter.numel()).reshape(parameter.shape).float()
+            hooks.after_backward(module)
+    return hooks.channels.numpy(), {name: average.numpy() for name, average in hooks.columns.items()}
+
+
+@pytest.mark.parametrize("name", ["resnet", "densenet"])
+def test_importance_is_the_average_of_squared_effects_to_the_bit(name):
+    graph = to_graph(zoo_module(name), ZOO[name][1])
+    cols = Pattern.of(graph, "all_weights").groups.cols
+    channels, columns = np.zeros(Pattern.of(graph, "all_weights").groups.count), {}
+    for step in (0.5, -0.3, 0.1):
+        gates = np.zeros(len(channels))
+        for node in graph.weighted:
+            if node.name in cols:
+                grad = step * torch.arange(node.weight.size).reshape(node.weight.shape).float()
+                effect = (torch.from_numpy(node.weight) * grad).flatten(1).sum(dim=0).double().numpy()
+                gates += np.bincount(cols[node.name], weights=effect, minlength=len(gates))
+                columns[node.name] = QUICK.memory * columns.get(node.name, 0.0) + (1 - QUICK.memory) * effect**2
+        channels = QUICK.memory * channels + (1 - QUICK.memory) * gates**2
+    found = _averages(graph, 0.5, -0.3, 0.1)
+    np.testing.assert_array_equal(found[0], channels)
+    for name, average in columns.items():
+        np.testing.assert_array_equal(found[1][name], average)
+
+
+@pytest.mark.parametrize("overflow", [torch.inf, torch.nan])
+def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense, overflow):
+    expected, found = _averages(dense.graph, 0.5, -0.25), _averages(dense.graph, 0.5, overflow, -0.25)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert np.isfinite(found[0]).all() and found[0].any()
+    for name, average in expected[1].items():
+        np.testing.assert_array_equal(found[1][name], average)
+
+
+def test_the_rate_is_constant_over_all_rounds(dense, monkeypatch):
+    used = []
+    monkeypatch.setattr("hwprm.train.engine.learning_rate", lambda *at: used.append(learning_rate(*at)) or used[-1])
+    shrink(dense, blobs(), replace(QUICK, compression=3.0), train=replace(TRAIN, warmup=0.5, schedule="step"))
+    assert set(used) == {QUICK.lr}
+
+
+def test_divergence_is_judged_over_all_rounds(dense, monkeypatch):
+    seen = []
+    monkeypatch.setattr("hwprm.train.engine.refuse_growth", lambda stage, losses, *more: seen.append((losses, more[1])))
+    done = shrink(dense, blobs(), replace(QUICK, compression=6.0), train=TRAIN)
+    losses = [entry["loss"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
+    assert [one for one, _ in seen] == [losses[:count] for count in range(1, len(losses) + 1)] and len(losses) > 2
+    # A network that is cut smaller and smaller may come to know nothing.
+    assert [least for _, least in seen[1:]] == pytest.approx([np.log(3)] * (len(losses) - 1))
+    with pytest.raises(ModelError, match=r"^shrink: training diverges, the loss of epoch \d is .* \(now 1000\)"):
+        shrink(dense, blobs(), replace(QUICK, compression=6.0, lr=1000.0), train=TRAIN)
+
+
 def test_an_epoch_of_few_steps_removes_something_too(dense):
     config = ShrinkConfig(rate=2.0, every=40, compression=3.0)
     done = shrink(dense, blobs(), config, train=replace(TRAIN, batch=60))
@@ -122,6 +183,30 @@ def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):
     again = shrink(dense, blobs(), replace(config, compression=2.5), train=TRAIN)
     for layer in again.graph.weighted:
         np.testing.assert_array_equal(layer.weight, higher.graph.by_name[layer.name].weight)
+
+
+def test_ctrl_c_says_which_epoch_and_where_it_goes_on(dense, tmp_path):
+    class Ended(KeyboardInterrupt):
+        """SIGTERM, say."""
+
+    calls = 0
+
+    def stop(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 8:  # of 4 an epoch
+            raise Ended
+
+    config = replace(QUICK, compression=10.0)
+    kept = Checkpoint(folder=tmp_path)
+    with pytest.raises(Ended) as told:
+        shrink(dense, blobs(), config, train=TRAIN, progress=stop, checkpoint=kept)
+    after = f"; run again with the same options and resume on, it goes on from {tmp_path}"
+    assert str(told.value) == "stopped in epoch 2 of shrink" + after
+    assert [path.name for path in tmp_path.glob("*.json")] == ["shrink-001.json"]
+    calls = 7
+    with pytest.raises(Ended, match="^stopped in epoch 1 of shrink; nothing was kept, as no checkpoint folder was giv"):
+        shrink(dense, blobs(), config, train=TRAIN, progress=stop)
 
 
 def test_other_options_do_not_take_up_the_rounds(dense, tmp_path):

@@ -12,7 +12,9 @@ from hwprm.config.train import TrainConfig
 from hwprm.errors import ConfigError, DataError, ModelError
 from hwprm.graph import BatchNorm, Graph
 from hwprm.model import Model, Stage
+from hwprm.nets import GraphModule
 from hwprm.train import Checkpoint, accuracy, train
+from hwprm.train.evaluate import held_out_accuracy
 from tests.unit.train.synthetic import bits, blobs, tiny_graph
 
 FAST = TrainConfig(epochs=4, batch=30, lr=5e-3)
@@ -143,6 +145,25 @@ def test_threads_are_restored():
         progress=lambda *call: seen.append(torch.get_num_threads()),
     )
     assert set(seen) == {before + 1} and torch.get_num_threads() == before
+
+
+def test_accuracy_is_computed_as_training_is(monkeypatch):
+    before, seen = torch.get_num_threads(), []
+    forward = GraphModule.forward
+
+    def spy(module, *images):
+        if not module.training:
+            seen.append((torch.get_num_threads(), images[0].device.type))
+        return forward(module, *images)
+
+    monkeypatch.setattr(GraphModule, "forward", spy)
+    train(tiny_graph(), blobs(), replace(FAST, epochs=1, threads=before + 1))
+    assert seen == [(before + 1, "cpu")] and torch.get_num_threads() == before
+    # A device that computes nothing shows where the images would go.
+    monkeypatch.setattr("hwprm.train.evaluate.choose_device", lambda config: torch.device("meta"))
+    with pytest.raises(NotImplementedError):
+        held_out_accuracy(tiny_graph(), blobs(), FAST)
+    assert seen[-1][1] == "meta" and torch.get_num_threads() == before
 
 
 def test_training_on_keeps_the_stage_and_zeros():

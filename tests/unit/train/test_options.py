@@ -13,7 +13,7 @@ from hwprm.nets import GraphModule
 from hwprm.prune.masked import ZeroMasks
 from hwprm.train import Hooks, train
 from hwprm.train.devices import Precision, choose_device
-from hwprm.train.divergence import refuse_growth
+from hwprm.train.divergence import guessing_loss, refuse_excess, refuse_growth
 from hwprm.train.engine import fit
 from tests.unit.train.synthetic import bits, blobs, tiny_graph
 
@@ -169,6 +169,32 @@ def test_a_loss_that_grows_stops_the_run():
         ModelError, match=r"^test: training diverges, .* \(now 1e-06\) or, if .* raise train\.loss_limit$"
     ):
         fit(GraphModule(tiny_graph()), blobs(), config, stage="test", hooks=Worsen())
+
+
+def test_growth_up_to_what_guessing_costs_may_be_due_to_a_smaller_network():
+    guessing = guessing_loss(3, False, FAST)
+    assert guessing == pytest.approx(np.log(3))
+    refuse_growth("test", [0.01, 0.2, 0.4, 1.09], FAST, guessing)
+    with pytest.raises(ModelError, match="diverges, the loss grew to 1.11 over"):
+        refuse_growth("test", [0.01, 0.2, 0.4, 1.11], FAST, guessing)
+    assert guessing_loss(3, True, replace(FAST, distill=0.5, temperature=2.0)) == pytest.approx(2.5 * np.log(3))
+
+
+def test_a_loss_far_above_the_start_stops_the_run():
+    refuse_excess("test", [30.0, 20.0], FAST, 2.0)
+    with pytest.raises(
+        ModelError,
+        match=r"^test: training diverges, the loss of epoch 2 is 20.1, more than 10 times that of the start or of "
+        r"guessing \(2\); lower the learning rate lr \(now 0.005\) or, if .* raise train.loss_limit$",
+    ):
+        refuse_excess("test", [30.0, 20.1], FAST, 2.0)
+    # A rate beyond all reason, from which a run may come back with a network that knows little.
+    with pytest.raises(ModelError, match=r"^train: training diverges, the loss of epoch 1 is .* \(now 1000\)"):
+        train(tiny_graph(), blobs(), replace(FAST, epochs=2, lr=1000.0))
+    # Images of a large scale cost much at first.
+    data = blobs()
+    loud = replace(data, x_train=data.x_train.astype(np.float32), x_test=data.x_test.astype(np.float32))
+    assert train(tiny_graph(), loud, replace(FAST, epochs=2, lr=1e-4)).meta["log"][0]["loss"] > 20
 
 
 def test_module_and_masks_come_back_to_the_cpu():
