@@ -141,18 +141,33 @@ def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
             listener.say(f"{step.name}: reused, its inputs are the same")
             continue
         mark.unlink(missing_ok=True)
+        others = _interrupted(job, step)
+        for other in others - {_scratch(job, step, key)}:
+            listener.say(
+                f"{step.name}: an interrupted run with other options is kept in {other} until this one is done"
+            )
         with listener.stage(step.name) as tick:
             job.done[step.name] = _run(job, step, key, tick)
         done = job.done[step.name]
         write_file(mark, json.dumps({"key": key, "seconds": done.seconds, "facts": done.facts}, indent=1) + "\n")
+        for other in others:
+            _remove(other)
+
+
+def _scratch(job: Job, step: Step, key: str) -> Path:
+    return job.out / "stages" / f".{step.name}-{key[:12]}"
+
+
+def _interrupted(job: Job, step: Step) -> set[Path]:
+    """What interrupted runs of `step`, with these or other options, can go on from."""
+    return set((job.out / "stages").glob(f".{step.name}-*"))
 
 
 def _run(job: Job, step: Step, key: str, tick: Ticker) -> Done:
     place = job.place(step)
     work = place.with_name(f".{place.name}.partial")
-    scratch = job.out / "stages" / f".{step.name}-{key[:12]}"
-    others = [path for path in scratch.parent.glob(f".{step.name}-*") if path != scratch]
-    for stale in (place, work, *others):
+    scratch = _scratch(job, step, key)
+    for stale in (place, work):
         _remove(stale)
     place.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

@@ -176,7 +176,29 @@ def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path,
     Model(graph=tiny_graph(2), stage=Stage.DENSE).save(tmp_path / "teacher")  # trained on, say
     again = run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options)
     assert again.exit_code == 2 and "lower the threshold" in again.stderr
-    assert kept and len(list(tmp_path.glob(".p.resume-*"))) == 1 and not kept[0].exists()
+    assert f"an interrupted run with other options is kept in {kept[0]}" in again.stderr
+    assert kept[0].exists() and len(list(tmp_path.glob(".p.resume-*"))) == 2
+
+
+def test_what_was_interrupted_outlives_a_command_that_fails(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path
+) -> None:
+    options = {"admm_stages": 1, "admm_epochs": 1, "admm_final_epochs": 1, "admm_compression": 2, "out": tmp_path / "p"}
+    bad = {"purify_mode": "absolute", "purify_th4": 1e9}
+    assert run("prune", tiny_model, data=tiny_data, **options, **bad).exit_code == 2
+    (kept,) = tmp_path.glob(".p.resume-*")
+    mistyped = run("prune", tiny_model, data=tiny_data, admm_budgets="nope=filters:1", **options)
+    assert mistyped.exit_code == 2 and "nope" in mistyped.stderr and kept.is_dir()
+    # What does not change the result does not start anew.
+    assert run("prune", tiny_model, data=tiny_data, data_dir=tmp_path, workers=2, **options, **bad).exit_code == 2
+    assert list(tmp_path.glob(".p.resume-*")) == [kept]
+    file = tmp_path / "unused.toml"
+    file.write_text("[shrink]\ncompression = 7\n")
+    assert run("prune", tiny_model, data=tiny_data, config=file, **options, **bad).exit_code == 2
+    assert list(tmp_path.glob(".p.resume-*")) == [kept]
+    options["admm_compression"] = 3
+    assert run("prune", tiny_model, data=tiny_data, **options).exit_code == 0
+    assert not list(tmp_path.glob(".p.resume-*")), "a run that ended well cleans up"
 
 
 @pytest.mark.parametrize(
