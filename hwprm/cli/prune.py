@@ -30,6 +30,7 @@ TRAINING = (
     Take("finetune", prefix=True),
     Take("train", prefix=True, only=TRAINING),
     Take("data"),
+    together=True,
 )
 def prune(
     talk: Talk,

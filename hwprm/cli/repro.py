@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["repro"]
 
 
-@verb(app, Take("repro"), Take("data", only=("name", "data_dir", "download")))
+@verb(app, Take("repro"), Take("data", only=("name", "data_dir", "download")), together=True)
 def repro(
     talk: Talk,
     settings: Settings,
@@ -39,12 +39,14 @@ def repro(
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
     from hwprm.report import tables
+    from hwprm.train.distributed import process_group
 
     recipe = load_recipe(row, _given(settings))
     if recipe.gpu:
         talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
     out = settings.run.out or Path("runs/repro")
-    facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
+    with process_group(recipe.settings.train):
+        facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
     talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
     return Outcome(data=facts, tables=tables(facts))
 

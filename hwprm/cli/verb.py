@@ -68,11 +68,14 @@ Body = Callable[..., Outcome]
 Base = Callable[[Mapping[str, Any]], Settings]
 
 
-def verb(app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = None) -> Callable[[Body], Body]:
+def verb(
+    app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = None, together: bool = False
+) -> Callable[[Body], Body]:
     """Register the decorated function with `app` under its own name.
 
     Its two first parameters are a `Talk` and the `Settings`; the rest are positional arguments of the command line.
-    `base` makes the defaults from those arguments, where the dataclasses' own do not serve.
+    `base` makes the defaults from those arguments, where the dataclasses' own do not serve. Of the verbs, only those
+    that train `together` may be started by torchrun.
     """
     common = ("out", "json", "quiet") if out else ("json", "quiet")
     taken = (*takes, Take("run", only=common))
@@ -86,6 +89,11 @@ def verb(app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = N
             overrides = {place: value for place, value in chosen.items() if value is not None}
 
             def settle() -> Settings:
+                if not together and "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1":
+                    raise InputError(
+                        f"hwprm {command.__name__} does not share its work among processes, all would do the same and "
+                        "write into one folder; start it without torchrun"
+                    )
                 return load_settings(file, overrides, base(given) if base else None)
 
             raise typer.Exit(_guarded(body, settle, overrides, given))

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hwprm.data import Dataset
     from hwprm.sources import Split
     from hwprm.train import Checkpoint
+    from hwprm.train.distributed import Group
 
 __all__ = ["repro", "reproduce", "run_recipe", "summarise"]
 
@@ -71,12 +72,13 @@ def repro(
 def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Listener) -> Facts:
     """Run `recipe` for every seed into ``out/ROW/seed-N`` and return the summary, also in ``out/ROW/result.json``.
 
-    What was finished before is reused. Raises DataError when the recipe's data set is not there, and what its steps
-    raise; what they finished stays.
+    What was finished before is reused. The processes of a group of ``torch.distributed`` train together, the first one
+    writes. Raises DataError when the recipe's data set is not there, and what its steps raise; what they finished
+    stays.
     """
     results = [run_recipe(recipe, out, seed, listener) for seed in seeds]
     facts = summarise(recipe, results)
-    write_file(out / recipe.name / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    _group().from_first(lambda: _write(out / recipe.name, facts))
     return facts
 
 
@@ -84,8 +86,10 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     """Run `recipe` with one seed into ``out/ROW/seed-N`` and return its result, there as ``result.json`` too."""
     settings = recipe.with_seed(seed)
     place = out / recipe.name / f"seed-{seed}"
-    check_run(place)
-    split = _split(settings)
+    group = _group()
+    group.from_first(lambda: check_run(place))
+    with group.first_alone():  # it may download
+        split = _split(settings)
     data = split.dataset
     listener.say(f"data: {data.name}, {data.source}")
     assert split.x_validation is not None and split.y_validation is not None
@@ -96,7 +100,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     if settings.repro.weights:
         inputs["weights"] = digest_of(settings.repro.weights)
     dense = _run_dense(given, settings, inputs, listener)
-    start_run(place)
+    group.from_first(lambda: start_run(place))
     job = Job(
         out=place,
         settings=settings,
@@ -106,7 +110,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     flow = (*(FLOW[name] for name in recipe.steps), FLOW["quantize"], FLOW["score"])
     run_steps(job, flow, listener)
     facts = _result(job, dense, flow)
-    write_file(place / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    group.from_first(lambda: _write(place, facts))
     return facts
 
 
@@ -142,6 +146,16 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
         "reached": all(goals) and min(ratios) >= recipe.compression if goals else None,
         "seeds": results,
     }
+
+
+def _group() -> Group:
+    from hwprm.train.distributed import Group
+
+    return Group.current()
+
+
+def _write(folder: Path, facts: Facts) -> None:
+    write_file(folder / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
 
 
 def _split(settings: Settings) -> Split:
@@ -180,7 +194,7 @@ def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listen
     """The dense network, in a folder that its options and data name."""
     place = given.shared / f"dense-{_digest(settings, ('train', 'data'), inputs)}"
     job = Job(out=place, settings=settings, inputs=inputs, given=given)
-    start_run(place)
+    _group().from_first(lambda: start_run(place))
     run_steps(job, (DENSE,), listener)
     return job
 
