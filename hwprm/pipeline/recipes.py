@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import tomllib
 import types
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwprm.config import Settings, load_settings
-from hwprm.config.options import nearest
+from hwprm.config.options import nearest, options_of
+from hwprm.config.settings import SECTIONS, sections_toml
 from hwprm.errors import ConfigError, InputError
+from hwprm.folders import digest_of
 from hwprm.resources import recipe_dir
 
 __all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
@@ -68,6 +72,32 @@ class Recipe:
     def with_seed(self, seed: int) -> Settings:
         """The recipe's options for `seed`."""
         return replace(self.settings, train=replace(self.settings.train, seed=seed))
+
+    def toml(self, seed: int) -> str:
+        """The recipe with every option that its steps read, as a file that `load_recipe` reads, run with `seed`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)} | {"seeds": (seed,)}
+        given = {k: v for k, v in values.items() if k not in ("name", "settings") and v is not None}
+        # JSON's text, numbers and lists are TOML's.
+        lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+        return "\n".join(["[recipe]", *lines, "", sections_toml(self.with_seed(seed), self._read())])
+
+    def digest(self) -> str:
+        """SHA-256 of what determines the result of a seed: network, steps and the options that they read.
+
+        Not of titles, the paper's figures and the aim, nor of where the data lie.
+        """
+        weights = self.settings.repro.weights
+        what = (self.network, self.width, self.top, self.steps, digest_of(weights) if weights else None)
+        text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed"})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _read(self) -> frozenset[str]:
+        """Keys of the options that the result depends on."""
+        sections = {"data", "train", "purify", "quantize", "array"} | ({"shrink", "admm", "finetune"} & set(self.steps))
+        if self.settings.repro.weights:
+            sections.add("weights")
+        keys = (option.key for section in sections for option in options_of(section, SECTIONS[section]))
+        return frozenset(keys) - {"data.data_dir", "data.download", "data.workers"}
 
 
 def recipe_names() -> list[str]:

@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from hwprm.train import Checkpoint
     from hwprm.train.distributed import Group
 
-__all__ = ["repro", "reproduce", "run_recipe", "summarise"]
+__all__ = ["finished", "repro", "reproduce", "run_recipe", "summarise"]
 
 #: What the accuracies that stages note are those of.
 JUDGED = "images held out of the training split"
+#: Begins ``recipe.toml``.
+HEAD = "# What made this result; `hwprm repro` reads it. data.data_dir, a place on one machine, is not among it.\n\n"
 CODE = ("data", "graph", "nets", "train", "prune", "numerics")
 
 
@@ -72,13 +74,13 @@ def repro(
 def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Listener) -> Facts:
     """Run `recipe` for every seed into ``out/ROW/seed-N`` and return the summary, also in ``out/ROW/result.json``.
 
-    What was finished before is reused. The processes of a group of ``torch.distributed`` train together, the first one
-    writes. Raises DataError when the recipe's data set is not there, and what its steps raise; what they finished
-    stays.
+    It is written after every seed, and counts all seeds that the folder holds of this recipe. What was finished before
+    is reused. The processes of a group of ``torch.distributed`` train together, the first one writes. Raises DataError
+    when the recipe's data set is not there, and what its steps raise; what they finished stays.
     """
-    results = [run_recipe(recipe, out, seed, listener) for seed in seeds]
-    facts = summarise(recipe, results)
-    _group().from_first(lambda: _write(out / recipe.name, facts))
+    for seed in seeds:
+        run_recipe(recipe, out, seed, listener)
+        facts: Facts = _group().from_first(lambda: _summary(recipe, out))
     return facts
 
 
@@ -100,7 +102,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     if settings.repro.weights:
         inputs["weights"] = digest_of(settings.repro.weights)
     dense = _run_dense(given, settings, inputs, listener)
-    group.from_first(lambda: start_run(place))
+    group.from_first(lambda: _start(recipe, seed, place))
     job = Job(
         out=place,
         settings=settings,
@@ -111,6 +113,23 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     run_steps(job, flow, listener)
     facts = _result(job, dense, flow)
     group.from_first(lambda: _write(place, facts))
+    return facts
+
+
+def finished(recipe: Recipe, place: Path) -> Facts | None:
+    """The result that `recipe` left in `place`, a folder ``seed-N``; None where there is none, or of another recipe."""
+    try:
+        facts: Facts = json.loads((place / "result.json").read_text())
+        return facts if facts["recipe"] == recipe.digest() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _summary(recipe: Recipe, out: Path) -> Facts:
+    """Summary of all seeds in ``out/ROW``, left there too."""
+    found = (finished(recipe, place) for place in (out / recipe.name).glob("seed-*"))
+    facts = summarise(recipe, sorted((result for result in found if result), key=lambda result: int(result["seed"])))
+    _write(out / recipe.name, facts)
     return facts
 
 
@@ -128,6 +147,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
     return {
         "format": ROW_FORMAT,
         "row": recipe.name,
+        "recipe": recipe.digest(),
         "title": recipe.title,
         "source": recipe.source,
         "count": recipe.count,
@@ -152,6 +172,14 @@ def _group() -> Group:
     from hwprm.train.distributed import Group
 
     return Group.current()
+
+
+def _start(recipe: Recipe, seed: int, place: Path) -> None:
+    """Make the folder of a seed, note what makes it, and drop what another recipe left as its result."""
+    start_run(place)
+    if finished(recipe, place) is None:
+        (place / "result.json").unlink(missing_ok=True)
+    write_file(place / "recipe.toml", HEAD + recipe.toml(seed))
 
 
 def _write(folder: Path, facts: Facts) -> None:
@@ -324,6 +352,7 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
             seconds[step] = max(seconds[step], last.meta["seconds"].get(stage, 0.0))
     return {
         "row": recipe.name,
+        "recipe": recipe.digest(),
         "seed": job.settings.train.seed,
         "data": {"name": given.test.name, "source": _without_path(given.test.source)},
         "accuracy": job.done["score"].facts["accuracy"],

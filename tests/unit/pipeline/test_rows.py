@@ -14,8 +14,9 @@ from hwprm.config import Settings
 from hwprm.errors import ConfigError, DataError, HwprmError, InputError
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
+from hwprm.pipeline import rows
 from hwprm.pipeline.recipes import load_recipe, recipe_names
-from hwprm.pipeline.rows import reproduce, run_recipe, summarise
+from hwprm.pipeline.rows import finished, reproduce, run_recipe, summarise
 from hwprm.pipeline.step import Silent
 from hwprm.prune import admm as admm_module
 from hwprm.train import accuracy, stages
@@ -135,6 +136,61 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     reproduce(other, out, (0,), Listening())
     assert [line for line in said if "reused" in line] == ["train: reused, its inputs are the same"]
     assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
+
+
+def test_a_result_says_which_recipe_made_it(ran, data, tmp_path):
+    recipe, out, facts = ran
+    (result,) = facts["seeds"]
+    place = out / "tiny" / "seed-0"
+    assert result["recipe"] == facts["recipe"] == recipe.digest() and finished(recipe, place) == result
+    settings = recipe.settings
+    moved = replace(settings, data=replace(settings.data, data_dir="elsewhere", workers=1))
+    unread = replace(settings, admm=replace(settings.admm, compression=7.0))
+    for same in (
+        replace(recipe, title="other", reach=1.0),
+        replace(recipe, settings=moved),
+        replace(recipe, settings=unread),
+    ):
+        assert finished(same, place) == result
+    trained = replace(settings, train=replace(settings.train, threads=2))
+    for other in (replace(recipe, settings=trained), replace(recipe, top=2)):
+        assert finished(other, place) is None
+    assert "data_dir =" not in (text := (place / "recipe.toml").read_text()) and "[admm]" not in text
+    again = load_recipe(str(place / "recipe.toml"))
+    assert (again.digest(), again.seeds, again.title) == (recipe.digest(), (0,), "tiny")
+
+
+def test_a_summary_counts_every_finished_seed_of_the_recipe(ran, monkeypatch, tmp_path):
+    recipe, _, facts = ran
+    (result,) = facts["seeds"]
+    place = tmp_path / "tiny"
+    old = {key: value for key, value in result.items() if key != "recipe"}
+    for seed, left in ((2, result | {"recipe": "0" * 64}), (3, old), (4, result | {"seed": 4})):
+        (place / f"seed-{seed}").mkdir(parents=True)
+        (place / f"seed-{seed}" / "result.json").write_text(json.dumps(left))
+
+    def run_one(recipe, out, seed, listener):
+        if seed == 1:
+            raise KeyboardInterrupt
+        (place / "seed-0").mkdir()
+        (place / "seed-0" / "result.json").write_text(json.dumps(result))
+
+    monkeypatch.setattr(rows, "run_recipe", run_one)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(recipe, tmp_path, (0, 1), Silent())
+    summary = json.loads((place / "result.json").read_text())
+    assert [one["seed"] for one in summary["seeds"]] == [0, 4]
+
+
+def test_what_another_recipe_left_is_no_result(ran, tmp_path):
+    recipe, _, facts = ran
+    stale = tmp_path / "tiny" / "seed-0"
+    rows._start(recipe, 0, stale)
+    (stale / "result.json").write_text(json.dumps(facts["seeds"][0]))
+    rows._start(recipe, 0, stale)
+    assert (stale / "result.json").is_file()
+    rows._start(replace(recipe, width=0.5), 0, stale)
+    assert not (stale / "result.json").exists()
 
 
 def _lower(settings: Settings):
