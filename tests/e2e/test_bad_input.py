@@ -167,6 +167,39 @@ def test_stopping_after_the_other_method(
     _refused(result, 2, f"prune is to stop after {other}, but its method is {method}; let both be", tmp_path / "p")
 
 
+@pytest.mark.parametrize(
+    ("stage", "options", "words"),
+    [
+        ("dense", {"shrink_compression": 20}, "--shrink-compression has no effect: the method is admm; add --method"),
+        (
+            "dense",
+            {"method": "shrink", "admm_compression": 9},
+            "--admm-compression has no effect: the method is shrin",
+        ),
+        ("admm", {"admm_compression": 9}, "--admm-compression has no effect: the model is admm already; start from a"),
+        ("admm", {"method": "shrink"}, "--method has no effect: the model is admm already; start from a dense one"),
+        ("compact", {"purify_drop": 1}, "--purify-drop has no effect: the model is compact already; start from an"),
+        ("dense", {"stop_after": "admm", "purify_drop": 1}, "--purify-drop has no effect: the last step is to be admm"),
+        ("dense", {"stop_after": "compact", "finetune_epochs": 1}, "--finetune-epochs has no effect: the last step is"),
+        ("dense", {"finetune_lr": 1}, "--finetune-lr has no effect: nothing is fine-tuned; add --finetune-epochs N"),
+    ],
+)
+def test_flags_of_what_does_not_run(
+    tmp_path: Path, run: Run, tiny_data: Path, stage: str, options: dict[str, object], words: str
+) -> None:
+    Model(graph=tiny_graph(), stage=Stage(stage)).save(tmp_path / "m")
+    result = run("prune", tmp_path / "m", data=tiny_data, out=tmp_path / "p", **options)
+    _refused(result, 2, re.escape(words), tmp_path / "p")
+
+
+def test_a_file_of_options_may_say_more_than_a_command_needs(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text("[admm]\ncompression = 9\n[shrink]\nrate = 3.0\n[finetune]\nlr = 1e-3\n")
+    Model(graph=tiny_graph(), stage=Stage.ADMM).save(tmp_path / "m")
+    done = run("prune", tmp_path / "m", data=tiny_data, config=file, stop_after="purify", out=tmp_path / "p")
+    assert done.exit_code == 0, done.stderr
+
+
 def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
     options = {"method": "shrink", "shrink_compression": 2, "shrink_rate": 1.5, "train_batch": 12, "data": tiny_data}
     options |= {"finetune_epochs": 1, "teacher": tmp_path / "teacher", "out": tmp_path / "p"}

@@ -303,6 +303,21 @@ def test_report_of_a_row_that_is_not_finished(run, tmp_path):
     assert refused.exit_code == 2 and "hwprm repro" in refused.stderr
 
 
+def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tmp_path, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(rows, "reproduce", lambda recipe, *rest: seen.append(recipe) or rows.summarise(recipe, []))
+    file = _recipe(tmp_path, data)
+    run("repro", file, data="mnist", out=tmp_path / "out")
+    options = tmp_path / "options.toml"
+    options.write_text('[data]\nname = "mnist"\n[run]\nquiet = true\n')
+    run("repro", file, config=options, out=tmp_path / "out")
+    assert [recipe.settings.data.name for recipe in seen] == ["mnist", "mnist"]
+    options.write_text("[train]\nepochs = 1\n[data]\nvalidation = 3\n")
+    refused = run("repro", file, config=options, out=tmp_path / "out")
+    assert refused.exit_code == 2 and len(seen) == 2
+    assert "`hwprm repro` does not take data.validation, train.epochs: a recipe's options are in its" in refused.stderr
+
+
 def test_unknown_rows_get_the_nearest_name():
     with pytest.raises(InputError, match="did you mean 'lenet5-conv-232x'"):
         load_recipe("lenet5-conv-231x")
