@@ -52,7 +52,7 @@ def repro(
     out = settings.run.out or Path("runs/repro")
     with process_group(recipe.settings.train):
         facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
-    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
+    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.file}")
     return Outcome(data=facts, tables=tables(facts))
 
 

@@ -43,6 +43,8 @@ class Recipe:
 
     #: The file's name: what `hwprm repro` is called with.
     name: str
+    #: Where it lies.
+    file: Path
     title: str
     #: Paper and table that the row is from, or what the row is for where no paper has it.
     source: str
@@ -76,7 +78,7 @@ class Recipe:
     def toml(self, seed: int) -> str:
         """The recipe with every option that its steps read, as a file that `load_recipe` reads, run with `seed`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)} | {"seeds": (seed,)}
-        given = {k: v for k, v in values.items() if k not in ("name", "settings") and v is not None}
+        given = {k: v for k, v in values.items() if k not in ("name", "file", "settings") and v is not None}
         # JSON's text, numbers and lists are TOML's.
         lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
         return "\n".join(["[recipe]", *lines, "", sections_toml(self.with_seed(seed), self._read())])
@@ -126,7 +128,7 @@ def load_recipe(row: str, overrides: Mapping[tuple[str, str], Any] | None = None
 
 def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
     hints = typing.get_type_hints(Recipe)
-    known = {field.name for field in fields(Recipe)} - {"name", "settings"}
+    known = {field.name for field in fields(Recipe)} - {"name", "file", "settings"}
     for key in table:
         if key not in known:
             raise ConfigError(f"{path}: unknown key recipe.{key}{nearest(key, known)}")
@@ -147,7 +149,7 @@ def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
             raise ConfigError(f"{path}: recipe.{key} must be above {low:g} and at most {high:g}, not {values[key]!r}")
     _check_seeds(path, values.get("seeds", (0,)))
     _check_steps(path, values["steps"], settings)
-    return Recipe(name=path.stem, settings=settings, **values)
+    return Recipe(name=path.stem, file=path, settings=settings, **values)
 
 
 def _check_seeds(path: Path, seeds: tuple[Any, ...]) -> None:

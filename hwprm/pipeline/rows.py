@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["finished", "repro", "reproduce", "run_recipe", "summarise"]
 
+#: What recipes call the data set that everyone keeps in a folder of his own.
+IMAGENET = "imagenet"
 #: What the accuracies that stages note are those of.
 JUDGED = "images held out of the training split"
 #: Begins ``recipe.toml``.
@@ -151,6 +153,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
         "title": recipe.title,
         "source": recipe.source,
         "count": recipe.count,
+        "top": recipe.top,
         "paper": {"compression": recipe.paper_compression, "accuracy": recipe.paper_accuracy},
         "reach": {
             "compression": recipe.compression,
@@ -189,6 +192,11 @@ def _write(folder: Path, facts: Facts) -> None:
 def _split(settings: Settings) -> Split:
     from hwprm.sources import as_split
 
+    if settings.data.name == IMAGENET and not Path(IMAGENET).exists():
+        raise DataError(
+            "this row needs ImageNet and a checkpoint of the dense network; name the folder, with train/CLASS/* and "
+            "val/CLASS/*, by --data IMAGENET and the checkpoint by --weights FILE (without one, training comes first)"
+        )
     split = as_split(settings.data)
     if settings.data.name == "mnist" and split.dataset.source.startswith("embedded"):
         raise DataError("this row needs the full MNIST set, the embedded subset is too small; name its --data-dir")

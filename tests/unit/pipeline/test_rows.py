@@ -282,12 +282,12 @@ def test_report_shows_a_seed_and_the_row(ran, run, tmp_path):
         assert word in words, word
     assert "Training and pruning" in (tmp_path / "page.html").read_text()
     assert json.loads(run("report", out / "tiny", "--json").stdout) == facts
-    assert "seeds within" in (shown := run("report", out / "tiny").stdout) and "seed 0" in shown
+    assert "seeds within" in (shown := run("report", out / "tiny").stdout) and "seed 0" in shown and "nowhere" in shown
     refused = run("report", out / "tiny", html=tmp_path / "row.html")
     assert refused.exit_code == 2 and "give " in refused.stderr and not (tmp_path / "row.html").exists()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "other"}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "other"}', '{"format": "hwprm-repro-1"}'])
 @pytest.mark.parametrize("mark", [True, False])
 def test_report_of_a_broken_result(run, tmp_path, text, mark):
     (tmp_path / "result.json").write_text(text)
@@ -328,6 +328,18 @@ def test_the_embedded_subset_is_no_data_for_a_row(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="needs the full MNIST set, the embedded subset is too small"):
         run_recipe(load_recipe("lenet5-conv-232x"), tmp_path / "out", 0, Silent())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_row_of_imagenet_asks_for_its_folder(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    refused = run("repro", "alexnet-5x", out=tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "by --data IMAGENET and the checkpoint by --weights FILE" in refused.stderr
+
+
+def test_rows_are_listed_a_line_each_in_a_pipe(run):
+    lines = run("repro", "--list").stdout.splitlines()
+    assert len(lines) == len(recipe_names()) + 4, "header and borders"
 
 
 def test_rows_without_held_out_images_are_refused(tmp_path, data):
