@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from hwprm.config import Settings
     from hwprm.data import Dataset
     from hwprm.sources import Split
-    from hwprm.train import Checkpoint
     from hwprm.train.distributed import Group
 
 __all__ = ["finished", "repro", "reproduce", "run_recipe", "summarise"]
@@ -237,45 +236,48 @@ def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listen
 
 def _train(job: Job, desk: Desk) -> Facts:
     from hwprm.nets import reference_network
+    from hwprm.report.live import Watch
 
     given: Given = job.given
     if file := job.settings.repro.weights:
         return _keep(api.load(given.recipe.network, file, job.settings.weights), job, desk, "weights")
     seed = job.settings.train.seed
     network = reference_network(given.recipe.network, seed, width=given.recipe.width, classes=given.test.classes)
-    data = given.judged.dataset
-    model = api.train(network.train(False), data, job.settings.train, progress=desk.tick, checkpoint=_epochs(desk))
+    data, config = given.judged.dataset, job.settings.train
+    watch = Watch(desk.tick)
+    model = api.train(network.train(False), data, config, progress=watch, checkpoint=watch.checkpoint(desk.scratch))
     return _keep(model.advance(model.graph, model.stage, name=given.recipe.network), job, desk, "train")
 
 
 def _shrink(job: Job, desk: Desk) -> Facts:
-    from hwprm.train import Checkpoint
-
     given: Given = job.given
     settings = job.settings
     any_limit = replace(settings, shrink=replace(settings.shrink, compression=1.0, left=None))
     rounds = given.shared / f"rounds-{_digest(any_limit, ('train', 'data', 'shrink'), dict(job.inputs))}"
-    return _prune(job, desk, "shrink", Checkpoint(folder=rounds, resume=True))
+    return _prune(job, desk, "shrink", rounds)
 
 
 def _admm(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "admm", _epochs(desk))
+    return _prune(job, desk, "admm", desk.scratch)
 
 
 def _purify(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "purify", None)
+    return _prune(job, desk, "purify")
 
 
 def _compact(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "compact", None)
+    return _prune(job, desk, "compact")
 
 
 def _finetune(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "finetune", _epochs(desk))
+    return _prune(job, desk, "finetune", desk.scratch)
 
 
-def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Facts:
-    """One step of `api.prune` on what the step before it left."""
+def _prune(job: Job, desk: Desk, step: Any, epochs: Path | None = None) -> Facts:
+    """One step of `api.prune` on what the step before it left, its epochs kept in the folder `epochs`."""
+    from hwprm.report.live import Watch
+
+    watch = Watch(desk.tick)
     given: Given = job.given
     settings = job.settings
     listens = step in ("shrink", "finetune")
@@ -289,8 +291,8 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
         train=settings.train,
         teacher=given.dense if listens else None,
         stop_after=step,
-        progress=desk.tick,
-        checkpoint=checkpoint,
+        progress=watch,
+        checkpoint=watch.checkpoint(epochs) if epochs else None,
     )
     return _keep(model, job, desk, *FLOW[step].sections)
 
@@ -377,12 +379,6 @@ def _without_path(source: str) -> str:
     """Where data came from, without the folder on this machine."""
     what, _, place = source.partition(" in ")
     return ", ".join((what, *place.split(", ")[1:]))
-
-
-def _epochs(desk: Desk) -> Checkpoint:
-    from hwprm.train import Checkpoint
-
-    return Checkpoint(folder=desk.scratch, resume=True)
 
 
 def _digest(settings: Settings, sections: tuple[str, ...], inputs: Facts) -> str:

@@ -65,16 +65,16 @@ def _summary(facts: Facts) -> Table:
         widths = f"{array['weight_bits']}-bit weights, {array['act_bits']}-bit activations"
         widths += f", {array['acc_bits']}-bit accumulators" if array.get("acc_bits") else ""
         rows.append(("array", f"{array['rows']} x {array['cols']}, {widths}"))
-    counts = dict(facts.get("compression", {}))
+    compressed = dict(facts.get("compression", {}))
     if (steps := facts.get("waterfall")) and _holes(steps[-1:]):
-        counts |= {"nonzero": _nonzero(steps[-1])}
+        compressed |= {"nonzero": _nonzero(steps[-1])}
     for label, key in (
         ("conv-only", "conv_only"),
         ("all weights", "all_weights"),
         ("not zero", "nonzero"),
         ("stored bits", "stored_bits"),
     ):
-        if entry := counts.get(key):
+        if entry := compressed.get(key):
             rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
     if "seed" in facts:
         rows.append(("clock cycles per image", facts["predicted"]["image"]))

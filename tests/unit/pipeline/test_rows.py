@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -136,6 +137,27 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     reproduce(other, out, (0,), Listening())
     assert [line for line in said if "reused" in line] == ["train: reused, its inputs are the same"]
     assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
+
+
+def test_a_row_can_be_watched(data, tmp_path):
+    recipe = load_recipe(str(_recipe(tmp_path, data)))
+    stages = []
+
+    class Watching(Silent):
+        @contextmanager
+        def stage(self, name):
+            def tick(stage, done, total, metrics):
+                for log in tmp_path.rglob("log.jsonl"):
+                    lines = [json.loads(line) for line in log.read_text().splitlines()]
+                    if name in ("train", "finetune") and log.parent.name.startswith(f".{name}-"):
+                        stages.append((name, len(lines)))
+
+            yield tick
+
+    run_recipe(recipe, tmp_path / "out", 0, Watching())
+    assert ("train", 1) in stages
+    (rounds,) = (tmp_path / "out/shared").glob("rounds-*/log.jsonl")
+    assert all(json.loads(line)["left"] > 43000 for line in rounds.read_text().splitlines())
 
 
 def test_a_result_says_which_recipe_made_it(ran, data, tmp_path):
