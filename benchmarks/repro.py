@@ -3,7 +3,8 @@
 What: every recipe of examples/recipes that is not made for a GPU, or those named; each with three seeds.
 How: `hwprm repro ROW` does the same for one row. All decisions are taken on images held out of the training split, the
 test split is read once per row and seed. One thread a process; two processes with different rows may share --out. What
-is finished in --out is reused, so an interrupted run goes on where it was. With --collect nothing is run.
+is finished in --out is reused, so an interrupted run goes on where it was. With --collect nothing is run, and results
+that another version of a recipe left are named and left out.
 Target: `reach` of each recipe, at its compression.
 """
 
@@ -17,7 +18,7 @@ from accuracy import Stopwatch
 from common import RUNS, markdown, parser, say, write_results
 
 from hwprm.pipeline.recipes import Recipe, load_recipe, recipe_names
-from hwprm.pipeline.rows import run_recipe, summarise
+from hwprm.pipeline.rows import finished, run_recipe, summarise
 
 
 def main() -> None:
@@ -56,8 +57,11 @@ def _arguments() -> Any:
 
 
 def _finished(args: Any, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
-    file = args.out / recipe.name / f"seed-{seed}" / "result.json"
-    return [json.loads(file.read_text())] if file.is_file() else []
+    place = args.out / recipe.name / f"seed-{seed}"
+    result = finished(recipe, place)
+    if result is None and (place / "result.json").is_file():
+        say(f"{recipe.name}, seed {seed}: left out, {place / 'result.json'} is not of this recipe; run it again")
+    return [result] if result else []
 
 
 def table(rows: list[dict[str, Any]]) -> str:

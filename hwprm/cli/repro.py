@@ -10,20 +10,24 @@ from rich.table import Column, Table
 
 from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
-from hwprm.cli.verb import Take, verb
+from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import Settings
-from hwprm.errors import InputError
+from hwprm.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from hwprm.pipeline.recipes import Recipe
 
 __all__ = ["repro"]
 
+#: Options of the data set that may differ from the recipe's.
+DATA = ("name", "data_dir", "download")
 
-@verb(app, Take("repro"), Take("data", only=("name", "data_dir", "download")))
+
+@verb(app, Take("repro"), Take("data", only=DATA), together=True)
 def repro(
     talk: Talk,
     settings: Settings,
+    chosen: Chosen,
     row: Annotated[str | None, typer.Argument(help="Row of `--list`, or a recipe file of your own.")] = None,
 ) -> Outcome:
     """Reproduce a row of a paper's table: run its recipe, print the paper's figure next to ours.
@@ -39,26 +43,27 @@ def repro(
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
     from hwprm.report import tables
+    from hwprm.train.distributed import process_group
 
-    recipe = load_recipe(row, _given(settings))
+    _check(chosen)
+    recipe = load_recipe(row, chosen.values)
     if recipe.gpu:
         talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
     out = settings.run.out or Path("runs/repro")
-    facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
-    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.name}.toml")
+    with process_group(recipe.settings.train):
+        facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
+    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.file}")
     return Outcome(data=facts, tables=tables(facts))
 
 
-def _given(settings: Settings) -> dict[tuple[str, str], Any]:
-    """What the command line says, to go over the recipe's options."""
-    plain = Settings()
-    places = (("data", "name"), ("data", "data_dir"), ("data", "download"), ("repro", "weights"))
-    values = {(section, key): getattr(getattr(settings, section), key) for section, key in places}
-    return {
-        (section, key): value
-        for (section, key), value in values.items()
-        if value != getattr(getattr(plain, section), key)
-    }
+def _check(chosen: Chosen) -> None:
+    """Raise ConfigError for options that a recipe's own would hide."""
+    taken = {*(("data", key) for key in DATA), *(place for place in chosen.values if place[0] in ("repro", "run"))}
+    if refused := sorted(".".join(place) for place in chosen.values.keys() - taken):
+        raise ConfigError(
+            f"`hwprm repro` does not take {', '.join(refused)}: a recipe's options are in its file; copy it to change "
+            f"them. Of [data] it takes {', '.join(DATA)}"
+        )
 
 
 def _plain(recipe: Recipe) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,7 +39,8 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     """Check the output, load the data, and keep a checkpoint beside `out` until the block ends well.
 
     Started by torchrun, this joins the other processes. The checkpoint's name holds a digest of all that a run depends
-    on, so one with other options, another network, teacher or other data starts anew.
+    on, so one with other options, another network, teacher or other data starts anew. What such a run left stays until
+    this one has ended well.
     """
     from hwprm.folders import check_output
     from hwprm.report.live import Watch
@@ -53,10 +54,10 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
             check_output(out)
             split = as_split(settings.data)
         talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
-        folder = out.with_name(f".{out.name}.resume-{_digest(settings, source, split.dataset.fingerprint)}")
-        for other in out.parent.glob(f".{out.name}.resume-*") if first else ():
-            if other != folder:
-                shutil.rmtree(other)
+        folder = out.with_name(f".{out.name}.resume-{_digest(settings, verb, source, split.dataset.fingerprint)}")
+        others = sorted(set(out.parent.glob(f".{out.name}.resume-*")) - {folder})
+        for other in others:
+            talk.say(f"{verb}: an interrupted run with other options is kept in {other} until this one has ended well")
         try:
             with talk.stage(verb) as tick:
                 watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
@@ -66,7 +67,8 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
                 talk.say(f"{verb}: epochs that were finished are kept in {folder} for the next try")
             raise
         if first:
-            shutil.rmtree(folder, ignore_errors=True)
+            for done in (folder, *others):
+                shutil.rmtree(done, ignore_errors=True)
 
 
 def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[str], *, first: bool = True) -> Outcome:
@@ -87,11 +89,14 @@ def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[s
     return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
 
 
-def _digest(settings: Settings, source: str, data: str) -> str:
+def _digest(settings: Settings, verb: str, source: str, data: str) -> str:
     """Of the options of what is trained, and of the bytes of network, teacher and `data` (a fingerprint)."""
     run = settings.run
-    sections = (settings.data, settings.train, settings.shrink, settings.admm, settings.finetune)
-    digest = hashlib.sha256(repr((sections, run.method, run.teacher, source, data)).encode())
+    trained = {"train": ("train",), "prune": ("train", run.method, "finetune")}[verb]
+    # Where the data lie, and how they are read, does not change the result.
+    images = replace(settings.data, data_dir=None, download=False, workers=1)
+    sections = (images, *(getattr(settings, section) for section in trained))
+    digest = hashlib.sha256(repr((sections, run.teacher, source, data)).encode())
     for place in (Path(source), *([run.teacher] if run.teacher else [])):
         for file in sorted(path for path in (place.iterdir() if place.is_dir() else (place,)) if path.is_file()):
             digest.update(file.read_bytes())

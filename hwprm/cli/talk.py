@@ -23,6 +23,8 @@ __all__ = ["Outcome", "Talk", "Ticker", "numbers"]
 #: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
 Ticker = Callable[[str, int, int, Mapping[str, float]], None]
 
+#: Columns of a pipe or file, more than any table has.
+PIPED = 1000
 #: Numbers of an epoch that the bar has no room for.
 SCHEDULES = ("rho", "lr")
 
@@ -42,7 +44,7 @@ class Talk:
 
     quiet: bool = False
     json: bool = False
-    results: Console = field(default_factory=lambda: Console(highlight=False, soft_wrap=not sys.stdout.isatty()))
+    results: Console = field(default_factory=lambda: _results())
     progress: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
 
     def say(self, text: str) -> None:
@@ -85,6 +87,12 @@ class Talk:
         if self.json:
             kind = type(error).__name__
             print(json.dumps({"error": {"kind": kind, "message": str(error), "exit_code": error.exit_code}}, indent=1))
+
+
+def _results() -> Console:
+    """Standard output. What reads a pipe finds a line in a line, however long."""
+    terminal = sys.stdout.isatty()
+    return Console(highlight=False, soft_wrap=not terminal, width=None if terminal else PIPED)
 
 
 @dataclass(frozen=True)

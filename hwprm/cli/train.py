@@ -15,7 +15,7 @@ from hwprm.config import Settings
 __all__ = ["train"]
 
 
-@verb(app, Take("train"), Take("data"), Take("run", only=("teacher",)))
+@verb(app, Take("train"), Take("data"), Take("run", only=("teacher",)), together=True)
 def train(
     talk: Talk,
     settings: Settings,

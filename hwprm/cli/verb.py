@@ -24,9 +24,10 @@ from rich.markup import escape
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
+from hwprm.config.settings import read_toml
 from hwprm.errors import HwprmError, InputError
 
-__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Take", "flags", "verb"]
+__all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Chosen", "Take", "flags", "verb"]
 
 #: Exit codes after Ctrl-C and after SIGTERM, as shells have them.
 INTERRUPTED, TERMINATED = 130, 143
@@ -62,23 +63,40 @@ INTEGERS = (
     Take("quantize", prefix=True, only=("images", "percentile")),
 )
 
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """What the user gave, as against defaults. Places are (section, field)."""
+
+    #: Values as given, those of the command line over those of the file.
+    values: Mapping[tuple[str, str], Any]
+    #: Those of the command line alone: place -> flag.
+    flags: Mapping[tuple[str, str], str]
+
+
 #: A verb's function: `Talk` and `Settings`, then its positional arguments.
 Body = Callable[..., Outcome]
 #: Makes a verb's defaults from its positional arguments.
 Base = Callable[[Mapping[str, Any]], Settings]
 
 
-def verb(app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = None) -> Callable[[Body], Body]:
+def verb(
+    app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = None, together: bool = False
+) -> Callable[[Body], Body]:
     """Register the decorated function with `app` under its own name.
 
-    Its two first parameters are a `Talk` and the `Settings`; the rest are positional arguments of the command line.
-    `base` makes the defaults from those arguments, where the dataclasses' own do not serve.
+    Its two first parameters are a `Talk` and the `Settings`; one called `chosen` is a `Chosen`, the rest are positional
+    arguments of the command line.
+    `base` makes the defaults from those arguments, where the dataclasses' own do not serve. Of the verbs, only those
+    that train `together` may be started by torchrun.
     """
     common = ("out", "json", "quiet") if out else ("json", "quiet")
     taken = (*takes, Take("run", only=common))
 
     def register(body: Body) -> Body:
         targets = {_parameter(take, o): (o.section, o.name) for take in taken for o in take.options}
+        written = {(o.section, o.name): take.flag(o) for take in taken for o in take.options}
+        asks = "chosen" in inspect.signature(body).parameters
 
         def command(**given: Any) -> None:
             file = given.pop("config")
@@ -86,7 +104,16 @@ def verb(app: typer.Typer, *takes: Take, out: bool = True, base: Base | None = N
             overrides = {place: value for place, value in chosen.items() if value is not None}
 
             def settle() -> Settings:
-                return load_settings(file, overrides, base(given) if base else None)
+                if not together and "TORCHELASTIC_RUN_ID" in os.environ and os.environ["WORLD_SIZE"] != "1":
+                    raise InputError(
+                        f"hwprm {command.__name__} does not share its work among processes, all would do the same and "
+                        "write into one folder; start it without torchrun"
+                    )
+                settings = load_settings(file, overrides, base(given) if base else None)
+                if asks:
+                    values = (read_toml(file) if file else {}) | overrides
+                    given["chosen"] = Chosen(values=values, flags={place: written[place] for place in overrides})
+                return settings
 
             raise typer.Exit(_guarded(body, settle, overrides, given))
 
@@ -173,7 +200,8 @@ def _system_refused(error: Exception) -> InputError | None:
 
 def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], base: Base | None) -> None:
     """Give `command` the signature that typer reads: `body`'s arguments, then one option per config field."""
-    arguments = list(inspect.signature(body, eval_str=True).parameters.values())[2:]
+    parameters = list(inspect.signature(body, eval_str=True).parameters.values())[2:]
+    arguments = [parameter for parameter in parameters if parameter.name != "chosen"]
     # Defaults that hang on arguments cannot be shown beforehand.
     shown = base({}) if base and not arguments else Settings()
     parameters = [argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments]

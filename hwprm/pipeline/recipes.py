@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import tomllib
 import types
@@ -12,8 +14,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hwprm.config import Settings, load_settings
-from hwprm.config.options import nearest
+from hwprm.config.options import nearest, options_of
+from hwprm.config.settings import SECTIONS, sections_toml
 from hwprm.errors import ConfigError, InputError
+from hwprm.folders import digest_of
 from hwprm.resources import recipe_dir
 
 __all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
@@ -39,6 +43,8 @@ class Recipe:
 
     #: The file's name: what `hwprm repro` is called with.
     name: str
+    #: Where it lies.
+    file: Path
     title: str
     #: Paper and table that the row is from, or what the row is for where no paper has it.
     source: str
@@ -69,6 +75,32 @@ class Recipe:
         """The recipe's options for `seed`."""
         return replace(self.settings, train=replace(self.settings.train, seed=seed))
 
+    def toml(self, seed: int) -> str:
+        """The recipe with every option that its steps read, as a file that `load_recipe` reads, run with `seed`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)} | {"seeds": (seed,)}
+        given = {k: v for k, v in values.items() if k not in ("name", "file", "settings") and v is not None}
+        # JSON's text, numbers and lists are TOML's.
+        lines = [f"{key} = {json.dumps(value)}" for key, value in given.items()]
+        return "\n".join(["[recipe]", *lines, "", sections_toml(self.with_seed(seed), self._read())])
+
+    def digest(self) -> str:
+        """SHA-256 of what determines the result of a seed: network, steps and the options that they read.
+
+        Not of titles, the paper's figures and the aim, nor of where the data lie.
+        """
+        weights = self.settings.repro.weights
+        what = (self.network, self.width, self.top, self.steps, digest_of(weights) if weights else None)
+        text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed"})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _read(self) -> frozenset[str]:
+        """Keys of the options that the result depends on."""
+        sections = {"data", "train", "purify", "quantize", "array"} | ({"shrink", "admm", "finetune"} & set(self.steps))
+        if self.settings.repro.weights:
+            sections.add("weights")
+        keys = (option.key for section in sections for option in options_of(section, SECTIONS[section]))
+        return frozenset(keys) - {"data.data_dir", "data.download", "data.workers"}
+
 
 def recipe_names() -> list[str]:
     """The rows that there are recipes for."""
@@ -96,7 +128,7 @@ def load_recipe(row: str, overrides: Mapping[tuple[str, str], Any] | None = None
 
 def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
     hints = typing.get_type_hints(Recipe)
-    known = {field.name for field in fields(Recipe)} - {"name", "settings"}
+    known = {field.name for field in fields(Recipe)} - {"name", "file", "settings"}
     for key in table:
         if key not in known:
             raise ConfigError(f"{path}: unknown key recipe.{key}{nearest(key, known)}")
@@ -117,7 +149,7 @@ def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
             raise ConfigError(f"{path}: recipe.{key} must be above {low:g} and at most {high:g}, not {values[key]!r}")
     _check_seeds(path, values.get("seeds", (0,)))
     _check_steps(path, values["steps"], settings)
-    return Recipe(name=path.stem, settings=settings, **values)
+    return Recipe(name=path.stem, file=path, settings=settings, **values)
 
 
 def _check_seeds(path: Path, seeds: tuple[Any, ...]) -> None:

@@ -26,12 +26,16 @@ if TYPE_CHECKING:
     from hwprm.config import Settings
     from hwprm.data import Dataset
     from hwprm.sources import Split
-    from hwprm.train import Checkpoint
+    from hwprm.train.distributed import Group
 
-__all__ = ["repro", "reproduce", "run_recipe", "summarise"]
+__all__ = ["finished", "repro", "reproduce", "run_recipe", "summarise"]
 
+#: What recipes call the data set that everyone keeps in a folder of his own.
+IMAGENET = "imagenet"
 #: What the accuracies that stages note are those of.
 JUDGED = "images held out of the training split"
+#: Begins ``recipe.toml``.
+HEAD = "# What made this result; `hwprm repro` reads it. data.data_dir, a place on one machine, is not among it.\n\n"
 CODE = ("data", "graph", "nets", "train", "prune", "numerics")
 
 
@@ -71,12 +75,13 @@ def repro(
 def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Listener) -> Facts:
     """Run `recipe` for every seed into ``out/ROW/seed-N`` and return the summary, also in ``out/ROW/result.json``.
 
-    What was finished before is reused. Raises DataError when the recipe's data set is not there, and what its steps
-    raise; what they finished stays.
+    It is written after every seed, and counts all seeds that the folder holds of this recipe. What was finished before
+    is reused. The processes of a group of ``torch.distributed`` train together, the first one writes. Raises DataError
+    when the recipe's data set is not there, and what its steps raise; what they finished stays.
     """
-    results = [run_recipe(recipe, out, seed, listener) for seed in seeds]
-    facts = summarise(recipe, results)
-    write_file(out / recipe.name / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    for seed in seeds:
+        run_recipe(recipe, out, seed, listener)
+        facts: Facts = _group().from_first(lambda: _summary(recipe, out))
     return facts
 
 
@@ -84,8 +89,10 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     """Run `recipe` with one seed into ``out/ROW/seed-N`` and return its result, there as ``result.json`` too."""
     settings = recipe.with_seed(seed)
     place = out / recipe.name / f"seed-{seed}"
-    check_run(place)
-    split = _split(settings)
+    group = _group()
+    group.from_first(lambda: check_run(place))
+    with group.first_alone():  # it may download
+        split = _split(settings)
     data = split.dataset
     listener.say(f"data: {data.name}, {data.source}")
     assert split.x_validation is not None and split.y_validation is not None
@@ -96,7 +103,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     if settings.repro.weights:
         inputs["weights"] = digest_of(settings.repro.weights)
     dense = _run_dense(given, settings, inputs, listener)
-    start_run(place)
+    group.from_first(lambda: _start(recipe, seed, place))
     job = Job(
         out=place,
         settings=settings,
@@ -106,7 +113,24 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     flow = (*(FLOW[name] for name in recipe.steps), FLOW["quantize"], FLOW["score"])
     run_steps(job, flow, listener)
     facts = _result(job, dense, flow)
-    write_file(place / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+    group.from_first(lambda: _write(place, facts))
+    return facts
+
+
+def finished(recipe: Recipe, place: Path) -> Facts | None:
+    """The result that `recipe` left in `place`, a folder ``seed-N``; None where there is none, or of another recipe."""
+    try:
+        facts: Facts = json.loads((place / "result.json").read_text())
+        return facts if facts["recipe"] == recipe.digest() else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _summary(recipe: Recipe, out: Path) -> Facts:
+    """Summary of all seeds in ``out/ROW``, left there too."""
+    found = (finished(recipe, place) for place in (out / recipe.name).glob("seed-*"))
+    facts = summarise(recipe, sorted((result for result in found if result), key=lambda result: int(result["seed"])))
+    _write(out / recipe.name, facts)
     return facts
 
 
@@ -124,9 +148,11 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
     return {
         "format": ROW_FORMAT,
         "row": recipe.name,
+        "recipe": recipe.digest(),
         "title": recipe.title,
         "source": recipe.source,
         "count": recipe.count,
+        "top": recipe.top,
         "paper": {"compression": recipe.paper_compression, "accuracy": recipe.paper_accuracy},
         "reach": {
             "compression": recipe.compression,
@@ -144,9 +170,32 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
     }
 
 
+def _group() -> Group:
+    from hwprm.train.distributed import Group
+
+    return Group.current()
+
+
+def _start(recipe: Recipe, seed: int, place: Path) -> None:
+    """Make the folder of a seed, note what makes it, and drop what another recipe left as its result."""
+    start_run(place)
+    if finished(recipe, place) is None:
+        (place / "result.json").unlink(missing_ok=True)
+    write_file(place / "recipe.toml", HEAD + recipe.toml(seed))
+
+
+def _write(folder: Path, facts: Facts) -> None:
+    write_file(folder / "result.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+
+
 def _split(settings: Settings) -> Split:
     from hwprm.sources import as_split
 
+    if settings.data.name == IMAGENET and not Path(IMAGENET).exists():
+        raise DataError(
+            "this row needs ImageNet and a checkpoint of the dense network; name the folder, with train/CLASS/* and "
+            "val/CLASS/*, by --data IMAGENET and the checkpoint by --weights FILE (without one, training comes first)"
+        )
     split = as_split(settings.data)
     if settings.data.name == "mnist" and split.dataset.source.startswith("embedded"):
         raise DataError("this row needs the full MNIST set, the embedded subset is too small; name its --data-dir")
@@ -180,52 +229,55 @@ def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listen
     """The dense network, in a folder that its options and data name."""
     place = given.shared / f"dense-{_digest(settings, ('train', 'data'), inputs)}"
     job = Job(out=place, settings=settings, inputs=inputs, given=given)
-    start_run(place)
+    _group().from_first(lambda: start_run(place))
     run_steps(job, (DENSE,), listener)
     return job
 
 
 def _train(job: Job, desk: Desk) -> Facts:
     from hwprm.nets import reference_network
+    from hwprm.report.live import Watch
 
     given: Given = job.given
     if file := job.settings.repro.weights:
         return _keep(api.load(given.recipe.network, file, job.settings.weights), job, desk, "weights")
     seed = job.settings.train.seed
     network = reference_network(given.recipe.network, seed, width=given.recipe.width, classes=given.test.classes)
-    data = given.judged.dataset
-    model = api.train(network.train(False), data, job.settings.train, progress=desk.tick, checkpoint=_epochs(desk))
+    data, config = given.judged.dataset, job.settings.train
+    watch = Watch(desk.tick)
+    model = api.train(network.train(False), data, config, progress=watch, checkpoint=watch.checkpoint(desk.scratch))
     return _keep(model.advance(model.graph, model.stage, name=given.recipe.network), job, desk, "train")
 
 
 def _shrink(job: Job, desk: Desk) -> Facts:
-    from hwprm.train import Checkpoint
-
     given: Given = job.given
     settings = job.settings
     any_limit = replace(settings, shrink=replace(settings.shrink, compression=1.0, left=None))
     rounds = given.shared / f"rounds-{_digest(any_limit, ('train', 'data', 'shrink'), dict(job.inputs))}"
-    return _prune(job, desk, "shrink", Checkpoint(folder=rounds, resume=True))
+    return _prune(job, desk, "shrink", rounds)
 
 
 def _admm(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "admm", _epochs(desk))
+    return _prune(job, desk, "admm", desk.scratch)
 
 
 def _purify(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "purify", None)
+    return _prune(job, desk, "purify")
 
 
 def _compact(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "compact", None)
+    return _prune(job, desk, "compact")
 
 
 def _finetune(job: Job, desk: Desk) -> Facts:
-    return _prune(job, desk, "finetune", _epochs(desk))
+    return _prune(job, desk, "finetune", desk.scratch)
 
 
-def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Facts:
-    """One step of `api.prune` on what the step before it left."""
+def _prune(job: Job, desk: Desk, step: Any, epochs: Path | None = None) -> Facts:
+    """One step of `api.prune` on what the step before it left, its epochs kept in the folder `epochs`."""
+    from hwprm.report.live import Watch
+
+    watch = Watch(desk.tick)
     given: Given = job.given
     settings = job.settings
     listens = step in ("shrink", "finetune")
@@ -239,8 +291,8 @@ def _prune(job: Job, desk: Desk, step: Any, checkpoint: Checkpoint | None) -> Fa
         train=settings.train,
         teacher=given.dense if listens else None,
         stop_after=step,
-        progress=desk.tick,
-        checkpoint=checkpoint,
+        progress=watch,
+        checkpoint=watch.checkpoint(epochs) if epochs else None,
     )
     return _keep(model, job, desk, *FLOW[step].sections)
 
@@ -310,6 +362,7 @@ def _result(job: Job, dense: Job, flow: tuple[Step, ...]) -> Facts:
             seconds[step] = max(seconds[step], last.meta["seconds"].get(stage, 0.0))
     return {
         "row": recipe.name,
+        "recipe": recipe.digest(),
         "seed": job.settings.train.seed,
         "data": {"name": given.test.name, "source": _without_path(given.test.source)},
         "accuracy": job.done["score"].facts["accuracy"],
@@ -326,12 +379,6 @@ def _without_path(source: str) -> str:
     """Where data came from, without the folder on this machine."""
     what, _, place = source.partition(" in ")
     return ", ".join((what, *place.split(", ")[1:]))
-
-
-def _epochs(desk: Desk) -> Checkpoint:
-    from hwprm.train import Checkpoint
-
-    return Checkpoint(folder=desk.scratch, resume=True)
 
 
 def _digest(settings: Settings, sections: tuple[str, ...], inputs: Facts) -> str:

@@ -8,10 +8,10 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hwprm.config import Settings
 from hwprm.config.options import options_of
@@ -19,6 +19,9 @@ from hwprm.config.settings import SECTIONS
 from hwprm.errors import InputError
 from hwprm.folders import check_output, write_file
 from hwprm.resources import resource_dir
+
+if TYPE_CHECKING:
+    from hwprm.train.distributed import Group
 
 __all__ = [
     "Desk",
@@ -130,39 +133,73 @@ def start_run(out: Path) -> None:
 
 
 def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
-    """Run `steps` in order into ``job.out``; each that was finished before with the same inputs is reused."""
+    """Run `steps` in order into ``job.out``; each that was finished before with the same inputs is reused.
+
+    The processes of a group of ``torch.distributed`` run every step together, and the first one alone writes.
+    """
+    from hwprm.train.distributed import Group
+
+    group = Group.current()
     key = json.dumps(job.inputs, sort_keys=True)
     for step in steps:
         key = _key(job, step, key)
-        mark = job.out / "stages" / f"{step.name}.json"
-        old = _read(mark)
-        if old and old.key == key and job.place(step).exists():
+        old = group.from_first(partial(_finished, job, step, key))
+        if old is not None:
             job.done[step.name] = old
             listener.say(f"{step.name}: reused, its inputs are the same")
             continue
-        mark.unlink(missing_ok=True)
+        for other in group.from_first(partial(_others, job, step, key)):
+            what = "an interrupted run with other options is kept in"
+            listener.say(f"{step.name}: {what} {other} until this one is done")
         with listener.stage(step.name) as tick:
-            job.done[step.name] = _run(job, step, key, tick)
-        done = job.done[step.name]
-        write_file(mark, json.dumps({"key": key, "seconds": done.seconds, "facts": done.facts}, indent=1) + "\n")
+            job.done[step.name] = _run(job, step, key, tick, group)
 
 
-def _run(job: Job, step: Step, key: str, tick: Ticker) -> Done:
+def _mark(job: Job, step: Step) -> Path:
+    return job.out / "stages" / f"{step.name}.json"
+
+
+def _finished(job: Job, step: Step, key: str) -> Done | None:
+    """What is known of `step` from an earlier run with the same inputs, or None."""
+    old = _read(_mark(job, step))
+    return old if old and old.key == key and job.place(step).exists() else None
+
+
+def _scratch(job: Job, step: Step, key: str) -> Path:
+    return job.out / "stages" / f".{step.name}-{key[:12]}"
+
+
+def _others(job: Job, step: Step, key: str) -> list[Path]:
+    """What interrupted runs of `step` with other options left to go on from."""
+    return sorted(set((job.out / "stages").glob(f".{step.name}-*")) - {_scratch(job, step, key)})
+
+
+def _run(job: Job, step: Step, key: str, tick: Ticker, group: Group) -> Done:
     place = job.place(step)
-    work = place.with_name(f".{place.name}.partial")
-    scratch = job.out / "stages" / f".{step.name}-{key[:12]}"
-    others = [path for path in scratch.parent.glob(f".{step.name}-*") if path != scratch]
-    for stale in (place, work, *others):
-        _remove(stale)
-    place.parent.mkdir(parents=True, exist_ok=True)
+    # Every process makes the artefact; that of the first one counts.
+    work = place.with_name(f".{place.name}.partial{group.rank or ''}")
+    scratch = _scratch(job, step, key)
+
+    def clear() -> None:
+        for stale in (_mark(job, step), place, work):
+            _remove(stale)
+        place.parent.mkdir(parents=True, exist_ok=True)
+
+    def keep() -> Done:
+        work.rename(place)
+        done = Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
+        write_file(_mark(job, step), json.dumps(asdict(done), indent=1) + "\n")
+        for path in (scratch, *_others(job, step, key)):
+            _remove(path)
+        return done
+
+    group.from_first(clear)
     started = time.monotonic()
     try:
         facts = step.run(job, Desk(place=work, scratch=scratch, tick=tick))
-        work.rename(place)
+        return group.from_first(keep)
     finally:
         _remove(work)
-    _remove(scratch)
-    return Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
 
 
 def _remove(path: Path) -> None:

@@ -233,7 +233,11 @@ def _seed(folder: Path) -> Facts:
 
 def _row(folder: Path) -> Facts:
     """The summary of a row over its seeds."""
-    return _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+    facts = _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+    keys = ("title", "source", "count", "paper", "reach", "accuracy", "compression", "reached", "seeds")
+    if lacking := [key for key in keys if key not in facts]:
+        raise InputError(f"{folder / 'result.json'} lacks {', '.join(lacking)}; delete it and run hwprm repro again")
+    return facts
 
 
 def _widths(folder: Path) -> Facts:

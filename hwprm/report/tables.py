@@ -72,13 +72,16 @@ def _summary(facts: Facts) -> Table:
         widths = f"{array['weight_bits']}-bit weights, {array['act_bits']}-bit activations"
         widths += f", {array['acc_bits']}-bit accumulators" if array.get("acc_bits") else ""
         rows.append(("array", f"{array['rows']} x {array['cols']}, {widths}"))
+    compressed = dict(facts.get("compression", {}))
+    if (steps := facts.get("waterfall")) and _holes(steps[-1:]):
+        compressed |= {"nonzero": _nonzero(steps[-1])}
     for label, key in (
         ("conv-only", "conv_only"),
         ("all weights", "all_weights"),
         ("not zero", "nonzero"),
         ("stored bits", "stored_bits"),
     ):
-        if entry := facts.get("compression", {}).get(key):
+        if entry := compressed.get(key):
             rows.append((f"compression, {label}", f"{entry['ratio']:.2f}x ({entry['base']} -> {entry['left']})"))
     if "seed" in facts:
         rows.append(("clock cycles per image", facts["predicted"]["image"]))
@@ -109,7 +112,7 @@ def _waterfall(facts: Facts) -> Table:
     Rectangles are counted; where zeros lie inside them, as after unstructured pruning, those without zeros come beside.
     """
     rows = facts["waterfall"]
-    holes = any(_nonzero(row)["left"] < row["all_weights"]["left"] for row in rows)
+    holes = _holes(rows)
     columns = ("after", "conv weights", "all weights", "taken", *(("not zero",) if holes else ()), "stored bits")
     table = _table("Compression: what is left (ratio to dense)", *columns)
     before = rows[0]["all_weights"]["base"]
@@ -121,6 +124,11 @@ def _waterfall(facts: Facts) -> Table:
         table.add_row(row["stage"], *cells[:2], f"{taken:.2f}%" if taken else "-", *cells[2:])
         before = weights["left"]
     return table
+
+
+def _holes(rows: list[Facts]) -> bool:
+    """Whether zeros lie inside the rectangles of any step."""
+    return any(_nonzero(row)["left"] < row["all_weights"]["left"] for row in rows)
 
 
 def _nonzero(row: Facts) -> Facts:
@@ -265,7 +273,9 @@ def _seconds(facts: Facts) -> Table:
 def _row(facts: Facts) -> Table:
     """A row of a paper's table: the paper's figures, ours over all seeds, and the aim."""
     accuracy, paper, aim = facts["accuracy"], facts["paper"], facts["reach"]
-    table = Table("", COUNTED[facts["count"]], "accuracy, per cent", title=escape(facts["title"]))
+    top = f" (top-{facts['top']})" if facts.get("top", 1) > 1 else ""
+    title = f"{escape(facts['title'])}\n{escape(facts['source'])}"
+    table = Table("", COUNTED[facts["count"]], f"accuracy, per cent{top}", title=title)
     table.add_row(
         "paper", _times(paper["compression"]), "-" if paper["accuracy"] is None else f"{paper['accuracy']:.2f}"
     )
@@ -300,5 +310,7 @@ def _times(ratio: float | None) -> str:
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 or column == "value" else "right")
+        # A step's name is what a row is found by; other words may be cut or wrapped in a narrow terminal.
+        name = column in ("after", "stage")
+        table.add_column(column, justify="left" if i == 0 or column == "value" else "right", no_wrap=name)
     return table

@@ -167,6 +167,39 @@ def test_stopping_after_the_other_method(
     _refused(result, 2, f"prune is to stop after {other}, but its method is {method}; let both be", tmp_path / "p")
 
 
+@pytest.mark.parametrize(
+    ("stage", "options", "words"),
+    [
+        ("dense", {"shrink_compression": 20}, "--shrink-compression has no effect: the method is admm; add --method"),
+        (
+            "dense",
+            {"method": "shrink", "admm_compression": 9},
+            "--admm-compression has no effect: the method is shrin",
+        ),
+        ("admm", {"admm_compression": 9}, "--admm-compression has no effect: the model is admm already; start from a"),
+        ("admm", {"method": "shrink"}, "--method has no effect: the model is admm already; start from a dense one"),
+        ("compact", {"purify_drop": 1}, "--purify-drop has no effect: the model is compact already; start from an"),
+        ("dense", {"stop_after": "admm", "purify_drop": 1}, "--purify-drop has no effect: the last step is to be admm"),
+        ("dense", {"stop_after": "compact", "finetune_epochs": 1}, "--finetune-epochs has no effect: the last step is"),
+        ("dense", {"finetune_lr": 1}, "--finetune-lr has no effect: nothing is fine-tuned; add --finetune-epochs N"),
+    ],
+)
+def test_flags_of_what_does_not_run(
+    tmp_path: Path, run: Run, tiny_data: Path, stage: str, options: dict[str, object], words: str
+) -> None:
+    Model(graph=tiny_graph(), stage=Stage(stage)).save(tmp_path / "m")
+    result = run("prune", tmp_path / "m", data=tiny_data, out=tmp_path / "p", **options)
+    _refused(result, 2, re.escape(words), tmp_path / "p")
+
+
+def test_a_file_of_options_may_say_more_than_a_command_needs(tmp_path: Path, run: Run, tiny_data: Path) -> None:
+    file = tmp_path / "all.toml"
+    file.write_text("[admm]\ncompression = 9\n[shrink]\nrate = 3.0\n[finetune]\nlr = 1e-3\n")
+    Model(graph=tiny_graph(), stage=Stage.ADMM).save(tmp_path / "m")
+    done = run("prune", tmp_path / "m", data=tiny_data, config=file, stop_after="purify", out=tmp_path / "p")
+    assert done.exit_code == 0, done.stderr
+
+
 def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
     options = {"method": "shrink", "shrink_compression": 2, "shrink_rate": 1.5, "train_batch": 12, "data": tiny_data}
     options |= {"finetune_epochs": 1, "teacher": tmp_path / "teacher", "out": tmp_path / "p"}
@@ -176,7 +209,29 @@ def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path,
     Model(graph=tiny_graph(2), stage=Stage.DENSE).save(tmp_path / "teacher")  # trained on, say
     again = run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options)
     assert again.exit_code == 2 and "lower the threshold" in again.stderr
-    assert kept and len(list(tmp_path.glob(".p.resume-*"))) == 1 and not kept[0].exists()
+    assert f"an interrupted run with other options is kept in {kept[0]}" in again.stderr
+    assert kept[0].exists() and len(list(tmp_path.glob(".p.resume-*"))) == 2
+
+
+def test_what_was_interrupted_outlives_a_command_that_fails(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path
+) -> None:
+    options = {"admm_stages": 1, "admm_epochs": 1, "admm_final_epochs": 1, "admm_compression": 2, "out": tmp_path / "p"}
+    bad = {"purify_mode": "absolute", "purify_th4": 1e9}
+    assert run("prune", tiny_model, data=tiny_data, **options, **bad).exit_code == 2
+    (kept,) = tmp_path.glob(".p.resume-*")
+    mistyped = run("prune", tiny_model, data=tiny_data, admm_budgets="nope=filters:1", **options)
+    assert mistyped.exit_code == 2 and "nope" in mistyped.stderr and kept.is_dir()
+    # What does not change the result does not start anew.
+    assert run("prune", tiny_model, data=tiny_data, data_dir=tmp_path, workers=2, **options, **bad).exit_code == 2
+    assert list(tmp_path.glob(".p.resume-*")) == [kept]
+    file = tmp_path / "unused.toml"
+    file.write_text("[shrink]\ncompression = 7\n")
+    assert run("prune", tiny_model, data=tiny_data, config=file, **options, **bad).exit_code == 2
+    assert list(tmp_path.glob(".p.resume-*")) == [kept]
+    options["admm_compression"] = 3
+    assert run("prune", tiny_model, data=tiny_data, **options).exit_code == 0
+    assert not list(tmp_path.glob(".p.resume-*")), "a run that ended well cleans up"
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The benchmark scripts start, explain themselves, and their README says what their results say."""
 
 import importlib
+import json
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -152,3 +153,17 @@ def test_training_measures_an_epoch_of_each_kind(load, tmp_path, monkeypatch):
 def test_markdown_cells(load):
     made = load("common").markdown(("a", "b"), [(1234567, None), (0.12345, True), ("x", 12.34)])
     assert made.splitlines() == ["| a | b |", "|---|---|", "| 1,234,567 | - |", "| 0.12 | yes |", "| x | 12.3 |"]
+
+
+def test_results_of_another_recipe_are_named_and_left_out(load, tmp_path, capsys):
+    bench = load("repro")
+    recipe = bench.load_recipe("lenet5-conv-232x")
+    args = SimpleNamespace(out=tmp_path)
+    for seed, digest in ((0, recipe.digest()), (1, "0" * 64)):
+        place = tmp_path / recipe.name / f"seed-{seed}"
+        place.mkdir(parents=True)
+        (place / "result.json").write_text(json.dumps({"recipe": digest, "seed": seed}))
+    found = [bench._finished(args, recipe, seed) for seed in (0, 1, 2)]
+    assert [len(results) for results in found] == [1, 0, 0]
+    said = "".join(capsys.readouterr())
+    assert "lenet5-conv-232x, seed 1: left out" in said and "seed 2" not in said

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,8 +15,9 @@ from hwprm.config import Settings
 from hwprm.errors import ConfigError, DataError, HwprmError, InputError
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
+from hwprm.pipeline import rows
 from hwprm.pipeline.recipes import load_recipe, recipe_names
-from hwprm.pipeline.rows import reproduce, run_recipe, summarise
+from hwprm.pipeline.rows import finished, reproduce, run_recipe, summarise
 from hwprm.pipeline.step import Silent
 from hwprm.prune import admm as admm_module
 from hwprm.train import accuracy, stages
@@ -137,6 +139,82 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
 
 
+def test_a_row_can_be_watched(data, tmp_path):
+    recipe = load_recipe(str(_recipe(tmp_path, data)))
+    stages = []
+
+    class Watching(Silent):
+        @contextmanager
+        def stage(self, name):
+            def tick(stage, done, total, metrics):
+                for log in tmp_path.rglob("log.jsonl"):
+                    lines = [json.loads(line) for line in log.read_text().splitlines()]
+                    if name in ("train", "finetune") and log.parent.name.startswith(f".{name}-"):
+                        stages.append((name, len(lines)))
+
+            yield tick
+
+    run_recipe(recipe, tmp_path / "out", 0, Watching())
+    assert ("train", 1) in stages
+    (rounds,) = (tmp_path / "out/shared").glob("rounds-*/log.jsonl")
+    assert all(json.loads(line)["left"] > 43000 for line in rounds.read_text().splitlines())
+
+
+def test_a_result_says_which_recipe_made_it(ran, data, tmp_path):
+    recipe, out, facts = ran
+    (result,) = facts["seeds"]
+    place = out / "tiny" / "seed-0"
+    assert result["recipe"] == facts["recipe"] == recipe.digest() and finished(recipe, place) == result
+    settings = recipe.settings
+    moved = replace(settings, data=replace(settings.data, data_dir="elsewhere", workers=1))
+    unread = replace(settings, admm=replace(settings.admm, compression=7.0))
+    for same in (
+        replace(recipe, title="other", reach=1.0),
+        replace(recipe, settings=moved),
+        replace(recipe, settings=unread),
+    ):
+        assert finished(same, place) == result
+    trained = replace(settings, train=replace(settings.train, threads=2))
+    for other in (replace(recipe, settings=trained), replace(recipe, top=2)):
+        assert finished(other, place) is None
+    assert "data_dir =" not in (text := (place / "recipe.toml").read_text()) and "[admm]" not in text
+    again = load_recipe(str(place / "recipe.toml"))
+    assert (again.digest(), again.seeds, again.title) == (recipe.digest(), (0,), "tiny")
+
+
+def test_a_summary_counts_every_finished_seed_of_the_recipe(ran, monkeypatch, tmp_path):
+    recipe, _, facts = ran
+    (result,) = facts["seeds"]
+    place = tmp_path / "tiny"
+    old = {key: value for key, value in result.items() if key != "recipe"}
+    for seed, left in ((2, result | {"recipe": "0" * 64}), (3, old), (4, result | {"seed": 4})):
+        (place / f"seed-{seed}").mkdir(parents=True)
+        (place / f"seed-{seed}" / "result.json").write_text(json.dumps(left))
+
+    def run_one(recipe, out, seed, listener):
+        if seed == 1:
+            raise KeyboardInterrupt
+        (place / "seed-0").mkdir()
+        (place / "seed-0" / "result.json").write_text(json.dumps(result))
+
+    monkeypatch.setattr(rows, "run_recipe", run_one)
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(recipe, tmp_path, (0, 1), Silent())
+    summary = json.loads((place / "result.json").read_text())
+    assert [one["seed"] for one in summary["seeds"]] == [0, 4]
+
+
+def test_what_another_recipe_left_is_no_result(ran, tmp_path):
+    recipe, _, facts = ran
+    stale = tmp_path / "tiny" / "seed-0"
+    rows._start(recipe, 0, stale)
+    (stale / "result.json").write_text(json.dumps(facts["seeds"][0]))
+    rows._start(recipe, 0, stale)
+    assert (stale / "result.json").is_file()
+    rows._start(replace(recipe, width=0.5), 0, stale)
+    assert not (stale / "result.json").exists()
+
+
 def _lower(settings: Settings):
     return replace(settings.shrink, left=20000)
 
@@ -226,12 +304,12 @@ def test_report_shows_a_seed_and_the_row(ran, run, tmp_path):
         assert word in words, word
     assert "Training and pruning" in (tmp_path / "page.html").read_text()
     assert json.loads(run("report", out / "tiny", "--json").stdout) == facts
-    assert "seeds within" in (shown := run("report", out / "tiny").stdout) and "seed 0" in shown
+    assert "seeds within" in (shown := run("report", out / "tiny").stdout) and "seed 0" in shown and "nowhere" in shown
     refused = run("report", out / "tiny", html=tmp_path / "row.html")
     assert refused.exit_code == 2 and "give " in refused.stderr and not (tmp_path / "row.html").exists()
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "other"}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "other"}', '{"format": "hwprm-repro-1"}'])
 @pytest.mark.parametrize("mark", [True, False])
 def test_report_of_a_broken_result(run, tmp_path, text, mark):
     (tmp_path / "result.json").write_text(text)
@@ -247,6 +325,21 @@ def test_report_of_a_row_that_is_not_finished(run, tmp_path):
     assert refused.exit_code == 2 and "hwprm repro" in refused.stderr
 
 
+def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tmp_path, data, monkeypatch):
+    seen = []
+    monkeypatch.setattr(rows, "reproduce", lambda recipe, *rest: seen.append(recipe) or rows.summarise(recipe, []))
+    file = _recipe(tmp_path, data)
+    run("repro", file, data="mnist", out=tmp_path / "out")
+    options = tmp_path / "options.toml"
+    options.write_text('[data]\nname = "mnist"\n[run]\nquiet = true\n')
+    run("repro", file, config=options, out=tmp_path / "out")
+    assert [recipe.settings.data.name for recipe in seen] == ["mnist", "mnist"]
+    options.write_text("[train]\nepochs = 1\n[data]\nvalidation = 3\n")
+    refused = run("repro", file, config=options, out=tmp_path / "out")
+    assert refused.exit_code == 2 and len(seen) == 2
+    assert "`hwprm repro` does not take data.validation, train.epochs: a recipe's options are in its" in refused.stderr
+
+
 def test_unknown_rows_get_the_nearest_name():
     with pytest.raises(InputError, match="did you mean 'lenet5-conv-232x'"):
         load_recipe("lenet5-conv-231x")
@@ -257,6 +350,18 @@ def test_the_embedded_subset_is_no_data_for_a_row(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="needs the full MNIST set, the embedded subset is too small"):
         run_recipe(load_recipe("lenet5-conv-232x"), tmp_path / "out", 0, Silent())
     assert not (tmp_path / "out").exists()
+
+
+def test_a_row_of_imagenet_asks_for_its_folder(tmp_path, monkeypatch, run):
+    monkeypatch.chdir(tmp_path)
+    refused = run("repro", "alexnet-5x", out=tmp_path / "out")
+    assert refused.exit_code == 2
+    assert "by --data IMAGENET and the checkpoint by --weights FILE" in refused.stderr
+
+
+def test_rows_are_listed_a_line_each_in_a_pipe(run):
+    lines = run("repro", "--list").stdout.splitlines()
+    assert len(lines) == len(recipe_names()) + 4, "header and borders"
 
 
 def test_rows_without_held_out_images_are_refused(tmp_path, data):

@@ -109,6 +109,22 @@ def test_interrupted_step_leaves_nothing_and_the_run_continues(tmp_path: Path) -
     assert not list((tmp_path / "stages").glob(".second-*"))
 
 
+def test_a_failing_step_keeps_what_a_run_with_other_options_left(tmp_path: Path) -> None:
+    def fails(job: Job, desk: Desk) -> Facts:
+        raise InputError("no")
+
+    start_run(tmp_path)
+    left = tmp_path / "stages/.first-0123456789ab"
+    left.mkdir(parents=True)
+    ears, job = Ears(), Job(out=tmp_path, settings=Settings(), inputs={}, given=None)
+    with pytest.raises(InputError):
+        run_steps(job, (Step(name="first", place="stages/first", run=fails),), ears)
+    assert left.is_dir()
+    assert ears.heard[0] == f"first: an interrupted run with other options is kept in {left} until this one is done"
+    _run(tmp_path)
+    assert not left.exists()
+
+
 def test_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("x")
     with pytest.raises(InputError, match=r"is not empty; choose another one or delete it$"):

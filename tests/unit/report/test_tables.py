@@ -51,8 +51,10 @@ CYCLES = {
 }
 
 
-def _print(facts: dict[str, Any], make: Callable[[dict[str, Any]], tuple[Table, ...]] = tables) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def _print(
+    facts: dict[str, Any], make: Callable[[dict[str, Any]], tuple[Table, ...]] = tables, width: int = 120
+) -> str:
+    console = Console(file=io.StringIO(), width=width)
     for table in make(facts):
         console.print(table)
     assert isinstance(console.file, io.StringIO)
@@ -95,6 +97,36 @@ def test_unstructured_pruning_is_counted_beside_the_rectangle() -> None:
     line = next(line for line in text.splitlines() if "admm" in line)
     assert [cell.strip() for cell in line.split("│")[3:-1]] == ["400 (1.00x)", "-", "25 (16.00x)", "400 (1.00x)"]
     assert "conv  │ 20 of 20 │ 20 of 20 │ 400 of 400 │       25 │ 1.00x" in text
+
+
+def test_the_summary_counts_what_is_not_zero_where_there_are_holes() -> None:
+    steps = [_row("dense", 400, 400), _row("path_removal", 400, 25)]
+    counts = {key: steps[-1][key] for key in ("conv_only", "all_weights", "stored_bits")}
+    facts = {"net": "net", "waterfall": steps, "compression": counts}
+    text = _print(facts, width=80)
+    assert "compression, not zero    │ 16.00x (400 -> 25)" in text
+    big = {"base": 430500, "left": 123456, "ratio": 123.45}
+    wide = [{**step, **dict.fromkeys(counts, big)} for step in steps]
+    assert "path_removal" in _print({"waterfall": wide}, width=80), "names are whole in a narrow terminal"
+    assert "not zero" not in _print(facts | {"waterfall": [_row("dense", 400, 400)]}).partition("Compression:")[0]
+
+
+def test_a_row_says_where_it_is_from_and_what_it_judges() -> None:
+    facts = {
+        "title": "AlexNet",
+        "source": "A paper, Table 1, top-5",
+        "count": "conv_only",
+        "top": 5,
+        "paper": {"compression": 5.13, "accuracy": 81.76},
+        "reach": {"compression": 5.13, "accuracy": 81.76, "below_dense": None},
+        "accuracy": {"mean": 82.0, "spread": 0.1},
+        "compression": 5.2,
+        "reached": True,
+        "seeds": [{"seed": 0, "accuracy": {}, "compression": {}, "cycles": 1, "seconds": {}}],
+    }
+    text = _print(facts)
+    assert "A paper, Table 1, top-5" in text and "accuracy, per cent (top-5)" in text
+    assert "(top-" not in _print(facts | {"top": 1})
 
 
 def test_a_model_of_admm_alone_has_its_waterfall(tiny_model: Path) -> None:

@@ -104,12 +104,14 @@ def _command_line(folder: Path) -> None:
     from hwprm.cli.app import main as hwprm
 
     options = {"data": folder / "tiny.npz", "epochs": 1, "batch": 30, "augment": "none", "out": folder / "model"}
-    sys.argv = ["hwprm", "train", str(folder / "tiny")]
-    sys.argv += [word for key, value in options.items() for word in (f"--{key}", str(value))]
-    try:
-        hwprm()
-    except SystemExit as end:
-        assert not end.code
+    train = ["train", folder / "tiny", *(word for key, value in options.items() for word in (f"--{key}", value))]
+    row = ["repro", folder / "row.toml", "--out", folder / "rows"]
+    for words, code in ((train, 0), (row, 0), (row, 0), (["demo", "--out", folder / "demo"], 2)):
+        sys.argv = ["hwprm", *map(str, words)]
+        try:
+            hwprm()
+        except SystemExit as end:
+            assert (end.code or 0) == code, (words, end.code)
 
 
 if __name__ == "__main__":

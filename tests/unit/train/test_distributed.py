@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,31 @@ from tests.unit.train.distributed_worker import cases, weights
 TOLERANCE = 2e-5
 
 
+ROW = """
+[recipe]
+title = "bars"
+source = "none"
+count = "all_weights"
+compression = 5
+steps = ["shrink", "purify", "compact", "finetune"]
+seeds = [0]
+[data]
+name = "{data}"
+validation = 40
+[train]
+epochs = 1
+batch = 50
+augment = "none"
+[shrink]
+compression = 5
+rate = 3.0
+every = 2
+[finetune]
+epochs = 1
+batch = 50
+"""
+
+
 pytestmark = pytest.mark.slow
 
 
@@ -27,6 +53,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> tuple[Path
     folder = tmp_path_factory.mktemp("two")
     shutil.copy(tiny_data, folder / "tiny.npz")
     Model(graph=tiny_graph(), stage=Stage.DENSE).save(folder / "tiny")
+    y = np.arange(240) % 10
+    np.savez(folder / "bars.npz", x=np.random.default_rng(0).integers(0, 256, (240, 28, 28)).astype(np.uint8), y=y)
+    (folder / "row.toml").write_text(ROW.format(data=folder / "bars.npz"))
     # The module of the command torchrun.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += ["-m", "tests.unit.train.distributed_worker"]
@@ -59,11 +88,23 @@ def test_processes_fail_together_with_the_same_words(ran):
     )
 
 
+def test_a_row_is_trained_together_and_written_once(ran):
+    folder, done = ran
+    facts = json.loads((folder / "rows/row/result.json").read_text())
+    assert [result["seed"] for result in facts["seeds"]] == [0]
+    stages = folder / "rows/row/seed-0/stages"
+    assert Model.load(stages / "finetune").meta["log"]
+    left = [path.name for path in (folder / "rows").rglob(".*")]
+    assert not left, "half-made artefacts"
+    assert done.stdout.count("seeds within") == 2 and done.stderr.count("finetune: reused") == 1
+    assert "hwprm demo does not share its work among processes" in done.stderr and not (folder / "demo").exists()
+
+
 def test_only_the_first_process_writes_and_talks(ran):
     folder, done = ran
     assert Model.load(folder / "model").meta["log"]
     assert done.stdout.count("Accuracy on the test split") == 1
-    assert sum(line.startswith("train: ") for line in done.stderr.splitlines()) == 1
+    assert sum(line.startswith("finetune: ") for line in done.stderr.splitlines()) == 2
     assert "Traceback" not in done.stderr
     assert sorted(path.name for path in (folder / "checkpoint").glob("*.json")) == ["admm-01.json", "admm-02.json"]
 
