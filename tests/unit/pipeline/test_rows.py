@@ -20,7 +20,9 @@ from hwprm.pipeline.recipes import load_recipe, recipe_names
 from hwprm.pipeline.rows import finished, reproduce, run_recipe, summarise
 from hwprm.pipeline.step import Silent
 from hwprm.prune import admm as admm_module
+from hwprm.prune import shrink as shrink_module
 from hwprm.train import accuracy, stages
+from hwprm.train.evaluate import held_out_accuracy
 
 TEXT = """
 [recipe]
@@ -112,12 +114,12 @@ def test_the_test_split_is_read_by_the_score_alone(ran, data, tmp_path, monkeypa
     test = sources.as_split(recipe.settings.data).dataset.x_test
     seen: list[bytes] = []
 
-    def watching(graph, x, y, scale):
-        seen.append(x.tobytes())
-        return accuracy(graph, x, y, scale)
+    def watching(graph, dataset, config):
+        seen.append(dataset.x_test.tobytes())
+        return held_out_accuracy(graph, dataset, config)
 
-    for module in (stages, admm_module):
-        monkeypatch.setattr(module, "accuracy", watching)
+    for module in (stages, admm_module, shrink_module):
+        monkeypatch.setattr(module, "held_out_accuracy", watching)
     run_recipe(recipe, tmp_path / "again", 0, Silent())
     assert seen and test.tobytes() not in seen
 
