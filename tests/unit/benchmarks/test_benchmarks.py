@@ -8,6 +8,8 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from hwprm.pipeline.recipes import load_recipe, recipe_names
+
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
 HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "scale_sim"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
@@ -60,6 +62,12 @@ def test_readme_lists_every_script():
 def test_tables_show_the_results(load):
     for file, text in load("summary").written().items():
         assert file.read_text(encoding="utf-8") == text, f"{file.name}: run python benchmarks/summary.py"
+
+
+def test_every_row_that_needs_no_gpu_was_run():
+    facts = json.loads((FOLDER / "results" / "repro.json").read_text())
+    needed = [name for name in recipe_names() if not load_recipe(name).gpu]
+    assert [row["row"] for row in facts["rows"]] == needed
 
 
 def test_results_tell_no_paths_and_no_dates():
