@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from accuracy import Stopwatch
-from common import RUNS, markdown, parser, say, write_results
+from common import RUNS, parser, say, write_results
+from repro_tables import rows_in_full
 
 from hwprm.pipeline.recipes import Recipe, load_recipe, recipe_names
 from hwprm.pipeline.rows import finished, run_recipe, summarise
@@ -39,7 +40,7 @@ def main() -> None:
             say(f"{recipe.name}, seed {seed}: {json.dumps(result['accuracy'])}")
             done[recipe.name].append(result)
     rows = [summarise(recipe, done[recipe.name]) for recipe in recipes if done[recipe.name]]
-    print(table(rows))
+    print(rows_in_full({"rows": rows}))
     if not args.rows:
         say(f"written: {write_results('repro', {'rows': rows}, args.results)}")
 
@@ -62,33 +63,6 @@ def _finished(args: Any, recipe: Recipe, seed: int) -> list[dict[str, Any]]:
     if result is None and (place / "result.json").is_file():
         say(f"{recipe.name}, seed {seed}: left out, {place / 'result.json'} is not of this recipe; run it again")
     return [result] if result else []
-
-
-def table(rows: list[dict[str, Any]]) -> str:
-    """One line a row: the paper's figure, ours, the aim."""
-    header = ("row", "counted", "paper", "hwprm, int8", "spread", "seeds", "dense", "aim", "reached", "cycles 8x8")
-    return markdown(header, [_line(row) for row in rows])
-
-
-def _line(row: dict[str, Any]) -> tuple[object, ...]:
-    paper, reach, seeds = row["paper"], row["reach"], row["seeds"]
-    dense = sum(result["accuracy"]["dense"] for result in seeds) / len(seeds)
-    cycles = round(sum(result["cycles"] for result in seeds) / len(seeds))
-    aim = f"{reach['accuracy']:.2f}" if reach["accuracy"] else "-"
-    if reach["below_dense"] is not None:
-        aim = f"{reach['below_dense']} below dense"
-    return (
-        row["row"],
-        row["count"].replace("_", " "),
-        f"{paper['accuracy']:.2f} at {paper['compression']:.2f}x" if paper["accuracy"] else None,
-        f"{row['accuracy']['mean']:.2f} at {row['compression']:.2f}x",
-        f"{row['accuracy']['spread']:.2f}",
-        len(seeds),
-        f"{dense:.2f}",
-        aim,
-        row["reached"],
-        cycles,
-    )
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from hwprm.nets import GraphModule
 from hwprm.prune.admm_supports import kept_indices
 from hwprm.prune.narrowing import narrow, widen
 from hwprm.prune.shrink_hooks import Pattern, ShrinkHooks, cost_of
-from hwprm.train.checkpoint import Checkpoint, Saved, digest
+from hwprm.train.checkpoint import Checkpoint, Saved, digest, how_to_resume
 from hwprm.train.distributed import Group
 from hwprm.train.engine import fit
 from hwprm.train.evaluate import held_out_accuracy
@@ -117,13 +117,7 @@ class _Rounds:
         try:
             self._go(progress, checkpoint)
         except KeyboardInterrupt as stop:
-            raise type(stop)(self._how_to_resume(checkpoint)) from None
-
-    def _how_to_resume(self, checkpoint: Checkpoint | None) -> str:
-        where = f"stopped in epoch {len(self.history) + 1} of shrink"
-        if checkpoint is None:
-            return f"{where}; nothing was kept, as no checkpoint folder was given"
-        return f"{where}; run again with the same options and resume on, it goes on from {checkpoint.folder}"
+            raise type(stop)(how_to_resume(f"epoch {len(self.history) + 1} of shrink", checkpoint)) from None
 
     def _go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
         identity = self._identity()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from hwprm.errors import InputError, ModelError
 
-__all__ = ["Checkpoint", "Saved", "digest"]
+__all__ = ["Checkpoint", "Saved", "digest", "how_to_resume"]
 
 FORMAT = "hwprm-checkpoint-1"
 
@@ -111,6 +111,13 @@ class Checkpoint:
             raise ModelError(
                 f"{path} is no readable checkpoint ({error}); delete {self.folder} to start anew"
             ) from error
+
+
+def how_to_resume(epoch: str, checkpoint: Checkpoint | None) -> str:
+    """What to say to who stopped a run in `epoch`."""
+    if checkpoint is None:
+        return f"stopped in {epoch}; nothing was kept, as no checkpoint folder was given"
+    return f"stopped in {epoch}; run again with the same options and resume on, it goes on from {checkpoint.folder}"
 
 
 def digest(tensors: Mapping[str, Tensor], *texts: str) -> str:

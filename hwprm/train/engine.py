@@ -17,7 +17,7 @@ from hwprm.data import Dataset
 from hwprm.errors import ConfigError, DataError, ModelError, ToolError
 from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
-from hwprm.train.checkpoint import Checkpoint, Saved, digest
+from hwprm.train.checkpoint import Checkpoint, Saved, digest, how_to_resume
 from hwprm.train.devices import Precision, choose_device, threads
 from hwprm.train.distributed import Group
 from hwprm.train.divergence import guessing_loss, refuse_excess, refuse_growth, refuse_not_finite
@@ -90,7 +90,8 @@ def fit(
                 run.one_epoch()
                 run.keep(checkpoint)
         except KeyboardInterrupt as stop:
-            raise type(stop)(_how_to_resume(run, checkpoint)) from None
+            epoch = f"epoch {min(run.epoch + 1, config.epochs)} of {config.epochs} of {stage}"
+            raise type(stop)(how_to_resume(epoch, checkpoint)) from None
         except RuntimeError as error:
             if group.size == 1:
                 raise
@@ -128,13 +129,6 @@ def _check_trainable(graph: Graph, images: int, config: TrainConfig, group: Grou
             f"batches of {smallest} images ({images} images, train.batch = {config.batch}) cannot be shared by "
             f"{group.size} processes; use larger batches or fewer processes"
         )
-
-
-def _how_to_resume(run: _Run, checkpoint: Checkpoint | None) -> str:
-    where = f"stopped in epoch {min(run.epoch + 1, run.config.epochs)} of {run.config.epochs} of {run.stage}"
-    if checkpoint is None:
-        return f"{where}; nothing was kept, as no checkpoint folder was given"
-    return f"{where}; run again with the same options and resume on, it goes on from {checkpoint.folder}"
 
 
 class _Run:
