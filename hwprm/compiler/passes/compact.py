@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import ModelError
-from hwprm.core.geometry import window_taps
+from hwprm.core.geometry import Window, window_taps
 from hwprm.core.numerics import requantise
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 
@@ -110,9 +110,9 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
     for term in layer.terms:
         weight = np.array(term.weight, dtype=np.int64)
         size = net.tensor[term.source].shape[1:]
-        taps = window_taps(
-            size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation, term.region
-        )
+        kernel = (weight.shape[2], weight.shape[3])
+        window = Window(kernel=kernel, stride=term.stride, padding=term.padding, dilation=term.dilation)
+        taps = window_taps(size, term.output_size(size), window, term.region)
         weight[:, :, taps.never] = 0
         always = taps.always & (term.region is None)  # a bias is for the whole map
         for channel, value in constants[term.source].items():
@@ -137,7 +137,8 @@ def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
     """Filters of `layer` without a weight, and the value they put out everywhere."""
     if layer.pool is not None:
         pool, size = layer.pool, net.conv_size(layer)
-        taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
+        window = Window(kernel=pool.kernel, stride=pool.stride, padding=pool.padding, dilation=pool.dilation)
+        taps = window_taps(size, pool.output_size(size), window)
         if not taps.seen:  # a window of nothing but padding has no maximum
             return {}
     silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
