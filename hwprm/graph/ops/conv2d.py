@@ -90,7 +90,12 @@ class Conv2d(Weighted):
         padding = (top, left)
         if (top, left) != (bottom, right):
             x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
-        return functional.conv2d(x, held.weight, held.bias, self.stride, padding, self.dilation, self.groups)
+        stride = self.stride
+        if stride != (1, 1) and self.weight.shape[2:] == (1, 1) and padding == (0, 0):
+            # A step between pixels that are read alone is a choice of pixels. With fewer than 8 channels, innermost in
+            # memory, oneDNN's AVX2 gradient of the strided form writes past its buffers (torch 2.13).
+            x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
+        return functional.conv2d(x, held.weight, held.bias, stride, padding, self.dilation, self.groups)
 
     def fold(self, source: Constants, shape: Shape) -> Weighted:
         """Only taps that never fall on zero padding read the constant everywhere."""
