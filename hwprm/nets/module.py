@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwprm.core.errors import ModelError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import Add, BatchNorm, Conv2d, Graph, Input, Linear, MaxPool2d, Node, Relu
 from hwprm.graph.rules.arrays import FloatArray
 from hwprm.graph.rules.node import Holder, Weighted
@@ -119,8 +119,12 @@ def _holder(node: Node) -> nn.Module | None:
         return None
     if isinstance(node, BatchNorm):
         return _BatchNorm(node)
-    assert isinstance(node, Weighted), node  # the other holder is theirs
-    return _WeightAndBias(node.weight, node.bias)
+    if isinstance(node, Weighted):
+        return _WeightAndBias(node.weight, node.bias)
+    raise UnsupportedError(
+        f"{node.name!r}: training keeps the parameters of layers with a matrix and of batch norms, "
+        f"{type(node).__name__} is neither; make it one of them"
+    )
 
 
 class _WeightAndBias(nn.Module):

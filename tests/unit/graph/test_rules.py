@@ -17,7 +17,7 @@ import torch
 from hwprm.core.errors import UnsupportedError
 from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.remedies import REMEDIES
-from hwprm.graph import OPERATORS, Clamp, Conv2d, Graph, Input, Node, evaluate
+from hwprm.graph import OPERATORS, BatchNorm, Clamp, Conv2d, Graph, Input, Node, evaluate
 from hwprm.graph.liveness import kept_channels, needed_channels
 from hwprm.graph.rules.node import RULES, WEIGHTED_RULES, Holder, Told, Weighted
 from hwprm.nets import GraphModule
@@ -46,6 +46,22 @@ def test_every_operator_gives_every_rule(kind: type[Node]) -> None:
     assert not missing, f"{kind.__name__} lacks {missing}; add them to its file in hwprm/graph/ops"
     assert isinstance(kind.holder, Holder) and isinstance(kind.told, Told)
     assert all(isinstance(text, str) for text in (kind.offered, *kind.replaces, *kind.replaces.values()))
+
+
+@pytest.mark.parametrize("kind", OPERATORS.values(), ids=OPERATORS)
+def test_parameters_are_those_that_pruning_and_training_know(kind: type[Node]) -> None:
+    """What silences, narrows and widens layers knows a matrix with a bias, and batch norm."""
+    arrays = {field.name for field in dataclasses.fields(kind) if "FloatArray" in str(field.type)}
+    known = {Holder.NONE: set(), Holder.WEIGHTS: {"weight", "bias"}, Holder.NORM: {"weight", "bias", "mean", "var"}}
+    assert arrays == known[kind.holder]
+    assert issubclass(kind, Weighted) == (kind.holder is Holder.WEIGHTS)
+    assert (kind is BatchNorm) == (kind.holder is Holder.NORM)
+
+
+def test_training_refuses_parameters_that_it_does_not_know() -> None:
+    kind = type("Strange", (Clamp,), {"holder": Holder.WEIGHTS})
+    with pytest.raises(UnsupportedError, match="^'odd': training keeps the parameters of layers with a matrix and of"):
+        GraphModule(graph_with(kind))
 
 
 def test_every_file_is_one_operator() -> None:
