@@ -24,6 +24,7 @@ from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization import crosscheck, quantise_images, quantise_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
+from tests.support.rules import assert_rules_agree
 
 
 class Upscale(nn.Module):
@@ -78,6 +79,11 @@ def test_integers_are_those_of_the_float_network_and_of_the_hardware(name: str) 
     np.testing.assert_array_equal(got["output"], found[net.outputs[0]][0].reshape(-1))
     if name in ("output", "activation and convolution"):
         run_checked(program, stored[:1])
+
+
+@pytest.mark.parametrize(("factor", "shape"), [(1, (2, 2, 3)), (2, (8, 3, 2)), (3, (9, 1, 2))])
+def test_rules_agree(factor: int, shape: tuple[int, ...]) -> None:
+    assert_rules_agree(PixelShuffle(name="s", inputs=("a",), factor=factor), [shape])
 
 
 def test_it_is_exact() -> None:

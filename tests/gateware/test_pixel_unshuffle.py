@@ -23,6 +23,7 @@ from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.quantization import crosscheck, quantise_images, quantise_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
+from tests.support.rules import assert_rules_agree
 
 SHAPE = (2, 6, 6)
 
@@ -79,6 +80,11 @@ def test_integers_are_those_of_the_float_network_and_of_the_hardware(name: str) 
         run_checked(program, stored[:1])
     if name == "back again":
         np.testing.assert_array_equal(found["pixel_shuffle"], found["first"])
+
+
+@pytest.mark.parametrize(("factor", "shape"), [(1, (2, 2, 3)), (2, (3, 4, 2)), (3, (2, 3, 6))])
+def test_rules_agree(factor: int, shape: tuple[int, ...]) -> None:
+    assert_rules_agree(PixelUnshuffle(name="s", inputs=("a",), factor=factor), [shape])
 
 
 def test_channels_of_a_square_stay_and_go_together() -> None:

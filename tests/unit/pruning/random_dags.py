@@ -24,10 +24,12 @@ from hwprm.graph import (
     Unflatten,
     Upsample,
 )
+from hwprm.graph.ops.pixel_shuffle import PixelShuffle
+from hwprm.graph.ops.pixel_unshuffle import PixelUnshuffle
 from tests.unit.pruning.random_graphs import Builder, opened
 
 STEPS = ("conv", "conv", "conv", "depthwise", "grouped", "norm", "relu", "clamp", "max", "mean", "add", "add", "add")
-STEPS += ("concat", "concat", "channels", "blank", "upsample", "adaptive")
+STEPS += ("concat", "concat", "channels", "blank", "upsample", "adaptive", "shuffle", "unshuffle")
 
 
 class DagBuilder(Builder):
@@ -75,8 +77,10 @@ class DagBuilder(Builder):
 
 
 @st.composite
-def dags(draw, padded=True, grouped=True):
+def dags(draw, padded=True, grouped=True, shuffled=True):
     """A net of 3..12 random operators on random earlier tensors, then a head; at times two inputs, or two outputs."""
+    wanted = {"grouped": grouped, "shuffle": shuffled, "unshuffle": shuffled}
+    steps = [step for step in STEPS if wanted.get(step, True)]
     b = DagBuilder(
         (draw(st.integers(1, 3)), 6, 5), draw(st.integers(0, 2**32)), draw(st.sampled_from([0.6, 0.8, 0.95]))
     )
@@ -87,7 +91,7 @@ def dags(draw, padded=True, grouped=True):
         # Mostly the newest tensor, so that the nets get deep.
         names = list(b.shapes)
         b.last = draw(st.sampled_from([names[-1], names[-1], *names[1:]]))
-        step = draw(st.sampled_from(STEPS if grouped else [s for s in STEPS if s != "grouped"]))
+        step = draw(st.sampled_from(steps))
         _step(draw, b, step, padded)
     end = b.last
     extra = [draw(st.sampled_from(list(b.shapes)[1:]))] if draw(st.integers(0, 3)) == 0 else []
@@ -146,6 +150,12 @@ def _step(draw, b, step, padded):
         b.mean(2, draw(st.integers(1, 2)), pad, draw(st.booleans()), draw(st.booleans()))
     elif step == "upsample" and max(h, w) < 7:
         b.add(Upsample(name=b.name("up"), inputs=(b.last,), factors=(draw(st.integers(1, 2)), draw(st.integers(1, 2)))))
+    elif step == "shuffle" and max(h, w) < 7:
+        if c % 4:
+            b.conv(4 * draw(st.integers(1, 2)), 1)
+        b.add(PixelShuffle(name=b.name("shuffle"), inputs=(b.last,), factor=2))
+    elif step == "unshuffle" and h % 2 == w % 2 == 0 and c < 7:
+        b.add(PixelUnshuffle(name=b.name("unshuffle"), inputs=(b.last,), factor=2))
     elif step == "adaptive":
         size = (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
         b.add(AdaptiveAvgPool2d(name=b.name("adapt"), inputs=(b.last,), size=size))
@@ -227,6 +237,10 @@ def _ties(node, shapes):
         for name in node.inputs:
             yield from (((name, c), (node.name, offset + c)) for c in range(shapes[name][0]))
             offset += shapes[name][0]
+    elif isinstance(node, PixelShuffle):
+        yield from (((node.inputs[0], c), (node.name, c // 4)) for c in range(4 * count))
+    elif isinstance(node, PixelUnshuffle):
+        yield from (((node.inputs[0], c // 4), (node.name, c)) for c in range(count))
     elif isinstance(node, Channels):
         yield from (((node.inputs[0], node.indices[c]), (node.name, c)) for c in range(count))
 

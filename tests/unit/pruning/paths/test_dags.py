@@ -75,9 +75,12 @@ def _grouped(graph, name):
 
 
 @settings(max_examples=100, deadline=None)
-@given(dags(padded=False))
+@given(dags(padded=False, shuffled=False))
 def test_every_weight_left_matters(graph):
-    """Brute force on the masked network: no filter, and no input channel of a layer, can go unnoticed."""
+    """Brute force on the masked network: no filter, and no input channel of a layer, can go unnoticed.
+
+    Not behind a pixel shuffle, of whose squares a strided reader may see less than all channels.
+    """
     closed, _ = remove_unused_paths(graph)
     closed = opened_dag(closed)
     x = positive_images(closed)
@@ -92,7 +95,7 @@ def test_every_weight_left_matters(graph):
 
 
 @settings(max_examples=100, deadline=None)
-@given(dags(padded=False, grouped=False))
+@given(dags(padded=False, grouped=False, shuffled=False))
 def test_no_channel_group_of_the_compact_network_can_go(graph):
     """Brute force on the compact network: each group of channels that only go together changes an output if it goes.
 

@@ -1,0 +1,124 @@
+"""What the rules of each operator promise is what its float meaning does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm.graph import (
+    OPERATORS,
+    AdaptiveAvgPool2d,
+    Add,
+    AvgPool2d,
+    BatchNorm,
+    Channels,
+    Clamp,
+    Concat,
+    Conv2d,
+    Flatten,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Unflatten,
+    Upsample,
+)
+from hwprm.graph.rules.constants import Constants
+from hwprm.graph.rules.links import Links
+from tests.support.rules import assert_rules_agree
+
+TESTS = Path(__file__).resolve().parents[2]
+MAP = (4, 5, 6)
+
+
+def array(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).normal(size=shape)
+
+
+def case(kind: type[Node], *shapes: tuple[int, ...], **fields: Any) -> tuple[Node, tuple[tuple[int, ...], ...]]:
+    """A node of `kind` that reads inputs of `shapes`, and these."""
+    names = tuple(chr(ord("a") + i) for i in range(len(shapes)))
+    return kind(name="node", inputs=names, **fields), shapes
+
+
+def conv(groups: int, filters: int, **fields: Any) -> tuple[Node, tuple[tuple[int, ...], ...]]:
+    weight = array(filters, 4 // groups, 3, 2)
+    return case(Conv2d, MAP, weight=weight, bias=array(filters), groups=groups, **fields)
+
+
+NORM = {"weight": array(4), "bias": array(5)[:4], "mean": array(6)[:4], "var": np.abs(array(7)[:4]) + 0.5}
+CASES = {
+    "conv": conv(1, 3, padding=(1, 0, 2, 1), stride=(1, 2)),
+    "conv of groups": conv(2, 6, dilation=(2, 1)),
+    "depthwise conv": conv(4, 8),
+    "linear": case(Linear, (6,), weight=array(3, 6), bias=array(3)),
+    "norm": case(BatchNorm, MAP, **NORM),
+    "norm of a vector": case(BatchNorm, (4,), **NORM),
+    "silent norm": case(BatchNorm, MAP, **{**NORM, "weight": array(4) * [0, 1, 0, 1]}),
+    "relu": case(Relu, MAP),
+    "clamp": case(Clamp, MAP, low=-0.5, high=0.25),
+    "open clamp": case(Clamp, MAP),
+    "clamp above zero": case(Clamp, (4,), low=0.5),
+    "max pool": case(MaxPool2d, MAP, kernel=(3, 2), stride=(2, 2), padding=(1, 1, 0, 1)),
+    "max pool, ceil mode": case(MaxPool2d, MAP, kernel=(2, 3), stride=(2, 2), ceil_mode=True, dilation=(2, 1)),
+    "average": case(AvgPool2d, MAP, kernel=(2, 2), stride=(2, 2)),
+    "padded average": case(AvgPool2d, MAP, kernel=(3, 3), stride=(2, 1), padding=(1, 1, 1, 1), ceil_mode=True),
+    "average without padding": case(
+        AvgPool2d, MAP, kernel=(3, 3), stride=(1, 1), padding=(1, 1, 1, 1), count_include_pad=False
+    ),
+    "adaptive average": case(AdaptiveAvgPool2d, MAP, size=(3, 4)),
+    "sum": case(Add, MAP, MAP, MAP),
+    "concatenation": case(Concat, MAP, (2, 5, 6), MAP),
+    "channels": case(Channels, MAP, indices=(3, 0, 0)),
+    "all channels": case(Channels, MAP, indices=(0, 1, 2, 3)),
+    "channels of a vector": case(Channels, (6,), indices=(5, 1)),
+    "upsampling": case(Upsample, MAP, factors=(2, 3)),
+    "flatten": case(Flatten, MAP),
+    "flattened vector": case(Flatten, (6,)),
+    "unflatten": case(Unflatten, (6,)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("seed", range(3))
+def test_rules_agree(name: str, seed: int) -> None:
+    assert_rules_agree(*CASES[name], seed=seed)
+
+
+def wrong(rule: str, result: object, kind: type[Node] = Concat) -> type[Node]:
+    """`kind`, by its own name, with a `rule` that gives `result`."""
+    return type(kind.__name__, (kind,), {rule: lambda self, *args, **kwargs: result})
+
+
+TWO = ((2, 2, 2), (2, 2, 2))
+SWAPPED = (Links.same(2, 2), Links.same(2))
+WHOLE = Channels(name="node", inputs=("a",), indices=(3, 0, 0))
+FAULTS = {
+    "links": case(wrong("links", SWAPPED), *TWO),
+    "shape": case(wrong("infer_shape", (3, 2, 2)), *TWO),
+    "constants": case(wrong("constants", Constants(np.ones(4, bool), np.ones(4))), *TWO),
+    "torch": case(wrong("compute", torch.zeros(2, 4, 2, 2)), *TWO),
+    "cut": case(wrong("cut", WHOLE, Channels), MAP, indices=(3, 0, 0)),
+    "describe": case(wrong("describe", ""), *TWO),
+    "stages": case(wrong("quantised", ()), *TWO),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_wrong_rule_is_noticed(name: str) -> None:
+    assert_rules_agree(*case(Concat, *TWO))
+    with pytest.raises((AssertionError, ValueError, IndexError)):
+        assert_rules_agree(*FAULTS[name])
+
+
+def test_every_operator_is_tried_out() -> None:
+    """Here, or in a test file of its own."""
+    here = {type(node).__name__ for node, _ in CASES.values()}
+    for name, kind in OPERATORS.items():
+        own = list(TESTS.rglob(f"test_{kind.__module__.rpartition('.')[2]}.py"))
+        tried = any("assert_rules_agree" in path.read_text() for path in own)
+        assert name in here or tried or name == "Input", f"try {name} out with tests.support.rules.assert_rules_agree"
