@@ -3,12 +3,14 @@
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits
 from hwprm.compiler.program import Program, compile_network, estimate
+from hwprm.compiler.record import ProgramRecord
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 
 __all__ = [
     "CycleReport",
     "LayerCycles",
     "Program",
+    "ProgramRecord",
     "RomImage",
     "accumulator_bits",
     "compile_network",

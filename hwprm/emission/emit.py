@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -96,5 +95,4 @@ def _cycles(report: CycleReport) -> CycleEntry:
 
 def _save_program(program: Program, folder: Path) -> None:
     folder.mkdir()
-    plain = program.as_dict() | {"kept_channels": {name: list(kept) for name, kept in program.kept.items()}}
-    (folder / "program.json").write_text(json.dumps(plain, indent=1) + "\n")
+    program.record.save(folder)

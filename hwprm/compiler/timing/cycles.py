@@ -8,13 +8,14 @@ counter, without tolerance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.isa import Hardware
 from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_result, issue_to_vector, setup_to_issue
@@ -111,11 +112,14 @@ class CycleReport:
         }
 
 
-def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: Hardware) -> CycleReport:
-    """Exact cycles per layer and per image."""
+def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport:
+    """Exact cycles per layer and per image of what `layout` lays out, beside those of `unordered`: the same network
+    before its filters were ordered, where that changed anything.
+    """
+    hw = layout.hardware
     layers = []
-    for geo in geometry:
-        mine = [tile for tile in tiles if tile.layer == geo.index]
+    for geo in layout.geometry:
+        mine = [tile for tile in layout.schedule.tiles if tile.layer == geo.index]
         issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
@@ -145,6 +149,12 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
                 unordered_listed=listed,
             )
         )
+    if unordered is not None:
+        before = {layer.name: layer for layer in count_cycles(unordered).layers}
+        layers = [
+            replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
+            for one in layers
+        ]
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
 
 

@@ -27,8 +27,8 @@ class SystolicArray(wiring.Component):
     Row r is skewed by r cycles and column c by c, so that the operands of one list entry, which enter together, meet
     in every PE. The result of PE (r, c) stands ``operand_to_sum(hw) + r + c`` (`hwprm.isa.latencies`) cycles after the
     last operand entered, for one cycle at least, until the next sum replaces it. So draining needs no second register
-    per PE: a multiplexer per row follows the wavefront, one filter a cycle. `select` of row 0 travels down with the skew of the
-    rows, and `drained` of row r is the selected result ``mux_levels`` cycles after its select, hence skewed by r.
+    per PE: a multiplexer per row follows the wavefront, a filter a cycle. `select` of row 0 travels down with the skew
+    of the rows, and `drained` of row r is the selected result ``mux_levels`` cycles after its select, so skewed by r.
 
     With residuals the rows are delay lines as well: one cycle before `drained` of row r is the result of column c,
     `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
