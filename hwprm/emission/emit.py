@@ -59,6 +59,7 @@ def _parts(program: Program) -> Parts:
         external=_external(program) if ext else None,
         banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),
+        proof=program.proof,
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
     )
 

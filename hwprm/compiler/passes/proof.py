@@ -29,7 +29,7 @@ IntArray = NDArray[np.int64]
 #: Images are as many as keep multiply-accumulates and values of one run below, so that proofs take a few per cent of
 #: the time of a compilation, whose golden vectors need a run of every image of the bundle. Two at least: one that was
 #: given, and one that was not.
-WORK, FEWEST, MOST = 2 * 10**7, 2, 8
+WORK, FEWEST, MOST = 6 * 10**7, 2, 8
 #: A value of a tensor takes about as long as so many multiply-accumulates.
 VALUE_WORK = 30
 
