@@ -72,7 +72,7 @@ class Bundle:
 
     @cached_property
     def network(self) -> IntegerNetwork:
-        """The compacted network that the hardware computes."""
+        """The network that the hardware computes, as the compiler's passes left it."""
         return IntegerNetwork.load(self.folder / "network")
 
     @cached_property

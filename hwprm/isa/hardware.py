@@ -1,4 +1,4 @@
-"""`Hardware`: every number the gateware is built from. The compiler derives it; nothing in it is guessed."""
+"""`Hardware`: every number the gateware is built from. The compiler works it out; nothing in it is guessed."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def _remove_once(net: IntegerNetwork) -> Rewritten:
     folded = _fold_constants(net)
     need = _needed_channels(folded)
     kept = {name: np.flatnonzero(mask) for name, mask in need.items() if mask.any()}
-    layers = tuple(_cut_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
+    layers = tuple(_kept_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
     tensors = tuple(
         replace(tensor, shape=(len(kept[tensor.name]), *tensor.shape[1:]))
         for tensor in folded.tensors
@@ -188,17 +188,17 @@ def _group_filters(term: Term, group: int) -> slice:
     return slice(group * height, (group + 1) * height)
 
 
-def _cut_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
+def _kept_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
     filters = kept[layer.name]
-    cut = [_cut_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
-    residual = layer.residual and _cut_residual(layer.residual, filters, kept)
-    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else cut[:1]
-    terms = [term for term in cut if term.weight.any()] or spare
+    left = [_kept_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
+    residual = layer.residual and _kept_residual(layer.residual, filters, kept)
+    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else left[:1]
+    terms = [term for term in left if term.weight.any()] or spare
     per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
     return replace(layer, terms=tuple(terms), residual=residual, **per_filter)
 
 
-def _cut_residual(
+def _kept_residual(
     residual: Residual, filters: NDArray[np.intp], kept: Mapping[str, NDArray[np.intp]]
 ) -> Residual | None:
     """None where nothing is left to add; a filter without a residual names channel 0."""
@@ -214,7 +214,7 @@ def _no_weights(residual: Residual, filters: int, channels: int) -> Term:
     return Term(source=residual.source, weight=np.zeros((filters, channels, 1, 1), np.int64))
 
 
-def _cut_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
+def _kept_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
     if term.groups == 1:
         return replace(term, weight=term.weight[np.ix_(filters, channels)])
     height = term.weight.shape[0] // term.groups  # whole groups are kept, so the channels of each are complete

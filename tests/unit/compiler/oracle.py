@@ -28,17 +28,18 @@ def removable(net):
     rng = np.random.default_rng(0)
     generic, constants = _generic(net, rng)
     images = rng.normal(size=(12, *net.input.shape))
+    ends = {(name, c) for name in (*net.inputs, *net.outputs) for c in range(net.tensor[name].shape[0])}
     idle = [
         key
         for bundle in _bundles(net)
-        if len(bundle) > 1 and any(_matters(generic, constants, bundle, image) for image in images)
+        if len(bundle) > 1 and (bundle & ends or any(_matters(generic, constants, bundle, image) for image in images))
         for key in bundle
         if not any(_matters(generic, constants, {key}, image) for image in images)
     ]
     form = _for_form(net, idle)
     found = []
     for bundle in _bundles(net):
-        if bundle & form or any(name in (*net.inputs, *net.outputs) for name, _ in bundle):
+        if bundle & (form | ends):
             continue
         if all(key in constants for key in bundle):
             gone = all(_foldable(net, name, channel, constants[name, channel]) for name, channel in bundle)
