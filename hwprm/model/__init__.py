@@ -2,5 +2,6 @@
 
 from hwprm.model.model import MASKED, Model, Stage
 from hwprm.model.plan import LayerPlan, Plan, load_export, mask_of, save_export
+from hwprm.model.route import steps_from
 
-__all__ = ["MASKED", "LayerPlan", "Model", "Plan", "Stage", "load_export", "mask_of", "save_export"]
+__all__ = ["MASKED", "LayerPlan", "Model", "Plan", "Stage", "load_export", "mask_of", "save_export", "steps_from"]

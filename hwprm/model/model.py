@@ -10,11 +10,11 @@ from typing import Any, Self
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of
+from hwprm.core.formats import MODEL
 from hwprm.graph import Graph
 
 __all__ = ["MASKED", "Model", "Stage"]
 
-FORMAT = "hwprm-model-1"
 #: Files whose digests stand in ``model.json``.
 FILES = ("graph.json", "weights.safetensors")
 MEND = "copy the folder again, or make it again with the verb that made it"
@@ -68,7 +68,7 @@ class Model:
         """Write ``graph.json``, ``weights.safetensors``, and ``model.json`` with their digests into `folder`."""
         self.graph.save(folder)
         digests = {name: digest_of(folder / name) for name in FILES}
-        plain = {"format": FORMAT, "stage": self.stage, "meta": self.meta, "sha256": digests}
+        plain = {"format": MODEL, "stage": self.stage, "meta": self.meta, "sha256": digests}
         (folder / "model.json").write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n")
 
     @classmethod
@@ -76,8 +76,8 @@ class Model:
         """Read what `save` wrote. Raises ModelError when it is missing, cut short, edited or of another format."""
         try:
             plan = json.loads((folder / "model.json").read_text())
-            if plan["format"] != FORMAT:
-                raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
+            if plan["format"] != MODEL:
+                raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {MODEL!r}")
             check_digests(folder, dict(plan.get("sha256", {})), MEND)  # folders of older versions have none
             return cls(graph=Graph.load(folder), stage=Stage(plan["stage"]), meta=dict(plan["meta"]))
         except (OSError, ValueError, KeyError, TypeError) as error:

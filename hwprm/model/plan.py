@@ -20,12 +20,12 @@ from safetensors.numpy import load_file, save_file
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of
+from hwprm.core.formats import PLAN
 from hwprm.graph import Graph
 from hwprm.model.model import Model, Stage
 
 __all__ = ["LayerPlan", "Plan", "load_export", "mask_of", "save_export"]
 
-FORMAT = "hwprm-plan-1"
 FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
 META = (
@@ -136,7 +136,7 @@ def save_export(model: Model, folder: Path) -> None:
     plan = Plan.of(model)
     save_file(model.graph.arrays, folder / WEIGHTS)
     plain = {
-        "format": FORMAT,
+        "format": PLAN,
         "network": plan.network,
         "stage": model.stage,
         "meta": {key: model.meta[key] for key in META if key in model.meta},
@@ -198,8 +198,8 @@ def _layer(what: str, entry: Mapping[str, Any]) -> LayerPlan:
 def _read(file: Path) -> dict[str, Any]:
     try:
         plain = json.loads(file.read_text())
-        if plain["format"] != FORMAT:
-            raise ModelError(f"{file}: format {plain['format']!r}, this version reads {FORMAT!r}; {MEND}")
+        if plain["format"] != PLAN:
+            raise ModelError(f"{file}: format {plain['format']!r}, this version reads {PLAN!r}; {MEND}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(file, error) from error
     return dict(plain)

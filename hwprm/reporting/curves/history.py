@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwprm.reporting.facts.facts import in_order
+
 if TYPE_CHECKING:
     from hwprm.model import Model
 
@@ -167,8 +169,6 @@ def _points(log: Sequence[Entry], key: str, log_axis: bool) -> tuple[tuple[int, 
 
 
 def _stages(accuracy: Mapping[str, float], spans: Sequence[Span], epochs: int) -> Iterator[tuple[str, int, float]]:
-    from hwprm.reporting.facts.facts import in_order
-
     def end(*names: str) -> int | None:
         return max((span.last for span in spans if span.name.startswith(names)), default=None)
 

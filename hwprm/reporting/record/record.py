@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS, sections_toml
 from hwprm.reporting.curves.history import history_of
+from hwprm.reporting.curves.plot import write_plot
 from hwprm.reporting.facts.run import PRIVATE
 from hwprm.reporting.page import write_curves
 
@@ -49,8 +50,6 @@ def write_record(model: Model, folder: Path, settings: Settings, keys: Collectio
     if history := history_of(model):
         write_curves(model, folder / PAGE)
         if find_spec("matplotlib"):
-            from hwprm.reporting.curves.plot import write_plot
-
             write_plot(history, model.meta.get("name", "network"), folder / PICTURE)
 
 
