@@ -14,6 +14,7 @@ from hwprm import sources
 from hwprm.config import Settings
 from hwprm.config.recipes import load_recipe, recipe_names
 from hwprm.core.errors import ConfigError, DataError, HwprmError, InputError
+from hwprm.core.resources import recipe_dir
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
 from hwprm.pipeline import rows
@@ -244,7 +245,7 @@ def test_summary_counts_over_seeds(ran):
 def test_every_recipe_of_the_package_is_good(name):
     recipe = load_recipe(name)
     assert recipe.network == "lenet5" or recipe.network in NETWORKS
-    assert f"hwprm repro {name}" in (Path("examples/recipes") / f"{name}.toml").read_text()
+    assert f"hwprm repro {name}" in (recipe_dir() / f"{name}.toml").read_text()
     assert recipe.settings.data.validation > 0, "nothing may be judged on the test split"
 
 
