@@ -46,6 +46,8 @@ def prune(
     """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.model import Stage
+    from hwprm.pruning.admm.budgets import preset_of
     from hwprm.reporting.record.record import applied
     from hwprm.sources import as_model
 
@@ -56,6 +58,8 @@ def prune(
     with working_on(talk, settings, "prune", out, model) as work:
         start = as_model(model, work.split.dataset.image_shape)
         _check(chosen, settings, start.stage)
+        if start.stage is Stage.DENSE and options.admm and (preset := preset_of(start.graph, options.admm)):
+            talk.say(f"admm: budgets {preset}, tuned for this network; --admm-preset none takes even ones")
         done = api.prune(
             start,
             work.split,

@@ -93,6 +93,8 @@ class Task:
     #: A folder for what an interrupted step can go on from; it vanishes when the step ends well.
     scratch: Path
     progress: Progress
+    #: Tells whoever watches a line.
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +164,7 @@ def run_steps(run: Run, steps: tuple[Step, ...], listener: Listener) -> None:
                 what = "an interrupted run with other options is kept in"
                 listener.say(f"{step.name}: {what} {other} until this one is done")
             with listener.stage(step.name) as progress:
-                task = _task(run, step, key, before, progress)
+                task = _task(run, step, key, before, progress, listener.say)
                 run.done[step.name] = _run(run, step, key, task, group)
         before = run.place(step)
 
@@ -195,7 +197,7 @@ class _Inputs(dict[str, Any]):
         raise UndeclaredError(f"a step reads the input {name!r}; declare it in its Step")
 
 
-def _task(run: Run, step: Step, key: str, before: Path | None, progress: Progress) -> Task:
+def _task(run: Run, step: Step, key: str, before: Path | None, progress: Progress, say: Callable[[str], None]) -> Task:
     hidden: dict[str, Any] = {name: _Hidden(step.name, name) for name in SECTIONS if name not in step.options}
     place = run.place(step)
     return Task(
@@ -208,6 +210,7 @@ def _task(run: Run, step: Step, key: str, before: Path | None, progress: Progres
         place=place.with_name(f".{place.name}.partial{Group.current().rank or ''}"),
         scratch=_scratch(run, step, key),
         progress=progress,
+        say=say,
     )
 
 

@@ -11,6 +11,7 @@ from hwprm.model import Model
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
+from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
 from hwprm.reporting.record.record import applied, write_record
 
@@ -51,9 +52,11 @@ def shrink(task: Task) -> Facts:
 
 def admm(task: Task) -> Facts:
     """Prune the dense network by ADMM, as in the papers without a teacher."""
-    watch = Watch(task.progress)
+    watch, dense = Watch(task.progress), _before(task)
+    if preset := preset_of(dense.graph, task.settings.admm):
+        task.say(f"admm: budgets {preset}, tuned for this network; admm.preset = none takes even ones")
     model = api.prune(
-        _before(task),
+        dense,
         task.given.split,
         PruneOptions(admm=task.settings.admm, train=task.settings.train, stop_after=PruneStep.ADMM),
         progress=watch,

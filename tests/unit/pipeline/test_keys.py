@@ -17,6 +17,7 @@ from hwprm.config.options import Option, options_of
 from hwprm.config.recipes import load_recipe
 from hwprm.config.settings import MACHINE
 from hwprm.core.errors import ConfigError
+from hwprm.core.progress import silent
 from hwprm.data import Dataset
 from hwprm.model import Model, Stage
 from hwprm.nets import lenet5_graph
@@ -224,7 +225,7 @@ def test_no_step_declares_what_it_does_not_read(step: Step, section: str, given:
     run = _run(tmp_path / "run", given=given)
 
     def start(one: Step) -> None:
-        task = step_module._task(run, one, "0" * 64, given.dense, lambda *told: None)
+        task = step_module._task(run, one, "0" * 64, given.dense, silent, print)
         one.run(task)
 
     with pytest.raises(UndeclaredError, match=rf"reads {section}\."):
@@ -234,7 +235,7 @@ def test_no_step_declares_what_it_does_not_read(step: Step, section: str, given:
 
 
 def test_settings_of_a_step_are_settings(tmp_path: Path) -> None:
-    task = step_module._task(_run(tmp_path), Step(name="a", place="a", run=_reads_array), "0" * 64, None, print)
+    task = step_module._task(_run(tmp_path), Step(name="a", place="a", run=_reads_array), "0" * 64, None, silent, print)
     assert isinstance(task.settings, Settings)
     with pytest.raises(UndeclaredError):
         _ = task.settings.train.epochs
