@@ -86,7 +86,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     from hwprm.config import WeightsConfig
     from hwprm.core.files import digest_of
     from hwprm.frontend import fill, normalised, read_weights, to_graph
-    from hwprm.model import Model, Stage
+    from hwprm.model import History, Model, Stage
     from hwprm.nets import image_shape, reference_network
 
     config, file = config or WeightsConfig(), Path(file)
@@ -98,7 +98,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     if config.mean is not None and config.std is not None:
         graph = normalised(graph, config.mean, config.std)
     source = {"file": file.name, "sha256": digest_of(file)}
-    return Model(graph=graph, stage=Stage.DENSE, meta={"name": network, "weights": source})
+    return Model(graph=graph, stage=Stage.DENSE, meta=History(name=network, weights=source))
 
 
 def train(

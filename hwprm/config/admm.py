@@ -50,8 +50,8 @@ class AdmmConfig:
     budgets: Mapping[str, LayerBudget] | None = None
     #: Weights before by weights after, all layers together; read only where `budgets` is None.
     compression: float = 40.0
-    #: Tuned budgets, read only where `budgets` is None: auto (those for this very network and `compression`, which is then
-    #: said, else none), none, or a name, such as lenet5-40x.
+    #: Tuned budgets, read only where `budgets` is None: auto (those made for this very network and `compression`, which
+    #: is then said, else none), none, or a name, such as lenet5-40x.
     preset: str = "auto"
     #: structured (whole filters and columns) or unstructured (single weights); read only where `budgets` is None.
     structure: str = "structured"

@@ -22,6 +22,7 @@ from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of
 from hwprm.core.formats import PLAN
 from hwprm.graph import Graph
+from hwprm.model.history import History
 from hwprm.model.model import Model, Stage
 
 __all__ = ["LayerPlan", "Plan", "load_export", "mask_of", "save_export"]
@@ -158,7 +159,7 @@ def load_export(folder: Path) -> Model:
     try:
         check_digests(folder, dict(plain["sha256"]), MEND)
         graph = Graph.assemble(plain["graph"], load_file(folder / WEIGHTS), folder)
-        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=dict(plain["meta"]))
+        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=History.of(plain["meta"], folder))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise _broken(folder / FILE, error) from error
     if model.stage is Stage.COMPACT and (wrong := [n.name for n in graph.weighted if not _as_planned(n, plan)]):
