@@ -18,8 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import nn
 
     from hwprm.bundle import Bundle
@@ -290,12 +288,12 @@ def verify(
     *,
     memory: MemoryConfig | None = None,
     junit: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
 
     `memory` is how fast the testbench's external memory is, for a design that reads one.
-    `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``,
+    `progress` is told as `hwprm.core.progress` says, in a line what comes next. A mismatch is in the report (``ok``,
     ``raise_on_failure()``).
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
@@ -304,8 +302,12 @@ def verify(
     from hwprm.config import VerifyConfig
     from hwprm.verification import verify_bundle
 
+    def tell(line: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(line, done, total, {})
+
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=progress)
+    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=tell)
 
 
 def estimate(

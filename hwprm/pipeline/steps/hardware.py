@@ -37,13 +37,9 @@ def _dense_cycles(task: Task) -> Facts | None:
 
 def verify(task: Task) -> Facts:
     """Simulate the bundle and compare every integer."""
-
-    def tell(line: str, done: int, total: int) -> None:
-        task.progress(line, done, total, {})
-
     assert task.before is not None
     settings = task.settings
-    report = api.verify(task.before, settings.verify, memory=settings.memory, junit=task.place, progress=tell)
+    report = api.verify(task.before, settings.verify, memory=settings.memory, junit=task.place, progress=task.progress)
     return verify_facts(report)
 
 

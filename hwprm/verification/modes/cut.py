@@ -10,6 +10,7 @@ from typing import Any
 from hwprm.bundle import Bundle
 from hwprm.compiler.layout.memory import MemoryPlan, Placement
 from hwprm.core.errors import BundleError
+from hwprm.core.records import with_tuples
 from hwprm.isa import Hardware, InputGeometry, WordFormat, layer_format, store_format, tile_format
 
 __all__ = ["CompiledProgram", "load_program"]
@@ -69,7 +70,7 @@ def load_program(bundle: Bundle) -> CompiledProgram:
             plan=MemoryPlan(
                 banks=memory["banks"],
                 words=memory["words"],
-                placements=tuple(Placement(**_tuples(entry, Placement)) for entry in memory["tensors"]),
+                placements=tuple(Placement(**_fields(entry, Placement)) for entry in memory["tensors"]),
             ),
             tile_layers=tuple(tile["layer"] for tile in plain["tiles"]),
         )
@@ -79,13 +80,13 @@ def load_program(bundle: Bundle) -> CompiledProgram:
 
 
 def _hardware(plain: Mapping[str, Any]) -> Hardware:
-    inputs = tuple(InputGeometry(**_tuples(entry, InputGeometry)) for entry in plain["inputs"])
-    return Hardware(**_tuples(plain, Hardware) | {"inputs": inputs})
+    inputs = tuple(InputGeometry(**_fields(entry, InputGeometry)) for entry in plain["inputs"])
+    return Hardware(**_fields(plain, Hardware) | {"inputs": inputs})
 
 
-def _tuples(plain: Mapping[str, Any], kind: type) -> dict[str, Any]:
-    """JSON knows lists only; the fields of frozen dataclasses are tuples."""
+def _fields(plain: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """`with_tuples` of the fields of the dataclass `kind`. Raises ValueError for others."""
     known = {field.name for field in fields(kind)}
     if surplus := plain.keys() - known:
         raise ValueError(f"unknown {sorted(surplus)}")
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    return with_tuples(plain)
