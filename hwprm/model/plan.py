@@ -159,7 +159,7 @@ def load_export(folder: Path) -> Model:
     try:
         check_digests(folder, dict(plain["sha256"]), MEND)
         graph = Graph.assemble(plain["graph"], load_file(folder / WEIGHTS), folder)
-        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=History.of(plain["meta"], folder))
+        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=History.of(dict(plain["meta"]), folder))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise _broken(folder / FILE, error) from error
     if model.stage is Stage.COMPACT and (wrong := [n.name for n in graph.weighted if not _as_planned(n, plan)]):
