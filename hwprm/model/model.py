@@ -65,6 +65,8 @@ class Model:
             if plain["format"] != MODEL:
                 raise ModelError(f"{folder}: format {plain['format']!r}, this version reads {MODEL!r}")
             check_digests(folder, dict(plain.get("sha256", {})), MEND)  # folders of older versions have none
-            return cls(graph=Graph.load(folder), stage=Stage(plain["stage"]), meta=History.of(dict(plain["meta"]), folder))
+            return cls(
+                graph=Graph.load(folder), stage=Stage(plain["stage"]), meta=History.of(dict(plain["meta"]), folder)
+            )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{folder} holds no model ({error}); run `hwprm train` or `hwprm prune` again") from error

@@ -132,9 +132,9 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
-        "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
+        "cycles": cycle_facts(bundle.program.cycles),
         "memory": {
-            "onchip_bits": bundle.program["onchip_bits"],
+            "onchip_bits": dict(bundle.program.onchip_bits),
             "external_bytes": bundle.manifest.external.bytes if bundle.manifest.external else 0,
         },
     }
