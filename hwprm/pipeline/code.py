@@ -1,6 +1,7 @@
 """Which code a step runs, and its digest: everything that the step's function imports, followed to the end.
 
-Modules count whole, with what they import, inside functions too, and with the ``__init__`` of the folders they lie in.
+Modules count whole, with what they import, inside functions too, and with the ``__init__`` of the folders they lie in;
+a folder that looks up what lies in it counts with all of that.
 Three places, `DOORS`, import nearly everything somewhere: of them the functions that are used count, not the rest.
 Imports for types only never run, and so do not count.
 """
@@ -103,12 +104,20 @@ def _uses(unit: Unit) -> frozenset[Unit]:
         return frozenset(used for path in files for used in _loads(ast.parse(path.read_bytes())))
     file = _file(unit.module)
     if not unit.name:
-        return frozenset(_loads(file.tree))
+        return frozenset((*_loads(file.tree), *_looked_up(file)))
     nodes = file.top.get(unit.name, [])
     plain = [node for node in nodes if not isinstance(node, ast.Import | ast.ImportFrom)]
     return frozenset(used for node in nodes for used in _loads(node)) | frozenset(
         used for node in plain for used in _names(node, file)
     )
+
+
+def _looked_up(file: _File) -> Iterator[Unit]:
+    """What a folder loads that takes whatever lies in it: every module of it."""
+    assert file.path is not None
+    if b"iter_modules(__path__)" in file.source:
+        for path in file.path.parent.glob("*.py"):
+            yield Unit(file.module if path == file.path else f"{file.module}.{path.stem}")
 
 
 def _names(node: ast.AST, file: _File) -> Iterator[Unit]:
