@@ -26,10 +26,12 @@ from common import RUNS, markdown, parser, say, write_results
 from hwprm.config import Settings
 from hwprm.config.settings import load_settings
 from hwprm.core.files import write_file
+from hwprm.core.progress import Progress
 from hwprm.model import Model
 from hwprm.pipeline import demo_settings
-from hwprm.pipeline.flow import FLOW, Given
-from hwprm.pipeline.step import Job, Ticker, run_steps, start_run
+from hwprm.pipeline.flow import FLOW
+from hwprm.pipeline.run import main_job
+from hwprm.pipeline.step import Run, run_steps, start_run
 from hwprm.reporting.facts.facts import in_order
 from hwprm.sources import Split, as_split
 
@@ -55,7 +57,7 @@ class Stopwatch:
         say(text)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Ticker]:
+    def stage(self, name: str) -> Iterator[Progress]:
         """A ticker for the stage `name`, whose CPU seconds are counted; those of an interrupted attempt too."""
         last = 0.0
 
@@ -85,10 +87,10 @@ def main() -> None:
     start_run(args.out)
     watch = Stopwatch(args.out / "cpu.json")
     # The full set in another folder is the same set: no path goes into the key.
-    inputs = {"network": "lenet5", "data": f"{split.dataset.name} {len(split.dataset.y_train)}"}
-    job = Job(out=args.out, settings=settings, inputs=inputs, given=Given(network="lenet5", split=split))
-    run_steps(job, STEPS, watch)
-    facts = _facts(job, split, settings, watch.cpu)
+    data = f"{split.dataset.name} {len(split.dataset.y_train)}"
+    run = main_job(args.out, settings, split, data)
+    run_steps(run, STEPS, watch)
+    facts = _facts(run, split, settings, watch.cpu)
     print(_tables(facts))
     say(f"written: {write_results(args.name, facts, args.results)}")
 
@@ -102,9 +104,9 @@ def _arguments() -> Any:
     return made.parse_args()
 
 
-def _facts(job: Job, split: Split, settings: Settings, cpu: Mapping[str, float]) -> dict[str, Any]:
-    model = Model.load(job.out / "stages" / "finetune")
-    accuracy = in_order(model.meta["accuracy"] | job.done["quantize"].facts["accuracy"])
+def _facts(run: Run, split: Split, settings: Settings, cpu: Mapping[str, float]) -> dict[str, Any]:
+    model = Model.load(run.out / "stages" / "finetune")
+    accuracy = in_order(model.meta["accuracy"] | run.done["quantize"].facts["accuracy"])
     held_out = 0 if split.y_validation is None else len(split.y_validation)
     return {
         "data": {
@@ -123,8 +125,8 @@ def _facts(job: Job, split: Split, settings: Settings, cpu: Mapping[str, float])
             "train.seed": settings.train.seed,
         },
         "accuracy_per_cent": {stage: round(value, 4) for stage, value in accuracy.items()},
-        "waterfall": model.meta["waterfall"] + job.done["quantize"].facts["waterfall"],
-        "cpu_seconds": {name: cpu.get(name) for name in job.done},
+        "waterfall": model.meta["waterfall"] + run.done["quantize"].facts["waterfall"],
+        "cpu_seconds": {name: cpu.get(name) for name in run.done},
         "cpu_seconds_total": round(sum(cpu.values()), 1),
     }
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from hwprm import api
 from hwprm.compiler import LayerCycles, compile_network
-from hwprm.config import AdmmConfig, ArrayConfig
+from hwprm.config import AdmmConfig, ArrayConfig, PruneOptions
 from hwprm.config.admm import LayerBudget
 from hwprm.graph import Conv2d, Graph, Input
 from hwprm.intnet import IntegerNetwork
@@ -112,7 +112,8 @@ def _pruned(folder: Path, name: str, budgets: dict[str, LayerBudget]) -> Model:
         say(f"ADMM, {name}")
         admm: AdmmConfig = replace(settings.admm, budgets=budgets)
         dense = Model.load(folder / "dense")
-        api.prune(dense, embedded(), admm=admm, train=settings.train, stop_after="admm").save(folder / name)
+        options = PruneOptions(admm=admm, train=settings.train, stop_after="admm")
+        api.prune(dense, embedded(), options).save(folder / name)
     return Model.load(folder / name)
 
 

@@ -18,8 +18,9 @@ from accuracy import Stopwatch
 from common import RUNS, parser, say, write_results
 from repro_tables import rows_in_full
 
-from hwprm.pipeline.recipes import Recipe, load_recipe, recipe_names
-from hwprm.pipeline.rows import finished, run_recipe, summarise
+from hwprm.config.recipes import Recipe, load_recipe, recipe_names
+from hwprm.pipeline.results import finished, summarise
+from hwprm.pipeline.rows import run_recipe
 
 
 def main() -> None:

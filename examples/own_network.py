@@ -65,7 +65,8 @@ def main(folder: Path) -> None:
 
     # step: prune
     admm = hwprm.AdmmConfig(compression=6, stages=1, epochs=4, final_epochs=6)
-    small = hwprm.prune(dense, split, admm=admm, purify=hwprm.PurifyConfig(drop=0.5), train=training)
+    options = hwprm.PruneOptions(admm=admm, purify=hwprm.PurifyConfig(drop=0.5), train=training)
+    small = hwprm.prune(dense, split, options)
 
     # step: report
     small.save(folder / "small")

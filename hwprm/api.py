@@ -15,11 +15,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from torch import nn
 
     from hwprm.bundle import Bundle
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
         EmitConfig,
         FinetuneConfig,
         MemoryConfig,
+        PruneOptions,
         PurifyConfig,
         QuantizeConfig,
         ShrinkConfig,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
         WeightsConfig,
         WidthsConfig,
     )
+    from hwprm.core.progress import Progress
     from hwprm.core.versions import Tool
     from hwprm.data import Dataset
     from hwprm.frontend import Finding
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
     Data = Dataset | Split | DataConfig | str | Path
     Network = nn.Module | Graph | Model | str | Path
-    Progress = Callable[[str, int, int, Mapping[str, float]], None]
 
 __all__ = [
     "apply_plan",
@@ -72,7 +71,6 @@ __all__ = [
     "widths",
 ]
 
-Stop = Literal["admm", "shrink", "purify", "compact", "finetune"]
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
 #: Calibration images on which the two references are compared.
@@ -88,7 +86,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     from hwprm.config import WeightsConfig
     from hwprm.core.files import digest_of
     from hwprm.frontend import fill, normalised, read_weights, to_graph
-    from hwprm.model import Model, Stage
+    from hwprm.model import History, Model, Stage
     from hwprm.nets import image_shape, reference_network
 
     config, file = config or WeightsConfig(), Path(file)
@@ -100,7 +98,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     if config.mean is not None and config.std is not None:
         graph = normalised(graph, config.mean, config.std)
     source = {"file": file.name, "sha256": digest_of(file)}
-    return Model(graph=graph, stage=Stage.DENSE, meta={"name": network, "weights": source})
+    return Model(graph=graph, stage=Stage.DENSE, meta=History(name=network, weights=source))
 
 
 def train(
@@ -114,7 +112,7 @@ def train(
 ) -> Model:
     """Train `network` on `data`; a model that was pruned keeps its zeros. The outputs of a `teacher` join the loss.
 
-    `progress` is called as `hwprm.train.Progress` says; with a `checkpoint` an interrupted call can be taken up.
+    `progress` is told as `hwprm.core.progress` says; with a `checkpoint` an interrupted call can be taken up.
     Raises DataError and InputError for unusable input, UnsupportedError for an operator that hwprm lacks, ModelError
     when training diverges.
     """
@@ -163,49 +161,44 @@ def widths(
 def prune(
     model: Network,
     data: Data = "mnist",
+    options: PruneOptions | None = None,
     *,
-    admm: AdmmConfig | None = None,
-    shrink: ShrinkConfig | None = None,
-    purify: PurifyConfig | None = None,
-    finetune: FinetuneConfig | None = None,
-    train: TrainConfig | None = None,
     teacher: Network | None = None,
-    stop_after: Stop = "finetune",
     progress: Progress | None = None,
     checkpoint: Checkpoint | None = None,
 ) -> Model:
-    """ADMM (or, where `shrink` is given, shrinking), then P-RM, compaction, fine-tuning: from `model`'s stage on.
+    """ADMM or shrinking, then P-RM, compaction, fine-tuning: from `model`'s stage on, as `options` say.
 
-    The last step is `stop_after`; a compact model is fine-tuned where `finetune` asks for epochs, again if need be.
-    `train` gives batch, seed, threads, augmentation and optimiser of every step that trains.
-    The outputs of `teacher` join the loss of each; without one, a dense `model` teaches its own shrinking and
-    fine-tuning, and ADMM is as in the papers.
+    A compact model is fine-tuned where ``options.finetune`` asks for epochs, again if need be.
+    The outputs of `teacher` join the loss of each step that trains; without one, a dense `model` teaches its own
+    shrinking and fine-tuning, and ADMM is as in the papers.
     Thresholds that P-RM finds by itself are judged on the validation images of `data`
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
-    Raises ConfigError when `stop_after` names the other method, and what the steps raise.
+    Raises what the steps raise.
     """
-    from hwprm.core.errors import ConfigError
-    from hwprm.model import MASKED, Stage
+    from hwprm.config import PruneOptions
+    from hwprm.config.steps import PruneStep
+    from hwprm.model import Stage, steps_from
     from hwprm.sources import as_model, as_split
 
-    method = "admm" if shrink is None else "shrink"
-    if stop_after in ("admm", "shrink") and stop_after != method:
-        raise ConfigError(f"prune is to stop after {stop_after}, but its method is {method}; let both be the same")
+    options = options or PruneOptions()
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
     taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
-    if model.stage is Stage.DENSE:
-        if shrink is not None:
-            model = _shrink(model, split, shrink, train, progress, checkpoint, own)
-        else:
-            model = _admm(model, split, admm, train, progress, checkpoint, taught)
-    if stop_after in ("purify", "compact", "finetune") and model.stage in MASKED:
-        model = _purify(model, split, purify, progress)
-    if stop_after in ("compact", "finetune") and model.stage is Stage.PURIFIED:
-        model = _compact(model, split)
-    if stop_after == "finetune" and model.stage is Stage.COMPACT and finetune is not None and finetune.epochs:
-        model = _finetune(model, split, finetune, train, progress, checkpoint, own)
+    for step in steps_from(model.stage, options.method, PruneStep(options.stop_after)):
+        match step:
+            case PruneStep.SHRINK:
+                assert options.shrink is not None
+                model = _shrink(model, split, options.shrink, options.train, progress, checkpoint, own)
+            case PruneStep.ADMM:
+                model = _admm(model, split, options.admm, options.train, progress, checkpoint, taught)
+            case PruneStep.PURIFY:
+                model = _purify(model, split, options.purify, progress)
+            case PruneStep.COMPACT:
+                model = _compact(model, split)
+            case PruneStep.FINETUNE if options.finetune is not None and options.finetune.epochs:
+                model = _finetune(model, split, options.finetune, options.train, progress, checkpoint, own)
     return model
 
 
@@ -298,12 +291,12 @@ def verify(
     *,
     memory: MemoryConfig | None = None,
     junit: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
 
     `memory` is how fast the testbench's external memory is, for a design that reads one.
-    `progress` is told in a line what comes next, and steps done and in all. A mismatch is in the report (``ok``,
+    `progress` is told as `hwprm.core.progress` says, in a line what comes next. A mismatch is in the report (``ok``,
     ``raise_on_failure()``).
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
@@ -312,8 +305,12 @@ def verify(
     from hwprm.config import VerifyConfig
     from hwprm.verification import verify_bundle
 
+    def tell(line: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(line, done, total, {})
+
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=progress)
+    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=tell)
 
 
 def estimate(

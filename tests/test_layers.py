@@ -47,9 +47,9 @@ OUTSIDE: dict[str, set[str]] = {
     "api": {"torch"},
     "cli": {"click", "rich", "typer", "torch"},
 }
-#: Where an import may stand inside a function: the start of the command line, and whatever must not load torch before
-#: it is needed.
-DOORS = {"cli", "api", "sources", "pipeline", "reporting"}
+#: Where an import may stand inside a function: the start of the command line, and what must not load torch before it is
+#: needed.
+DOORS = {"cli", "api", "sources"}
 
 FILES = {
     ".".join(path.relative_to(PACKAGE).with_suffix("").parts).removesuffix("__init__").removesuffix("."): path

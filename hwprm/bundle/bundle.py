@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from hwprm.bundle.manifest import Manifest
 from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import BundleError
+from hwprm.core.files import digest_of
 from hwprm.intnet import IntegerNetwork
 
-__all__ = ["MANIFEST", "SEAL", "Bundle", "hash_file"]
+__all__ = ["MANIFEST", "SEAL", "Bundle"]
 
 #: The list of everything else, and the hash of that list.
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
@@ -67,7 +68,7 @@ class Bundle:
                 f"{self.folder}: {name} is not in the manifest; move it away, or give `hwprm verify` --allow-edited"
             )
         for name, digest in sorted(self.manifest.files.items()):
-            if hash_file(self.folder / name) != digest:
+            if digest_of(self.folder / name) != digest:
                 raise BundleError(_edited(self.folder, name))
 
     @cached_property
@@ -115,12 +116,6 @@ class Bundle:
             return array
         except (OSError, ValueError) as error:
             raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _edited(folder: Path, name: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Self
 
+from hwprm.core.records import with_tuples
 from hwprm.intnet import image_shape
 
 __all__ = [
@@ -200,10 +201,10 @@ class Manifest:
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
-        fields["checks"] = ChecksEntry(**_tuples(fields.get("checks", {})))
-        fields["cycles"] = CycleEntry(**_tuples(fields["cycles"]))
-        fields["inputs"] = tuple(InputEntry(**_tuples(entry)) for entry in fields["inputs"])
-        fields["layers"] = tuple(LayerEntry(**_tuples(entry)) for entry in fields["layers"])
+        fields["checks"] = ChecksEntry(**with_tuples(fields.get("checks", {})))
+        fields["cycles"] = CycleEntry(**with_tuples(fields["cycles"]))
+        fields["inputs"] = tuple(InputEntry(**with_tuples(entry)) for entry in fields["inputs"])
+        fields["layers"] = tuple(LayerEntry(**with_tuples(entry)) for entry in fields["layers"])
         if fields["external"] is not None:
             fields["external"] = ExternalEntry(**fields["external"])
         lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
@@ -233,7 +234,3 @@ class Manifest:
     def image_words(self) -> int:
         """Beats of one image."""
         return prod(self.image_shape)
-
-
-def _tuples(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

@@ -8,7 +8,7 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import INTEGERS, Take, verb
 from hwprm.config import Settings
-from hwprm.pipeline.settings import demo_settings
+from hwprm.config.presets import demo_settings
 
 __all__ = ["demo"]
 

@@ -10,7 +10,8 @@ import typer
 from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
-from hwprm.config import Settings
+from hwprm.config import PruneOptions, Settings
+from hwprm.config.steps import METHODS, PruneStep
 from hwprm.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,26 +46,25 @@ def prune(
     """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
+    from hwprm.model import Stage
+    from hwprm.pruning.admm.budgets import preset_of
     from hwprm.reporting.record.record import applied
     from hwprm.sources import as_model
 
-    out = settings.run.out or Path("pruned")
+    out, options = settings.run.out or Path("pruned"), PruneOptions.of(settings)
     run = settings.run
-    if settings.purify.mode == "auto" and not settings.data.validation and run.stop_after not in ("admm", "shrink"):
+    if settings.purify.mode == "auto" and not settings.data.validation and run.stop_after not in METHODS:
         talk.say("purify: thresholds are judged on the training images; hold some out with --validation N")
     with working_on(talk, settings, "prune", out, model) as work:
         start = as_model(model, work.split.dataset.image_shape)
         _check(chosen, settings, start.stage)
+        if start.stage is Stage.DENSE and options.admm and (preset := preset_of(start.graph, options.admm)):
+            talk.say(f"admm: budgets {preset}, tuned for this network; --admm-preset none takes even ones")
         done = api.prune(
             start,
             work.split,
-            admm=settings.admm,
-            shrink=settings.shrink if run.method == "shrink" else None,
-            purify=settings.purify,
-            finetune=settings.finetune,
-            train=settings.train,
+            options,
             teacher=run.teacher,
-            stop_after=run.stop_after,
             progress=work.progress,
             checkpoint=work.checkpoint,
         )
@@ -76,21 +76,23 @@ def prune(
 
 def _check(chosen: Chosen, settings: Settings, stage: Stage) -> None:
     """Raise ConfigError for flags of a step that does not run. A file of options may serve several commands."""
-    from hwprm.model import MASKED, Stage
+    from hwprm.model import Stage, steps_from
 
-    method, last = settings.run.method, settings.run.stop_after
-    other = {"admm": "shrink", "shrink": "admm"}[method]
-    idle = {other: f"the method is {method}; add --method {other}, or leave it out"}
+    method, last = PruneStep(settings.run.method), settings.run.stop_after
+    runs = steps_from(stage, method, last)
+    idle: dict[str, str] = {}
+    for step in PruneStep:
+        if step in METHODS and step is not method:
+            idle[step] = f"the method is {method}; add --method {step}, or leave it out"
+        elif step not in runs and step in steps_from(Stage.DENSE, method, last):
+            start = "a dense" if step is method else "an earlier"
+            idle[step] = f"the model is {stage} already; start from {start} one, or leave it out"
+        elif step not in runs:
+            idle[step] = f"the last step is to be {last}; stop later, or leave it out"
     if stage is not Stage.DENSE:
         pruned = f"the model is {stage} already; start from a dense one, or leave it out"
-        idle |= {"admm": pruned, "shrink": pruned, "method": pruned}
-    if stage not in (Stage.DENSE, *MASKED):
-        idle["purify"] = f"the model is {stage} already; start from an earlier one, or leave it out"
-    elif last == method:
-        idle["purify"] = f"the last step is to be {last}; stop later, or leave it out"
-    if last != "finetune":
-        idle["finetune"] = f"the last step is to be {last}; stop later, or leave it out"
-    elif not settings.finetune.epochs:
+        idle |= dict.fromkeys(("method", *METHODS), pruned)
+    if last == "finetune" and not settings.finetune.epochs:
         idle["finetune"] = "nothing is fine-tuned; add --finetune-epochs N, or leave it out"
     for (section, name), flag in chosen.flags.items():
         what = name if section == "run" else section

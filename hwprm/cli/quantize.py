@@ -37,7 +37,7 @@ def quantize(
     with new_folder(out) as folder:
         data = as_dataset(settings.data)
         talk.say(f"data: {data.name}, {data.source}")
-        with talk.stage("quantise"):
+        with talk.stage("quantize"):
             net = api.quantize(model, data, settings.quantize)
             net.save(folder)
             if accuracy := _accuracies(model, net, data):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
@@ -12,10 +12,8 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import Settings
+from hwprm.config.recipes import Recipe, load_recipe, recipe_names
 from hwprm.core.errors import ConfigError, InputError
-
-if TYPE_CHECKING:
-    from hwprm.pipeline.recipes import Recipe
 
 __all__ = ["repro"]
 
@@ -34,8 +32,6 @@ def repro(
 
     Decisions are taken on images held out of the training split; the test split is read once, at the end.
     """
-    from hwprm.pipeline.recipes import load_recipe, recipe_names
-
     if settings.repro.list:
         recipes = [load_recipe(name) for name in recipe_names()]
         return Outcome(data={"rows": [_plain(recipe) for recipe in recipes]}, tables=(_listing(recipes),))

@@ -6,13 +6,15 @@ import hashlib
 import shutil
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hwprm.cli.talk import Outcome, Talk, Ticker
+from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import Settings
+from hwprm.config.settings import option_lines
 from hwprm.core.errors import HwprmError
+from hwprm.core.progress import Progress
 
 if TYPE_CHECKING:
     from hwprm.model import Model
@@ -29,7 +31,7 @@ class Work:
     out: Path
     split: Split
     checkpoint: Checkpoint
-    progress: Ticker
+    progress: Progress
     #: Whether this process writes the result; of several that train together only the first one does.
     first: bool
 
@@ -93,10 +95,8 @@ def _digest(settings: Settings, verb: str, source: str, data: str) -> str:
     """Of the options of what is trained, and of the bytes of network, teacher and `data` (a fingerprint)."""
     run = settings.run
     trained = {"train": ("train",), "prune": ("train", run.method, "finetune")}[verb]
-    # Where the data lie, and how they are read, does not change the result.
-    images = replace(settings.data, data_dir=None, download=False, workers=1)
-    sections = (images, *(getattr(settings, section) for section in trained))
-    digest = hashlib.sha256(repr((sections, run.teacher, source, data)).encode())
+    options = option_lines(settings, ("data", *trained))
+    digest = hashlib.sha256(repr((options, run.teacher, source, data)).encode())
     for place in (Path(source), *([run.teacher] if run.teacher else [])):
         for file in sorted(path for path in (place.iterdir() if place.is_dir() else (place,)) if path.is_file()):
             digest.update(file.read_bytes())

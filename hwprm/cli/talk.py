@@ -5,23 +5,23 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from rich import progress as bars
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
+
+from hwprm.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from hwprm.core.errors import HwprmError
 
-__all__ = ["Outcome", "Talk", "Ticker", "numbers"]
-
-#: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
-Ticker = Callable[[str, int, int, Mapping[str, float]], None]
+__all__ = ["Outcome", "Talk", "numbers"]
 
 #: Columns of a pipe or file, more than any table has.
 PIPED = 1000
@@ -53,11 +53,11 @@ class Talk:
             self.progress.print(escape(text), soft_wrap=True)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Ticker]:
-        """A bar with the time left, filled by the ticker that this yields."""
+    def stage(self, name: str) -> Iterator[Progress]:
+        """A bar with the time left, filled by the progress that this yields."""
         started = time.monotonic()
         if self.quiet or not self.progress.is_terminal:
-            yield _ignore
+            yield silent
         else:
             # The bar takes what the words leave: a terminal of 80 columns holds them all.
             columns = (
@@ -68,7 +68,7 @@ class Talk:
                 TextColumn("ETA"),
                 TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
             )
-            with Progress(*columns, console=self.progress, transient=True, expand=True) as bar:
+            with bars.Progress(*columns, console=self.progress, transient=True, expand=True) as bar:
                 task = bar.add_task(escape(name), total=None, word="")
                 yield _Bar(bar, task, name)
         self.say(f"{name}: {time.monotonic() - started:.1f} s")
@@ -97,7 +97,7 @@ def _results() -> Console:
 
 @dataclass(frozen=True)
 class _Bar:
-    bar: Progress
+    bar: bars.Progress
     task: TaskID
     name: str
 
@@ -121,7 +121,3 @@ def numbers(metrics: Mapping[str, float]) -> Iterator[str]:
     if residuals:
         yield f"residual {max(residuals):.2g}"
     yield from (f"{key} {value:,.0f}" if value == int(value) else f"{key} {value:.3g}" for key, value in shown.items())
-
-
-def _ignore(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
-    """The ticker of a stage that nobody watches."""

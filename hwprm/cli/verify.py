@@ -23,10 +23,6 @@ def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argumen
     from hwprm.reporting import tables, verify_facts
 
     with talk.stage("verify") as tick:
-
-        def tell(line: str, done: int, total: int) -> None:
-            tick(line, done, total, {})
-
-        report = api.verify(bundle, settings.verify, memory=settings.memory, junit=settings.run.junit, progress=tell)
+        report = api.verify(bundle, settings.verify, memory=settings.memory, junit=settings.run.junit, progress=tick)
     facts = verify_facts(report)
     return Outcome(data=facts, tables=tables(facts), exit_code=0 if report.ok else MismatchError.exit_code)

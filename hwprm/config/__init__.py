@@ -6,6 +6,7 @@ from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
 from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
+from hwprm.config.prune import PruneOptions
 from hwprm.config.purify import PurifyConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.repro import ReproConfig
@@ -26,6 +27,7 @@ __all__ = [
     "FinetuneConfig",
     "LayerBudget",
     "MemoryConfig",
+    "PruneOptions",
     "PurifyConfig",
     "QuantizeConfig",
     "ReproConfig",

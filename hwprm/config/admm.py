@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from hwprm.core.errors import ConfigError
 
-__all__ = ["ADMM_MODES", "ADMM_STRUCTURES", "AdmmConfig", "LayerBudget"]
+__all__ = ["ADMM_MODES", "ADMM_PRESETS", "ADMM_STRUCTURES", "AdmmConfig", "LayerBudget"]
 
 ADMM_MODES = ("sequential", "joint")
 ADMM_STRUCTURES = ("structured", "unstructured")
+#: Names of tuned budgets; `hwprm.pruning.admm.budgets` has them.
+ADMM_PRESETS = ("auto", "none", "lenet5-40x")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,9 @@ class AdmmConfig:
     budgets: Mapping[str, LayerBudget] | None = None
     #: Weights before by weights after, all layers together; read only where `budgets` is None.
     compression: float = 40.0
+    #: Tuned budgets, read only where `budgets` is None: auto (those made for this very network and `compression`, which
+    #: is then said, else none), none, or a name, such as lenet5-40x.
+    preset: str = "auto"
     #: structured (whole filters and columns) or unstructured (single weights); read only where `budgets` is None.
     structure: str = "structured"
     #: Filters and channels of every budget in multiples of this, so that filters fill whole tiles of the array: the
@@ -85,6 +90,8 @@ class AdmmConfig:
             raise ConfigError(f"admm.mode must be one of {', '.join(ADMM_MODES)}, not {self.mode!r}")
         if self.structure not in ADMM_STRUCTURES:
             raise ConfigError(f"admm.structure must be one of {', '.join(ADMM_STRUCTURES)}, not {self.structure!r}")
+        if self.preset not in ADMM_PRESETS:
+            raise ConfigError(f"admm.preset must be one of {', '.join(ADMM_PRESETS)}, not {self.preset!r}")
         lowest = {"stages": 1, "epochs": 1, "retrain_epochs": 0, "final_epochs": 0, "interval": 1}
         for name, low in (lowest | {"round_to": 1, "round_columns_to": 1}).items():
             value = getattr(self, name)

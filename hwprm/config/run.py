@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hwprm.config.steps import PruneStep
+
 __all__ = ["RunConfig"]
 
 
@@ -18,7 +20,7 @@ class RunConfig:
     #: How `prune` chooses what goes: admm (budgets per layer) or shrink (one ranking over all layers).
     method: Literal["admm", "shrink"] = "admm"
     #: Last step of `prune`: the method's own, P-RM, compaction, or fine-tuning (where `finetune.epochs` asks for it).
-    stop_after: Literal["admm", "shrink", "purify", "compact", "finetune"] = "finetune"
+    stop_after: PruneStep = PruneStep.FINETUNE
     #: Model folder whose outputs are part of the loss; `prune` shrinks and fine-tunes a dense model with its own.
     teacher: Path | None = None
     #: Write the results of `verify` to this JUnit XML file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from hwprm.config.weights import WeightsConfig
 from hwprm.config.widths import WidthsConfig
 from hwprm.core.errors import ConfigError
 
-__all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
+__all__ = ["MACHINE", "SECTIONS", "Settings", "load_settings", "option_lines", "read_toml", "sections_toml"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +57,9 @@ SECTIONS: Mapping[str, type] = {
     item.name: item.default_factory  # type: ignore[misc]  # every field has a class as its factory
     for item in dataclasses.fields(Settings)
 }
+
+#: Options that say where things lie on one machine, or how fast it reads them: no result hangs on them.
+MACHINE = frozenset({"data.data_dir", "data.download", "data.workers", "verify.work"})
 
 Values = dict[tuple[str, str], Any]
 
@@ -108,6 +111,16 @@ def read_toml(file: Path, beside: frozenset[str] = frozenset()) -> Values:
                 raise ConfigError(f"{file}: unknown key {section}.{key}{nearest(key, known)}")
             values[section, key] = value
     return values
+
+
+def option_lines(settings: Settings, sections: Sequence[str]) -> list[str]:
+    """The options of `sections` that a result may hang on, those of `MACHINE` left out, a line each: for digests."""
+    return [
+        f"{option.key}={getattr(getattr(settings, section), option.name)!r}"
+        for section in sections
+        for option in options_of(section, SECTIONS[section])
+        if option.key not in MACHINE
+    ]
 
 
 def sections_toml(settings: Settings, keys: Collection[str] | None = None) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
+from hwprm.bundle import MANIFEST, SEAL, Bundle
 from hwprm.bundle.images import CHUNK_IMAGES
 from hwprm.bundle.manifest import (
     ArrayEntry,
@@ -28,7 +28,7 @@ from hwprm.bundle.manifest import (
 from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import ConfigError
-from hwprm.core.files import new_folder
+from hwprm.core.files import digest_of, new_folder
 from hwprm.emission.golden import LAYER_IMAGES, write_golden
 from hwprm.emission.ports import AXI, AXIL
 from hwprm.emission.templates import render
@@ -167,7 +167,7 @@ def _values(manifest: Manifest) -> dict[str, object]:
 def _seal(manifest: Manifest, work: Path) -> None:
     """Write the manifest with the hashes of everything in `work`, and the manifest's own hash beside it."""
     names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
-    plain = manifest.to_json() | {"files": {name: hash_file(work / name) for name in names}}
+    plain = manifest.to_json() | {"files": {name: digest_of(work / name) for name in names}}
     text = (json.dumps(plain, indent=1) + "\n").encode()
     (work / MANIFEST).write_bytes(text)
     (work / SEAL).write_text(f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n")

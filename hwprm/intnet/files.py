@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from hwprm.core.errors import ModelError
+from hwprm.core.records import with_tuples
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
 
@@ -75,7 +76,7 @@ def load_parts(cls: type[Net], folder: Path) -> Net:
         arrays = load_file(folder / "weights.safetensors")
         return cls(
             name=plan["name"],
-            tensors=tuple(Tensor(**_tuples(entry)) for entry in plan["tensors"]),
+            tensors=tuple(Tensor(**with_tuples(entry)) for entry in plan["tensors"]),
             layers=tuple(_load_layer(entry, arrays) for entry in plan["layers"]),
             inputs=tuple(plan["inputs"]),
             outputs=tuple(plan["outputs"]),
@@ -93,19 +94,15 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
     return GemmLayer(
         name=name,
         terms=tuple(
-            Term(weight=arrays[f"{name}.weight{i}"].astype(np.int64), **_tuples(term))
+            Term(weight=arrays[f"{name}.weight{i}"].astype(np.int64), **with_tuples(term))
             for i, term in enumerate(entry["terms"])
         ),
         bias=arrays[f"{name}.bias"],
         mult=arrays[f"{name}.mult"],
         shift=arrays[f"{name}.shift"],
         clamp=tuple(entry["clamp"]),
-        pool=Pool(**_tuples(entry["pool"])) if entry["pool"] else None,
+        pool=Pool(**with_tuples(entry["pool"])) if entry["pool"] else None,
         residual=Residual(source=source, **parts) if source else None,
         wide=entry["wide"],
         upsample=tuple(entry["upsample"]),
     )
-
-
-def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()}

@@ -20,13 +20,14 @@ from safetensors.numpy import load_file, save_file
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of
+from hwprm.core.formats import PLAN
 from hwprm.graph import Graph
 from hwprm.graph.liveness import filled_lines
+from hwprm.model.history import History
 from hwprm.model.model import Model, Stage
 
 __all__ = ["LayerPlan", "Plan", "load_export", "mask_of", "save_export"]
 
-FORMAT = "hwprm-plan-1"
 FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
 META = (
@@ -137,7 +138,7 @@ def save_export(model: Model, folder: Path) -> None:
     plan = Plan.of(model)
     save_file(model.graph.arrays, folder / WEIGHTS)
     plain = {
-        "format": FORMAT,
+        "format": PLAN,
         "network": plan.network,
         "stage": model.stage,
         "meta": {key: model.meta[key] for key in META if key in model.meta},
@@ -159,7 +160,7 @@ def load_export(folder: Path) -> Model:
     try:
         check_digests(folder, dict(plain["sha256"]), MEND)
         graph = Graph.assemble(plain["graph"], load_file(folder / WEIGHTS), folder)
-        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=dict(plain["meta"]))
+        model = Model(graph=graph, stage=Stage(plain["stage"]), meta=History.of(dict(plain["meta"]), folder))
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError) as error:
         raise _broken(folder / FILE, error) from error
     if model.stage is Stage.COMPACT and (wrong := [n.name for n in graph.weighted if not _as_planned(n, plan)]):
@@ -199,8 +200,8 @@ def _layer(what: str, entry: Mapping[str, Any]) -> LayerPlan:
 def _read(file: Path) -> dict[str, Any]:
     try:
         plain = json.loads(file.read_text())
-        if plain["format"] != FORMAT:
-            raise ModelError(f"{file}: format {plain['format']!r}, this version reads {FORMAT!r}; {MEND}")
+        if plain["format"] != PLAN:
+            raise ModelError(f"{file}: format {plain['format']!r}, this version reads {PLAN!r}; {MEND}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _broken(file, error) from error
     return dict(plain)

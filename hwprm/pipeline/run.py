@@ -6,11 +6,16 @@ import json
 from pathlib import Path
 
 from hwprm.config import Settings
+from hwprm.config.presets import demo_settings
 from hwprm.core.files import write_file
-from hwprm.pipeline.settings import demo_settings
-from hwprm.pipeline.step import Facts, Job, Listener, Silent, check_run, run_steps, start_run
+from hwprm.pipeline.flow import FLOW
+from hwprm.pipeline.step import Facts, Listener, Run, Silent, check_run, run_steps, start_run
+from hwprm.pipeline.steps.given import Given
+from hwprm.reporting import run_facts
+from hwprm.reporting.page import write_page
+from hwprm.sources import Split, as_split
 
-__all__ = ["demo", "run_demo"]
+__all__ = ["demo", "main_job", "run_demo"]
 
 NETWORK = "lenet5"
 
@@ -23,28 +28,33 @@ def demo(out: Path | str, settings: Settings | None = None) -> Facts:
     return run_demo(Path(out), settings or demo_settings(), Silent())
 
 
+def main_job(out: Path, settings: Settings, split: Split, data: str | None = None) -> Run:
+    """The run of the main job in `out`; `data` identifies the data set, by default its fingerprint."""
+    return Run(
+        out=out,
+        settings=settings,
+        inputs={"network": NETWORK, "width": None, "name": NETWORK},
+        given=Given(split=split, test=split.dataset),
+        origin={"data": data or split.dataset.fingerprint},
+    )
+
+
 def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     """Run the main job into `out` and return the content of ``report.json`` (docs/report.md), shown by ``report.html``.
 
     Raises what the steps raise; what they finished stays, and the next run goes on from there.
     """
-    from hwprm.pipeline.flow import FLOW, Given
-    from hwprm.reporting import run_facts
-    from hwprm.reporting.page import write_page
-    from hwprm.sources import as_split
-
     check_run(out)
     split = as_split(settings.data)  # before anything is written: a wrong folder leaves nothing behind
     data = split.dataset
     start_run(out)
     listener.say(f"data: {data.name}, {data.source}")
-    inputs = {"network": NETWORK, "data": data.fingerprint}
-    job = Job(out=out, settings=settings, inputs=inputs, given=Given(network=NETWORK, split=split))
+    run = main_job(out, settings, split)
     for name in ("report.json", "report.html"):  # an interrupted run must not show the results of the one before
         (out / name).unlink(missing_ok=True)
-    run_steps(job, FLOW, listener)
-    seconds = {name: done.seconds for name, done in job.done.items()}
-    facts = run_facts(out, data, settings, {name: done.facts for name, done in job.done.items()}, seconds)
+    run_steps(run, FLOW, listener)
+    seconds = {name: done.seconds for name, done in run.done.items()}
+    facts = run_facts(out, data, settings, {name: done.facts for name, done in run.done.items()}, seconds)
     write_file(out / "report.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
     write_page(out, out / "report.html")
     return facts

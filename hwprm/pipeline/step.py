@@ -8,40 +8,42 @@ import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, field
-from functools import cache, partial
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, NoReturn, Protocol
 
-from hwprm.config import Settings
-from hwprm.config.options import options_of
-from hwprm.config.settings import SECTIONS
+from hwprm.config import SECTIONS, Settings
+from hwprm.config.settings import option_lines
 from hwprm.core.errors import InputError
 from hwprm.core.files import check_output, write_file
-from hwprm.core.resources import resource_dir
-
-if TYPE_CHECKING:
-    from hwprm.training.distributed import Group
+from hwprm.core.formats import RUN
+from hwprm.core.progress import Progress, silent
+from hwprm.pipeline.code import code_digest
+from hwprm.training.distributed import Group
 
 __all__ = [
-    "Desk",
     "Done",
     "Facts",
-    "Job",
     "Listener",
+    "Run",
     "Silent",
     "Step",
-    "Ticker",
+    "Task",
+    "UndeclaredError",
     "check_run",
     "run_steps",
     "start_run",
+    "step_keys",
 ]
 
 Facts = dict[str, Any]
-#: Called with what is going on, steps done, steps in all, and numbers to show; as `hwprm.train.Progress`.
-Ticker = Callable[[str, int, int, Mapping[str, float]], None]
 #: Content of ``run.json``: tells a run folder, of this version, from any other.
-MARK = json.dumps({"format": "hwprm-run-1"}) + "\n"
+MARK = json.dumps({"format": RUN}) + "\n"
+
+
+class UndeclaredError(RuntimeError):
+    """A step read what it does not declare: then its artefact would be reused when that changes. A fault of hwprm."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,15 +56,17 @@ class Done:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Job:
+class Run:
     """One run folder and everything that its steps share."""
 
     out: Path
     settings: Settings
-    #: What identifies the inputs from outside, such as the data set's bytes.
-    inputs: Mapping[str, str]
+    #: What steps are told beside options, by name: plain JSON.
+    inputs: Mapping[str, Any]
     #: What the steps use from outside, such as the data set itself.
     given: Any
+    #: What identifies `given`, such as the digest of the data set.
+    origin: Mapping[str, str]
     #: Finished steps by name, filled as they finish.
     done: dict[str, Done] = field(default_factory=dict)
 
@@ -72,30 +76,41 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Desk:
-    """Where one step works."""
+class Task:
+    """One step in the making: all that it may read, and where it writes."""
 
+    #: Only the sections that the step declares; to use another one raises UndeclaredError.
+    settings: Settings
+    #: Only the inputs that the step declares.
+    inputs: Mapping[str, Any]
+    given: Any
+    #: The run folder, for what earlier steps left.
+    out: Path
+    #: The artefact of the step before; None for the first.
+    before: Path | None
     #: The artefact, a file or folder that does not exist yet.
     place: Path
     #: A folder for what an interrupted step can go on from; it vanishes when the step ends well.
     scratch: Path
-    tick: Ticker
+    progress: Progress
+    #: Tells whoever watches a line.
+    say: Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Step:
     """One stage of the flow.
 
-    `run(job, desk)` writes the artefact to ``desk.place`` and returns its facts.
-    The artefact is made again when the step before it was, when an option of `sections` changed, or when the code of
-    `packages` did.
+    `run(task)` writes the artefact to ``task.place`` and returns its facts.
+    The artefact is made again when the step before it was, when one of the `inputs` or an option of the sections
+    `options` changed, or when the code that `run` reaches did (`hwprm.pipeline.code`).
     """
 
     name: str
     place: str
-    run: Callable[[Job, Desk], Facts]
-    sections: tuple[str, ...] = ()
-    packages: tuple[str, ...] = ()
+    run: Callable[[Task], Facts]
+    options: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
 
 
 class Listener(Protocol):
@@ -103,7 +118,7 @@ class Listener(Protocol):
 
     def say(self, text: str) -> None: ...
 
-    def stage(self, name: str) -> AbstractContextManager[Ticker]: ...
+    def stage(self, name: str) -> AbstractContextManager[Progress]: ...
 
 
 class Silent:
@@ -112,9 +127,9 @@ class Silent:
     def say(self, text: str) -> None:
         """Say nothing."""
 
-    def stage(self, name: str) -> AbstractContextManager[Ticker]:
-        """A ticker that does nothing."""
-        return nullcontext(lambda stage, done, total, metrics: None)
+    def stage(self, name: str) -> AbstractContextManager[Progress]:
+        """A progress that shows nothing."""
+        return nullcontext(silent)
 
 
 def check_run(out: Path) -> None:
@@ -132,109 +147,121 @@ def start_run(out: Path) -> None:
     write_file(out / "run.json", MARK)
 
 
-def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
-    """Run `steps` in order into ``job.out``; each that was finished before with the same inputs is reused.
+def run_steps(run: Run, steps: tuple[Step, ...], listener: Listener) -> None:
+    """Run `steps` in order into ``run.out``; each that was finished before with the same inputs is reused.
 
     The processes of a group of ``torch.distributed`` run every step together, and the first one alone writes.
     """
-    from hwprm.training.distributed import Group
-
     group = Group.current()
-    key = json.dumps(job.inputs, sort_keys=True)
-    for step in steps:
-        key = _key(job, step, key)
-        old = group.from_first(partial(_finished, job, step, key))
+    before: Path | None = None
+    for step, key in zip(steps, step_keys(run, steps), strict=True):
+        old = group.from_first(partial(_finished, run, step, key))
         if old is not None:
-            job.done[step.name] = old
+            run.done[step.name] = old
             listener.say(f"{step.name}: reused, its inputs are the same")
-            continue
-        for other in group.from_first(partial(_others, job, step, key)):
-            what = "an interrupted run with other options is kept in"
-            listener.say(f"{step.name}: {what} {other} until this one is done")
-        with listener.stage(step.name) as tick:
-            job.done[step.name] = _run(job, step, key, tick, group)
+        else:
+            for other in group.from_first(partial(_others, run, step, key)):
+                what = "an interrupted run with other options is kept in"
+                listener.say(f"{step.name}: {what} {other} until this one is done")
+            with listener.stage(step.name) as progress:
+                task = _task(run, step, key, before, progress, listener.say)
+                run.done[step.name] = _run(run, step, key, task, group)
+        before = run.place(step)
 
 
-def _mark(job: Job, step: Step) -> Path:
-    return job.out / "stages" / f"{step.name}.json"
+def step_keys(run: Run, steps: tuple[Step, ...]) -> list[str]:
+    """SHA-256 of all that the artefact of each step hangs on: those of the steps before it, what it reads, its code."""
+    key, keys = json.dumps(run.origin, sort_keys=True), []
+    for step in steps:
+        values = json.dumps({name: run.inputs[name] for name in step.inputs}, sort_keys=True)
+        parts = [key, step.name, values, *option_lines(run.settings, step.options), code_digest(step.run)]
+        key = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+        keys.append(key)
+    return keys
 
 
-def _finished(job: Job, step: Step, key: str) -> Done | None:
+class _Hidden:
+    """Stands for what a step does not declare."""
+
+    def __init__(self, step: str, what: str) -> None:
+        self._step, self._what = step, what
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise UndeclaredError(f"the step {self._step} reads {self._what}.{name}; declare {self._what!r} in its Step")
+
+
+class _Inputs(dict[str, Any]):
+    """The inputs of a step, by name."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        raise UndeclaredError(f"a step reads the input {name!r}; declare it in its Step")
+
+
+def _task(run: Run, step: Step, key: str, before: Path | None, progress: Progress, say: Callable[[str], None]) -> Task:
+    hidden: dict[str, Any] = {name: _Hidden(step.name, name) for name in SECTIONS if name not in step.options}
+    place = run.place(step)
+    return Task(
+        settings=replace(run.settings, **hidden),
+        inputs=_Inputs({name: run.inputs[name] for name in step.inputs}),
+        given=run.given,
+        out=run.out,
+        before=before,
+        # Every process makes the artefact; that of the first one counts.
+        place=place.with_name(f".{place.name}.partial{Group.current().rank or ''}"),
+        scratch=_scratch(run, step, key),
+        progress=progress,
+        say=say,
+    )
+
+
+def _mark(run: Run, step: Step) -> Path:
+    return run.out / "stages" / f"{step.name}.json"
+
+
+def _finished(run: Run, step: Step, key: str) -> Done | None:
     """What is known of `step` from an earlier run with the same inputs, or None."""
-    old = _read(_mark(job, step))
-    return old if old and old.key == key and job.place(step).exists() else None
+    old = _read(_mark(run, step))
+    return old if old and old.key == key and run.place(step).exists() else None
 
 
-def _scratch(job: Job, step: Step, key: str) -> Path:
-    return job.out / "stages" / f".{step.name}-{key[:12]}"
+def _scratch(run: Run, step: Step, key: str) -> Path:
+    return run.out / "stages" / f".{step.name}-{key[:12]}"
 
 
-def _others(job: Job, step: Step, key: str) -> list[Path]:
+def _others(run: Run, step: Step, key: str) -> list[Path]:
     """What interrupted runs of `step` with other options left to go on from."""
-    return sorted(set((job.out / "stages").glob(f".{step.name}-*")) - {_scratch(job, step, key)})
+    return sorted(set((run.out / "stages").glob(f".{step.name}-*")) - {_scratch(run, step, key)})
 
 
-def _run(job: Job, step: Step, key: str, tick: Ticker, group: Group) -> Done:
-    place = job.place(step)
-    # Every process makes the artefact; that of the first one counts.
-    work = place.with_name(f".{place.name}.partial{group.rank or ''}")
-    scratch = _scratch(job, step, key)
+def _run(run: Run, step: Step, key: str, task: Task, group: Group) -> Done:
+    place = run.place(step)
 
     def clear() -> None:
-        for stale in (_mark(job, step), place, work):
+        for stale in (_mark(run, step), place, task.place):
             _remove(stale)
         place.parent.mkdir(parents=True, exist_ok=True)
 
     def keep() -> Done:
-        work.rename(place)
+        task.place.rename(place)
         done = Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
-        write_file(_mark(job, step), json.dumps(asdict(done), indent=1) + "\n")
-        for path in (scratch, *_others(job, step, key)):
+        write_file(_mark(run, step), json.dumps(asdict(done), indent=1) + "\n")
+        for path in (task.scratch, *_others(run, step, key)):
             _remove(path)
         return done
 
     group.from_first(clear)
     started = time.monotonic()
     try:
-        facts = step.run(job, Desk(place=work, scratch=scratch, tick=tick))
+        facts = step.run(task)
         return group.from_first(keep)
     finally:
-        _remove(work)
+        _remove(task.place)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir():
         shutil.rmtree(path)
     path.unlink(missing_ok=True)
-
-
-def _key(job: Job, step: Step, before: str) -> str:
-    options = [
-        f"{option.key}={getattr(getattr(job.settings, section), option.name)!r}"
-        for section in step.sections
-        for option in options_of(section, SECTIONS[section])
-    ]
-    parts = [before, step.name, *options, *(_code(package) for package in step.packages)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-@cache
-def _code(package: str) -> str:
-    """Hash of one of hwprm's packages, modules or resource folders: a result of other code is not the same result."""
-    if package == "rtl_templates":
-        root = resource_dir("rtl_templates")
-    elif package == "sim":
-        root = resource_dir("sim")
-    else:
-        root = Path(__file__).resolve().parent.parent / package
-    if root.is_dir():
-        files = sorted(path for path in root.rglob("*") if path.suffix in (".py", ".j2", ".h"))
-    else:
-        files = [root.with_suffix(".py")]
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
 
 
 def _read(mark: Path) -> Done | None:

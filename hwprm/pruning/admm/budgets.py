@@ -12,7 +12,7 @@ from hwprm.graph import Graph
 from hwprm.pruning.admm.projections import Limits
 from hwprm.pruning.statistics import columns_per_channel, makes_output
 
-__all__ = ["LENET5_BUDGETS", "LayerMatrix", "layer_matrices", "resolve_budgets", "shrink"]
+__all__ = ["PRESETS", "LayerMatrix", "Preset", "layer_matrices", "preset_of", "resolve_budgets", "shrink"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,15 +27,32 @@ class LayerMatrix:
     last: bool
 
 
-#: Tuned on LeNet-5 (conv1 20x25, conv2 50x500, fc1 500x800, fc2 10x500): 10,700 of 430,500 weights, 40.2x.
-#: fc1 reads as many maps as conv2 keeps filters, fc2 as many neurons as fc1 keeps, so paths agree.
-LENET5_BUDGETS: Mapping[str, LayerBudget] = {
-    "conv1": LayerBudget(filters=10, columns=20),
-    "conv2": LayerBudget(filters=20, columns=125, channels=10),
-    "fc1": LayerBudget(filters=50, columns=150, channels=20),
-    "fc2": LayerBudget(columns=50),
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """Budgets tuned on one network."""
+
+    #: Of its layers' matrices.
+    shapes: Mapping[str, tuple[int, int]]
+    #: What they reach, as `AdmmConfig.compression` asks for it.
+    compression: float
+    budgets: Mapping[str, LayerBudget]
+
+
+#: By name, as `AdmmConfig.preset` takes it.
+PRESETS: Mapping[str, Preset] = {
+    # 10,700 of 430,500 weights, 40.2x. fc1 reads as many maps as conv2 keeps filters, fc2 as many neurons as fc1 keeps,
+    # so paths agree.
+    "lenet5-40x": Preset(
+        shapes={"conv1": (20, 25), "conv2": (50, 500), "fc1": (500, 800), "fc2": (10, 500)},
+        compression=40.0,
+        budgets={
+            "conv1": LayerBudget(filters=10, columns=20),
+            "conv2": LayerBudget(filters=20, columns=125, channels=10),
+            "fc1": LayerBudget(filters=50, columns=150, channels=20),
+            "fc2": LayerBudget(columns=50),
+        },
+    ),
 }
-LENET5_SHAPES = {"conv1": (20, 25), "conv2": (50, 500), "fc1": (500, 800), "fc2": (10, 500)}
 
 
 def layer_matrices(graph: Graph) -> dict[str, LayerMatrix]:
@@ -64,6 +81,12 @@ def resolve_budgets(graph: Graph, config: AdmmConfig) -> dict[str, LayerBudget]:
             raise ConfigError(f"admm.budgets names {name!r}, the layers with weights are {', '.join(matrices)}")
         _check(matrices[name], budget)
     return {name: _rounded(matrices[name], budget, config) for name, budget in budgets.items()}
+
+
+def preset_of(graph: Graph, config: AdmmConfig) -> str | None:
+    """The name of the tuned budgets that `resolve_budgets` takes, or None. Raises ConfigError when one does not fit."""
+    tuned = config.budgets is None and config.structure == "structured"
+    return _preset(layer_matrices(graph), config) if tuned else None
 
 
 def shrink(matrix: LayerMatrix, budget: LayerBudget, share: float, *, rows: bool, cols: bool) -> Limits:
@@ -119,9 +142,8 @@ def _defaults(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> dict[s
             name: LayerBudget(weights=max(1, round(matrix.rows * matrix.cols / compression)))
             for name, matrix in matrices.items()
         }
-    shapes = {name: (matrix.rows, matrix.cols) for name, matrix in matrices.items()}
-    if shapes == LENET5_SHAPES and compression == 40.0:
-        return dict(LENET5_BUDGETS)
+    if preset := _preset(matrices, config):
+        return dict(PRESETS[preset].budgets)
     _refuse_too_much(matrices, compression)
     share = 1 / math.sqrt(compression)
     return {
@@ -131,6 +153,19 @@ def _defaults(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> dict[s
         )
         for name, matrix in matrices.items()
     }
+
+
+def _preset(matrices: Mapping[str, LayerMatrix], config: AdmmConfig) -> str | None:
+    shapes = {name: (matrix.rows, matrix.cols) for name, matrix in matrices.items()}
+    if config.preset == "auto":
+        fits = (name for name, one in PRESETS.items() if (one.shapes, one.compression) == (shapes, config.compression))
+        return next(fits, None)
+    if config.preset == "none":
+        return None
+    if PRESETS[config.preset].shapes != shapes:
+        wanted = ", ".join(f"{name} {rows} x {cols}" for name, (rows, cols) in PRESETS[config.preset].shapes.items())
+        raise ConfigError(f"admm.preset = {config.preset} was tuned for a network of {wanted}; use admm.preset = none")
+    return config.preset
 
 
 def _refuse_too_much(matrices: Mapping[str, LayerMatrix], compression: float) -> None:

@@ -42,7 +42,7 @@ def remove_unused_paths(graph: Graph, *, inexact: Literal["keep", "refuse"] = "k
     Raises ConfigError for another value of `inexact`.
     """
     if inexact not in ("keep", "refuse"):
-        raise ConfigError(f"prune.inexact must be 'keep' or 'refuse', not {inexact!r}")
+        raise ConfigError(f"purify.inexact must be 'keep' or 'refuse', not {inexact!r}")
     folded, _ = fold_constants(graph)
     need = needed_channels(folded)
     closed = folded.replace(*(_silence(node, need[node.name]) for node in folded.nodes))

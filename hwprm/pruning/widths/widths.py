@@ -21,6 +21,7 @@ from hwprm.config.options import record
 from hwprm.config.widths import WidthsConfig
 from hwprm.core.errors import ConfigError, DataError, ModelError
 from hwprm.core.files import write_file
+from hwprm.core.formats import WIDTHS
 from hwprm.core.progress import Progress, silent
 from hwprm.data import Dataset
 from hwprm.graph import Conv2d, Graph, plain
@@ -47,7 +48,6 @@ __all__ = [
     "select",
 ]
 
-FORMAT = "hwprm-widths-1"
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -102,7 +102,7 @@ class Widths:
     def to_json(self) -> dict[str, Any]:
         """Everything but the model, plain JSON; pairs are [before, after]."""
         return {
-            "format": FORMAT,
+            "format": WIDTHS,
             "cost": self.cost,
             "before": self.before,
             "after": self.after,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprm.reporting.curves.axes import axis_of, counted
-from hwprm.reporting.curves.history import KINDS, History, Panel
+from hwprm.reporting.curves.panels import KINDS, Curves, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,8 +21,8 @@ FAINT, SHADES = "#c4cad1", ("#eef2f8", "#fbeedc", "#e6f3ee")
 WIDTH, HEIGHT, DPI = 9.0, 2.0, 110
 
 
-def write_plot(history: History, title: str, target: Path) -> None:
-    """Draw `history` into the PNG file `target`: same history, same bytes (of one version of matplotlib)."""
+def write_plot(curves: Curves, title: str, target: Path) -> None:
+    """Draw `curves` into the PNG file `target`: same curves, same bytes (of one version of matplotlib)."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -31,30 +31,30 @@ def write_plot(history: History, title: str, target: Path) -> None:
     with matplotlib.rc_context():
         matplotlib.rcdefaults()  # whatever the user has set for other pictures
         matplotlib.rcParams.update({"font.size": 9, "axes.edgecolor": "#56606b", "axes.axisbelow": True})
-        count = len(history.panels)
+        count = len(curves.panels)
         figure = Figure(figsize=(WIDTH, HEIGHT * count + 0.7), dpi=DPI, layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(title, fontweight="bold", x=0.01, ha="left")
         rows = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-        for axes, panel in zip(rows, history.panels, strict=True):
-            _panel(axes, panel, history)
-        kinds = [kind for kind in KINDS if any(span.kind == kind for span in history.spans)]
+        for axes, panel in zip(rows, curves.panels, strict=True):
+            _panel(axes, panel, curves)
+        kinds = [kind for kind in KINDS if any(span.kind == kind for span in curves.spans)]
         shades = [Patch(color=SHADES[KINDS.index(kind)], label=kind) for kind in kinds]
         figure.legend(handles=shades, loc="outside upper right", ncols=len(KINDS), frameon=False, fontsize=8)
         rows[-1].set_xlabel("epoch")
         figure.savefig(target, metadata={"Software": None})
 
 
-def _panel(axes: Axes, panel: Panel, history: History) -> None:
-    for span in history.spans:
+def _panel(axes: Axes, panel: Panel, curves: Curves) -> None:
+    for span in curves.spans:
         axes.axvspan(span.first - 0.5, span.last + 0.5, color=SHADES[KINDS.index(span.kind)], lw=0, zorder=0)
     for i, line in enumerate(panel.series):
-        for number, piece in enumerate(history.pieces(line.points)):
+        for number, piece in enumerate(curves.pieces(line.points)):
             axes.plot(
                 *zip(*piece, strict=True),
                 color=FAINT if line.faint else COLOURS[i % len(COLOURS)],
                 lw=1 if line.faint else 1.6,
-                marker="o" if len(piece) == 1 or (history.dotted and not line.faint) else "",
+                marker="o" if len(piece) == 1 or (curves.dotted and not line.faint) else "",
                 ms=3,
                 zorder=1 if line.faint else 2,
                 label=None if number or line.faint else line.name,
@@ -62,8 +62,8 @@ def _panel(axes: Axes, panel: Panel, history: History) -> None:
     for _, place, value in panel.marks:
         axes.plot([place], [value], "D", color="black", ms=4)
     axes.set_title("; ".join(filter(None, (panel.title, panel.measured))), loc="left", fontsize=9)
-    axes.set_xlim(0.5, history.places + 0.5)
-    axes.set_xticks(list(counted(history.epochs)))
+    axes.set_xlim(0.5, curves.places + 0.5)
+    axes.set_xticks(list(counted(curves.epochs)))
     scale = axis_of(panel.values, log=panel.log)
     if panel.log:
         axes.set_yscale("log")

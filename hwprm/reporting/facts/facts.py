@@ -7,21 +7,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwprm.bundle import Bundle
+from hwprm.compiler import CycleReport
 from hwprm.core.errors import InputError
-from hwprm.sources import holds
+from hwprm.core.formats import REPORT, ROW, WIDTHS
+from hwprm.intnet import IntegerNetwork
+from hwprm.model import MASKED, Model, Stage
+from hwprm.pruning.accounting import account, against
+from hwprm.sources import as_model, holds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hwprm.bundle import Bundle
-    from hwprm.compiler import CycleReport
-    from hwprm.intnet import IntegerNetwork
-    from hwprm.model import Model
     from hwprm.verification import VerifyReport
 
 __all__ = [
-    "FORMAT",
-    "ROW_FORMAT",
     "bundle_facts",
     "compression",
     "cycle_facts",
@@ -34,9 +34,6 @@ __all__ = [
 ]
 
 Facts = dict[str, Any]
-#: Of ``report.json``, and of a row's ``result.json`` (docs/report.md).
-FORMAT, ROW_FORMAT = "hwprm-report-1", "hwprm-repro-1"
-
 #: Beside an integer network: per cent of the float network that it was made of, and its own, on the same images.
 ACCURACY = "accuracy.json"
 #: Stages in the order of the flow, as accuracies are listed.
@@ -48,10 +45,6 @@ def describe(folder: Path) -> Facts:
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
-    from hwprm.bundle import Bundle
-    from hwprm.intnet import IntegerNetwork
-    from hwprm.sources import as_model
-
     kind = holds(folder)
     if kind in ("model", "plan"):
         return model_facts(as_model(folder, ()))
@@ -102,9 +95,6 @@ def removal_facts(model: Model) -> Facts:
 
 def _waterfall(model: Model) -> list[Facts]:
     """The waterfall of `model`; one that was pruned and not purified still has its shapes, and gets its row here."""
-    from hwprm.model import MASKED, Stage
-    from hwprm.pruning.accounting import account, against
-
     rows: list[Facts] = model.meta.get("waterfall", [])
     if model.stage not in MASKED or model.stage in {row["stage"] for row in rows}:
         return rows
@@ -215,7 +205,7 @@ def _run(folder: Path) -> Facts:
             f"{folder} has no report.json yet; finish it with `hwprm demo --out {folder}`, or with `hwprm repro` where "
             "that made it"
         )
-    return _read(folder / "report.json", "the demo", FORMAT)
+    return _read(folder / "report.json", "the demo", REPORT)
 
 
 def _seed(folder: Path) -> Facts:
@@ -231,7 +221,7 @@ def _seed(folder: Path) -> Facts:
 
 def _row(folder: Path) -> Facts:
     """The summary of a row over its seeds."""
-    facts = _read(folder / "result.json", "hwprm repro", ROW_FORMAT)
+    facts = _read(folder / "result.json", "hwprm repro", ROW)
     keys = ("title", "source", "count", "paper", "reach", "accuracy", "compression", "reached", "seeds")
     if lacking := [key for key in keys if key not in facts]:
         raise InputError(f"{folder / 'result.json'} lacks {', '.join(lacking)}; delete it and run hwprm repro again")
@@ -240,9 +230,7 @@ def _row(folder: Path) -> Facts:
 
 def _widths(folder: Path) -> Facts:
     """What `hwprm widths` found."""
-    from hwprm.pruning.widths.widths import FORMAT as WIDTHS_FORMAT
-
-    return _read(folder / "widths.json", "hwprm widths", WIDTHS_FORMAT)
+    return _read(folder / "widths.json", "hwprm widths", WIDTHS)
 
 
 def _read(file: Path, maker: str, kind: str | None = None) -> Facts:

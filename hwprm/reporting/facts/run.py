@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from hwprm.bundle import Bundle
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
+from hwprm.core.formats import REPORT
 from hwprm.model import Model
-from hwprm.reporting.facts.facts import FORMAT, compression, cycle_facts, in_order, removal_facts
+from hwprm.reporting.facts.facts import compression, cycle_facts, in_order, removal_facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +36,7 @@ def run_facts(
     cycles = cycle_facts(bundle.program.cycles, simulated["layers"], simulated["image"])
     own = bundle.manifest.array
     return {
-        "format": FORMAT,
+        "format": REPORT,
         "net": bundle.manifest.net,
         "data": {"name": data.name, "source": data.source, "train": len(data.y_train), "test": len(data.y_test)},
         "accuracy": in_order(model.meta["accuracy"] | done["quantize"]["accuracy"]),

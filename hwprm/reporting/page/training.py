@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from markupsafe import Markup
 
 from hwprm.reporting.curves.axes import Axis, axis_of, counted
-from hwprm.reporting.curves.history import KINDS, History, Panel, Series, history_of
+from hwprm.reporting.curves.panels import KINDS, Curves, Panel, Series, curves_of
 from hwprm.reporting.curves.svg import element, number, picture
 from hwprm.reporting.page.content import Content
 from hwprm.reporting.page.parts import Figure, Figures, Section
@@ -33,14 +33,14 @@ LEADS = {
 def training_section(content: Content) -> Iterator[Section]:
     """Curves of the furthest float network, which knows the epochs of those before it."""
     *_, last = content.models.values() or (None,)
-    history = history_of(last) if last else None
-    if not history:
+    curves = curves_of(last) if last else None
+    if not curves:
         return
-    shades = tuple((f"span{i}", kind) for i, kind in enumerate(KINDS) if kind in {s.kind for s in history.spans})
+    shades = tuple((f"span{i}", kind) for i, kind in enumerate(KINDS) if kind in {s.kind for s in curves.spans})
     for group, (title, lead) in LEADS.items():
-        panels = [panel for panel in history.panels if panel.group == group]
+        panels = [panel for panel in curves.panels if panel.group == group]
         if panels:
-            figures = tuple(_figure(panel, history) for panel in panels)
+            figures = tuple(_figure(panel, curves) for panel in panels)
             if group == "training" and last and (teacher := last.meta.get("teacher")):
                 lead += f" The loss asks for the outputs of a teacher: {teacher['name']}, {teacher['sha256'][:12]}."
             part = Figures(figures=figures, legend=(*shades, *_lines(panels)))
@@ -60,7 +60,7 @@ def _hue(line: Series, index: int) -> str:
     return "faint" if line.faint else f"line{index}"
 
 
-def _figure(panel: Panel, history: History) -> Figure:
+def _figure(panel: Panel, curves: Curves) -> Figure:
     axis = axis_of(panel.values, log=panel.log)
     ends = [(line.name, line.points[-1][1]) for line in panel.series if line.points]
     if panel.marks:
@@ -70,7 +70,7 @@ def _figure(panel: Panel, history: History) -> Figure:
     else:
         name, most = max(ends, key=lambda end: end[1])
         caption = f"in the end {most:.3g} at most ({name})"
-    return Figure(title=panel.title, picture=_plot(panel, history, axis), caption=caption, axis=_axis(axis))
+    return Figure(title=panel.title, picture=_plot(panel, curves, axis), caption=caption, axis=_axis(axis))
 
 
 def _axis(axis: Axis) -> Markup:
@@ -81,10 +81,10 @@ def _axis(axis: Axis) -> Markup:
     return element("svg", *parts, class_="addresses", width=AXIS, height=HEAD + HEIGHT + FOOT, aria_hidden="true")
 
 
-def _plot(panel: Panel, history: History, axis: Axis) -> Markup:
-    places = history.places
+def _plot(panel: Panel, curves: Curves, axis: Axis) -> Markup:
+    places = curves.places
     inside = [element("rect", class_="plot", width=WIDTH, height=HEIGHT)]
-    for span in history.spans:
+    for span in curves.spans:
         css = f"span{KINDS.index(span.kind)}"
         box = {"x": _left(span.first, places), "width": WIDTH * (span.last - span.first + 1) / places}
         inside.append(element("rect", class_=css, height=HEIGHT, **box))
@@ -93,11 +93,11 @@ def _plot(panel: Panel, history: History, axis: Axis) -> Markup:
         inside.append(element("line", class_="grid", x1=0, x2=WIDTH, y1=y, y2=y))
     # Faint lines lie below those with a colour.
     for i, line in sorted(enumerate(panel.series), key=lambda pair: not pair[1].faint):
-        for piece in history.pieces(line.points):
-            inside += _line(piece, f"curve {_hue(line, i)}", axis, places, history.dotted and not line.faint)
+        for piece in curves.pieces(line.points):
+            inside += _line(piece, f"curve {_hue(line, i)}", axis, places, curves.dotted and not line.faint)
     for _, place, value in panel.marks:
         inside += _line(((place, value),), "curve mark", axis, places, True)
-    inside += _pointed(panel, history)
+    inside += _pointed(panel, curves)
     canvas = element(
         "svg",
         *inside,
@@ -109,8 +109,8 @@ def _plot(panel: Panel, history: History, axis: Axis) -> Markup:
         overflow="visible",
         aria_hidden="true",
     )
-    title = f"{panel.title} over {history.epochs} epochs"
-    return picture(title, canvas, *_epochs(history), class_="curves", height=HEAD + HEIGHT + FOOT)
+    title = f"{panel.title} over {curves.epochs} epochs"
+    return picture(title, canvas, *_epochs(curves), class_="curves", height=HEAD + HEIGHT + FOOT)
 
 
 def _line(points: tuple[tuple[int, float], ...], css: str, axis: Axis, places: int, dotted: bool) -> Iterator[Markup]:
@@ -123,7 +123,7 @@ def _line(points: tuple[tuple[int, float], ...], css: str, axis: Axis, places: i
         yield element("path", class_=f"{css} dots", d=dots)
 
 
-def _pointed(panel: Panel, history: History) -> Iterator[Markup]:
+def _pointed(panel: Panel, curves: Curves) -> Iterator[Markup]:
     """An invisible box over each epoch, whose title has the numbers."""
     named = [line for line in panel.series if not line.faint]
     values: dict[int, list[str]] = {}
@@ -132,23 +132,23 @@ def _pointed(panel: Panel, history: History) -> Iterator[Markup]:
             values.setdefault(place, []).append(f"{line.name} {value:.4g}")
     for stage, place, value in panel.marks:
         values.setdefault(place, []).append(f"test split, {stage} {value:.2f}")
-    for span in history.spans:
+    for span in curves.spans:
         for place in range(span.first, span.last + 1):
             if place in values:
-                yield _box(place, history, f"epoch {place}, {span.name}: {', '.join(values[place])}")
-    for place in range(history.epochs + 1, history.places + 1):
+                yield _box(place, curves, f"epoch {place}, {span.name}: {', '.join(values[place])}")
+    for place in range(curves.epochs + 1, curves.places + 1):
         if place in values:
-            yield _box(place, history, f"then: {', '.join(values[place])}")
+            yield _box(place, curves, f"then: {', '.join(values[place])}")
 
 
-def _box(place: int, history: History, text: str) -> Markup:
-    box = {"x": _left(place, history.places), "width": WIDTH / history.places}
+def _box(place: int, curves: Curves, text: str) -> Markup:
+    box = {"x": _left(place, curves.places), "width": WIDTH / curves.places}
     return element("rect", element("title", text), class_="pointed", height=HEIGHT, **box)
 
 
-def _epochs(history: History) -> Iterator[Markup]:
-    for epoch in counted(history.epochs):
-        x = f"{number(100 * (epoch - 0.5) / history.places)}%"
+def _epochs(curves: Curves) -> Iterator[Markup]:
+    for epoch in counted(curves.epochs):
+        x = f"{number(100 * (epoch - 0.5) / curves.places)}%"
         yield element("text", str(epoch), class_="head", x=x, y=HEAD + HEIGHT + 16, text_anchor="middle")
 
 

@@ -7,13 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hwprm.core.progress import Progress
 from hwprm.reporting.record.record import LOG
 from hwprm.training.checkpoint import Checkpoint, Saved
 
 __all__ = ["LiveLog", "Watch"]
-
-#: As `hwprm.train.Progress`.
-Ticker = Callable[[str, int, int, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +41,13 @@ def _head(phase: str) -> str:
 
 
 class Watch:
-    """A ticker that goes on telling the last epoch's numbers, residuals of every layer too, between the epochs.
+    """A progress that goes on telling the last epoch's numbers, residuals of every layer too, between the epochs.
 
     `first` is called when there is a log to look at.
     """
 
-    def __init__(self, tick: Ticker, first: Callable[[], None] = lambda: None) -> None:
-        self._tick, self._first = tick, first
+    def __init__(self, tell: Progress, first: Callable[[], None] = lambda: None) -> None:
+        self._tell, self._first = tell, first
         self._started = False
         self._stage = ""
         self._last: dict[str, float] = {}
@@ -57,7 +55,7 @@ class Watch:
     def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
         if stage != self._stage:
             self._stage, self._last = stage, {}
-        self._tick(stage, done, total, {**self._last, **metrics})
+        self._tell(stage, done, total, {**self._last, **metrics})
 
     def checkpoint(self, folder: Path) -> LiveLog:
         """A checkpoint in `folder` whose epochs this tells of."""

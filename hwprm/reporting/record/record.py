@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS, sections_toml
-from hwprm.reporting.curves.history import history_of
+from hwprm.reporting.curves.panels import curves_of
+from hwprm.reporting.curves.plot import write_plot
 from hwprm.reporting.facts.run import PRIVATE
 from hwprm.reporting.page import write_curves
 
@@ -46,12 +47,10 @@ def write_record(model: Model, folder: Path, settings: Settings, keys: Collectio
     (folder / OPTIONS).write_text(HEAD + sections_toml(settings, keys), encoding="utf-8")
     lines = (json.dumps(dict(sorted(entry.items(), key=_place))) for entry in model.meta.get("log", []))
     (folder / LOG).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    if history := history_of(model):
+    if curves := curves_of(model):
         write_curves(model, folder / PAGE)
         if find_spec("matplotlib"):
-            from hwprm.reporting.curves.plot import write_plot
-
-            write_plot(history, model.meta.get("name", "network"), folder / PICTURE)
+            write_plot(curves, model.meta.get("name", "network"), folder / PICTURE)
 
 
 def _place(item: tuple[str, Any]) -> tuple[int, str]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprm.bundle import Bundle, hash_file
-from hwprm.core.files import write_file
+from hwprm.bundle import Bundle
+from hwprm.core.files import digest_of, write_file
 
 __all__ = ["Records", "records_of"]
 
@@ -53,7 +53,7 @@ def records_of(bundle: Bundle, work: Path, facts: Sequence[str]) -> Records:
     digest = hashlib.sha256()
     for name in sorted(bundle.manifest.files):
         if name.startswith(PARTS):
-            digest.update(f"{name}:{hash_file(bundle.folder / name)}\0".encode())
+            digest.update(f"{name}:{digest_of(bundle.folder / name)}\0".encode())
     for fact in facts:
         digest.update(fact.encode() + b"\0")
     return Records(folder=work / "layers" / digest.hexdigest()[:32])

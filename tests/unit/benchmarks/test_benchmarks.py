@@ -8,7 +8,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from hwprm.pipeline.recipes import load_recipe, recipe_names
+from hwprm.config.recipes import load_recipe, recipe_names
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
 HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "scale_sim"}

@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
+from hwprm.bundle import MANIFEST, SEAL, Bundle
 from hwprm.bundle.manifest import ChecksEntry, Manifest
 from hwprm.compiler import Proof
 from hwprm.core.errors import BundleError, ConfigError, InputError
+from hwprm.core.files import digest_of
 from hwprm.emission.writer import write_bundle
 from hwprm.intnet.reference import run
 from tests.sim.standin import images, network, parts, standin_bundle
@@ -181,6 +182,6 @@ def test_nothing_is_left_behind_by_a_failure(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hash_file(tmp_path: Path) -> None:
+def test_digest_of(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"abc")
-    assert hash_file(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()
+    assert digest_of(tmp_path / "x") == hashlib.sha256(b"abc").hexdigest()

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import hwprm
-from hwprm.config import DataConfig, PurifyConfig
+from hwprm.config import DataConfig, PruneOptions, PurifyConfig
 from hwprm.core.errors import DataError, InputError, ToolError
 from hwprm.data import Dataset, Preparation, image_folder, load_dataset, pictures, split_validation
 from hwprm.data.image_folder import FolderImages, load_image_folder
@@ -225,7 +225,7 @@ def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: 
 
     monkeypatch.setattr("hwprm.training.accuracy", watched)
     model = Model(graph=graph, stage=Stage.ADMM)
-    hwprm.prune(model, data, purify=PurifyConfig(steps=1), stop_after="purify")
+    hwprm.prune(model, data, PruneOptions(purify=PurifyConfig(steps=1), stop_after="purify"))
     judged = seen[0]
     np.testing.assert_array_equal(judged[:9], plain(data.x_train)[np.arange(9)])
 

@@ -220,7 +220,7 @@ def test_single_weights_are_part_of_the_plan(tmp_path: Path) -> None:
 def test_compact_models_of_older_versions_that_lost_single_weights(small: Model) -> None:
     def old(model: Model) -> Model:
         plan = {name: {key: entry[key] for key in ("rows", "cols")} for name, entry in model.meta["plan"].items()}
-        return replace(model, meta=model.meta | {"plan": plan})
+        return replace(model, meta=dict(model.meta) | {"plan": plan})
 
     assert Plan.of(old(small)) == Plan.of(small)
     with pytest.raises(ModelError, match=r"^the compact model does not say which single weights 'conv' kept, an older"):

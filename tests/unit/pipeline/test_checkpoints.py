@@ -7,11 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.config.recipes import load_recipe
 from hwprm.model.plan import Plan
-from hwprm.pipeline.recipes import load_recipe
 from hwprm.sources import as_model
 
-FOLDERS = sorted(path.parent for path in Path("examples/checkpoints").glob("*/plan.json"))
+CHECKPOINTS = Path(__file__).resolve().parents[3] / "examples/checkpoints"
+FOLDERS = sorted(path.parent for path in CHECKPOINTS.glob("*/plan.json"))
+
+
+def test_there_are_checkpoints() -> None:
+    assert len(FOLDERS) >= 4
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)

@@ -12,14 +12,16 @@ import pytest
 
 from hwprm import sources
 from hwprm.config import Settings
+from hwprm.config.recipes import load_recipe, recipe_names
 from hwprm.core.errors import ConfigError, DataError, HwprmError, InputError
+from hwprm.core.resources import recipe_dir
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
 from hwprm.pipeline import rows
-from hwprm.pipeline.recipes import load_recipe, recipe_names
-from hwprm.pipeline.rows import finished, reproduce, run_recipe, summarise
+from hwprm.pipeline.results import finished, summarise
+from hwprm.pipeline.rows import reproduce, run_recipe
 from hwprm.pipeline.step import Silent
-from hwprm.pruning import admm as admm_module
+from hwprm.pruning.admm import admm as admm_module
 from hwprm.pruning.shrinking import shrink as shrink_module
 from hwprm.training import accuracy, stages
 from hwprm.training.evaluate import held_out_accuracy
@@ -133,7 +135,7 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
             said.append(text)
 
     assert reproduce(recipe, out, (0,), Listening()) == facts
-    assert sum("reused" in line for line in said) == 7
+    assert sum("reused" in line for line in said) == 8
     said.clear()
     other = replace(recipe, name="other", settings=replace(recipe.settings, shrink=_lower(recipe.settings)))
     reproduce(other, out, (0,), Listening())
@@ -243,7 +245,7 @@ def test_summary_counts_over_seeds(ran):
 def test_every_recipe_of_the_package_is_good(name):
     recipe = load_recipe(name)
     assert recipe.network == "lenet5" or recipe.network in NETWORKS
-    assert f"hwprm repro {name}" in (Path("examples/recipes") / f"{name}.toml").read_text()
+    assert f"hwprm repro {name}" in (recipe_dir() / f"{name}.toml").read_text()
     assert recipe.settings.data.validation > 0, "nothing may be judged on the test split"
 
 
@@ -252,7 +254,7 @@ BAD = [
     ({'source = "nowhere"': ""}, "recipe.source is missing; write it into the table [recipe]"),
     ({"compression = 10": 'compression = "ten"'}, "recipe.compression cannot be 'ten'; give a float"),
     ({'count = "all_weights"': 'count = "all"'}, "recipe.count must be one of conv_only, all_weights, nonzero"),
-    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of shrink, admm, purify"),
+    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of admm, shrink, purify"),
     ({"reach = 20": "reech = 20"}, "unknown key recipe.reech; did you mean 'reach'?"),
     ({"seeds = [0]": "seeds = 0"}, "recipe.seeds cannot be 0; give a tuple"),
     ({"seeds = [0]": "seeds = []"}, "recipe.seeds must be whole numbers of 0 or more, each once, not []"),
@@ -260,8 +262,8 @@ BAD = [
     ({"seeds = [0]": "seeds = [1, 1]"}, "recipe.seeds must be whole numbers of 0 or more, each once, not [1, 1]"),
     ({"compression = 10": "compression = nan"}, "recipe.compression must be above 0 and at most 1e+09, not nan"),
     ({"reach = 20": "reach = 9848"}, "recipe.reach must be above 0 and at most 100, not 9848"),
-    ({'"shrink", "purify"': '"shrink", "admm"'}, "either shrink or admm first and finetune after compact only, not"),
-    ({'"shrink", "purify"': '"purify"'}, "recipe.steps must be of shrink, admm, purify"),
+    ({'"shrink", "purify"': '"shrink", "admm"'}, "either admm or shrink first and finetune after compact only, not"),
+    ({'"shrink", "purify"': '"purify"'}, "recipe.steps must be of admm, shrink, purify"),
     ({'"purify", "compact", "finetune"': '"finetune"'}, "finetune after compact only, not ['shrink', 'finetune']"),
     ({"[finetune]\nepochs = 1": "[finetune]\nepochs = 0"}, "recipe.steps has finetune, but finetune.epochs is 0"),
 ]
@@ -329,7 +331,7 @@ def test_report_of_a_row_that_is_not_finished(run, tmp_path):
 
 def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tmp_path, data, monkeypatch):
     seen = []
-    monkeypatch.setattr(rows, "reproduce", lambda recipe, *rest: seen.append(recipe) or rows.summarise(recipe, []))
+    monkeypatch.setattr(rows, "reproduce", lambda recipe, *rest: seen.append(recipe) or summarise(recipe, []))
     file = _recipe(tmp_path, data)
     run("repro", file, data="mnist", out=tmp_path / "out")
     options = tmp_path / "options.toml"

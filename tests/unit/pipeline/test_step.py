@@ -10,7 +10,8 @@ import pytest
 
 from hwprm.config import ArrayConfig, Settings
 from hwprm.core.errors import InputError
-from hwprm.pipeline.step import Desk, Facts, Job, Step, Ticker, run_steps, start_run
+from hwprm.core.progress import Progress, silent
+from hwprm.pipeline.step import Facts, Run, Step, Task, run_steps, start_run
 
 
 class Ears:
@@ -23,56 +24,61 @@ class Ears:
         self.heard.append(text)
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Ticker]:
+    def stage(self, name: str) -> Iterator[Progress]:
         self.heard.append(f"run {name}")
-        yield lambda stage, done, total, metrics: None
+        yield silent
 
 
-def _first(job: Job, desk: Desk) -> Facts:
-    desk.place.mkdir()
-    (desk.place / "rows").write_text(str(job.settings.array.rows))
-    return {"rows": job.settings.array.rows}
+def _first(task: Task) -> Facts:
+    task.place.mkdir()
+    (task.place / "rows").write_text(str(task.settings.array.rows))
+    return {"rows": task.settings.array.rows}
 
 
-def _second(job: Job, desk: Desk) -> Facts:
-    rows = int((job.out / "stages/first/rows").read_text())
-    desk.place.write_text(str(rows * 2))
+def _second(task: Task) -> Facts:
+    if (task.out / "stop").exists():
+        task.place.write_text("half")
+        task.scratch.mkdir()
+        (task.scratch / "epoch").write_text("7")
+        raise KeyboardInterrupt
+    rows = int((task.out / "stages/first/rows").read_text())
+    task.place.write_text(str(rows * 2))
     return {"twice": rows * 2}
 
 
 STEPS = (
-    Step(name="first", place="stages/first", run=_first, sections=("array",)),
+    Step(name="first", place="stages/first", run=_first, options=("array",)),
     Step(name="second", place="second.txt", run=_second),
 )
 
 
-def _run(out: Path, settings: Settings | None = None, inputs: dict[str, str] | None = None) -> tuple[Ears, Job]:
+def _run(out: Path, settings: Settings | None = None, origin: dict[str, str] | None = None) -> tuple[Ears, Run]:
     start_run(out)
     ears = Ears()
-    job = Job(out=out, settings=settings or Settings(), inputs=inputs or {}, given=None)
-    run_steps(job, STEPS, ears)
-    return ears, job
+    run = Run(out=out, settings=settings or Settings(), inputs={}, given=None, origin=origin or {})
+    run_steps(run, STEPS, ears)
+    return ears, run
 
 
 def test_second_run_reuses_everything(tmp_path: Path) -> None:
-    first, job = _run(tmp_path)
+    first, run = _run(tmp_path)
     assert first.heard == ["run first", "run second"]
-    again, job_again = _run(tmp_path)
+    again, run_again = _run(tmp_path)
     assert again.heard == [f"{name}: reused, its inputs are the same" for name in ("first", "second")]
-    assert job_again.done == job.done
+    assert run_again.done == run.done
     assert (tmp_path / "second.txt").read_text() == "16"
 
 
 def test_changed_option_runs_from_there(tmp_path: Path) -> None:
     _run(tmp_path)
-    ears, job = _run(tmp_path, Settings(array=ArrayConfig(rows=3)))
+    ears, run = _run(tmp_path, Settings(array=ArrayConfig(rows=3)))
     assert ears.heard == ["run first", "run second"]
-    assert job.done["second"].facts == {"twice": 6}
+    assert run.done["second"].facts == {"twice": 6}
 
 
 def test_changed_input_runs_all(tmp_path: Path) -> None:
-    _run(tmp_path, inputs={"data": "a"})
-    ears, _ = _run(tmp_path, inputs={"data": "b"})
+    _run(tmp_path, origin={"data": "a"})
+    ears, _ = _run(tmp_path, origin={"data": "b"})
     assert ears.heard == ["run first", "run second"]
 
 
@@ -92,16 +98,12 @@ def test_broken_mark_runs_again(tmp_path: Path, text: str) -> None:
 
 
 def test_interrupted_step_leaves_nothing_and_the_run_continues(tmp_path: Path) -> None:
-    def interrupted(job: Job, desk: Desk) -> Facts:
-        desk.place.write_text("half")
-        desk.scratch.mkdir()
-        (desk.scratch / "epoch").write_text("7")
-        raise KeyboardInterrupt
-
     start_run(tmp_path)
-    job = Job(out=tmp_path, settings=Settings(), inputs={}, given=None)
+    (tmp_path / "stop").touch()
+    run = Run(out=tmp_path, settings=Settings(), inputs={}, given=None, origin={})
     with pytest.raises(KeyboardInterrupt):
-        run_steps(job, (STEPS[0], Step(name="second", place="second.txt", run=interrupted)), Ears())
+        run_steps(run, STEPS, Ears())
+    (tmp_path / "stop").unlink()
     files = {p.name for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"run.json", "first.json", "rows", "epoch"}
     ears, _ = _run(tmp_path)
@@ -110,15 +112,15 @@ def test_interrupted_step_leaves_nothing_and_the_run_continues(tmp_path: Path) -
 
 
 def test_a_failing_step_keeps_what_a_run_with_other_options_left(tmp_path: Path) -> None:
-    def fails(job: Job, desk: Desk) -> Facts:
+    def fails(task: Task) -> Facts:
         raise InputError("no")
 
     start_run(tmp_path)
     left = tmp_path / "stages/.first-0123456789ab"
     left.mkdir(parents=True)
-    ears, job = Ears(), Job(out=tmp_path, settings=Settings(), inputs={}, given=None)
+    ears, run = Ears(), Run(out=tmp_path, settings=Settings(), inputs={}, given=None, origin={})
     with pytest.raises(InputError):
-        run_steps(job, (Step(name="first", place="stages/first", run=fails),), ears)
+        run_steps(run, (Step(name="first", place="stages/first", run=fails),), ears)
     assert left.is_dir()
     assert ears.heard[0] == f"first: an interrupted run with other options is kept in {left} until this one is done"
     _run(tmp_path)

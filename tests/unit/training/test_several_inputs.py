@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import hwprm
-from hwprm.config import AdmmConfig, TrainConfig
+from hwprm.config import AdmmConfig, PruneOptions, TrainConfig
 from hwprm.core.errors import ConfigError, DataError
 from hwprm.data import Dataset
 from hwprm.graph import Concat, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu, join_inputs
@@ -65,7 +65,7 @@ def test_train_prune_and_quantise() -> None:
     model = hwprm.train(graph(), data, replace(FAST, epochs=15))
     assert model.meta["accuracy"]["dense"] >= 95, "it must look at both inputs"
     assert model.meta["input_scale"] == {"image": 1 / 255, "facts": 1.0}
-    small = hwprm.prune(model, data, admm=AdmmConfig(compression=2), train=FAST)
+    small = hwprm.prune(model, data, PruneOptions(admm=AdmmConfig(compression=2), train=FAST))
     assert [node.name for node in small.graph.inputs] == ["image", "facts"]
     weights = [sum(int(np.count_nonzero(x.weight)) for x in m.graph.weighted) for m in (model, small)]
     assert weights[1] <= weights[0] / 2

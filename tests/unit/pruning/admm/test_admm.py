@@ -9,14 +9,14 @@ import torch
 
 from hwprm.compiler import estimate
 from hwprm.config import ArrayConfig
-from hwprm.config.admm import AdmmConfig, LayerBudget
+from hwprm.config.admm import ADMM_PRESETS, AdmmConfig, LayerBudget
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError, ModelError
 from hwprm.frontend import to_graph
 from hwprm.model import Stage
 from hwprm.nets import GraphModule, lenet5_graph
 from hwprm.pruning.admm.admm import admm, phases
-from hwprm.pruning.admm.budgets import layer_matrices, resolve_budgets
+from hwprm.pruning.admm.budgets import PRESETS, layer_matrices, preset_of, resolve_budgets
 from hwprm.pruning.admm.hooks import AdmmHooks
 from hwprm.pruning.admm.projections import Limits, project
 from hwprm.quantization import quantise_network
@@ -278,6 +278,21 @@ def test_default_budgets_of_lenet5_reach_forty():
     assert (matrices["fc1"].group, matrices["conv2"].group, matrices["fc2"].group) == (16, 25, 1)
     left = sum((b.filters or matrices[n].rows) * (b.columns or matrices[n].cols) for n, b in budgets.items())
     assert 39 <= 430_500 / left <= 42
+
+
+def test_tuned_budgets_have_a_name():
+    graph = lenet5_graph()
+    assert preset_of(graph, AdmmConfig()) == preset_of(graph, AdmmConfig(preset="lenet5-40x")) == "lenet5-40x"
+    tuned = resolve_budgets(graph, AdmmConfig())
+    assert tuned == PRESETS["lenet5-40x"].budgets == resolve_budgets(graph, AdmmConfig(preset="lenet5-40x"))
+    for other in (AdmmConfig(preset="none"), AdmmConfig(compression=39.0), AdmmConfig(structure="unstructured")):
+        assert preset_of(graph, other) is None and resolve_budgets(graph, other) != tuned
+    assert preset_of(tiny_graph(), AdmmConfig()) is None
+    with pytest.raises(ConfigError, match=r"lenet5-40x was tuned for a network of conv1 20 x 25, .*; use admm.preset"):
+        resolve_budgets(tiny_graph(), AdmmConfig(preset="lenet5-40x"))
+    with pytest.raises(ConfigError, match=r"^admm.preset must be one of auto, none, lenet5-40x, not 'x'$"):
+        AdmmConfig(preset="x")
+    assert set(ADMM_PRESETS) == {"auto", "none", *PRESETS}
 
 
 @pytest.mark.parametrize("compression", [2.0, 9.0])

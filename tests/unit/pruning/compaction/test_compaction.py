@@ -72,7 +72,7 @@ def test_lenet5_and_its_plan():
     assert plan["fc1"]["cols"] == [16 * m + pixel for m in plan["conv2"]["rows"] for pixel in range(16)]
     assert not small.graph.by_name["conv2"].weight.reshape(8, 2, 25)[:, :, 15:].any()  # zero columns stay inside
     assert [row["stage"] for row in small.meta["waterfall"]] == ["admm", "path_removal"]
-    json.dumps(small.meta)
+    json.dumps(small.meta.to_json())
     x = np.random.default_rng(0).normal(size=(3, 1, 28, 28))
     np.testing.assert_allclose(
         evaluate(small.graph, x)["fc2"], evaluate(graph, x)["fc2"], atol=1e-5

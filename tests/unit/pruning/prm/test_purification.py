@@ -134,7 +134,7 @@ def test_only_unused_paths_with_thresholds_of_zero():
     np.testing.assert_allclose(evaluate(done.graph, x)["fc2"], evaluate(graph, x)["fc2"], atol=1e-12)
     stages = [(row["stage"], f"{row['conv_only']['ratio']:.2f}") for row in done.meta["waterfall"]]
     assert stages == [("dense", "1.00"), ("admm", "34.46"), ("purification", "34.46"), ("path_removal", "87.93")]
-    json.dumps(done.meta)
+    json.dumps(done.meta.to_json())
 
 
 def test_rows_that_are_there_are_not_repeated():

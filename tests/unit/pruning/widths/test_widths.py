@@ -12,7 +12,7 @@ import pytest
 
 import hwprm
 from hwprm import api
-from hwprm.config import AdmmConfig, ArrayConfig, PurifyConfig, TrainConfig, WidthsConfig, load_settings
+from hwprm.config import AdmmConfig, ArrayConfig, PruneOptions, PurifyConfig, TrainConfig, WidthsConfig, load_settings
 from hwprm.core.errors import ConfigError, DataError, ModelError
 from hwprm.core.progress import silent
 from hwprm.data import Dataset
@@ -195,7 +195,7 @@ def test_widths_go_to_admm(tmp_path):
     assert (budgets["conv"].filters, budgets["fc"].channels, budgets["fc"].filters) == (kept, kept, None)
     config = replace(AdmmConfig(stages=1, epochs=1, retrain_epochs=0, final_epochs=0), budgets=budgets)
     train = TrainConfig(augment="none")
-    pruned = api.prune(known_model(), bright_columns(), admm=config, train=train, stop_after="admm")
+    pruned = api.prune(known_model(), bright_columns(), PruneOptions(admm=config, train=train, stop_after="admm"))
     assert len(pruned.meta["plan"]["conv"]["rows"]) == kept
 
 

@@ -1,10 +1,10 @@
-"""The options of the main job, where they differ from the defaults."""
+"""Named sets of options: those of the main job, where they differ from the defaults."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from hwprm.config import Settings
+from hwprm.config.settings import Settings
 
 __all__ = ["demo_settings"]
 

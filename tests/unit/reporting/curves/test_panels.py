@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hwprm.model import Model, Stage
 from hwprm.reporting.curves.axes import axis_of, counted
-from hwprm.reporting.curves.history import LAYERS, history_of
+from hwprm.reporting.curves.panels import LAYERS, curves_of
 from hwprm.reporting.curves.plot import write_plot
 from hwprm.reporting.page import write_curves
 from tests.conftest import tiny_graph
@@ -27,49 +27,49 @@ def _model(*logs: list[dict[str, object]], **accuracy: float) -> Model:
 
 
 def test_spans_are_the_runs_of_the_engine() -> None:
-    history = history_of(_model(trained_log(3), trained_log(2), pruned_log(), trained_log(1)))
-    assert history is not None
-    assert [(span.name, span.kind, span.first, span.last) for span in history.spans] == [
+    curves = curves_of(_model(trained_log(3), trained_log(2), pruned_log(), trained_log(1)))
+    assert curves is not None
+    assert [(span.name, span.kind, span.first, span.last) for span in curves.spans] == [
         ("training", "training", 1, 3),
         ("training", "training", 4, 5),
         ("ADMM joint 1/1", "pruning", 6, 9),
         ("final retrain", "retraining", 10, 11),
         ("fine-tuning", "retraining", 12, 12),
     ]
-    assert history.epochs == 12
-    loss = history.panels[0].series[0].points
-    assert [len(piece) for piece in history.pieces(loss)] == [3, 2, 4, 2, 1]
+    assert curves.epochs == 12
+    loss = curves.panels[0].series[0].points
+    assert [len(piece) for piece in curves.pieces(loss)] == [3, 2, 4, 2, 1]
 
 
 def test_marks_stand_where_their_stage_ended() -> None:
-    history = history_of(_model(trained_log(6), pruned_log(), dense=95.0, admm=94.0, purified=93.0, compact=93.5))
-    assert history is not None
-    panel = next(panel for panel in history.panels if panel.marks)
+    curves = curves_of(_model(trained_log(6), pruned_log(), dense=95.0, admm=94.0, purified=93.0, compact=93.5))
+    assert curves is not None
+    panel = next(panel for panel in curves.panels if panel.marks)
     assert panel.marks == (("dense", 6, 95.0), ("admm", 12, 94.0), ("purified", 13, 93.0), ("compact", 14, 93.5))
-    assert history.places == 14
+    assert curves.places == 14
     assert panel.measured.startswith("test split: dense 95.00, admm 94.00")
 
 
 def test_shrinking_and_fine_tuning() -> None:
     shrink = [{"stage": "shrink", "epoch": i, "loss": 0.5} for i in (1, 2)]
-    history = history_of(_model(trained_log(2), shrink, [{"stage": "finetune", "epoch": 1, "loss": 0.4}], dense=95.0))
-    assert history is not None
-    spans = [(span.name, span.kind, span.last) for span in history.spans]
+    curves = curves_of(_model(trained_log(2), shrink, [{"stage": "finetune", "epoch": 1, "loss": 0.4}], dense=95.0))
+    assert curves is not None
+    spans = [(span.name, span.kind, span.last) for span in curves.spans]
     assert spans == [("training", "training", 2), ("shrinking", "pruning", 4), ("fine-tuning", "retraining", 5)]
 
 
 def test_what_was_not_logged_is_not_drawn() -> None:
-    assert history_of(_model()) is None
-    history = history_of(_model([{"stage": "train", "epoch": 1, "loss": 0.5}]))
-    assert history is not None
-    assert [panel.title for panel in history.panels] == ["Loss"]
-    assert history.places == 1
+    assert curves_of(_model()) is None
+    curves = curves_of(_model([{"stage": "train", "epoch": 1, "loss": 0.5}]))
+    assert curves is not None
+    assert [panel.title for panel in curves.panels] == ["Loss"]
+    assert curves.places == 1
 
 
 def test_residuals_of_many_layers() -> None:
-    history = history_of(_model(pruned_log(NAMES)))
-    assert history is not None
-    primal, dual = (panel for panel in history.panels if len(panel.series) > 1)
+    curves = curves_of(_model(pruned_log(NAMES)))
+    assert curves is not None
+    primal, dual = (panel for panel in curves.panels if len(panel.series) > 1)
     assert [line.name for line in primal.series if not line.faint] == NAMES[:LAYERS], "those that ended highest"
     assert [line.name for line in primal.series] == [line.name for line in dual.series]
     assert [place for place, _ in dual.series[0].points] == [2, 3, 4], "a logarithmic axis has no zero"
@@ -111,10 +111,10 @@ def test_a_long_log_has_no_dots(tmp_path: Path) -> None:
 
 
 def test_picture(tmp_path: Path) -> None:
-    history = history_of(_model(trained_log(), pruned_log(NAMES), dense=95.0, purified=93.0))
-    assert history is not None
+    curves = curves_of(_model(trained_log(), pruned_log(NAMES), dense=95.0, purified=93.0))
+    assert curves is not None
     for name in ("one", "two"):
-        write_plot(history, "tiny", tmp_path / f"{name}.png")
+        write_plot(curves, "tiny", tmp_path / f"{name}.png")
     data = (tmp_path / "one.png").read_bytes()
     assert data == (tmp_path / "two.png").read_bytes()
     chunks = _chunks(data)
@@ -126,9 +126,9 @@ def test_picture(tmp_path: Path) -> None:
 def test_every_layer_has_its_colour(tmp_path: Path) -> None:
     from matplotlib.image import imread
 
-    history = history_of(_model(pruned_log(NAMES[:LAYERS])))
-    assert history is not None
-    write_plot(history, "tiny", tmp_path / "curves.png")
+    curves = curves_of(_model(pruned_log(NAMES[:LAYERS])))
+    assert curves is not None
+    write_plot(curves, "tiny", tmp_path / "curves.png")
     pixels = (imread(tmp_path / "curves.png")[:, :, :3] * 255).round().astype(int).reshape(-1, 3)
     seen = {tuple(int(part) for part in colour) for colour in np.unique(pixels, axis=0)}
     okabe_ito = ("0072b2", "d55e00", "009e73", "cc79a7", "56b4e9", "e69f00", "000000")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hwprm import api
-from hwprm.config import Settings, ShrinkConfig, TrainConfig, load_settings
+from hwprm.config import PruneOptions, Settings, ShrinkConfig, TrainConfig, load_settings
 from hwprm.core.files import digest_of
 from hwprm.model import Model
 from hwprm.reporting.record.live import Watch
@@ -80,7 +80,7 @@ def test_teachers_are_noted(trained: Path, tiny_model: Path, tiny_data: Path, tm
     shown = run("report", tmp_path / "taught")
     assert f"tiny, weights {noted['sha256'][:12]}" in shown.stdout
     small = ShrinkConfig(compression=1.2, rate=1.3, every=1)
-    shrunk = api.prune(tmp_path / "taught", str(tiny_data), shrink=small, stop_after="shrink")
+    shrunk = api.prune(tmp_path / "taught", str(tiny_data), PruneOptions(shrink=small, stop_after="shrink"))
     own = digest_of(tmp_path / "taught" / "weights.safetensors")
     assert shrunk.meta["teacher"] == {"name": "tiny", "sha256": own}, "a dense network teaches its own shrinking"
 

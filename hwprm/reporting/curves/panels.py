@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hwprm.reporting.facts.facts import in_order
+
 if TYPE_CHECKING:
     from hwprm.model import Model
 
-__all__ = ["KINDS", "LAYERS", "History", "Panel", "Series", "Span", "history_of"]
+__all__ = ["KINDS", "LAYERS", "Curves", "Panel", "Series", "Span", "curves_of"]
 
 #: What a span of epochs can be, in the order of legends.
 KINDS = ("training", "pruning", "retraining")
@@ -70,7 +72,7 @@ class Panel:
 
 
 @dataclass(frozen=True, kw_only=True)
-class History:
+class Curves:
     """Panels over the same axis of `epochs`, each epoch in one of `spans`."""
 
     epochs: int
@@ -93,7 +95,7 @@ class History:
         return max([self.epochs, *(place for panel in self.panels for _, place, _ in panel.marks)])
 
 
-def history_of(model: Model) -> History | None:
+def curves_of(model: Model) -> Curves | None:
     """The curves of `model`, from ``meta["log"]``; None when no epoch was logged.
 
     Keys of an entry: ``stage``, ``phase``, ``epoch``, ``loss``; ``lr``, ``accuracy`` and others that end in
@@ -106,7 +108,7 @@ def history_of(model: Model) -> History | None:
     spans = tuple(_spans(log))
     marks = tuple(_stages(model.meta.get("accuracy", {}), spans, len(log)))
     panels = _panels(log, marks, [layer.name for layer in model.graph.weighted])
-    return History(epochs=len(log), spans=spans, panels=tuple(panel for panel in panels if panel.values))
+    return Curves(epochs=len(log), spans=spans, panels=tuple(panel for panel in panels if panel.values))
 
 
 def _spans(log: Sequence[Entry]) -> Iterator[Span]:
@@ -167,8 +169,6 @@ def _points(log: Sequence[Entry], key: str, log_axis: bool) -> tuple[tuple[int, 
 
 
 def _stages(accuracy: Mapping[str, float], spans: Sequence[Span], epochs: int) -> Iterator[tuple[str, int, float]]:
-    from hwprm.reporting.facts.facts import in_order
-
     def end(*names: str) -> int | None:
         return max((span.last for span in spans if span.name.startswith(names)), default=None)
 

@@ -13,19 +13,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from hwprm.config import Settings, load_settings
 from hwprm.config.options import nearest, options_of
-from hwprm.config.settings import SECTIONS, sections_toml
+from hwprm.config.settings import MACHINE, SECTIONS, Settings, load_settings, sections_toml
+from hwprm.config.steps import PruneStep, in_steps
 from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
 from hwprm.core.resources import recipe_dir
 
-__all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
+__all__ = ["COUNTS", "Recipe", "load_recipe", "recipe_names"]
 
 Count = Literal["conv_only", "all_weights", "nonzero"]
 COUNTS: tuple[str, ...] = typing.get_args(Count)
-#: What a recipe may do with the dense network, in this order.
-STEPS = ("shrink", "admm", "purify", "compact", "finetune")
 #: Lowest (excluded but for per cent) and highest value of the numbers of a recipe.
 RANGES = {
     "width": (0.0, 16.0),
@@ -64,7 +62,7 @@ class Recipe:
     compression: float
     #: A class among this many first ones is right: 5 where the paper gives top-5 accuracies.
     top: int = 1
-    #: Steps from the dense network on, of `STEPS`: one way to prune, then what is to follow it.
+    #: Steps from the dense network on, of `PruneStep`: one method, then what is to follow it.
     steps: tuple[str, ...]
     seeds: tuple[int, ...] = (0, 1, 2)
     #: Whether the recipe takes days on a CPU.
@@ -99,7 +97,7 @@ class Recipe:
         if self.settings.repro.weights:
             sections.add("weights")
         keys = (option.key for section in sections for option in options_of(section, SECTIONS[section]))
-        return frozenset(keys) - {"data.data_dir", "data.download", "data.workers"}
+        return frozenset(keys) - MACHINE
 
 
 def recipe_names() -> list[str]:
@@ -159,12 +157,9 @@ def _check_seeds(path: Path, seeds: tuple[Any, ...]) -> None:
 
 
 def _check_steps(path: Path, steps: tuple[Any, ...], settings: Settings) -> None:
-    order = [STEPS.index(step) if step in STEPS else -1 for step in steps]
-    # A model that was pruned is not pruned again, and fine-tuning starts from a compact one.
-    ways = sum(step in ("shrink", "admm") for step in steps)
-    if -1 in order or order != sorted(set(order)) or ways != 1 or ("finetune" in steps and "compact" not in steps):
+    if not in_steps(steps):
         raise ConfigError(
-            f"{path}: recipe.steps must be of {', '.join(STEPS)}, in this order, either shrink or admm first and "
+            f"{path}: recipe.steps must be of {', '.join(PruneStep)}, in this order, either admm or shrink first and "
             f"finetune after compact only, not {list(steps)!r}"
         )
     if "finetune" in steps and not settings.finetune.epochs:

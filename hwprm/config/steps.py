@@ -1,0 +1,32 @@
+"""The steps that pruning is made of, and in which order they may follow one another: the one list of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+__all__ = ["METHODS", "PruneStep", "in_steps"]
+
+
+class PruneStep(StrEnum):
+    """What may be done to a dense network, in this order. Of the two methods there is one."""
+
+    ADMM = "admm"  #: budgets for each layer, by ADMM, then retraining with masks
+    SHRINK = "shrink"  #: one ranking over all layers, in rounds
+    PURIFY = "purify"  #: P-RM and exact removal of unused paths
+    COMPACT = "compact"  #: what is zero goes
+    FINETUNE = "finetune"  #: training what is left
+
+
+#: Ways to choose what goes.
+METHODS = (PruneStep.ADMM, PruneStep.SHRINK)
+
+
+def in_steps(steps: Sequence[str]) -> bool:
+    """Whether `steps` are some of `PruneStep` in its order, one method first, fine-tuning after compaction only."""
+    order = list(PruneStep)
+    if any(step not in order for step in steps):
+        return False
+    places = [order.index(PruneStep(step)) for step in steps]
+    methods = sum(step in METHODS for step in steps)
+    return places == sorted(set(places)) and methods == 1 and ("finetune" not in steps or "compact" in steps)

@@ -1,0 +1,17 @@
+"""What the files say that they are, in their key ``format``: readers of one are not always beside its writer.
+
+The number goes up when a reader of the version before would misread the file.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["MODEL", "PLAN", "REPORT", "ROW", "RUN", "WIDTHS"]
+
+MODEL: Final = "hwprm-model-1"  #: ``model.json``
+PLAN: Final = "hwprm-plan-1"  #: ``plan.json``
+WIDTHS: Final = "hwprm-widths-1"  #: ``widths.json``
+RUN: Final = "hwprm-run-1"  #: ``run.json``, of a run folder
+REPORT: Final = "hwprm-report-1"  #: ``report.json``
+ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table

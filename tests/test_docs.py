@@ -1,0 +1,79 @@
+"""The documents name what is there."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+#: Stops of a walk: few enough to follow in one sitting.
+STOPS = 9
+
+
+def _walks() -> dict[str, list[str]]:
+    text = (DOCS / "architecture.md").read_text().partition("## Three walks")[2].partition("\n## ")[0]
+    parts = re.split(r"\n(?=An? [a-z ]+,)", text)[1:]
+    return {part.partition(",")[0]: re.findall(r"^\| `([\w.]+:\w+)` \|", part, re.MULTILINE) for part in parts}
+
+
+WALKS = _walks()
+
+
+def test_there_are_three_walks() -> None:
+    assert list(WALKS) == ["An image", "A weight matrix", "A list entry"]
+
+
+@pytest.mark.parametrize("walk", WALKS)
+def test_a_walk_is_short_and_never_goes_back(walk: str) -> None:
+    stops = WALKS[walk]
+    assert 5 < len(stops) <= STOPS
+    modules = [stop.partition(":")[0] for stop in stops]
+    assert len(set(modules)) == len(modules), "no file is read twice"
+
+
+@pytest.mark.parametrize("stop", sorted({stop for stops in WALKS.values() for stop in stops}))
+def test_every_stop_is_there(stop: str) -> None:
+    module, _, name = stop.partition(":")
+    assert getattr(importlib.import_module(module), name).__module__ == module
+
+
+def test_the_glossary_is_in_order_and_linked() -> None:
+    text = (DOCS / "glossary.md").read_text()
+    for part in text.split("\n## ")[1:]:
+        words = [line.split("|")[1].strip().lower() for line in part.splitlines()[4:] if line.startswith("| ")]
+        assert len(words) > 20 and words == sorted(words)
+    for place in (ROOT / "README.md", DOCS / "architecture.md"):
+        assert "glossary.md" in place.read_text(), place
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
+def test_links_and_modules_are_there(path: Path) -> None:
+    text = path.read_text()
+    for target in re.findall(r"\]\(([\w./-]+?)(?:#[\w-]+)?\)", text):
+        assert (path.parent / target).exists(), f"{path.name} links to {target}"
+    for name in set(re.findall(r"`(hwprm/[\w/]+(?:\.py)?)`", text)):
+        assert (ROOT / name).exists(), f"{path.name} names {name}"
+    for name in set(re.findall(r"`(hwprm(?:\.\w+)+)`", text)):
+        assert _resolves(name), f"{path.name} names {name}"
+
+
+def _resolves(name: str) -> bool:
+    """Whether `name` is a module, or something in one."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:count]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[count:]:
+            if not hasattr(found, part):
+                return part in getattr(found, "__annotations__", {}) or part in getattr(
+                    found, "__dataclass_fields__", {}
+                )
+            found = getattr(found, part)
+        return True
+    return False
