@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +16,25 @@ __all__ = ["make_optimiser", "pack", "unpack"]
 
 def make_optimiser(module: nn.Module, config: TrainConfig) -> Optimizer:
     """The optimiser that `config` names, over all parameters."""
+    given = _groups(module, config)
     if config.optimiser == "sgd":
-        return SGD(module.parameters(), config.lr, momentum=config.momentum, weight_decay=config.weight_decay)
+        return SGD(
+            given, config.lr, momentum=config.momentum, weight_decay=config.weight_decay, nesterov=config.nesterov
+        )
     return AdamW(
-        module.parameters(), config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
+        given, config.lr, betas=(0.9, 0.99), weight_decay=config.weight_decay, fused=True
     )  # fused: one pass over memory, a tenth of a step's time on LeNet-5
+
+
+def _groups(module: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """All parameters in one group, or in two where the decay spares some: biases and batch norms have one axis."""
+    parameters = list(module.parameters())
+    if config.decayed == "all":
+        return [{"params": parameters}]
+    matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+    rest = [parameter for parameter in parameters if parameter.ndim <= 1]
+    groups = [{"params": matrices}, {"params": rest, "weight_decay": 0.0}]
+    return [group for group in groups if group["params"]]
 
 
 def pack(optimiser: Optimizer) -> dict[str, Tensor]:
