@@ -25,12 +25,12 @@ from common import RUNS, markdown, parser, say, write_results
 
 from hwprm.config import Settings
 from hwprm.config.settings import load_settings
-from hwprm.folders import write_file
+from hwprm.core.files import write_file
 from hwprm.model import Model
 from hwprm.pipeline import demo_settings
 from hwprm.pipeline.flow import FLOW, Given
 from hwprm.pipeline.step import Job, Ticker, run_steps, start_run
-from hwprm.report.facts import in_order
+from hwprm.reporting.facts.facts import in_order
 from hwprm.sources import Split, as_split
 
 STEPS = tuple(step for step in FLOW if step.name not in ("compile", "verify"))

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from hwprm.folders import write_file
+from hwprm.core.files import write_file
 
 __all__ = [
     "RESULTS",

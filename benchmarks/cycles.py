@@ -23,13 +23,13 @@ from common import markdown, parser, say, verdict, write_results
 from networks import dense_lenet5, embedded, pruned_lenet5, slim_lenet, stored_network
 from scale_sim import scale_sim
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.errors import MismatchError
+from hwprm.core.errors import MismatchError
+from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantize import quantise_images
-from hwprm.verify import verify_bundle
+from hwprm.quantization import quantise_images
+from hwprm.verification import verify_bundle
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -79,7 +79,7 @@ def _make(case: str, folder: Path) -> None:
     import numpy as np
     from networks import dense_lenet5, fully_connected
 
-    from hwprm.verify.images import random_images
+    from hwprm.bundle.images import random_images
 
     net = dense_lenet5() if case == "lenet5" else fully_connected(*[int(case.partition("-")[2])] * 2)
     net.save(folder / "network")
@@ -90,9 +90,9 @@ def _emit(folder: Path, profile: bool) -> None:
     """Compile and emit; print the phases' wall and CPU seconds as JSON."""
     import numpy as np
 
-    from hwprm.compile import compile_network
+    from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig
-    from hwprm.emit import emit_bundle
+    from hwprm.emission import emit_bundle
     from hwprm.intnet import IntegerNetwork
 
     net = IntegerNetwork.load(folder / "network")

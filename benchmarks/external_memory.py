@@ -16,11 +16,11 @@ import numpy as np
 from common import markdown, parser, say, write_results
 from networks import reference_graph, reference_images
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.graph import Graph, Input, Linear
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantize import quantise_network
+from hwprm.quantization import quantise_network
 
 COLUMNS, FILTERS = 9216, 1024
 VGG_TARGET, LINEAR_TARGET = 0.95, 0.95

@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwprm.compile import Program, compile_network
+from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig, MemoryConfig, QuantizeConfig, VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.errors import HwprmError, MismatchError, ModelError
+from hwprm.core.errors import HwprmError, MismatchError, ModelError
+from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
 from hwprm.graph import Graph, evaluate
-from hwprm.intnet import IntegerNetwork, image_shape
+from hwprm.intnet import IntegerNetwork, image_shape, reference
 from hwprm.nets.random import RandomNetwork, random_network
-from hwprm.prune.compaction import compact_graph
-from hwprm.quantize import crosscheck, quantise_images, quantise_network
-from hwprm.verify import reference, verify_bundle
+from hwprm.pruning.compaction.compaction import compact_graph
+from hwprm.quantization import crosscheck, quantise_images, quantise_network
+from hwprm.verification import verify_bundle
 
 __all__ = ["Outcome", "run_case"]
 

@@ -28,15 +28,15 @@ from networks import embedded
 from numpy.typing import NDArray
 
 from hwprm import api
-from hwprm.compile import LayerCycles, compile_network
+from hwprm.compiler import LayerCycles, compile_network
 from hwprm.config import AdmmConfig, ArrayConfig
 from hwprm.config.admm import LayerBudget
 from hwprm.graph import Conv2d, Graph, Input
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline import demo_settings
-from hwprm.prune.admm_budgets import LENET5_BUDGETS
-from hwprm.quantize import quantise_network
+from hwprm.pruning.admm.budgets import LENET5_BUDGETS
+from hwprm.quantization import quantise_network
 
 ARRAYS = (ArrayConfig(), ArrayConfig(rows=16, cols=16))
 #: Kept weights of each layer in the ECCV 2018 paper's LeNet-5.

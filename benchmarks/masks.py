@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.graph import Add, Conv2d, Graph, Input, Linear, Node
-from hwprm.prune.compaction import compact_graph
+from hwprm.pruning.compaction.compaction import compact_graph
 
 __all__ = ["structured_mask"]
 

@@ -27,16 +27,16 @@ from networks import pruned_lenet5, stored_network
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
-from hwprm.compile import Program, compile_network
+from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig, MemoryConfig, VerifyConfig
 from hwprm.data import Dataset, load_dataset
-from hwprm.emit import emit_bundle
+from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantize import integer_accuracy, quantise_images
-from hwprm.verify.builds import build, default_work
-from hwprm.verify.bulk import run_bulk
-from hwprm.verify.job import Job
-from hwprm.verify.simulators import find_simulator
+from hwprm.quantization import integer_accuracy, quantise_images
+from hwprm.verification.modes.bulk import run_bulk
+from hwprm.verification.modes.job import Job
+from hwprm.verification.simulators.builds import build, default_work
+from hwprm.verification.simulators.tools import find_simulator
 
 LIMIT_SECONDS = 600.0
 MODEL = RUNS / "mnist" / "stages" / "quantize"

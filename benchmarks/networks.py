@@ -16,8 +16,8 @@ from hwprm.frontend import to_graph
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
 from hwprm.nets import NETWORKS, lenet5_graph, reference_network
-from hwprm.prune.admm_budgets import LENET5_BUDGETS
-from hwprm.quantize import quantise_network
+from hwprm.pruning.admm.budgets import LENET5_BUDGETS
+from hwprm.quantization import quantise_network
 from hwprm.sources import as_network
 
 __all__ = [

@@ -22,10 +22,10 @@ from common import markdown, parser, say, verdict, write_results
 from networks import MASKS, convolution, reference_graph, reference_images
 from scale_sim import dataflows
 
-from hwprm.compile import CycleReport, compile_network
+from hwprm.compiler import CycleReport, compile_network
 from hwprm.config import ArrayConfig
 from hwprm.graph import Conv2d, Graph
-from hwprm.quantize import quantise_network
+from hwprm.quantization import quantise_network
 
 ARRAYS = ((8, 8), (16, 8), (16, 16))
 #: Most cycles over bound, per array.

@@ -113,7 +113,7 @@ def _make(name: str, folder: Path, modes: str) -> dict[str, Any]:
     import numpy as np
     from networks import MASKS, reference, reference_images
 
-    from hwprm.quantize import quantise_images
+    from hwprm.quantization import quantise_images
 
     network = ROWS[name].network
     net = reference(network, MASKS[network])
@@ -126,9 +126,9 @@ def _make(name: str, folder: Path, modes: str) -> dict[str, Any]:
 def _emit(name: str, folder: Path, modes: str) -> dict[str, Any]:
     import numpy as np
 
-    from hwprm.compile import compile_network
+    from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig
-    from hwprm.emit import emit_bundle
+    from hwprm.emission import emit_bundle
     from hwprm.intnet import IntegerNetwork
 
     row = ROWS[name]
@@ -142,8 +142,8 @@ def _emit(name: str, folder: Path, modes: str) -> dict[str, Any]:
 
 def _build(name: str, folder: Path, modes: str) -> dict[str, Any]:
     from hwprm.bundle import Bundle
-    from hwprm.verify.builds import build
-    from hwprm.verify.simulators import find_simulator
+    from hwprm.verification.simulators.builds import build
+    from hwprm.verification.simulators.tools import find_simulator
 
     shutil.rmtree(folder / "work", ignore_errors=True)
     simulator = find_simulator("verilator")
@@ -153,7 +153,7 @@ def _build(name: str, folder: Path, modes: str) -> dict[str, Any]:
 
 def _simulate(name: str, folder: Path, modes: str) -> dict[str, Any]:
     from hwprm.config import VerifyConfig
-    from hwprm.verify import verify_bundle
+    from hwprm.verification import verify_bundle
 
     images = ROWS[name].images
     config = VerifyConfig(

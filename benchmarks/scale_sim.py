@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
-from hwprm.compile import CycleReport
+from hwprm.compiler import CycleReport
 
 __all__ = ["Sizes", "dataflows", "scale_sim"]
 

@@ -25,16 +25,16 @@ from common import HERE, markdown, measure, parser, say, verdict, write_results
 from networks import dense_lenet5, embedded, pruned_lenet5
 
 from hwprm.bundle import Bundle
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.errors import MismatchError
+from hwprm.core.errors import MismatchError
+from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantize import quantise_images
-from hwprm.verify import verify_bundle
-from hwprm.verify.builds import CFLAGS, FAST, SHARED, SLOW, VERILATOR
-from hwprm.verify.reference import logits
-from hwprm.verify.simulators import find_simulator
+from hwprm.intnet.reference import logits
+from hwprm.quantization import quantise_images
+from hwprm.verification import verify_bundle
+from hwprm.verification.simulators.builds import CFLAGS, FAST, SHARED, SLOW, VERILATOR
+from hwprm.verification.simulators.tools import find_simulator
 
 NETS = {"dense": dense_lenet5, "pruned": pruned_lenet5}
 #: A short run has this share of the images.

@@ -245,13 +245,13 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
     from hwprm.data import Dataset
     from hwprm.model import Model
     from hwprm.nets import GraphModule
-    from hwprm.prune.admm import phases
-    from hwprm.prune.admm_hooks import AdmmHooks
-    from hwprm.prune.admm_supports import choose_supports, hard_prune, matrix
-    from hwprm.prune.masked import ZeroMasks
-    from hwprm.prune.shrink_hooks import ShrinkHooks
-    from hwprm.train import Hooks
-    from hwprm.train.engine import fit
+    from hwprm.pruning.admm.admm import phases
+    from hwprm.pruning.admm.hooks import AdmmHooks
+    from hwprm.pruning.admm.supports import choose_supports, hard_prune, matrix
+    from hwprm.pruning.shrinking.hooks import ShrinkHooks
+    from hwprm.training import Hooks
+    from hwprm.training.engine import fit
+    from hwprm.training.masks import ZeroMasks
 
     data = Dataset(name="random", source="", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1], classes=10)
     graph = Model.load(graphs / (kind.partition(" ")[2] or "1")).graph
@@ -287,7 +287,7 @@ def _images(net: Net, copies: int, x: Any, y: Any, epochs: int, clock: _Clock) -
     from hwprm.config import TrainConfig
     from hwprm.data import Dataset
     from hwprm.nets import lenet5_graph
-    from hwprm.train.samples import Samples
+    from hwprm.training.samples import Samples
 
     data = Dataset(name="random", source="", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1], classes=10)
     config = TrainConfig(batch=BATCH, augment=net.augment, copies=copies, clean_share=0.15)

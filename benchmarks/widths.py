@@ -1,8 +1,8 @@
 """Widths found for all layers at once against the same share of every layer, at equal MACs.
 
 What: LeNet-5, trained for three epochs on the embedded MNIST subset, narrowed to 20, 10 and 5 % of its MACs with
-`hwprm.prune.widths` and, from the same ranking of the channels, with one share for all layers ("uniform"); both are cut
-alike and fine-tuned for two epochs from three seeds. No augmentation. A few minutes on one core.
+`hwprm.pruning.widths` and, from the same ranking of the channels, with one share for all layers ("uniform"); both are
+cut alike and fine-tuned for two epochs from three seeds. No augmentation. A few minutes on one core.
 How: the uniform network is the narrowest that has at least as many MACs as the one it is compared with.
 Target: the global widths are the more accurate ones on average over budgets and seeds.
 """
@@ -22,10 +22,10 @@ from hwprm import api
 from hwprm.config import TrainConfig, WidthsConfig
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
-from hwprm.prune.channel_blocks import Blocks, Meter, channel_blocks, count_macs, narrow
-from hwprm.prune.channel_groups import channel_groups
-from hwprm.prune.widths import Ranking, cut, rank_channels, select
-from hwprm.train import accuracy
+from hwprm.pruning.channels.blocks import Blocks, Meter, channel_blocks, count_macs, narrow
+from hwprm.pruning.channels.groups import channel_groups
+from hwprm.pruning.widths.widths import Ranking, cut, rank_channels, select
+from hwprm.training import accuracy
 
 SHARES = (0.2, 0.1, 0.05)
 SEEDS = (0, 1, 2)

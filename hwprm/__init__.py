@@ -8,11 +8,46 @@ Nothing heavy is imported before it is used.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from inspect import Signature, signature
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hwprm.api import (
+        apply_plan,
+        check,
+        compile,
+        doctor,
+        estimate,
+        export,
+        load,
+        prune,
+        quantize,
+        report,
+        train,
+        verify,
+        widths,
+    )
+    from hwprm.config import (
+        AdmmConfig,
+        ArrayConfig,
+        DataConfig,
+        EmitConfig,
+        FinetuneConfig,
+        LayerBudget,
+        PurifyConfig,
+        QuantizeConfig,
+        Settings,
+        ShrinkConfig,
+        TrainConfig,
+        VerifyConfig,
+        WeightsConfig,
+        WidthsConfig,
+    )
+    from hwprm.core.errors import HwprmError
+    from hwprm.graph import Graph
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.model import Model, Plan
+    from hwprm.pipeline import demo, repro
 
 __all__ = [
     "AdmmConfig",
@@ -51,59 +86,24 @@ __all__ = [
     "widths",
 ]
 
-#: Verbs that share their name with a folder: the folder's module is made callable.
-_FOLDERS = frozenset({"compile", "prune", "quantize", "report", "train", "verify"})
+#: Where the public names come from that are neither options (``hwprm.config``) nor verbs (``hwprm.api``).
 _PLACES = {
-    "apply_plan": "hwprm.api",
-    "check": "hwprm.api",
-    "demo": "hwprm.pipeline",
-    "doctor": "hwprm.api",
-    "repro": "hwprm.pipeline",
-    "estimate": "hwprm.api",
-    "export": "hwprm.api",
-    "load": "hwprm.api",
     "Graph": "hwprm.graph",
-    "HwprmError": "hwprm.errors",
+    "HwprmError": "hwprm.core.errors",
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
-    "Plan": "hwprm.plan",
-    "widths": "hwprm.api",
+    "Plan": "hwprm.model",
+    "demo": "hwprm.pipeline",
+    "repro": "hwprm.pipeline",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _FOLDERS:
-        return import_module(f"hwprm.{name}")
-    if name in __all__:
-        return getattr(import_module(_PLACES.get(name, "hwprm.config")), name)
-    raise AttributeError(f"module 'hwprm' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'hwprm' has no attribute {name!r}")
+    place = _PLACES.get(name, "hwprm.config" if name[0].isupper() else "hwprm.api")
+    return getattr(import_module(place), name)
 
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
-
-
-class _Verb(ModuleType):
-    """A folder whose name is a verb: ``hwprm.prune.purify`` is the folder's, ``hwprm.prune(model)`` does it."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        return self._function()(*args, **kwargs)
-
-    @property
-    def __signature__(self) -> Signature:
-        return signature(self._function())
-
-    def _function(self) -> Any:
-        return getattr(import_module("hwprm.api"), self.__name__.rpartition(".")[2])
-
-
-class _Package(ModuleType):
-    """This package: whoever imports one of its verb folders first, it ends up callable."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in _FOLDERS and type(value) is ModuleType:
-            value.__class__ = _Verb
-        super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

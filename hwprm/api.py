@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwprm.bundle import Bundle
-    from hwprm.compile import CycleReport
+    from hwprm.compiler import CycleReport
     from hwprm.config import (
         AdmmConfig,
         ArrayConfig,
@@ -39,18 +39,18 @@ if TYPE_CHECKING:
         WeightsConfig,
         WidthsConfig,
     )
+    from hwprm.core.versions import Tool
     from hwprm.data import Dataset
     from hwprm.frontend import Finding
     from hwprm.graph import Graph, Shapes
     from hwprm.intnet import IntegerNetwork
-    from hwprm.matrix import Tool
     from hwprm.model import Model
-    from hwprm.plan import Plan
-    from hwprm.prune.channel_blocks import Meter
-    from hwprm.prune.widths import Widths
+    from hwprm.model.plan import Plan
+    from hwprm.pruning.channels.blocks import Meter
+    from hwprm.pruning.widths.widths import Widths
     from hwprm.sources import Split
-    from hwprm.train import Checkpoint
-    from hwprm.verify import VerifyReport
+    from hwprm.training import Checkpoint
+    from hwprm.verification import VerifyReport
 
     Data = Dataset | Split | DataConfig | str | Path
     Network = nn.Module | Graph | Model | str | Path
@@ -84,7 +84,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     as they are stored. Raises InputError for an unknown name, ModelError that lists everything that does not fit.
     """
     from hwprm.config import WeightsConfig
-    from hwprm.folders import digest_of
+    from hwprm.core.files import digest_of
     from hwprm.frontend import fill, normalised, read_weights, to_graph
     from hwprm.model import Model, Stage
     from hwprm.nets import image_shape, reference_network
@@ -117,9 +117,9 @@ def train(
     when training diverges.
     """
     from hwprm.config import TrainConfig
+    from hwprm.core.progress import silent
     from hwprm.sources import as_dataset, as_model, title
-    from hwprm.train import train as run
-    from hwprm.train.progress import silent
+    from hwprm.training import train as run
 
     config = config or TrainConfig()
     dataset = as_dataset(data)
@@ -144,12 +144,12 @@ def widths(
 
     With ``config.cost = "cycles"`` the cost is that of `estimate` for `array` and `quantize`, stalls left out.
     ``save(folder)`` of the result writes ``widths.json``, ``widths.toml`` (budgets for `prune`), and with
-    ``config.cut`` the narrowed model. Raises what `hwprm.prune.widths.find_widths` raises.
+    ``config.cut`` the narrowed model. Raises what `hwprm.pruning.widths.widths.find_widths` raises.
     """
     from hwprm.config import WidthsConfig
-    from hwprm.prune.widths import find_widths
+    from hwprm.core.progress import silent
+    from hwprm.pruning.widths.widths import find_widths
     from hwprm.sources import as_dataset, as_model
-    from hwprm.train.progress import silent
 
     config = config or WidthsConfig()
     dataset = as_dataset(data)
@@ -182,7 +182,7 @@ def prune(
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
     Raises ConfigError when `stop_after` names the other method, and what the steps raise.
     """
-    from hwprm.errors import ConfigError
+    from hwprm.core.errors import ConfigError
     from hwprm.model import MASKED, Stage
     from hwprm.sources import as_model, as_split
 
@@ -213,8 +213,8 @@ def export(model: Model | str | Path, *, out: Path | str) -> Plan:
     Every verb reads such a folder like a model folder; docs/import.md describes it for other readers.
     Raises InputError when `out` is not empty, ModelError when `model` is no model or does not know its plan.
     """
-    from hwprm.folders import check_output, new_folder
-    from hwprm.plan import Plan, save_export
+    from hwprm.core.files import check_output, new_folder
+    from hwprm.model.plan import Plan, save_export
     from hwprm.sources import as_model
 
     check_output(Path(out))
@@ -235,7 +235,7 @@ def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str
     from torch import nn
 
     from hwprm.model import Stage
-    from hwprm.prune.planned import mask_graph, mask_module
+    from hwprm.pruning.compaction.planned import mask_graph, mask_module
     from hwprm.sources import as_model, as_plan
 
     kept = as_plan(plan)
@@ -272,11 +272,11 @@ def compile(
     Zero filters and columns of the network are compacted away exactly. The test images of `data` become the bundle's.
     Raises InputError when `out` is not empty or cannot be made, ConfigError when the array cannot hold the network.
     """
-    from hwprm.compile import compile_network
+    from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig, EmitConfig
-    from hwprm.emit import emit_bundle
-    from hwprm.folders import check_output
-    from hwprm.quantize import quantise_images
+    from hwprm.core.files import check_output
+    from hwprm.emission import emit_bundle
+    from hwprm.quantization import quantise_images
     from hwprm.sources import as_dataset, as_network
 
     check_output(Path(out))
@@ -307,7 +307,7 @@ def verify(
     """
     from hwprm.bundle import Bundle
     from hwprm.config import VerifyConfig
-    from hwprm.verify import verify_bundle
+    from hwprm.verification import verify_bundle
 
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
     return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=progress)
@@ -327,7 +327,7 @@ def estimate(
     for its own, anything else for 8 x 8. `memory` is what an array with external weights waits for.
     """
     from hwprm.bundle import Bundle
-    from hwprm.compile import estimate as run
+    from hwprm.compiler import estimate as run
     from hwprm.config import ArrayConfig
     from hwprm.sources import array_of, as_network, holds
 
@@ -356,8 +356,8 @@ def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, A
     Writes it as one self-contained page to the file `html` too, where that is given.
     Raises InputError when the folder holds none of them, or `html` cannot be written.
     """
-    from hwprm.report import describe
-    from hwprm.report.page import write_page
+    from hwprm.reporting import describe
+    from hwprm.reporting.page import write_page
 
     if html is not None:
         write_page(Path(folder), Path(html))
@@ -366,14 +366,14 @@ def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, A
 
 def doctor() -> tuple[Tool, ...]:
     """The tools that hwprm needs, as installed here, against the tested matrix."""
-    from hwprm.matrix import survey
+    from hwprm.core.versions import survey
 
     return survey()
 
 
 def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
     from hwprm.config import ArrayConfig, QuantizeConfig
-    from hwprm.prune.channel_blocks import Meter, count_macs, count_weights, even_weights
+    from hwprm.pruning.channels.blocks import Meter, count_macs, count_weights, even_weights
 
     if cost != "cycles":
         return Meter(name=cost, of=count_macs if cost == "macs" else count_weights)
@@ -412,8 +412,8 @@ def _admm(
     teacher: Model | None,
 ) -> Model:
     from hwprm.config import AdmmConfig
-    from hwprm.prune.admm import admm
-    from hwprm.train.progress import silent
+    from hwprm.core.progress import silent
+    from hwprm.pruning.admm.admm import admm
 
     done = admm(
         model,
@@ -436,8 +436,8 @@ def _shrink(
     checkpoint: Checkpoint | None,
     teacher: Model | None,
 ) -> Model:
-    from hwprm.prune.shrink import shrink
-    from hwprm.train.progress import silent
+    from hwprm.core.progress import silent
+    from hwprm.pruning.shrinking.shrink import shrink
 
     done = shrink(
         model,
@@ -461,8 +461,8 @@ def _finetune(
     teacher: Model | None,
 ) -> Model:
     from hwprm.config import TrainConfig
-    from hwprm.train import finetune
-    from hwprm.train.progress import silent
+    from hwprm.core.progress import silent
+    from hwprm.training import finetune
 
     done = finetune(
         model,
@@ -478,8 +478,8 @@ def _finetune(
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:
     from hwprm.config import PurifyConfig
     from hwprm.graph import plain
-    from hwprm.prune.purification import purify
-    from hwprm.train import accuracy
+    from hwprm.pruning.prm.purification import purify
+    from hwprm.training import accuracy
 
     data = split.dataset
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
@@ -492,14 +492,14 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
 
 
 def _compact(model: Model, split: Split) -> Model:
-    from hwprm.prune.compaction import compact
+    from hwprm.pruning.compaction.compaction import compact
 
     return _measured(compact(model), split)
 
 
 def _measured(model: Model, split: Split) -> Model:
     """`model` with its accuracy on the test split, where its stage did not measure that itself."""
-    from hwprm.train import accuracy
+    from hwprm.training import accuracy
 
     data = split.dataset
     percent = accuracy(model.graph, data.x_test, data.y_test, data.input_scale)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwprm.errors import ConfigError, InputError, ModelError
+from hwprm.core.errors import ConfigError, InputError, ModelError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hwprm.graph import Graph, Images, Shapes
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model
-    from hwprm.plan import Plan
+    from hwprm.model.plan import Plan
 
 __all__ = [
     "Split",
@@ -135,7 +135,7 @@ def as_plan(source: Any) -> Plan:
     Raises ModelError when there is none.
     """
     from hwprm.model import Model
-    from hwprm.plan import Plan
+    from hwprm.model.plan import Plan
 
     if isinstance(source, Plan):
         return source
@@ -174,7 +174,7 @@ def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
 
 def _load_folder(folder: Path) -> Model:
     from hwprm.model import Model
-    from hwprm.plan import load_export
+    from hwprm.model.plan import load_export
 
     kind = holds(folder)
     if kind == "plan":
@@ -212,7 +212,7 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
     net = plain_network(source)
     if net is None:
         from hwprm.graph import plain
-        from hwprm.quantize import quantise_network  # needs torch, which integers do without
+        from hwprm.quantization import quantise_network  # needs torch, which integers do without
 
         dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)

@@ -6,7 +6,7 @@ from pathlib import Path
 import cocotb
 from cocotb.triggers import ValueChange
 
-from hwprm.verify.bench import Bench, write_note
+from hwprm.verification.bench import Bench, write_note
 
 
 @cocotb.test()

@@ -3,7 +3,7 @@
 import cocotb
 from cocotb.triggers import ValueChange
 
-from hwprm.verify.bench import Bench
+from hwprm.verification.bench import Bench
 
 
 @cocotb.test()

@@ -7,7 +7,7 @@ leaves a note of the images that ran to the end, in order.
 import cocotb
 from cocotb.triggers import RisingEdge
 
-from hwprm.verify.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
+from hwprm.verification.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
 
 
 def note(mark, name, images):

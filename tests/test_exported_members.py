@@ -36,7 +36,7 @@ def test_all_is_sorted_and_true(name: str) -> None:
 
 
 def test_verbs_are_callable_even_behind_folders_of_the_same_name() -> None:
-    code = "import hwprm.verify.reference, hwprm; hwprm.verify.reference.run; assert callable(hwprm.verify)"
+    code = "import hwprm.intnet.reference, hwprm; hwprm.intnet.reference.run; assert callable(hwprm.verify)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

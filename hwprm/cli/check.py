@@ -26,7 +26,7 @@ def check(
     from rich.table import Table
 
     from hwprm import api
-    from hwprm.errors import UnsupportedError
+    from hwprm.core.errors import UnsupportedError
     from hwprm.frontend import Severity
 
     findings = api.check(model)

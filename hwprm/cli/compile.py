@@ -27,8 +27,8 @@ def compile(
     compacted away, exactly. The test images of --data become the bundle's.
     """
     from hwprm import api
-    from hwprm.folders import check_output
-    from hwprm.report import describe, tables
+    from hwprm.core.files import check_output
+    from hwprm.reporting import describe, tables
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("bundle")

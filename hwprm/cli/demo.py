@@ -31,9 +31,9 @@ def demo(talk: Talk, settings: Settings) -> Outcome:
 
     The run folder keeps every stage; the same command continues an interrupted run and reuses what is finished.
     """
-    from hwprm.errors import MismatchError
+    from hwprm.core.errors import MismatchError
     from hwprm.pipeline import run_demo
-    from hwprm.report import overview
+    from hwprm.reporting import overview
 
     out = settings.run.out or Path("runs/demo")
     facts = run_demo(out, settings, talk)

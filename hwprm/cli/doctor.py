@@ -17,8 +17,8 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing."""
     from rich.table import Table
 
-    from hwprm.errors import ToolError
-    from hwprm.matrix import State, survey
+    from hwprm.core.errors import ToolError
+    from hwprm.core.versions import State, survey
 
     tools = survey()
     table = Table("tool", "found", "tested", "state", "mend", title="hwprm doctor")

@@ -37,7 +37,7 @@ def estimate(
     --memory-latency and --memory-bandwidth come too, as exact.
     """
     from hwprm import api
-    from hwprm.report import cycle_facts, tables
+    from hwprm.reporting import cycle_facts, tables
 
     with talk.stage("estimate"):
         cycles = api.estimate(

@@ -23,7 +23,7 @@ def export(
 ) -> Outcome:
     """Write plan.json and weights.safetensors: a pruned network that needs neither its class nor hwprm to be read."""
     from hwprm import api
-    from hwprm.report import describe, tables
+    from hwprm.reporting import describe, tables
 
     out = settings.run.out or Path("exported")
     api.export(model, out=out)

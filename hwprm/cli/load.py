@@ -25,8 +25,8 @@ def load(
     """Load a public checkpoint, its tensors named as in torchvision; the result is a dense model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model
-    from hwprm.folders import check_output
-    from hwprm.report.record import applied
+    from hwprm.core.files import check_output
+    from hwprm.reporting.record.record import applied
 
     out = settings.run.out or Path("model")
     check_output(out)

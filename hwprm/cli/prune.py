@@ -11,7 +11,7 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import Settings
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from hwprm.model import Stage
@@ -45,7 +45,7 @@ def prune(
     """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
-    from hwprm.report.record import applied
+    from hwprm.reporting.record.record import applied
     from hwprm.sources import as_model
 
     out = settings.run.out or Path("pruned")

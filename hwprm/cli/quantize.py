@@ -28,9 +28,9 @@ def quantize(
 ) -> Outcome:
     """Quantise a model; the result is an integer network folder, with the accuracies of both where there are labels."""
     from hwprm import api
-    from hwprm.folders import new_folder, write_file
-    from hwprm.report import describe, tables
-    from hwprm.report.facts import ACCURACY
+    from hwprm.core.files import new_folder, write_file
+    from hwprm.reporting import describe, tables
+    from hwprm.reporting.facts.facts import ACCURACY
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("integer")
@@ -48,10 +48,10 @@ def quantize(
 
 def _accuracies(source: str, net: IntegerNetwork, data: Dataset) -> dict[str, float]:
     """Per cent of the test images of `data`, of the float model `source` by its last stage and of `net`."""
-    from hwprm.quantize import stored_accuracy
-    from hwprm.report.facts import in_order
+    from hwprm.quantization import stored_accuracy
+    from hwprm.reporting.facts.facts import in_order
     from hwprm.sources import as_model, plain_network
-    from hwprm.train import accuracy
+    from hwprm.training import accuracy
 
     if (labels := data.test_labels) is None:
         return {}

@@ -28,7 +28,7 @@ def report(
 ) -> Outcome:
     """Tables of what a folder holds: accuracy and compression per stage, cycles per layer, verification; or a page."""
     from hwprm import api
-    from hwprm.report import tables
+    from hwprm.reporting import tables
 
     html = settings.run.html
     facts = api.report(folder, html=html)

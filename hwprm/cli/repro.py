@@ -12,7 +12,7 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import Settings
-from hwprm.errors import ConfigError, InputError
+from hwprm.core.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
     from hwprm.pipeline.recipes import Recipe
@@ -42,8 +42,8 @@ def repro(
     if row is None:
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
-    from hwprm.report import tables
-    from hwprm.train.distributed import process_group
+    from hwprm.reporting import tables
+    from hwprm.training.distributed import process_group
 
     _check(chosen)
     recipe = load_recipe(row, chosen.values)

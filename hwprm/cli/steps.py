@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from hwprm.cli.talk import Outcome, Talk, Ticker
 from hwprm.config import Settings
-from hwprm.errors import HwprmError
+from hwprm.core.errors import HwprmError
 
 if TYPE_CHECKING:
     from hwprm.model import Model
     from hwprm.sources import Split
-    from hwprm.train import Checkpoint
+    from hwprm.training import Checkpoint
 
 __all__ = ["Work", "finish_model", "working_on"]
 
@@ -42,11 +42,11 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     on, so one with other options, another network, teacher or other data starts anew. What such a run left stays until
     this one has ended well.
     """
-    from hwprm.folders import check_output
-    from hwprm.report.live import Watch
-    from hwprm.report.record import LOG
+    from hwprm.core.files import check_output
+    from hwprm.reporting.record.live import Watch
+    from hwprm.reporting.record.record import LOG
     from hwprm.sources import as_split
-    from hwprm.train.distributed import process_group
+    from hwprm.training.distributed import process_group
 
     with process_group(settings.train) as group:
         first = group.rank == 0
@@ -76,9 +76,9 @@ def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[s
 
     Of several processes only the `first` one does.
     """
-    from hwprm.folders import new_folder
-    from hwprm.report import describe, tables
-    from hwprm.report.record import write_record
+    from hwprm.core.files import new_folder
+    from hwprm.reporting import describe, tables
+    from hwprm.reporting.record.record import write_record
 
     if not first:
         return Outcome(data={})

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Column
 
 if TYPE_CHECKING:
-    from hwprm.errors import HwprmError
+    from hwprm.core.errors import HwprmError
 
 __all__ = ["Outcome", "Talk", "Ticker", "numbers"]
 

@@ -29,7 +29,7 @@ def train(
     """Train a network on a data set; the result is a model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model, working_on
-    from hwprm.report.record import applied
+    from hwprm.reporting.record.record import applied
 
     out = settings.run.out or Path("model")
     with working_on(talk, settings, "train", out, network) as work:

@@ -25,7 +25,7 @@ from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.config.settings import read_toml
-from hwprm.errors import HwprmError, InputError
+from hwprm.core.errors import HwprmError, InputError
 
 __all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Chosen", "Take", "flags", "verb"]
 

@@ -19,8 +19,8 @@ __all__ = ["verify"]
 def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> Outcome:
     """Simulate a bundle and compare every integer with the reference; exit 1 on any difference."""
     from hwprm import api
-    from hwprm.errors import MismatchError
-    from hwprm.report import tables, verify_facts
+    from hwprm.core.errors import MismatchError
+    from hwprm.reporting import tables, verify_facts
 
     with talk.stage("verify") as tick:
 

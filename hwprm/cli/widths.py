@@ -27,8 +27,8 @@ def widths(
     `hwprm train` goes on with. The array's and quantisation's options matter to cycles only.
     """
     from hwprm import api
-    from hwprm.folders import new_folder
-    from hwprm.report import tables
+    from hwprm.core.files import new_folder
+    from hwprm.reporting import tables
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("widths")

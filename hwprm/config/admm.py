@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["ADMM_MODES", "ADMM_STRUCTURES", "AdmmConfig", "LayerBudget"]
 

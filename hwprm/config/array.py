@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from hwprm.errors import ConfigError
-from hwprm.numerics import ACC_BITS_MAX
+from hwprm.core.errors import ConfigError
+from hwprm.core.numerics import ACC_BITS_MAX
 
 __all__ = ["ArrayConfig"]
 

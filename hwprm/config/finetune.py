@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hwprm.config.train import TrainConfig
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["FinetuneConfig"]
 

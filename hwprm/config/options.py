@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["Option", "convert", "describe", "nearest", "options_of", "record", "show"]
 

@@ -26,7 +26,7 @@ from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
 from hwprm.config.widths import WidthsConfig
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["SECTIONS", "Settings", "load_settings", "read_toml", "sections_toml"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["AUGMENTATIONS", "DECAYED", "DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainConfig"]
 

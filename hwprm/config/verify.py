@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 __all__ = ["VerifyConfig"]
 
@@ -88,7 +88,7 @@ class VerifyConfig:
 
     @property
     def build(self) -> dict[str, bool]:
-        """What the compiled simulation is to be able to do: words of `hwprm.verify.builds.build`."""
+        """What the compiled simulation is to be able to do: words of `hwprm.verification.simulators.builds.build`."""
         return {"wave": self.wave is not None, "optimise": self.optimise}
 
     @property

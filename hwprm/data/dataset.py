@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.errors import DataError
+from hwprm.core.errors import DataError
 from hwprm.graph import Images, LazyImages, Scale, Shapes, image_shapes
 
 __all__ = ["Dataset", "split_validation", "stratified_order"]

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from hwprm.core.errors import DataError
 from hwprm.data.idx import FILES, SHA256
-from hwprm.errors import DataError
 
 __all__ = ["MIRRORS", "download_mnist"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.errors import DataError
 from hwprm.data.dataset import Dataset
-from hwprm.errors import DataError
 
 __all__ = ["FILES", "SHA256", "load_idx_set", "read_idx"]
 

@@ -13,9 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.errors import DataError, ToolError
 from hwprm.data.dataset import Dataset, stratified_order
 from hwprm.data.pictures import Preparation, centre_crop, random_crop, read_picture
-from hwprm.errors import DataError, ToolError
 from hwprm.graph import LazyImages
 
 __all__ = ["FolderImages", "load_image_folder"]

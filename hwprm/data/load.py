@@ -6,6 +6,7 @@ import difflib
 import os
 from pathlib import Path
 
+from hwprm.core.errors import DataError
 from hwprm.data.cifar import load_cifar10
 from hwprm.data.dataset import Dataset
 from hwprm.data.download import download_mnist
@@ -14,7 +15,6 @@ from hwprm.data.idx import load_idx_set
 from hwprm.data.image_folder import load_image_folder
 from hwprm.data.npz import load_npz
 from hwprm.data.pictures import Preparation
-from hwprm.errors import DataError
 
 __all__ = ["NAMES", "load_dataset"]
 

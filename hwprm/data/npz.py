@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.errors import DataError
 from hwprm.data.dataset import Dataset, stratified_order
-from hwprm.errors import DataError
 from hwprm.graph import join_inputs
 
 __all__ = ["load_npz"]

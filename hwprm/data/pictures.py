@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.errors import DataError
+from hwprm.core.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image

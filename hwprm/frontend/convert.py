@@ -7,14 +7,14 @@ from collections.abc import Mapping
 import torch
 from torch.export import ExportedProgram
 
-from hwprm.errors import HwprmError, ModelError, UnsupportedError
+from hwprm.core.errors import HwprmError, ModelError, UnsupportedError
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.load import export
 from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.remedies import REMEDIES
 from hwprm.frontend.walk import SAME_OUTPUT, Walk
 from hwprm.graph import Graph, Input, Shapes
-from hwprm.quantize.lower import lower
+from hwprm.quantization.lowering.lower import lower
 
 __all__ = ["check", "to_graph"]
 

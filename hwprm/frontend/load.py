@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch.export import ExportedProgram
 
-from hwprm.errors import ModelError, UnsupportedError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import Shapes
 
 __all__ = ["export", "load_pt2"]

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.graph import BatchNorm, Graph, Input
 
 __all__ = ["normalised"]

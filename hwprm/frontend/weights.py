@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 
 __all__ = ["fill", "read_weights"]
 

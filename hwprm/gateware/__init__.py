@@ -1,7 +1,7 @@
-"""The accelerator in Amaranth. Knows `hwprm.isa` and `hwprm.numerics` only: no graph, no schedule."""
+"""The accelerator in Amaranth. Knows `hwprm.isa` and `hwprm.core.numerics` only: no graph, no schedule."""
 
 from hwprm.gateware.accelerator import Accelerator
-from hwprm.gateware.memories import MemoryTemplates
-from hwprm.gateware.processing_element import ProcessingElement
+from hwprm.gateware.core.processing_element import ProcessingElement
+from hwprm.gateware.primitives.memories import MemoryTemplates
 
 __all__ = ["Accelerator", "MemoryTemplates", "ProcessingElement"]

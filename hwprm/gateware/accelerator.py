@@ -6,22 +6,22 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.arithmetic import delay
-from hwprm.gateware.array import SystolicArray
-from hwprm.gateware.drain import Drain
-from hwprm.gateware.egress import Egress
-from hwprm.gateware.external_tables import ExternalTables
-from hwprm.gateware.ingress import Ingress
-from hwprm.gateware.lanes import LaneAddresses
-from hwprm.gateware.memories import Rom
-from hwprm.gateware.processing_element import ProcessingElement
-from hwprm.gateware.registers import RegisterFile, axi_lite_ports
-from hwprm.gateware.sequencer import Sequencer
-from hwprm.gateware.store import StoreUnit
-from hwprm.gateware.stream_reader import axi_read_ports
-from hwprm.gateware.vector_memory import VectorMemory
+from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.core.array import SystolicArray
+from hwprm.gateware.core.drain import Drain
+from hwprm.gateware.core.lanes import LaneAddresses
+from hwprm.gateware.core.processing_element import ProcessingElement
+from hwprm.gateware.core.sequencer import Sequencer
+from hwprm.gateware.core.store import StoreUnit
+from hwprm.gateware.external.reader import axi_read_ports
+from hwprm.gateware.external.tables import ExternalTables
+from hwprm.gateware.host.egress import Egress
+from hwprm.gateware.host.ingress import Ingress
+from hwprm.gateware.host.registers import RegisterFile, axi_lite_ports
+from hwprm.gateware.memory.vector_memory import VectorMemory
+from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, entry_format, table_formats
-from hwprm.numerics import WIDE_BITS
 
 __all__ = ["Accelerator"]
 

@@ -23,8 +23,6 @@ from hwprm.graph.nodes import (
     Unflatten,
     Upsample,
     Windows,
-    conv_output_size,
-    pool_output_size,
 )
 
 __all__ = [
@@ -54,12 +52,10 @@ __all__ = [
     "Upsample",
     "Windows",
     "by_input",
-    "conv_output_size",
     "evaluate",
     "fitting_batch",
     "image_shapes",
     "join_inputs",
     "plain",
-    "pool_output_size",
     "scale_of",
 ]

@@ -12,7 +12,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hwprm.errors import DataError
+from hwprm.core.errors import DataError
 from hwprm.graph.lazy import LazyImages
 
 __all__ = ["Batch", "Scale", "Shapes", "by_input", "fitting_batch", "image_shapes", "join_inputs", "scale_of"]

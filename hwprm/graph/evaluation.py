@@ -8,7 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.graph.batches import Batch, by_input
 from hwprm.graph.graph import Graph
 from hwprm.graph.nodes import (

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save, save_file
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.graph import nodes as node_types
 from hwprm.graph.nodes import (
     AdaptiveAvgPool2d,

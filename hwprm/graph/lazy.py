@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.errors import DataError
+from hwprm.core.errors import DataError
 
 __all__ = ["Images", "LazyImages", "plain"]
 

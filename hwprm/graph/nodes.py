@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.geometry import conv_output_size, pool_output_size
+
 __all__ = [
     "AdaptiveAvgPool2d",
     "Add",
@@ -32,8 +34,6 @@ __all__ = [
     "Unflatten",
     "Upsample",
     "Windows",
-    "conv_output_size",
-    "pool_output_size",
 ]
 
 FloatArray = NDArray[Any]
@@ -269,17 +269,3 @@ class Unflatten(Node):
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return (inputs[0][0], 1, 1)
-
-
-def conv_output_size(padded: int, kernel: int, stride: int, dilation: int) -> int:
-    """Output length of a convolution over `padded` samples (padding included); may be <= 0 when it does not fit."""
-    return (padded - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def pool_output_size(size: int, kernel: int, stride: int, padding: Pair, dilation: int, ceil_mode: bool) -> int:
-    """Output length of a pooling window, with torch's rule that the last window must start inside the input."""
-    span = size + sum(padding) - dilation * (kernel - 1) - 1
-    if not ceil_mode:
-        return span // stride + 1
-    out = -(-span // stride) + 1
-    return out - 1 if (out - 1) * stride >= size + padding[0] else out

@@ -1,7 +1,8 @@
 """Integer networks: what quantisation makes, both references run, and the compiler reads. numpy only."""
 
 from hwprm.intnet.images import image_shape, pack_images, split_images
-from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
+from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
+from hwprm.intnet.network import IntegerNetwork
 
 __all__ = [
     "GemmLayer",

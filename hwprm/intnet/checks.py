@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-from hwprm.errors import ModelError
-from hwprm.graph.geometry import window_taps
-from hwprm.numerics import (
+from hwprm.core.errors import ModelError
+from hwprm.core.geometry import window_taps
+from hwprm.core.numerics import (
     ACC_BITS_MAX,
     MULT_BITS,
     RESIDUAL_BITS_MAX,
@@ -18,14 +16,13 @@ from hwprm.numerics import (
     signed_range,
     signed_width,
 )
-
-if TYPE_CHECKING:
-    from hwprm.intnet.network import GemmLayer, IntegerNetwork, Pool, Residual, Term
+from hwprm.intnet.layers import GemmLayer, Pool, Residual, Term
+from hwprm.intnet.structure import Structure
 
 __all__ = ["check_network"]
 
 
-def check_network(net: IntegerNetwork) -> None:
+def check_network(net: Structure) -> None:
     """Raise ModelError, naming the layer, at the first rule that `net` breaks."""
     for label, bits in (("weight_bits", net.weight_bits), ("act_bits", net.act_bits)):
         if not 2 <= bits <= 16:
@@ -46,7 +43,7 @@ def check_network(net: IntegerNetwork) -> None:
         known.add(layer.name)
 
 
-def _check_layer(net: IntegerNetwork, layer: GemmLayer, known: set[str]) -> None:
+def _check_layer(net: Structure, layer: GemmLayer, known: set[str]) -> None:
     m = len(layer.bias)
     if m == 0 or not layer.terms:
         raise ModelError(f"layer {layer.name!r} has no filters left; prune it less")
@@ -110,7 +107,7 @@ def _check_pool(name: str, pool: Pool, size: tuple[int, int]) -> None:
         raise ModelError(f"layer {name!r}: a pooling window lies wholly in the padding; use less padding")
 
 
-def _check_residual(net: IntegerNetwork, layer: GemmLayer, residual: Residual) -> None:
+def _check_residual(net: Structure, layer: GemmLayer, residual: Residual) -> None:
     if not (residual.channel.shape == residual.mult.shape == layer.bias.shape):
         raise ModelError(f"layer {layer.name!r}: the residual's channel and mult must have one entry per filter")
     if layer.pool:
@@ -125,7 +122,7 @@ def _check_residual(net: IntegerNetwork, layer: GemmLayer, residual: Residual) -
         raise ModelError(f"layer {layer.name!r}: a residual multiplier is outside 0..{(1 << RESIDUAL_BITS_MAX) - 1}")
 
 
-def _check_requantisation(net: IntegerNetwork, layer: GemmLayer) -> None:
+def _check_requantisation(net: Structure, layer: GemmLayer) -> None:
     if not (layer.bias.shape == layer.mult.shape == layer.shift.shape):
         raise ModelError(f"layer {layer.name!r}: bias, mult and shift must have one entry per filter")
     if np.any(layer.mult < 0) or np.any(layer.mult >= 1 << MULT_BITS):

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
+from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
+from hwprm.intnet.structure import Structure
 
-if TYPE_CHECKING:
-    from pathlib import Path
+__all__ = ["load_parts", "save_parts"]
 
-    from hwprm.intnet.network import GemmLayer, IntegerNetwork
-
-    Net = TypeVar("Net", bound=IntegerNetwork)
-
-__all__ = ["load_network", "save_network"]
+Net = TypeVar("Net", bound=Structure)
 
 FORMAT = "hwprm-intnet-2"
 
 
-def save_network(net: IntegerNetwork, folder: Path) -> None:
+def save_parts(net: Structure, folder: Path) -> None:
     """Write `net` into `folder`, which is made if absent."""
     folder.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = {}
@@ -66,10 +64,8 @@ def save_network(net: IntegerNetwork, folder: Path) -> None:
     (folder / "network.json").write_text(json.dumps(plan, indent=1) + "\n")
 
 
-def load_network(cls: type[Net], folder: Path) -> Net:
+def load_parts(cls: type[Net], folder: Path) -> Net:
     """Read a network of class `cls` from `folder`. Raises ModelError when that cannot be done."""
-    from hwprm.intnet.network import Tensor
-
     try:
         plan = json.loads((folder / "network.json").read_text())
         if plan["format"] != FORMAT:
@@ -89,8 +85,6 @@ def load_network(cls: type[Net], folder: Path) -> Net:
 
 
 def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
-    from hwprm.intnet.network import GemmLayer, Pool, Residual, Term
-
     name, source = entry["name"], entry["residual"]
     parts = {key: arrays[f"{name}.residual_{key}"] for key in ("channel", "mult")} if source else {}
     return GemmLayer(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.errors import InputError
+from hwprm.core.errors import InputError
 
 __all__ = ["image_shape", "pack_images", "split_images"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hwprm.core.numerics import MULT_BITS
 from hwprm.isa.hardware import Hardware
 from hwprm.isa.word import Field, WordFormat
-from hwprm.numerics import MULT_BITS
 
 __all__ = ["entry_format", "layer_format", "param_format", "store_format", "table_formats", "tile_format"]
 

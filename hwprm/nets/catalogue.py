@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from hwprm.errors import InputError
+from hwprm.core.errors import InputError
 from hwprm.nets.alexnet import AlexNet
 from hwprm.nets.lenet import lenet5
 from hwprm.nets.resnet import BasicBlock, Bottleneck, ResNet

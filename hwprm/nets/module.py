@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwprm.errors import ModelError, UnsupportedError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import (
     AdaptiveAvgPool2d,
     Add,

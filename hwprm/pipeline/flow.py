@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hwprm import api
-from hwprm.errors import HwprmError
+from hwprm.core.errors import HwprmError
 from hwprm.pipeline.step import Desk, Facts, Job, Step
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class Given:
 
 
 def _train(job: Job, desk: Desk) -> Facts:
-    from hwprm.report.live import Watch
+    from hwprm.reporting.record.live import Watch
 
     given: Given = job.given
     config = job.settings.train
@@ -35,7 +35,7 @@ def _train(job: Job, desk: Desk) -> Facts:
 
 
 def _admm(job: Job, desk: Desk) -> Facts:
-    from hwprm.report.live import Watch
+    from hwprm.reporting.record.live import Watch
 
     watch = Watch(desk.tick)
     model = api.prune(
@@ -62,7 +62,7 @@ def _compact(job: Job, desk: Desk) -> Facts:
 
 
 def _finetune(job: Job, desk: Desk) -> Facts:
-    from hwprm.report.live import Watch
+    from hwprm.reporting.record.live import Watch
 
     watch = Watch(desk.tick)
     model = api.prune(
@@ -78,9 +78,9 @@ def _finetune(job: Job, desk: Desk) -> Facts:
 
 
 def _quantize(job: Job, desk: Desk) -> Facts:
-    from hwprm.compile import sum_bits
-    from hwprm.prune import account
-    from hwprm.quantize import stored_accuracy
+    from hwprm.compiler import sum_bits
+    from hwprm.pruning import account
+    from hwprm.quantization import stored_accuracy
 
     given: Given = job.given
     data = given.split.dataset
@@ -121,7 +121,7 @@ def _dense_cycles(job: Job) -> Facts | None:
 
 
 def _verify(job: Job, desk: Desk) -> Facts:
-    from hwprm.report import verify_facts
+    from hwprm.reporting import verify_facts
 
     def tell(line: str, done: int, total: int) -> None:
         desk.tick(line, done, total, {})
@@ -140,7 +140,7 @@ def _load(job: Job, step: str) -> Model:
 
 def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
     """Save `model`, made with the options of `sections`; its history is in it, so there is nothing to note."""
-    from hwprm.report.record import applied, write_record
+    from hwprm.reporting.record.record import applied, write_record
 
     model.save(desk.place)
     # Learning rates and epochs of ADMM and of fine-tuning are their own.
@@ -149,9 +149,9 @@ def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
     return {}
 
 
-TORCH_TOWER = ("data", "graph", "nets", "train", "prune", "numerics")
+TORCH_TOWER = ("core", "data", "graph", "nets", "training", "pruning")
 GATE_TOWER = (
-    *("isa", "compile", "gateware", "emit", "verify", "numerics", "intnet", "bundle", "manifest"),
+    *("core", "isa", "compiler", "gateware", "emission", "verification", "intnet", "bundle"),
     *("rtl_templates", "sim"),
 )
 
@@ -161,7 +161,7 @@ FLOW = (
     Step(name="purify", place="stages/purify", run=_purify, sections=("purify",)),
     Step(name="compact", place="stages/compact", run=_compact),
     Step(name="finetune", place="stages/finetune", run=_finetune, sections=("finetune",)),
-    Step(name="quantize", place="stages/quantize", run=_quantize, sections=("quantize",), packages=("quantize",)),
+    Step(name="quantize", place="stages/quantize", run=_quantize, sections=("quantize",), packages=("quantization",)),
     Step(name="compile", place="bundle", run=_compile, sections=("array", "emit"), packages=GATE_TOWER),
     Step(name="verify", place="junit.xml", run=_verify, sections=("verify",)),
 )

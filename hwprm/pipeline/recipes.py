@@ -16,9 +16,9 @@ from typing import Any, Literal
 from hwprm.config import Settings, load_settings
 from hwprm.config.options import nearest, options_of
 from hwprm.config.settings import SECTIONS, sections_toml
-from hwprm.errors import ConfigError, InputError
-from hwprm.folders import digest_of
-from hwprm.resources import recipe_dir
+from hwprm.core.errors import ConfigError, InputError
+from hwprm.core.files import digest_of
+from hwprm.core.resources import recipe_dir
 
 __all__ = ["COUNTS", "STEPS", "Recipe", "load_recipe", "recipe_names"]
 

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING, Any
 from hwprm import api
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
-from hwprm.errors import DataError, HwprmError
-from hwprm.folders import digest_of, write_file
+from hwprm.core.errors import DataError, HwprmError
+from hwprm.core.files import digest_of, write_file
 from hwprm.model import Model
 from hwprm.pipeline.recipes import Recipe, load_recipe
 from hwprm.pipeline.step import Desk, Facts, Job, Listener, Silent, Step, check_run, run_steps, start_run
-from hwprm.report.facts import ROW_FORMAT
+from hwprm.reporting.facts.facts import ROW_FORMAT
 
 if TYPE_CHECKING:
     from hwprm.config import Settings
     from hwprm.data import Dataset
     from hwprm.sources import Split
-    from hwprm.train.distributed import Group
+    from hwprm.training.distributed import Group
 
 __all__ = ["finished", "repro", "reproduce", "run_recipe", "summarise"]
 
@@ -36,7 +36,7 @@ IMAGENET = "imagenet"
 JUDGED = "images held out of the training split"
 #: Begins ``recipe.toml``.
 HEAD = "# What made this result; `hwprm repro` reads it. data.data_dir, a place on one machine, is not among it.\n\n"
-CODE = ("data", "graph", "nets", "train", "prune", "numerics")
+CODE = ("core", "data", "graph", "nets", "training", "pruning")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -171,7 +171,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
 
 
 def _group() -> Group:
-    from hwprm.train.distributed import Group
+    from hwprm.training.distributed import Group
 
     return Group.current()
 
@@ -207,10 +207,10 @@ def _split(settings: Settings) -> Split:
 def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
     """Raise unless the network reads `data` and can be pruned as far as the recipe says."""
     from hwprm.nets import reference_network
-    from hwprm.prune.admm import phases
-    from hwprm.prune.shrink import shrink_limit
+    from hwprm.pruning.admm.admm import phases
+    from hwprm.pruning.shrinking.shrink import shrink_limit
     from hwprm.sources import as_model
-    from hwprm.train.evaluate import check_fit
+    from hwprm.training.evaluate import check_fit
 
     try:
         network = reference_network(recipe.network, width=recipe.width, classes=data.classes)
@@ -236,7 +236,7 @@ def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listen
 
 def _train(job: Job, desk: Desk) -> Facts:
     from hwprm.nets import reference_network
-    from hwprm.report.live import Watch
+    from hwprm.reporting.record.live import Watch
 
     given: Given = job.given
     if file := job.settings.repro.weights:
@@ -275,7 +275,7 @@ def _finetune(job: Job, desk: Desk) -> Facts:
 
 def _prune(job: Job, desk: Desk, step: Any, epochs: Path | None = None) -> Facts:
     """One step of `api.prune` on what the step before it left, its epochs kept in the folder `epochs`."""
-    from hwprm.report.live import Watch
+    from hwprm.reporting.record.live import Watch
 
     watch = Watch(desk.tick)
     given: Given = job.given
@@ -298,7 +298,7 @@ def _prune(job: Job, desk: Desk, step: Any, epochs: Path | None = None) -> Facts
 
 
 def _keep(model: Model, job: Job, desk: Desk, *sections: str) -> Facts:
-    from hwprm.report.record import applied, write_record
+    from hwprm.reporting.record.record import applied, write_record
 
     model = model.advance(model.graph, model.stage, judged=JUDGED)
     model.save(desk.place)
@@ -313,8 +313,8 @@ def _before(job: Job, step: str) -> Model:
 
 
 def _quantize(job: Job, desk: Desk) -> Facts:
-    from hwprm.compile import estimate, sum_bits
-    from hwprm.prune import account
+    from hwprm.compiler import estimate, sum_bits
+    from hwprm.pruning import account
 
     given: Given = job.given
     assert given.dense is not None
@@ -329,8 +329,8 @@ def _quantize(job: Job, desk: Desk) -> Facts:
 def _score(job: Job, desk: Desk) -> Facts:
     """Accuracy of all that the row reports on the test split, which nothing before has seen."""
     from hwprm.intnet import IntegerNetwork
-    from hwprm.quantize import stored_accuracy
-    from hwprm.train import accuracy
+    from hwprm.quantization import stored_accuracy
+    from hwprm.training import accuracy
 
     given: Given = job.given
     data = given.test
@@ -406,8 +406,8 @@ FLOW = {
             place="stages/quantize",
             run=_quantize,
             sections=("quantize", "array"),
-            packages=("quantize", "compile"),
+            packages=("quantization", "compiler"),
         ),
-        Step(name="score", place="stages/score.json", run=_score, packages=("quantize",)),
+        Step(name="score", place="stages/score.json", run=_score, packages=("quantization",)),
     )
 }

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hwprm.config import Settings
-from hwprm.folders import write_file
+from hwprm.core.files import write_file
 from hwprm.pipeline.settings import demo_settings
 from hwprm.pipeline.step import Facts, Job, Listener, Silent, check_run, run_steps, start_run
 
@@ -29,8 +29,8 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     Raises what the steps raise; what they finished stays, and the next run goes on from there.
     """
     from hwprm.pipeline.flow import FLOW, Given
-    from hwprm.report import run_facts
-    from hwprm.report.page import write_page
+    from hwprm.reporting import run_facts
+    from hwprm.reporting.page import write_page
     from hwprm.sources import as_split
 
     check_run(out)

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from hwprm.config import Settings
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
-from hwprm.errors import InputError
-from hwprm.folders import check_output, write_file
-from hwprm.resources import resource_dir
+from hwprm.core.errors import InputError
+from hwprm.core.files import check_output, write_file
+from hwprm.core.resources import resource_dir
 
 if TYPE_CHECKING:
-    from hwprm.train.distributed import Group
+    from hwprm.training.distributed import Group
 
 __all__ = [
     "Desk",
@@ -137,7 +137,7 @@ def run_steps(job: Job, steps: tuple[Step, ...], listener: Listener) -> None:
 
     The processes of a group of ``torch.distributed`` run every step together, and the first one alone writes.
     """
-    from hwprm.train.distributed import Group
+    from hwprm.training.distributed import Group
 
     group = Group.current()
     key = json.dumps(job.inputs, sort_keys=True)

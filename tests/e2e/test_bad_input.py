@@ -14,7 +14,7 @@ import pytest
 import torch
 from typer.testing import Result
 
-from hwprm.folders import digest_of
+from hwprm.core.files import digest_of
 from hwprm.graph import Linear
 from hwprm.model import Model, Stage
 from tests.conftest import Run, tiny_graph

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm.report.page import write_page
+from hwprm.reporting.page import write_page
 from tests.support.browser import Browser, Tab, browser
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text()

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hwprm.bundle import Bundle
 from hwprm.data import load_dataset
-from hwprm.quantize import quantise_images
+from hwprm.quantization import quantise_images
 from tests.conftest import Run
 
 pytestmark = pytest.mark.sim

@@ -7,8 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hwprm.intnet import IntegerNetwork, Pool, Term
-from hwprm.verify import reference
+from hwprm.intnet import IntegerNetwork, Pool, Term, reference
 from tests.support.bench import random_images, random_pause, run_checked
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
 from tests.support.random_networks import random_inputs, random_network

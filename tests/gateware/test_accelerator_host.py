@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from hwprm.compile import Program
+from hwprm.compiler import Program
 from hwprm.gateware import Accelerator
-from hwprm.intnet import Term
+from hwprm.intnet import Term, reference
 from hwprm.isa import register_offset
-from hwprm.verify import reference
 from tests.support.bench import (
     Stream,
     axil_read,

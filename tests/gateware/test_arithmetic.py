@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from amaranth.hdl import Cat, Elaboratable, Module, Signal
 
-from hwprm.gateware.arithmetic import add_mixed, delay, multiplex, rotate_left, rotate_right
+from hwprm.gateware.primitives.arithmetic import add_mixed, delay, multiplex, rotate_left, rotate_right
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 

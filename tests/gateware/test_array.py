@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
 
-from hwprm.gateware.array import SystolicArray
-from hwprm.gateware.processing_element import ProcessingElement
+from hwprm.gateware.core.array import SystolicArray
+from hwprm.gateware.core.processing_element import ProcessingElement
 from hwprm.isa import Hardware
 from tests.support.bench import simulate
 from tests.support.hardware import hardware

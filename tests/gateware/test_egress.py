@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from amaranth.lib import data
 
-from hwprm.gateware.egress import Egress
+from hwprm.gateware.host.egress import Egress
 from hwprm.isa import layer_format
 from tests.support.bench import Stream, signed_word, simulate, stream_get
 from tests.support.hardware import hardware

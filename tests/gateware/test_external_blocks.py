@@ -7,11 +7,11 @@ from collections import deque
 import numpy as np
 import pytest
 
-from hwprm.gateware.beat_fifo import BeatFifo
-from hwprm.gateware.ring import Ring
-from hwprm.gateware.row_memory import RowMemory
-from hwprm.gateware.stream_reader import StreamReader
-from hwprm.gateware.unpacker import Unpacker
+from hwprm.gateware.external.reader import StreamReader
+from hwprm.gateware.external.unpacker import Unpacker
+from hwprm.gateware.memory.beat_fifo import BeatFifo
+from hwprm.gateware.memory.ring import Ring
+from hwprm.gateware.memory.row_memory import RowMemory
 from hwprm.isa import HEADER, TARGETS, ExternalMemory, RowShape
 from tests.support.axi_memory import BASE, AxiMemory, random_delays
 from tests.support.bench import simulate

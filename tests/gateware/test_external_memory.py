@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hwprm.compile import Program
-from hwprm.compile.stalls import MemoryModel
-from hwprm.compile.stream import entry_shape, weight_shape
+from hwprm.compiler import Program
+from hwprm.compiler.encoding.external import entry_shape, weight_shape
+from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
 from hwprm.frontend import to_graph
 from hwprm.gateware import Accelerator
 from hwprm.isa import register_offset
-from hwprm.quantize import quantise_images, quantise_network
+from hwprm.quantization import quantise_images, quantise_network
 from tests.support.axi_memory import BASE, AxiMemory, random_delays
 from tests.support.bench import Run, Stream, axil_read, axil_write, random_images, run_checked, simulate, stream_put
 from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from amaranth.hdl import Module, Signal, signed
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
-from hwprm.errors import MismatchError
+from hwprm.core.errors import MismatchError
 from hwprm.gateware import ProcessingElement
 from hwprm.intnet import Term
 from hwprm.isa import WordFormat, entry_format, layer_format, param_format, store_format, tile_format

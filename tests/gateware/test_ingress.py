@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from amaranth.hdl import ResetInserter, Signal
 
-from hwprm.gateware.ingress import Ingress
+from hwprm.gateware.host.ingress import Ingress
 from hwprm.isa import Hardware
 from tests.support.bench import Stream, simulate, stream_put
 from tests.support.hardware import hardware, inputs

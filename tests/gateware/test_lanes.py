@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprm.gateware.lanes import LaneAddresses
+from hwprm.gateware.core.lanes import LaneAddresses
 from hwprm.isa import layer_format
 from tests.support.bench import simulate
 from tests.support.hardware import hardware

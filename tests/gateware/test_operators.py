@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.frontend import check, export, to_graph
-from hwprm.quantize import crosscheck, quantise_images, quantise_network
-from hwprm.verify import reference
+from hwprm.intnet import reference
+from hwprm.quantization import crosscheck, quantise_images, quantise_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
 

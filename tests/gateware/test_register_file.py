@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 
-from hwprm.gateware.registers import RegisterFile
+from hwprm.gateware.host.registers import RegisterFile
 from hwprm.isa import REGISTERS, register_offset
 from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION
 from tests.support.bench import axil_read, axil_write, simulate

@@ -1,13 +1,13 @@
-"""Requantisation in gates against `hwprm.numerics.requantise`."""
+"""Requantisation in gates against `hwprm.core.numerics.requantise`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hwprm.gateware.requantiser import Requantiser
+from hwprm.core.numerics import SHIFT_MAX, SHIFT_MIN, requantise, signed_range
+from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.isa import Hardware
-from hwprm.numerics import SHIFT_MAX, SHIFT_MIN, requantise, signed_range
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprm.compile import Program
-from hwprm.errors import MismatchError
+from hwprm.compiler import Program
+from hwprm.core.errors import MismatchError
 from hwprm.intnet import IntegerNetwork, Residual, Term
 from hwprm.isa import entry_format, param_format, tile_format
 from tests.support.bench import random_images, rom_contents, run_checked

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from hwprm.compile.schedule import row_segments
-from hwprm.gateware.store import StoreUnit
+from hwprm.compiler.layout.schedule import row_segments
+from hwprm.gateware.core.store import StoreUnit
 from hwprm.isa import store_format
 from tests.support.bench import simulate
 from tests.support.hardware import hardware

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprm.gateware.vector_memory import VectorMemory
+from hwprm.gateware.memory.vector_memory import VectorMemory
 from hwprm.isa import Hardware
 from tests.support.bench import simulate
 from tests.support.hardware import hardware

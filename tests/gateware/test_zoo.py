@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.frontend import check, to_graph
 from hwprm.graph import by_input
-from hwprm.quantize import crosscheck, quantise_images, quantise_network, signal_to_noise
-from hwprm.verify import reference
+from hwprm.intnet import reference
+from hwprm.quantization import crosscheck, quantise_images, quantise_network, signal_to_noise
 from tests.support.bench import run_checked
 from tests.support.zoo import ZOO, zoo_images, zoo_module
 

@@ -58,7 +58,7 @@ def test_wheel_carries_what_is_not_python(wheel: Path) -> None:
         assert {f"hwprm/_data/{name}" for name in beside} <= names
     assert "hwprm/_data/constraints.txt" in names
     assert "hwprm/data/embedded/mnist_subset.gz" in names
-    assert {"hwprm/report/page/page.html.j2", "hwprm/report/page/page.css"} <= names
+    assert {"hwprm/reporting/page/page.html.j2", "hwprm/reporting/page/page.css"} <= names
     assert all(name.startswith(("hwprm/", "hwprm-")) for name in names), "the wheel installs something else too"
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
-from hwprm.compile import compile_network
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
-from hwprm.emit import emit_bundle
-from hwprm.verify.images import random_images
+from hwprm.emission import emit_bundle
 from tests.sim.standin import standin_bundle
 from tests.support.networks import small_lenet
 

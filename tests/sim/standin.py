@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
-from hwprm.compile.rom import pack_vectors
-from hwprm.emit.ports import probe_ports, top_ports
-from hwprm.emit.registers import register_entries
-from hwprm.emit.writer import Parts, write_bundle
+from hwprm.bundle.manifest import ArrayEntry, CycleEntry
+from hwprm.compiler.encoding.rom import pack_vectors
+from hwprm.emission.ports import probe_ports, top_ports
+from hwprm.emission.registers import register_entries
+from hwprm.emission.writer import Parts, write_bundle
 from hwprm.intnet import GemmLayer, IntegerNetwork, Tensor, Term
-from hwprm.manifest import ArrayEntry, CycleEntry
 
 __all__ = ["CORE", "HASH", "images", "network", "parts", "standin_bundle"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from hwprm.bundle import Bundle
-from hwprm.compile import compile_network
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.verify import verify_bundle
-from hwprm.verify.images import random_images
-from hwprm.verify.simulators import find_simulator
+from hwprm.emission import emit_bundle
+from hwprm.verification import verify_bundle
+from hwprm.verification.simulators.tools import find_simulator
 from tests.support.networks import SEVERAL_INPUTS
 
 pytestmark = pytest.mark.sim

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
-from hwprm.compile import compile_network
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.errors import BundleError, ConfigError
+from hwprm.core.errors import BundleError, ConfigError
+from hwprm.emission import emit_bundle
 from hwprm.sources import array_of
-from hwprm.verify import VerifyReport, verify_bundle
-from hwprm.verify.images import random_images
-from hwprm.verify.simulators import find_simulator
+from hwprm.verification import VerifyReport, verify_bundle
+from hwprm.verification.simulators.tools import find_simulator
 from tests.support.networks import small_lenet
 
 pytestmark = pytest.mark.sim

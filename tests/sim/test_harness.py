@@ -13,8 +13,8 @@ import pytest
 
 from hwprm.bundle import Bundle
 from hwprm.config.verify import VerifyConfig
-from hwprm.errors import BundleError, InputError, MismatchError, ToolError
-from hwprm.verify import VerifyReport, verify_bundle
+from hwprm.core.errors import BundleError, InputError, MismatchError, ToolError
+from hwprm.verification import VerifyReport, verify_bundle
 from tests.sim.standin import CORE, standin_bundle
 
 pytestmark = pytest.mark.sim

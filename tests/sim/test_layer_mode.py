@@ -16,16 +16,16 @@ import numpy as np
 import pytest
 
 from hwprm.bundle import Bundle
-from hwprm.compile import compile_network
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.emit import emit_bundle
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
+from hwprm.emission import emit_bundle
 from hwprm.intnet import Pool, Term
 from hwprm.isa import store_format
-from hwprm.verify import VerifyReport, verify_bundle
-from hwprm.verify.cut import load_program
-from hwprm.verify.images import random_images
+from hwprm.verification import VerifyReport, verify_bundle
+from hwprm.verification.modes.cut import load_program
 from tests.sim.standin import CORE, standin_bundle
 from tests.support.networks import Spec, network, seeded_weights
 from tests.support.random_networks import random_residuals

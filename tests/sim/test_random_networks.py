@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.compile import compile_network
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.emit import emit_bundle
+from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.verify import verify_bundle
-from hwprm.verify.images import random_images
+from hwprm.verification import verify_bundle
 from tests.support.random_networks import random_network, random_residuals
 
 pytestmark = pytest.mark.sim

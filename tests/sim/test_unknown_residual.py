@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from amaranth.back import verilog
 
-from hwprm.gateware.requantiser import Requantiser
+from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.isa import param_format
-from hwprm.verify.simulators import find_simulator
+from hwprm.verification.simulators.tools import find_simulator
 from tests.support.hardware import hardware
 
 pytestmark = pytest.mark.sim

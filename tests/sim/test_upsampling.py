@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.compile import compile_network
+from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.emit import emit_bundle
+from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
-from hwprm.quantize import quantise_images, quantise_network
-from hwprm.verify import verify_bundle
-from hwprm.verify.simulators import find_simulator
+from hwprm.quantization import quantise_images, quantise_network
+from hwprm.verification import verify_bundle
+from hwprm.verification.simulators.tools import find_simulator
 from tests.support.zoo import ZOO, zoo_module
 
 pytestmark = pytest.mark.sim

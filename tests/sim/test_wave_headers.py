@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm.resources import resource_dir
+from hwprm.core.resources import resource_dir
 
 pytestmark = pytest.mark.sim
 

@@ -11,12 +11,11 @@ from amaranth.hdl import Const
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from hwprm.compile import Program
-from hwprm.errors import MismatchError
+from hwprm.compiler import Program
+from hwprm.core.errors import MismatchError
 from hwprm.gateware import Accelerator, ProcessingElement
-from hwprm.intnet import image_shape
+from hwprm.intnet import image_shape, reference
 from hwprm.isa import register_offset
-from hwprm.verify import reference
 from tests.support.axi_memory import BASE, AxiMemory
 
 __all__ = [

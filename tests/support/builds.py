@@ -12,16 +12,16 @@ import numpy as np
 
 from hwprm import api
 from hwprm.bundle import Bundle
-from hwprm.compile import accumulator_bits
+from hwprm.compiler import accumulator_bits
 from hwprm.config import ArrayConfig, PurifyConfig, Settings
 from hwprm.data import load_dataset
 from hwprm.graph import Add, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.model import Model, Stage
-from hwprm.prune import account
-from hwprm.prune.compaction import compact
-from hwprm.prune.purification import purify
-from hwprm.report import run_facts, verify_facts
-from hwprm.verify import Case, VerifyReport, write_junit
+from hwprm.pruning import account
+from hwprm.pruning.compaction.compaction import compact
+from hwprm.pruning.prm.purification import purify
+from hwprm.reporting import run_facts, verify_facts
+from hwprm.verification import Case, VerifyReport, write_junit
 
 __all__ = ["branched_graph", "finished_run", "pruned_log", "trained_log", "verified"]
 

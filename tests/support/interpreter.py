@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.compile import Program
+from hwprm.compiler import Program
+from hwprm.core.numerics import requantise
 from hwprm.isa import WordFormat, entry_format, layer_format, param_format, store_format, tile_format
-from hwprm.numerics import requantise
 from tests.support.bench import rom_contents, signed_word
 
 __all__ = ["Interpreter"]

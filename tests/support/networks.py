@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hwprm.compile import Program, compile_network
+from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig
+from hwprm.core.numerics import accumulator_bounds, choose_multiplier, signed_range
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
-from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
 __all__ = [
     "SEVERAL_INPUTS",

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hwprm.core.numerics import accumulator_bounds, choose_multiplier, signed_range
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
-from hwprm.numerics import accumulator_bounds, choose_multiplier, signed_range
 
 __all__ = ["random_inputs", "random_network", "random_residuals"]
 

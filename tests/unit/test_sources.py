@@ -11,7 +11,7 @@ import torch
 
 import hwprm
 from hwprm.config import DataConfig, QuantizeConfig, TrainConfig
-from hwprm.errors import ConfigError, InputError, ModelError
+from hwprm.core.errors import ConfigError, InputError, ModelError
 from hwprm.graph import Conv2d
 from hwprm.model import Model, Stage
 from hwprm.sources import as_dataset, as_model, as_network, as_split, holds, plain_network, title

@@ -12,8 +12,8 @@ from importlib.resources import files
 
 import numpy as np
 
+from hwprm.core.errors import DataError
 from hwprm.data.dataset import Dataset
-from hwprm.errors import DataError
 
 __all__ = ["FILE", "PER_CLASS", "SHA256", "load_embedded"]
 

@@ -142,7 +142,7 @@ def test_training_is_measured_against_the_loop(load):
 
 
 def test_training_measures_an_epoch_of_each_kind(load, tmp_path, monkeypatch):
-    from hwprm.prune.shrink_hooks import ShrinkHooks
+    from hwprm.pruning.shrinking.hooks import ShrinkHooks
 
     removed: list[int] = []
     monkeypatch.setattr(ShrinkHooks, "_remove", lambda hooks, allowed: removed.append(allowed))

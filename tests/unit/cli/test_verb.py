@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 from hwprm.cli.talk import Outcome, Talk, numbers
 from hwprm.cli.verb import CRASHED, INTERRUPTED, Take, verb
 from hwprm.config import Settings
-from hwprm.errors import ConfigError, MismatchError, TimingError, ToolError, UnsupportedError
+from hwprm.core.errors import ConfigError, MismatchError, TimingError, ToolError, UnsupportedError
 
 FAULTS = {
     "mismatch": (MismatchError("layer [conv1] differs"), 1),

@@ -12,7 +12,7 @@ import pytest
 from hwprm.config import SECTIONS, ArrayConfig
 from hwprm.config.admm import LayerBudget
 from hwprm.config.options import Option, convert, describe, options_of, show
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 
 class Colour(StrEnum):

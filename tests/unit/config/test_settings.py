@@ -8,7 +8,7 @@ import pytest
 
 from hwprm.config import Settings, load_settings
 from hwprm.config.settings import sections_toml
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 
 def _file(folder: Path, text: str) -> Path:

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from hwprm.config.data import DataConfig
-from hwprm.errors import ConfigError
+from hwprm.core.errors import ConfigError
 
 BAD = [
     ({"name": ""}, "data.name must be the name of a set or a path, not ''"),

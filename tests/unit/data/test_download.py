@@ -5,11 +5,11 @@ import io
 
 import pytest
 
+from hwprm.core.errors import DataError
 from hwprm.data import load as load_module
 from hwprm.data import load_dataset
 from hwprm.data.download import MIRRORS, download_mnist
 from hwprm.data.idx import FILES, SHA256
-from hwprm.errors import DataError
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ from importlib.resources import files
 import numpy as np
 import pytest
 
+from hwprm.core.errors import DataError
 from hwprm.data import Dataset, load_dataset
 from hwprm.data.embedded import FILE, PER_CLASS, unpack
 from hwprm.data.embedded.make import pack
-from hwprm.errors import DataError
 
 
 def test_counts_balance_and_source(monkeypatch):

@@ -14,15 +14,15 @@ from PIL import Image
 
 import hwprm
 from hwprm.config import DataConfig, PurifyConfig
+from hwprm.core.errors import DataError, InputError, ToolError
 from hwprm.data import Dataset, Preparation, image_folder, load_dataset, pictures, split_validation
 from hwprm.data.image_folder import FolderImages, load_image_folder
-from hwprm.errors import DataError, InputError, ToolError
 from hwprm.graph import Graph, Images, LazyImages, batches, by_input, image_shapes, lazy, plain
 from hwprm.model import Model, Stage
-from hwprm.quantize import accuracy as quantize_accuracy
-from hwprm.quantize import integer_accuracy, quantise_images, quantise_network, stored_accuracy
+from hwprm.quantization import accuracy as quantize_accuracy
+from hwprm.quantization import integer_accuracy, quantise_images, quantise_network, stored_accuracy
 from hwprm.sources import as_network, as_split
-from hwprm.train import accuracy
+from hwprm.training import accuracy
 from tests.support.pictures import small_graph, write_class_folder
 
 MADE = Preparation(size=16, resize=18, workers=2)
@@ -223,7 +223,7 @@ def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: 
         seen.append(x)
         return accuracy(graph, x, y, scale)
 
-    monkeypatch.setattr("hwprm.train.accuracy", watched)
+    monkeypatch.setattr("hwprm.training.accuracy", watched)
     model = Model(graph=graph, stage=Stage.ADMM)
     hwprm.prune(model, data, purify=PurifyConfig(steps=1), stop_after="purify")
     judged = seen[0]

@@ -11,9 +11,9 @@ import tarfile
 import numpy as np
 import pytest
 
+from hwprm.core.errors import DataError
 from hwprm.data import Dataset, load_dataset, split_validation
 from hwprm.data.idx import FILES, SHA256
-from hwprm.errors import DataError
 
 RNG = np.random.default_rng(0)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hwprm.core.errors import DataError
 from hwprm.data import Dataset, load_dataset, split_validation
-from hwprm.errors import DataError
 from hwprm.graph import by_input, image_shapes, join_inputs, scale_of
 
 RNG = np.random.default_rng(0)

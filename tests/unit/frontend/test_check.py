@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from hwprm.errors import ModelError, UnsupportedError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.frontend import Severity, check, export, load_pt2, to_graph
 from hwprm.graph import evaluate
 

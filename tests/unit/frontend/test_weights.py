@@ -15,11 +15,11 @@ from torch import nn
 
 import hwprm
 from hwprm.config import WeightsConfig
-from hwprm.errors import ConfigError, InputError, ModelError
+from hwprm.core.errors import ConfigError, InputError, ModelError
 from hwprm.frontend import fill, normalised, read_weights, to_graph
 from hwprm.graph import BatchNorm, Conv2d, Graph, evaluate
 from hwprm.nets import GraphModule, reference_network
-from hwprm.quantize import fold_batchnorm, quantise_images, quantise_network, run_torch
+from hwprm.quantization import fold_batchnorm, quantise_images, quantise_network, run_torch
 from tests.conftest import Run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

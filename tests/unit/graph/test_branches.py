@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.graph import Add, AvgPool2d, Channels, Clamp, Concat, Conv2d, Graph, Input, Node, evaluate
 from hwprm.nets import GraphModule
 

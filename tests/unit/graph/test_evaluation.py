@@ -9,7 +9,7 @@ import torch.nn.functional as nnf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, evaluate
 
 ints = st.integers

@@ -11,7 +11,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
+from hwprm.core.geometry import conv_output_size, pool_output_size
 from hwprm.graph import (
     BatchNorm,
     Conv2d,
@@ -22,8 +23,6 @@ from hwprm.graph import (
     MaxPool2d,
     Node,
     Relu,
-    conv_output_size,
-    pool_output_size,
 )
 
 

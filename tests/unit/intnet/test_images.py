@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprm.errors import InputError
-from hwprm.intnet import image_shape, pack_images, split_images
-from hwprm.quantize.emulate import run_torch
-from hwprm.verify import reference
+from hwprm.core.errors import InputError
+from hwprm.intnet import image_shape, pack_images, reference, split_images
+from hwprm.quantization.emulate import run_torch
 from tests.support.networks import SEVERAL_INPUTS
 
 SHAPES = {"a": (2, 3, 4), "b": (5, 1, 1), "c": (1, 2, 2)}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.errors import ModelError
+from hwprm.core.errors import ModelError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
 

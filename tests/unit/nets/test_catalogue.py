@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from hwprm.errors import InputError
+from hwprm.core.errors import InputError
 from hwprm.frontend import to_graph
 from hwprm.graph import Conv2d
 from hwprm.nets import NETWORKS, reference_network

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from hwprm.errors import ModelError, UnsupportedError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
 from hwprm.nets import GraphModule, lenet5, lenet5_graph
 

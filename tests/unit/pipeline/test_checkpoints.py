@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.model.plan import Plan
 from hwprm.pipeline.recipes import load_recipe
-from hwprm.plan import Plan
 from hwprm.sources import as_model
 
 FOLDERS = sorted(path.parent for path in Path("examples/checkpoints").glob("*/plan.json"))

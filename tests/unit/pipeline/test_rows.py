@@ -12,17 +12,17 @@ import pytest
 
 from hwprm import sources
 from hwprm.config import Settings
-from hwprm.errors import ConfigError, DataError, HwprmError, InputError
+from hwprm.core.errors import ConfigError, DataError, HwprmError, InputError
 from hwprm.model import Model
 from hwprm.nets import NETWORKS
 from hwprm.pipeline import rows
 from hwprm.pipeline.recipes import load_recipe, recipe_names
 from hwprm.pipeline.rows import finished, reproduce, run_recipe, summarise
 from hwprm.pipeline.step import Silent
-from hwprm.prune import admm as admm_module
-from hwprm.prune import shrink as shrink_module
-from hwprm.train import accuracy, stages
-from hwprm.train.evaluate import held_out_accuracy
+from hwprm.pruning import admm as admm_module
+from hwprm.pruning.shrinking import shrink as shrink_module
+from hwprm.training import accuracy, stages
+from hwprm.training.evaluate import held_out_accuracy
 
 TEXT = """
 [recipe]

@@ -9,7 +9,7 @@ import pytest
 
 import hwprm
 from hwprm import pipeline
-from hwprm.errors import DataError
+from hwprm.core.errors import DataError
 from hwprm.pipeline import run
 
 

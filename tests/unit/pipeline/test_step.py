@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwprm.config import ArrayConfig, Settings
-from hwprm.errors import InputError
+from hwprm.core.errors import InputError
 from hwprm.pipeline.step import Desk, Facts, Job, Step, Ticker, run_steps, start_run
 
 

@@ -1,0 +1,45 @@
+"""Test images: memory files of the testbench, and random images where the stored ones do not suffice."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.core.numerics import signed_range
+
+__all__ = ["CHUNK_IMAGES", "image_files", "random_images", "write_images"]
+
+IntArray = NDArray[np.int64]
+
+#: Images of one memory file.
+CHUNK_IMAGES = 16
+
+
+def image_files(images: IntArray, act_bits: int) -> dict[str, bytes]:
+    """`$readmemh` text of `images` ``(n, ...)``, `CHUNK_IMAGES` a file; the last file is filled up with zeros."""
+    size = 1 if act_bits <= 8 else 2
+    words = images.reshape(len(images), -1).astype(">i2" if size == 2 else "i1")
+    files = {}
+    for i, start in enumerate(range(0, len(words), CHUNK_IMAGES)):
+        chunk = np.zeros((CHUNK_IMAGES, words.shape[1]), words.dtype)
+        part = words[start : start + CHUNK_IMAGES]
+        chunk[: len(part)] = part
+        text = np.frombuffer(chunk.tobytes().hex().encode(), np.uint8).reshape(-1, 2 * size)
+        lines = np.full((len(text), 2 * size + 1), ord("\n"), np.uint8)
+        lines[:, :-1] = text
+        files[f"images_{i}.mem"] = lines.tobytes()
+    return files
+
+
+def write_images(images: IntArray, act_bits: int, folder: Path) -> None:
+    """Write `images` ``(n, ...)`` as ``images_<k>.mem`` into `folder`."""
+    for name, text in image_files(images, act_bits).items():
+        (folder / name).write_bytes(text)
+
+
+def random_images(count: int, shape: tuple[int, ...], bits: int, seed: int) -> IntArray:
+    """`count` images of uniformly random `bits`-bit activations ``(count, *shape)``; same seed, same images."""
+    low, high = signed_range(bits)
+    return np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True, dtype=np.int64)

@@ -1,0 +1,1 @@
+"""Schedules to words: ROM contents, the external image, what lies on the chip."""

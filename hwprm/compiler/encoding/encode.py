@@ -1,0 +1,174 @@
+"""Schedule and plan to the contents of the six ROMs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.compiler.encoding.external import kept_lists
+from hwprm.compiler.encoding.rom import RomImage, pack_records, pack_vectors
+from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.lists import entry_columns
+from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.compiler.layout.schedule import Schedule
+from hwprm.intnet import IntegerNetwork
+from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
+
+__all__ = ["encode_roms", "list_bases"]
+
+IntArray = NDArray[np.int64]
+
+
+def encode_roms(
+    net: IntegerNetwork, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule, hw: Hardware
+) -> tuple[RomImage, ...]:
+    """The tables ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``, in ROMs or to be streamed."""
+    lists = [entry_columns(net, geometry[i], plan, columns, hw) for i, columns in schedule.lists]
+    entries = {name: np.concatenate([one[name] for one in lists]) for name in lists[0]}
+    stored = [geo for geo in geometry if not geo.layer.wide]
+    return (
+        pack_records("entries", entry_format(hw), entries),
+        pack_vectors("weights", np.concatenate(schedule.weights), hw.weight_bits),
+        pack_records("params", param_format(hw), _params(geometry, hw)),
+        pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, hw)),
+        pack_records("layers", layer_format(hw), _columns([_layer(net, geo, plan, hw, geometry) for geo in geometry])),
+        pack_records(
+            "stores", store_format(hw), _columns([_store(geo, plan, hw, stored) for geo in stored] or [_none()])
+        ),
+    )
+
+
+def list_bases(schedule: Schedule, geometry: Sequence[LayerGeometry]) -> IntArray:
+    """First entry of each column list in the table, and the number of entries."""
+    lengths = [(len(columns) + geometry[i].guarded) * len(geometry[i].windows) for i, columns in schedule.lists]
+    return np.cumsum([0, *lengths])
+
+
+def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
+    return {name: np.array([record[name] for record in records], dtype=np.int64) for name in records[0]}
+
+
+def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
+    layers = [geo.layer for geo in geometry]
+    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
+    return {
+        **({"residual": np.concatenate(residual)} if hw.residual_bits else {}),
+        "bias": np.concatenate([layer.bias for layer in layers]),
+        "mult": np.concatenate([layer.mult for layer in layers]),
+        "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,
+    }
+
+
+def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> dict[str, IntArray]:
+    tiles = schedule.tiles
+    places = _places(geometry, schedule, hw)
+    param_base = np.cumsum([0] + [geo.filters for geo in geometry])
+    records = []
+    for i, tile in enumerate(tiles):
+        last = i + 1 == len(tiles) or tiles[i + 1].layer != tile.layer
+        records.append(
+            {
+                **places[i],
+                "param_base": int(param_base[tile.layer]) + tile.first_filter,
+                "length": tile.length - 1,
+                "passes": tile.passes - 1,
+                "idle": tile.idle,
+                "pixel_tiles": tile.pixel_tiles - 1,
+                "filters": tile.filters - 1,
+                "layer_first": int(tile.first_filter == 0),
+                "layer_last": int(last),
+                "frame_last": int(i + 1 == len(tiles)),
+            }
+        )
+    return _columns(records)
+
+
+def _places(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> list[dict[str, int]]:
+    """Where each tile's list and weights lie in the ROMs, or whether its list stays in the ring."""
+    tiles = schedule.tiles
+    if hw.external:
+        tails = [{"tail": int(tile.residuals > 0)} if hw.residual_bits else {} for tile in tiles]
+        kept = kept_lists(tiles, hw, hw.external)
+        return [{"keep": int(keep), **tail} for keep, tail in zip(kept, tails, strict=True)]
+    list_base = list_bases(schedule, geometry)
+    weight_base = np.cumsum([0] + [len(words) for words in schedule.weights])
+    places = []
+    for tile, base in zip(tiles, weight_base[:-1], strict=True):
+        place = {"entry_base": int(list_base[tile.list_index]), "weight_base": int(base)}
+        if hw.residual_bits:
+            place |= {"shared": tile.shared, "tail_base": int(list_base[tile.tail_index])}
+        places.append(place)
+    return places
+
+
+def _layer(
+    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, geometry: Sequence[LayerGeometry]
+) -> dict[str, int]:
+    layer = geo.layer
+    source = plan[layer.terms[0].source]
+    pitch, step_x = source.pitch, source.channel if geo.channel_lanes else geo.step_x
+    advance = geo.pixel_step(hw.rows) if geo.pixels > 1 else 0
+    step = hw.address(geo.step_y * pitch * (advance // geo.width) + step_x * (advance % geo.width))
+    lane = hw.address(step_x)
+    wrap = hw.address(geo.step_y * pitch - geo.step_x * geo.width) if geo.height > 1 else hw.address(0)
+    wide_before = [other for other in geometry[: geo.index] if other.layer.wide]
+    clamp = dict(zip(("clamp_low", "clamp_high"), (0, 0) if layer.wide else layer.clamp, strict=True))
+    wide = dict(zip(("wide_low", "wide_high"), layer.clamp if layer.wide else (0, 0), strict=True))
+    return {
+        "width": geo.width,
+        "step_x": advance % geo.width,
+        "step_y": advance // geo.width,
+        "step_word": step.word,
+        "step_bank": step.bank,
+        "lane_word": lane.word,
+        "lane_bank": lane.bank,
+        "wrap_word": wrap.word,
+        "stride": hw.strides.index(geo.step_x % hw.banks) if geo.pixels > 1 else 0,
+        **clamp,
+        **wide,
+        "wide": int(layer.wide),
+        "wide_first": int(layer.wide and not wide_before),
+        "wide_pixels": geo.pixels if layer.wide else 0,
+        "wide_base": sum(other.pixels * other.filters for other in wide_before),
+    }
+
+
+def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
+    place = plan[geo.layer.name]
+    below, beside = geo.repeats
+    contiguous = place.gap(geo.repeats) == 0
+    channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)
+    gap = hw.address(place.gap(geo.repeats))
+    line, advance = hw.address(place.pitch - (beside - 1)), hw.address(hw.rows * beside)
+    repeats = {
+        "stride": hw.store_strides.index(beside) if geo.pixels > 1 else 0,
+        "repeat_y": below - 1,
+        "repeat_x": beside - 1,
+        "line_word": line.word,
+        "line_bank": line.bank,
+        "advance_word": advance.word,
+        "advance_bank": advance.bank,
+    }
+    return {
+        "base_word": place.base,
+        "channel_word": channel.word,
+        "channel_bank": channel.bank,
+        "tile_word": tile.word,
+        "tile_bank": tile.bank,
+        "gap_word": gap.word,
+        "gap_bank": gap.bank,
+        "width": geo.pixels if contiguous else geo.width,
+        "pixels": geo.pixels,
+        "filters": geo.filters,
+        "last": int(geo is stored[-1]),
+        "layer": geo.index,
+        **(repeats if hw.upsampling else {}),
+    }
+
+
+def _none() -> dict[str, int]:
+    """The store ROM of a network whose every layer is an output is never read, but a ROM has a word."""
+    names = ("base_word", "channel_word", "channel_bank", "tile_word", "tile_bank", "gap_word", "gap_bank")
+    return dict.fromkeys((*names, "width", "pixels", "filters", "last", "layer"), 0)

@@ -1,0 +1,104 @@
+"""From network, plan and schedule to `Hardware`: every parameter the gateware needs, none of them guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.compiler.layout.schedule import Schedule
+from hwprm.config import ArrayConfig
+from hwprm.core.errors import ConfigError
+from hwprm.core.numerics import ACC_BITS_MAX, signed_width
+from hwprm.intnet import IntegerNetwork
+from hwprm.isa import Hardware, InputGeometry
+
+__all__ = ["accumulator_bits", "derive_hardware", "sum_bits"]
+
+
+def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
+    """Bits that each layer's accumulator needs, proven from its weights (any order of summation)."""
+    return {layer.name: signed_width(*net.accumulator_limits(layer)) for layer in net.layers}
+
+
+def sum_bits(net: IntegerNetwork) -> dict[str, int]:
+    """Bits that each layer's accumulator needs with bias and residual."""
+    return {layer.name: signed_width(*net.sum_limits(layer)) for layer in net.layers}
+
+
+def derive_hardware(
+    net: IntegerNetwork, array: ArrayConfig, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule
+) -> Hardware:
+    """All parameters but the design hash, which is empty.
+
+    Raises ConfigError when the accumulator asked for is narrower than the weights need.
+    """
+    stored = [geo for geo in geometry if not geo.layer.wide]
+    wide = [geo for geo in geometry if geo.layer.wide]
+    shifts = np.concatenate([layer.shift for layer in net.layers])
+    acc_bits = _accumulator(net, array)
+    return Hardware(
+        rows=array.rows,
+        cols=array.cols,
+        banks=plan.banks,
+        act_bits=net.act_bits,
+        weight_bits=net.weight_bits,
+        acc_bits=acc_bits,
+        sum_bits=max(acc_bits, *sum_bits(net).values()),
+        residual_bits=max(int(layer.residual.mult.max()).bit_length() if layer.residual else 0 for layer in net.layers),
+        multiplier_stages=array.multiplier_stages,
+        pooling=any(geo.layer.pool is not None for geo in geometry),
+        strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
+        store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),
+        repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
+        memory_words=plan.words,
+        coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
+        shift_min=int(shifts.min()),
+        shift_max=int(shifts.max()),
+        entries=sum((len(cols) + geometry[i].guarded) * len(geometry[i].windows) for i, cols in schedule.lists),
+        weights=sum(len(words) for words in schedule.weights),
+        params=sum(geo.filters for geo in geometry),
+        tiles=len(schedule.tiles),
+        layers=len(geometry),
+        stores=max(1, len(stored)),
+        pass_length_max=max(tile.length for tile in schedule.tiles),
+        passes_max=max(tile.passes for tile in schedule.tiles),
+        idle_max=max(tile.idle for tile in schedule.tiles),
+        pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
+        pixels_max=max([geo.pixels for geo in stored], default=1),
+        filters_max=max([geo.filters for geo in stored], default=1),
+        inputs=tuple(_input(net.tensor[name].shape, plan[name]) for name in net.inputs),
+        output_words=sum(geo.pixels * geo.filters for geo in wide),
+        wide_pixels_max=max([geo.pixels for geo in wide], default=1),
+        design_hash="",
+    )
+
+
+def _input(shape: tuple[int, int, int], place: Placement) -> InputGeometry:
+    return InputGeometry(shape=shape, pitch=place.pitch, words=place.words, base=place.base)
+
+
+def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
+    """Largest row or column that a lane counts to, lanes past the last pixel included, and the tile's step in rows."""
+    step = geo.pixel_step(rows)
+    last_pixel = (geo.pixel_tiles(rows) - 1) * step + rows - 1
+    return max(geo.width, geo.height, last_pixel // geo.width, step // geo.width)
+
+
+def _accumulator(net: IntegerNetwork, array: ArrayConfig) -> int:
+    needed = accumulator_bits(net)
+    name = max(needed, key=lambda layer: needed[layer])
+    bits = needed[name]
+    if bits > ACC_BITS_MAX:
+        raise ConfigError(
+            f"layer {name!r} needs an accumulator of {bits} bits, at most {ACC_BITS_MAX} are possible; "
+            f"lower weight_bits or act_bits"
+        )
+    if array.acc_bits is not None and array.acc_bits < bits:
+        raise ConfigError(
+            f"array.acc_bits = {array.acc_bits} is too narrow: layer {name!r} can reach {bits} bits; "
+            f"set it to {bits} or leave it out"
+        )
+    return array.acc_bits or max(bits, 4)

@@ -1,0 +1,127 @@
+"""The schedule: filter tiles, their column lists and weights, shared lists, idle cycles where stores need them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
+from hwprm.compiler.layout.memory import MemoryPlan
+
+__all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tile:
+    """One filter tile of a layer. Counts are plain, not less one."""
+
+    layer: int
+    #: Filters first_filter..first_filter + filters - 1 of the layer.
+    first_filter: int
+    filters: int
+    #: Number of the column list, into `Schedule.lists`, and the entries of a pass, guard included.
+    list_index: int
+    length: int
+    #: Entries of the list after which the tile goes on with a tail of its own, list `tail_index`; 0: it has none.
+    shared: int
+    tail_index: int
+    #: Kept columns, without guard and residuals; 1 where there is nothing else to run.
+    columns: int
+    #: Entries that fetch residuals.
+    residuals: int
+    passes: int
+    pixel_tiles: int
+    #: Writes that each filter's vector needs in the worst pixel tile: one per row it touches, times repetitions.
+    writes: int
+    #: Writes that each filter's vector needs in the last pixel tile.
+    last_writes: int
+    #: Cycles after each pixel tile in which nothing is issued: drain and stores of this pixel tile must be through
+    #: before the next one ends, and that may be another filter tile with a shorter list.
+    idle: int = 0
+
+    @property
+    def busy(self) -> int:
+        """Cycles of one pixel tile that issue entries."""
+        return self.length * self.passes
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """Tiles in the order they run; `lists` the distinct (layer, columns) pairs; `weights` per tile ``(K, cols)``."""
+
+    tiles: tuple[Tile, ...]
+    lists: tuple[tuple[int, Columns], ...]
+    weights: tuple[NDArray[np.int64], ...]
+
+
+def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: int, cols: int) -> Schedule:
+    """Cut every layer into filter tiles of `cols` filters and pixel tiles of `rows` pixels."""
+    tiles: list[Tile] = []
+    lists: list[tuple[int, Columns]] = []
+    weights: list[NDArray[np.int64]] = []
+    for geo in geometry:
+        known: dict[bytes, int] = {}
+        writes = _writes(geo, plan, rows)
+        for first in range(0, geo.filters, cols):
+            filters = min(cols, geo.filters - first)
+            kept = columns = tile_columns(geo, first, first + filters)
+            if residual := geo.layer.residual:
+                columns = with_residual(kept, residual, len(geo.layer.terms), first, first + filters, cols)
+            residuals = int((columns.term == len(geo.layer.terms)).sum())
+            shared = max(0, len(columns) - cols) if residuals else 0
+            tail = columns.chosen(np.arange(shared, len(columns)))
+            pieces = [kept, tail] if shared else [columns, columns]
+            for piece in pieces:
+                if piece.key not in known:
+                    known[piece.key] = len(lists)
+                    lists.append((geo.index, piece))
+            words = np.zeros((len(columns) + geo.guarded, cols), dtype=np.int64)
+            words[: len(columns), :filters] = columns.weight
+            weights.append(words)
+            tiles.append(
+                Tile(
+                    layer=geo.index,
+                    first_filter=first,
+                    filters=filters,
+                    list_index=known[pieces[0].key],
+                    length=len(words),
+                    shared=shared,
+                    tail_index=known[pieces[1].key],
+                    columns=max(int(columns.weight.any(axis=1).sum()), int(residuals == 0)),
+                    residuals=residuals,
+                    passes=len(geo.windows),
+                    pixel_tiles=geo.pixel_tiles(rows),
+                    writes=max(writes),
+                    last_writes=writes[-1],
+                )
+            )
+    return Schedule(tiles=_with_idle(tiles), lists=tuple(lists), weights=tuple(weights))
+
+
+def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
+    result = []
+    for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
+        following = [tile.busy] if tile.pixel_tiles > 1 else []
+        if after is not None and after.layer == tile.layer:
+            following.append(after.busy)
+        idle = max(0, tile.filters * tile.writes - min(following)) if following else 0
+        result.append(replace(tile, idle=idle))
+    return tuple(result)
+
+
+def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
+    """Writes per vector, for each pixel tile; output words need one."""
+    times = geo.repeats[0] * geo.repeats[1]
+    if geo.layer.wide or plan[geo.layer.name].gap(geo.repeats) == 0:
+        return [times]
+    return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
+
+
+def row_segments(pixels: int, width: int, rows: int) -> list[int]:
+    """Rows of a `width` wide map that each group of `rows` neighbouring pixels touches."""
+    starts = range(0, pixels, rows)
+    return [(min(start + rows, pixels) - 1) // width - start // width + 1 for start in starts]

@@ -1,0 +1,246 @@
+"""Exact removal of what an integer network does not need: the last pass before scheduling.
+
+Two sweeps over the layers reach the fixed point:
+
+1. *Constants, forward.* A filter without a weight makes the constant map ``requantise(bias)``. Where a reader's tap
+   never falls on padding, constant times weight moves into the reader's bias and the weight becomes zero; a zero
+   constant and a tap that only ever reads padding contribute nothing in any case. Readers come later in the order,
+   so a filter that loses its last weight this way is itself seen as constant.
+   The same holds for the channels that a residual adds, which are never read outside the map.
+2. *Need, backward.* A channel is needed when a needed filter reads it with a weight, or adds it with a residual
+   multiplier, that is not zero. Network inputs
+   and outputs are always needed. Channels and filters of one group of a grouped convolution stay or go together.
+
+Removing channels nobody needs makes no further constants, so one round of both is the fixed point; only a grouped
+convolution that lost all groups but one, and so its bond, makes a second round worth while.
+No sum needs more bits than before: a folded constant lies within the range its channel had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.core.errors import ModelError
+from hwprm.core.geometry import window_taps
+from hwprm.core.numerics import requantise
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Compaction", "compact_network", "compaction", "unchanged"]
+
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
+#: Value of each constant channel, by channel number.
+Constants = dict[int, int]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Compaction:
+    """A compacted network and where its channels come from.
+
+    `kept` maps each tensor that is left to the numbers its channels had before; on these channels every tensor
+    is equal to the original's, integer for integer.
+    """
+
+    network: IntegerNetwork
+    kept: Mapping[str, tuple[int, ...]]
+
+
+def compact_network(net: IntegerNetwork) -> IntegerNetwork:
+    """`net` without the filters, channels, terms and layers that no output depends on; the same integers come out.
+
+    Raises ModelError when an output no longer depends on the input, naming the layers without weights.
+    """
+    return compaction(net).network
+
+
+def compaction(net: IntegerNetwork) -> Compaction:
+    """`compact_network` with the list of kept channels. Raises ModelError like it."""
+    done = _compact_once(net)
+    while (again := _compact_once(done.network)).kept != _identity(done.network):
+        kept = {name: tuple(done.kept[name][i] for i in index) for name, index in again.kept.items()}
+        done = Compaction(network=again.network, kept=kept)
+    _check_outputs(done.network)
+    return done
+
+
+def unchanged(net: IntegerNetwork) -> Compaction:
+    """`net` as it is."""
+    return Compaction(network=net, kept=_identity(net))
+
+
+def _identity(net: IntegerNetwork) -> dict[str, tuple[int, ...]]:
+    return {tensor.name: tuple(range(tensor.shape[0])) for tensor in net.tensors}
+
+
+def _compact_once(net: IntegerNetwork) -> Compaction:
+    folded = _fold_constants(net)
+    need = _needed_channels(folded)
+    kept = {name: np.flatnonzero(mask) for name, mask in need.items() if mask.any()}
+    layers = tuple(_cut_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
+    tensors = tuple(
+        replace(tensor, shape=(len(kept[tensor.name]), *tensor.shape[1:]))
+        for tensor in folded.tensors
+        if tensor.name in kept
+    )
+    network = replace(folded, layers=layers, tensors=tensors)
+    return Compaction(network=network, kept={name: tuple(map(int, index)) for name, index in kept.items()})
+
+
+def _fold_constants(net: IntegerNetwork) -> IntegerNetwork:
+    """Sweep 1: every constant moved into the biases of its readers where that is exact."""
+    constants: dict[str, Constants] = {name: {} for name in net.inputs}
+    layers = []
+    for layer in net.layers:
+        folded = _fold_layer(net, layer, constants)
+        constants[layer.name] = _constants_of(net, folded)
+        layers.append(folded)
+    return replace(net, layers=tuple(layers))
+
+
+def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, Constants]) -> GemmLayer:
+    bias = np.array(layer.bias, dtype=np.int64)
+    terms = []
+    for term in layer.terms:
+        weight = np.array(term.weight, dtype=np.int64)
+        size = net.tensor[term.source].shape[1:]
+        taps = window_taps(
+            size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation, term.region
+        )
+        weight[:, :, taps.never] = 0
+        always = taps.always & (term.region is None)  # a bias is for the whole map
+        for channel, value in constants[term.source].items():
+            group, local = divmod(channel, weight.shape[1])
+            filters = _group_filters(term, group)
+            exact = always | (value == 0)  # padding is zero too
+            bias[filters] += value * (weight[filters, local] * exact).sum(axis=(1, 2))
+            weight[filters, local] *= ~exact
+        weight[layer.mult == 0] = 0
+        terms.append(replace(term, weight=weight))
+    residual = layer.residual
+    if residual:
+        fixed = [constants[residual.source].get(int(channel)) for channel in residual.channel]
+        known = np.array([number is not None for number in fixed])
+        bias += residual.mult * np.array([number or 0 for number in fixed])
+        residual = replace(residual, mult=np.where(known | (layer.mult == 0), 0, residual.mult))
+    bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out clamp(0)
+    return replace(layer, terms=tuple(terms), bias=bias, residual=residual)
+
+
+def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
+    """Filters of `layer` without a weight, and the value they put out everywhere."""
+    if layer.pool is not None:
+        pool, size = layer.pool, net.conv_size(layer)
+        taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
+        if not taps.seen:  # a window of nothing but padding has no maximum
+            return {}
+    silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
+    if layer.residual:
+        silent &= layer.residual.mult == 0
+    value = requantise(layer.bias, layer.mult, layer.shift, *layer.clamp)
+    return {int(m): int(value[m]) for m in np.flatnonzero(silent)}
+
+
+def _needed_channels(net: IntegerNetwork) -> dict[str, BoolArray]:
+    """Sweep 2: for each tensor ``(C,)``, is the channel needed?"""
+    always = {*net.inputs, *net.outputs}
+    need = {tensor.name: np.full(tensor.shape[0], tensor.name in always) for tensor in net.tensors}
+    _mark_all(net, need)
+    for layer in reversed(net.layers):
+        if need[layer.name].any() and not _reads_something(layer, need):
+            need[layer.terms[0].source][0] = True  # constants that could not be folded: a layer reads something
+            _mark_all(net, need)
+    return need
+
+
+def _reads_something(layer: GemmLayer, need: dict[str, BoolArray]) -> bool:
+    if layer.residual and layer.residual.mult[need[layer.name]].any():
+        return True
+    return any(need[term.source].any() for term in layer.terms)
+
+
+def _mark_all(net: IntegerNetwork, need: dict[str, BoolArray]) -> None:
+    """Spread `need` (changed in place) to everything that needed filters read."""
+    before = -1
+    while (total := sum(int(mask.sum()) for mask in need.values())) != before:  # one turn, more with groups only
+        before = total
+        for layer in reversed(net.layers):
+            for term in layer.terms:
+                _mark_needed(term, need[layer.name], need[term.source])
+            if layer.residual:
+                added = layer.residual.channel[need[layer.name] & (layer.residual.mult != 0)]
+                need[layer.residual.source][added] = True
+
+
+def _mark_needed(term: Term, filters: BoolArray, channels: BoolArray) -> None:
+    """Mark in `channels` (in place) what the needed `filters` read; whole groups where there are several."""
+    width = term.weight.shape[1]
+    for group in range(term.groups):
+        mine, reads = _group_filters(term, group), slice(group * width, (group + 1) * width)
+        if term.groups == 1:
+            channels[reads] |= term.weight[mine][filters[mine]].any(axis=(0, 2, 3))
+        elif filters[mine].any() or (filters.any() and channels[reads].any()):  # a layer nobody reads has no bonds
+            filters[mine] = True
+            channels[reads] = True
+
+
+def _group_filters(term: Term, group: int) -> slice:
+    height = term.weight.shape[0] // term.groups
+    return slice(group * height, (group + 1) * height)
+
+
+def _cut_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
+    filters = kept[layer.name]
+    cut = [_cut_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
+    residual = layer.residual and _cut_residual(layer.residual, filters, kept)
+    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else cut[:1]
+    terms = [term for term in cut if term.weight.any()] or spare
+    per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
+    return replace(layer, terms=tuple(terms), residual=residual, **per_filter)
+
+
+def _cut_residual(
+    residual: Residual, filters: NDArray[np.intp], kept: Mapping[str, NDArray[np.intp]]
+) -> Residual | None:
+    """None where nothing is left to add; a filter without a residual names channel 0."""
+    channel, mult = residual.channel[filters], residual.mult[filters]
+    if not mult.any():
+        return None
+    place = np.where(mult != 0, np.searchsorted(kept[residual.source], channel), 0)
+    return replace(residual, channel=place.astype(np.int64), mult=mult)
+
+
+def _no_weights(residual: Residual, filters: int, channels: int) -> Term:
+    """The term of a layer that only passes its residual on: a layer has one, and this one keeps nothing else alive."""
+    return Term(source=residual.source, weight=np.zeros((filters, channels, 1, 1), np.int64))
+
+
+def _cut_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
+    if term.groups == 1:
+        return replace(term, weight=term.weight[np.ix_(filters, channels)])
+    height = term.weight.shape[0] // term.groups  # whole groups are kept, so the channels of each are complete
+    return replace(term, weight=term.weight[filters], groups=len(filters) // height)
+
+
+def _check_outputs(net: IntegerNetwork) -> None:
+    """Raise ModelError when an output does not depend on the input."""
+    alive = set(net.inputs)
+    for layer in net.layers:
+        live = {term.source for term in layer.terms if term.weight.any()}
+        if layer.residual:
+            live.add(layer.residual.source)
+        if live & alive:
+            alive.add(layer.name)
+    for name in net.outputs:
+        if name not in alive:
+            empty = [layer.name for layer in net.layers if not any(term.weight.any() for term in layer.terms)]
+            raise ModelError(
+                f"output {name!r} does not depend on the input: no weight that matters is left in "
+                f"{', '.join(map(repr, empty or [name]))}; prune these layers less"
+            )

@@ -1,0 +1,1 @@
+"""Exact cycles, and exact stalls of external memory."""

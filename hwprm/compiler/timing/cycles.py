@@ -1,0 +1,178 @@
+"""The cycle model: exact, to the cycle, for every network and array.
+
+A layer takes its issue cycles, one per list entry and pixel tile plus the idle ones, and then a tail until the next
+layer may read what it stored. Tail = pipeline depth + skew of the rows + one cycle per filter (and write) of the last
+tile. `tests` and every verification compare the sum with the simulated counter, without tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.schedule import Tile
+from hwprm.isa import Hardware
+
+__all__ = ["CycleReport", "LayerCycles", "count_cycles"]
+
+#: Issue of an entry to its operands at the array: list ROM, lane addresses, bank read, lane rotation.
+FETCH = 4
+#: Operand, product beyond the counted multiplier stages, accumulator.
+ACCUMULATE = 2
+#: Bias, multiplication, shift, clamp.
+REQUANTISE = 4
+#: Reading the next layer's constants and walking its lanes, beyond a cycle per lane; hidden by the drain as a rule.
+LANE_SETUP = 4
+#: Vector queue, then the sequencer sees the layer done and issues.
+HANDOVER = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerCycles:
+    """Cycles of one layer. `macs` counts the kept matrix, M x K, once for every convolution pixel."""
+
+    name: str
+    #: Kept filters and columns (of the whole layer), output pixels, window positions.
+    filters: int
+    columns: int
+    pixels: int
+    window: int
+    macs: int
+    #: Exact prediction: first issue of this layer to first issue of the next.
+    cycles: int
+    #: Cycles that issue list entries.
+    busy: int
+    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns and
+    #: residual entries. Entries that only fill a list up to the residuals' places are not promised.
+    promise: int
+    #: The array's ideal: max(macs / (R*C), M*K / C); residuals have no part in it.
+    bound: float
+    #: Weights that are not zero.
+    weights: int
+    #: Columns that the lists of all filter tiles hold together.
+    listed: int
+    #: What they would hold if the same number of weights stood in the same columns of every filter.
+    regular: int
+    #: Weights stored beside the listed columns, zeros among them.
+    slots: int
+    #: `cycles` and `listed` if the filters stood in the network's own order.
+    unordered_cycles: int
+    unordered_listed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CycleReport:
+    """Steady-state cycles per image: the interval between the starts of two images when the host keeps up."""
+
+    rows: int
+    cols: int
+    layers: tuple[LayerCycles, ...]
+    #: Cycles that each layer waits for external memory besides; empty where that was not asked, or nothing waits.
+    stalls: tuple[int, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """Cycles per image."""
+        return sum(layer.cycles for layer in self.layers)
+
+    @property
+    def unordered(self) -> int:
+        """`total` if all filters stood in the network's own order."""
+        return sum(layer.unordered_cycles for layer in self.layers)
+
+    @property
+    def promise(self) -> int:
+        """The sum that the array's formula promises, before the allowance of 5 % and 64 cycles a layer."""
+        return sum(layer.promise for layer in self.layers)
+
+    @property
+    def limit(self) -> float:
+        """Most cycles that keep the promise: 1.05 x promise + 64 per layer."""
+        return 1.05 * self.promise + 64 * len(self.layers)
+
+    @property
+    def bound(self) -> float:
+        """Sum of the layers' ideal bounds."""
+        return sum(layer.bound for layer in self.layers)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` made. Raises KeyError or TypeError when it is anything else."""
+        layers = tuple(LayerCycles(**entry) for entry in plain["layers"])
+        return cls(rows=plain["rows"], cols=plain["cols"], layers=layers)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "rows": self.rows,
+            "cols": self.cols,
+            "total": self.total,
+            "unordered": self.unordered,
+            "promise": self.promise,
+            "limit": self.limit,
+            "bound": self.bound,
+            "ratio_to_bound": self.total / self.bound,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+
+def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: Hardware) -> CycleReport:
+    """Exact cycles per layer and per image."""
+    layers = []
+    for geo in geometry:
+        mine = [tile for tile in tiles if tile.layer == geo.index]
+        issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
+        columns, products = _kept(geo)
+        window = len(geo.windows)
+        promise = -(-geo.pixels // hw.rows) * sum(
+            max(window * (tile.columns + tile.residuals), tile.filters) for tile in mine
+        )
+        macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
+        cycles, listed = issue + _tail(geo, mine[-1], hw), sum(tile.columns for tile in mine)
+        weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
+        layers.append(
+            LayerCycles(
+                name=geo.layer.name,
+                filters=geo.filters,
+                columns=columns,
+                pixels=geo.pixels,
+                window=window,
+                macs=macs,
+                cycles=cycles,
+                busy=sum(tile.busy * tile.pixel_tiles for tile in mine),
+                promise=promise,
+                bound=max(macs / (hw.rows * hw.cols), products / hw.cols),
+                weights=weights,
+                listed=listed,
+                regular=len(mine) * max(1, -(-weights // geo.filters)),
+                slots=max(1, sum(tile.columns * tile.filters for tile in mine)),
+                unordered_cycles=cycles,
+                unordered_listed=listed,
+            )
+        )
+    return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
+
+
+def _kept(geo: LayerGeometry) -> tuple[int, int]:
+    """Kept columns of the layer's matrix, and its weights (filters x kept columns, group by group)."""
+    columns = products = 0
+    for term in geo.layer.terms:
+        per_group = geo.filters // term.groups
+        used = int(term.weight.reshape(term.groups, per_group, -1).any(axis=1).sum())
+        columns += used
+        products += used * per_group
+    return max(columns, 1), max(products, 1)
+
+
+def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
+    """Cycles from the layer's last issue to the next layer's first, less the one that any next issue takes."""
+    result = FETCH + ACCUMULATE + hw.multiplier_stages + hw.pooling + hw.mux_levels + REQUANTISE
+    if geo.layer.wide:
+        drained = result + last.filters - 1 + HANDOVER
+    else:
+        drained = result + hw.rows - 1 + last.filters * last.last_writes + HANDOVER
+    return max(drained, hw.rows + LANE_SETUP) - 1

@@ -1,0 +1,223 @@
+"""The memory model: exactly how many cycles an image waits for external memory, from latency and bandwidth.
+
+One recurrence over the events of the machine, each a cycle number: a burst is asked for, its beats arrive, a beat is
+unpacked, a slot is issued, a row is freed. Every event is the latest of the few that it waits for, plus a constant of
+the gateware; slots pull beats, beats wait for slots that are long past. Middle pixel tiles find everything in the
+rings and are skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+
+from hwprm.compiler.encoding.external import entry_shape, kept_lists, weight_shape
+from hwprm.compiler.layout.schedule import Tile
+from hwprm.config import MemoryConfig
+from hwprm.isa import ExternalMemory, Hardware, RowShape
+
+__all__ = ["ImageTiming", "MemoryModel", "steady_stalls"]
+
+#: A burst is asked for; its address stands on the bus.
+ASK = 1
+#: A beat arrives; it is at the head of the FIFO.
+FIFO = 2
+#: A row is complete, or freed; whoever waited for it goes on.
+NEXT = 1
+#: A slot is issued; its weights are read.
+WEIGHT_DELAY = 3
+#: Images after which timing that never repeats is taken as it is.
+IMAGES_MAX = 32
+#: A start so late that every buffer is full.
+LATE = 1 << 40
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageTiming:
+    """One image: the cycle of every layer's first slot, the stalls of every layer, when the next image may start."""
+
+    starts: tuple[int, ...]
+    stalls: tuple[int, ...]
+    end: int
+
+
+@dataclass(kw_only=True)
+class _Ring:
+    """Cycle in which each row was complete, and in which its last use was over."""
+
+    shape: RowShape
+    rows: int
+    complete: list[int]
+    freed: list[int]
+    beats_left: int = 0
+    first_row: int = 0
+
+    def push(self, at: int) -> None:
+        """A beat came in cycle `at`."""
+        self.beats_left = (self.beats_left or self.shape.beats) - 1
+        if self.beats_left == 0:
+            self.complete.append(at)
+
+    def room_from(self) -> int:
+        """First cycle in which the next beat fits; it must have been freed by then, or nothing would ever move."""
+        row = len(self.complete) - self.rows
+        return self.freed[row] + NEXT if row >= 0 else 0
+
+
+class MemoryModel:
+    """Images one after the other; `first_accept` is the cycle in which the first burst's address is taken."""
+
+    def __init__(
+        self,
+        tiles: Sequence[Tile],
+        layer_cycles: Sequence[int],
+        hw: Hardware,
+        memory: MemoryConfig,
+        first_accept: int = 0,
+    ) -> None:
+        external = hw.external
+        if external is None:
+            raise ValueError("the design reads no external memory")
+        self._tiles, self._layer_cycles, self._external = tiles, layer_cycles, external
+        self._latency, self._beats, self._cycles = memory.latency, memory.rate.numerator, memory.rate.denominator
+        self._cols = hw.cols
+        self._keeps = kept_lists(tiles, hw, external)
+        self._entries = _Ring(shape=entry_shape(hw, external), rows=external.entry_rows, complete=[], freed=[])
+        self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
+        self._stream = self._targets(external)
+        self._unpacked: list[int] = []
+        self._asked = first_accept - ASK - 1
+        self._ready = 0
+        self._arrived, self._credit = first_accept - self._cycles - 1, self._beats - 1
+
+    @property
+    def unpacked_last(self) -> int:
+        """Cycle in which the last beat that any image so far has needed was unpacked."""
+        return self._unpacked[-1]
+
+    def image(self, start: int) -> ImageTiming:
+        """The next image, whose first slot may be issued in cycle `start`."""
+        starts, stalls = [], []
+        for layer, cycles in enumerate(self._layer_cycles):
+            starts.append(start)
+            at, waited = start, 0
+            for tile, keep in zip(self._tiles, self._keeps, strict=True):
+                if tile.layer == layer:
+                    after = self._tile(tile, keep, at)
+                    waited += after - at - (tile.busy + tile.idle) * tile.pixel_tiles
+                    at = after
+            stalls.append(waited)
+            start += cycles + waited
+        return ImageTiming(starts=tuple(starts), stalls=tuple(stalls), end=start)
+
+    def _tile(self, tile: Tile, keep: bool, at: int) -> int:
+        """Issue a tile from cycle `at` on; the first cycle after it."""
+        entries, weights = self._entries, self._weights
+        entry_words, weight_words = entries.shape.words, weights.shape.words
+        last, last_pass = tile.busy - 1, tile.busy - tile.length
+        once = tile.pixel_tiles == 1
+        tail = tile.busy - self._cols if tile.residuals else None  # from here on there must be no gap
+        for slot in range(tile.busy):
+            if slot % entry_words == 0:
+                there = self._complete(entries, entries.first_row + slot // entry_words) + NEXT
+                at = there if there > at else at
+            if slot < tile.length and slot % weight_words == 0:
+                there = self._complete(weights, weights.first_row + slot // weight_words) + NEXT
+                at = there if there > at else at
+            if slot == tail:
+                ends = entries.first_row + last // entry_words, weights.first_row + (tile.length - 1) // weight_words
+                there = max(self._complete(entries, ends[0]), self._complete(weights, ends[1])) + NEXT
+                at = there if there > at else at
+            if once and not keep and (slot % entry_words == entry_words - 1 or slot == last):
+                entries.freed.append(at)
+            if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
+                weights.freed.append(at + WEIGHT_DELAY)
+            at += 1
+        at += tile.idle
+        if not once:
+            at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
+            if not keep:
+                entries.freed += _row_ends(at, tile.busy, entry_words)
+            weights.freed += _row_ends(at + last_pass + WEIGHT_DELAY, tile.length, weight_words)
+            at += tile.busy + tile.idle
+        weights.first_row += weights.shape.rows(tile.length)
+        if not keep:
+            entries.first_row += entries.shape.rows(tile.busy)
+        return at
+
+    def _complete(self, ring: _Ring, row: int) -> int:
+        """Cycle in which `row` of `ring` is complete; unpacks the stream up to there."""
+        complete = ring.complete
+        while len(complete) <= row:
+            target = next(self._stream)
+            at = self._next_beat()
+            if target is not None:
+                room = target.room_from()
+                at = room if room > at else at
+                target.push(at)
+            self._unpacked.append(at)
+        return complete[row]
+
+    def _next_beat(self) -> int:
+        """First cycle in which the next beat can be unpacked, room in its ring apart.
+
+        A beat leaves the memory when credit, which grows by `_beats` a cycle, reaches `_cycles`.
+        """
+        unpacked = self._unpacked
+        if len(unpacked) % self._external.burst_beats == 0:
+            self._ask(len(unpacked))
+        beats, cycles = self._beats, self._cycles
+        at = self._arrived - (self._credit - cycles) // beats  # rounded up
+        if at < self._ready:
+            at = self._ready
+        self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
+        self._arrived = at
+        at += FIFO
+        return unpacked[-1] + 1 if unpacked and unpacked[-1] >= at else at
+
+    def _ask(self, beat: int) -> None:
+        """The burst that begins with number `beat` is asked for, once the FIFO has room for all of it."""
+        self._asked += 1
+        popped = beat + self._external.burst_beats - self._external.fifo_beats - 1
+        if popped >= 0:
+            self._asked = max(self._asked, self._unpacked[popped] + NEXT)
+        self._ready = self._asked + ASK + self._latency
+
+    def _targets(self, external: ExternalMemory) -> Iterator[_Ring | None]:
+        """The ring that each beat goes to, None for a header, padding or a table."""
+        for _ in range(external.boot_bursts * external.burst_beats):
+            yield None
+        beats = list(self._image_targets())
+        beats += [None] * (-len(beats) % external.burst_beats)
+        yield from cycle(beats)
+
+    def _image_targets(self) -> Iterator[_Ring | None]:
+        chunk, there = self._external.chunk, False
+        for tile, keep in zip(self._tiles, self._keeps, strict=True):
+            counts = [(self._entries, 0 if there else tile.busy), (self._weights, tile.length)]
+            there = keep
+            for start in range(0, max(count for _, count in counts), chunk):
+                yield None
+                for ring, count in counts:
+                    words = min(max(count - start, 0), chunk)
+                    yield from [ring] * (ring.shape.rows(words) * ring.shape.beats)
+
+
+def _row_ends(start: int, words: int, row_words: int) -> list[int]:
+    """Cycles that issue the last word of each row, of `words` words issued from cycle `start` on."""
+    return [*range(start + row_words - 1, start + words - 1, row_words), start + words - 1]
+
+
+def steady_stalls(
+    tiles: Sequence[Tile], layer_cycles: Sequence[int], hw: Hardware, memory: MemoryConfig
+) -> tuple[int, ...]:
+    """Stalls of every layer of an image among images that follow each other without a gap."""
+    model = MemoryModel(tiles, layer_cycles, hw, memory)
+    image, margin = model.image(LATE), None
+    for _ in range(IMAGES_MAX):
+        before, image = image, model.image(image.end)
+        margin, margin_before = image.end - model.unpacked_last, margin
+        if (image.stalls, margin) == (before.stalls, margin_before):  # a lead would still melt
+            break
+    return image.stalls

@@ -1,0 +1,23 @@
+"""The one definition of rounding, saturation and widths. Everything else calls it or is tested against it."""
+
+from hwprm.core.numerics.requantise import MULT_BITS, SHIFT_MAX, SHIFT_MIN, choose_multiplier, requantise
+from hwprm.core.numerics.rounding import quantise, round_half_up, round_shift, saturate, signed_range
+from hwprm.core.numerics.widths import ACC_BITS_MAX, RESIDUAL_BITS_MAX, WIDE_BITS, accumulator_bounds, signed_width
+
+__all__ = [
+    "ACC_BITS_MAX",
+    "MULT_BITS",
+    "RESIDUAL_BITS_MAX",
+    "SHIFT_MAX",
+    "SHIFT_MIN",
+    "WIDE_BITS",
+    "accumulator_bounds",
+    "choose_multiplier",
+    "quantise",
+    "requantise",
+    "round_half_up",
+    "round_shift",
+    "saturate",
+    "signed_range",
+    "signed_width",
+]

@@ -1,0 +1,40 @@
+"""How many bits a value needs, proven from the actual weights."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "signed_width"]
+
+#: Widest accumulator (bias included): its product with a 16-bit multiplier, plus half, fits 63 bits.
+ACC_BITS_MAX = 46
+#: Widest multiplier of a residual: 8 bits more than the widest activation, see `hwprm.quantization.residuals`.
+RESIDUAL_BITS_MAX = 24
+#: Width of a network output word.
+WIDE_BITS = 32
+
+
+def signed_width(low: int, high: int) -> int:
+    """Bits of the narrowest two's complement that holds every integer of low..high; at least 1.
+
+    (-128, 127) -> 8, (0, 127) -> 8, (0, 128) -> 9, (0, 0) -> 1.
+    """
+    bits = max(high.bit_length() if high >= 0 else 0, (-low - 1).bit_length() if low < 0 else 0)
+    return bits + 1
+
+
+def accumulator_bounds(weight: NDArray[np.int64], bias: NDArray[np.int64], x_low: int, x_high: int) -> tuple[int, int]:
+    """Smallest and largest value that any filter's accumulator takes at any moment, bias added or not.
+
+    weight ``(M, K)``, bias ``(M,)``, every activation in x_low..x_high with x_low <= 0 <= x_high.
+    Partial sums in any order are covered, because every single term's extreme has the sign of its bound.
+    """
+    positive = np.where(weight > 0, weight, 0).sum(axis=1)
+    negative = np.where(weight < 0, weight, 0).sum(axis=1)
+    high = positive * x_high + negative * x_low
+    low = positive * x_low + negative * x_high
+    return (
+        int(min((low + np.minimum(bias, 0)).min(initial=0), 0)),
+        int(max((high + np.maximum(bias, 0)).max(initial=0), 0)),
+    )

@@ -1,0 +1,109 @@
+"""The tools that hwprm stands on: what is installed, what was tested, how to mend the difference."""
+
+from __future__ import annotations
+
+import platform
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from importlib import metadata
+from pathlib import Path
+
+from hwprm.core.resources import constraints_file
+
+__all__ = ["State", "Tool", "survey"]
+
+Version = tuple[int, ...]
+
+
+class State(StrEnum):
+    """How an installed tool stands to the tested one."""
+
+    TESTED = "tested"  #: the pinned version, or at least the tested minimum
+    UNTESTED = "untested"  #: another version than the pinned one, inside the range that hwprm asks for
+    OPTIONAL = "absent"  #: missing, and only some verbs need it
+    BAD = "missing or too old"  #: missing or below what hwprm needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tool:
+    """One row of `hwprm doctor`."""
+
+    name: str
+    found: str  #: installed version, or "-"
+    tested: str  #: pinned version, or the minimum with ">="
+    state: State
+    mend: str = ""
+
+
+def survey(constraints: Path | None = None) -> tuple[Tool, ...]:
+    """Every program and every Python package that hwprm itself names, against the tested matrix."""
+    lines = (constraints or constraints_file()).read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    programs = tuple(_program(line) for line in lines if line.startswith("#tool "))
+    return programs + tuple(_packages(pins))
+
+
+def _program(line: str) -> Tool:
+    match = re.fullmatch(r"#tool (?P<name>[^?>]+)(?P<optional>\??)>=(?P<least>\S+): (?P<why>.*)", line)
+    assert match, f"constraints.txt: {line!r} is no #tool line"
+    name, least = match["name"], match["least"]
+    found = _program_version(name)
+    good = found is not None and _version(found) >= _version(least)
+    state = State.TESTED if good else State.OPTIONAL if match["optional"] and found is None else State.BAD
+    mend = "" if good else f"install {name} {least} or newer with the system's package manager ({match['why']})"
+    return Tool(name=name, found=found or "-", tested=f">={least}", state=state, mend=mend)
+
+
+def _packages(pins: dict[str, str]) -> Iterator[Tool]:
+    for requirement in metadata.requires("hwprm") or ():
+        match = re.match(r"[\w.-]+", requirement)
+        assert match, requirement
+        name = match[0]
+        if "extra ==" in requirement and name != "torch":
+            continue  # developers' tools
+        tested = pins.get(name.lower(), "?")
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield _absent(name, tested, optional="extra ==" in requirement)
+            continue
+        least = re.search(r">=([\w.]+)", requirement)
+        below = re.search(r"<([\w.]+)", requirement)
+        good = (not least or _version(found) >= _version(least[1])) and (
+            not below or _version(found) < _version(below[1])
+        )
+        same = found.partition("+")[0] == tested
+        state = State.TESTED if same else State.UNTESTED if good else State.BAD
+        mend = "" if same else f"pip install {name}=={tested}"
+        yield Tool(name=name, found=found, tested=tested, state=state, mend=mend)
+
+
+def _absent(name: str, tested: str, *, optional: bool) -> Tool:
+    why = " (needed to train, prune and quantise)" if optional else ""
+    mend = f"pip install {name}=={tested}{why}"
+    return Tool(name=name, found="-", tested=tested, state=State.OPTIONAL if optional else State.BAD, mend=mend)
+
+
+def _program_version(name: str) -> str | None:
+    """First number with a dot that the program prints about itself; None when it is not there."""
+    if name == "python":
+        return platform.python_version()
+    path = shutil.which(name)
+    if path is None:
+        return None
+    # Icarus answers -V and starts a compilation on anything else.
+    flag = "-V" if name == "iverilog" else "--version"
+    try:
+        done = subprocess.run([path, flag], capture_output=True, text=True, timeout=20, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    match = re.search(r"v?(\d+(?:\.\d+)+)", done.stdout + done.stderr)
+    return match[1] if match else None
+
+
+def _version(text: str) -> Version:
+    return tuple(int(part) for part in re.findall(r"\d+", text.partition("+")[0])[:3])

@@ -1,0 +1,100 @@
+"""The ports of ``hwprm_top``: the only place where they are listed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from hwprm.bundle.manifest import PortEntry
+
+__all__ = ["AXI", "AXIL", "PROBES", "probe_ports", "read_ports", "top_ports"]
+
+#: What the names of the AXI4-Lite ports, and of the AXI4 read channels, begin with.
+AXIL, AXI = "s_axil_", "m_axi_"
+
+
+def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
+    """Ports of the top module for an image stream of `tdata_bits` and AXI4-Lite addresses of `address_bits`."""
+    table: tuple[tuple[str, str, int, str], ...] = (
+        ("input", "clk", 1, "Clock, rising edge."),
+        ("input", "rst", 1, "Reset, synchronous, active high."),
+        ("input", "s_axis_tdata", tdata_bits, "Activation of the image, sign-extended."),
+        ("input", "s_axis_tvalid", 1, ""),
+        ("output", "s_axis_tready", 1, ""),
+        ("input", "s_axis_tlast", 1, "Last activation of the image."),
+        ("output", "m_axis_tdata", 32, "Logit, signed."),
+        ("output", "m_axis_tvalid", 1, ""),
+        ("input", "m_axis_tready", 1, ""),
+        ("output", "m_axis_tlast", 1, "Last logit of the image."),
+        ("input", "s_axil_awaddr", address_bits, "Byte address of a write."),
+        ("input", "s_axil_awprot", 3, "Ignored."),
+        ("input", "s_axil_awvalid", 1, ""),
+        ("output", "s_axil_awready", 1, ""),
+        ("input", "s_axil_wdata", 32, ""),
+        ("input", "s_axil_wstrb", 4, ""),
+        ("input", "s_axil_wvalid", 1, ""),
+        ("output", "s_axil_wready", 1, ""),
+        ("output", "s_axil_bresp", 2, ""),
+        ("output", "s_axil_bvalid", 1, ""),
+        ("input", "s_axil_bready", 1, ""),
+        ("input", "s_axil_araddr", address_bits, "Byte address of a read."),
+        ("input", "s_axil_arprot", 3, "Ignored."),
+        ("input", "s_axil_arvalid", 1, ""),
+        ("output", "s_axil_arready", 1, ""),
+        ("output", "s_axil_rdata", 32, ""),
+        ("output", "s_axil_rresp", 2, ""),
+        ("output", "s_axil_rvalid", 1, ""),
+        ("input", "s_axil_rready", 1, ""),
+    )
+    return tuple(
+        PortEntry(name=name, direction=direction, width=width, doc=doc, core=not name.endswith("prot"))
+        for direction, name, width, doc in table
+    )
+
+
+def read_ports(data_bits: int) -> tuple[PortEntry, ...]:
+    """The AXI4 read channels of a design with external memory. What is constant or ignored is not the core's."""
+    table: tuple[tuple[str, str, int, bool, str], ...] = (
+        ("output", "araddr", 64, True, "Byte address of a burst, aligned to its size."),
+        ("output", "arlen", 8, False, "Beats less one; constant."),
+        ("output", "arsize", 3, False, "Full beats; constant."),
+        ("output", "arburst", 2, False, "INCR; constant."),
+        ("output", "arcache", 4, False, "Normal memory, not cacheable, bufferable; constant."),
+        ("output", "arprot", 3, False, "Constant."),
+        ("output", "arvalid", 1, True, ""),
+        ("input", "arready", 1, True, ""),
+        ("input", "rdata", data_bits, True, "Beats in the order of their addresses; there are no identifiers."),
+        ("input", "rresp", 2, True, "Anything but OKAY stops the design."),
+        ("input", "rlast", 1, False, "Ignored."),
+        ("input", "rvalid", 1, True, ""),
+        ("output", "rready", 1, True, "Always high: bursts are asked for where there is room for them."),
+    )
+    return tuple(
+        PortEntry(name=AXI + name, direction=direction, width=width, doc=doc, core=core)
+        for direction, name, width, core, doc in table
+    )
+
+
+#: Outputs of ``hwprm_core`` that show what happens inside. The top leaves them open; the testbench reads them.
+PROBES: Mapping[str, str] = {
+    "probe_frame_start": "The first list entry of an image is issued.",
+    "probe_layer_start": "The first list entry of a layer is issued.",
+    "probe_frame_done": "The last output word of an image has been computed.",
+    "probe_valid": "A vector of neighbouring pixels is stored in this cycle.",
+    "probe_layer": "Its layer.",
+    "probe_filter": "Its filter.",
+    "probe_pixel": "Its first pixel, raster order.",
+    "probe_lanes": "How many pixels.",
+    "probe_data": "The activations, first pixel in the low bits.",
+}
+
+
+#: One more, with external memory.
+STALL_PROBE = {"probe_memory_stall": "Nothing is issued because the external memory is late."}
+
+
+def probe_ports(widths: Mapping[str, int]) -> tuple[PortEntry, ...]:
+    """The probes with their widths, 1 where `widths` does not say; one more where `widths` names it."""
+    probes = {**PROBES, **{name: doc for name, doc in STALL_PROBE.items() if name in widths}}
+    return tuple(
+        PortEntry(name=name, direction="output", width=widths.get(name, 1), doc=doc) for name, doc in probes.items()
+    )

@@ -1,0 +1,164 @@
+"""Writing a bundle folder, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
+from hwprm.bundle.images import CHUNK_IMAGES
+from hwprm.bundle.manifest import (
+    ArrayEntry,
+    CycleEntry,
+    ExternalEntry,
+    InputEntry,
+    LayerEntry,
+    Manifest,
+    PortEntry,
+    RegisterEntry,
+    RomEntry,
+)
+from hwprm.compiler.encoding.rom import RomImage
+from hwprm.core.errors import ConfigError
+from hwprm.core.files import new_folder
+from hwprm.emission.golden import LAYER_IMAGES, write_golden
+from hwprm.emission.ports import AXI, AXIL
+from hwprm.emission.templates import render
+from hwprm.intnet import IntegerNetwork
+
+__all__ = ["ExternalParts", "Parts", "write_bundle"]
+
+IntArray = NDArray[np.int64]
+
+
+#: Registers' ports that the testbench drives itself to start the reading of external memory.
+BOOTED = tuple(f"{AXIL}{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready"))
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ExternalParts:
+    """The external image. data ``(beats, bytes)``."""
+
+    entry: ExternalEntry
+    data: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Parts:
+    """What a bundle is made of, besides test images. `core` is the Verilog text of ``hwprm_core``."""
+
+    network: IntegerNetwork
+    design_hash: str
+    array: ArrayEntry
+    cycles: CycleEntry
+    core: str
+    ports: tuple[PortEntry, ...]
+    probes: tuple[PortEntry, ...]
+    registers: tuple[RegisterEntry, ...]
+    roms: tuple[RomImage, ...]
+    #: Banks of the activation memory, which the testbench reads and writes; none in a design that has no such memory.
+    banks: int = 0
+    #: Writes the program into the folder it is given.
+    save_program: Callable[[Path], None]
+    #: Layers whose lanes run over channels.
+    channel_lanes: frozenset[str] = frozenset()
+    #: In place of ROMs.
+    external: ExternalParts | None = None
+
+
+def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: Path) -> Bundle:
+    """Write a bundle into the new folder `out`. Same arguments, same bytes.
+
+    images as in `hwprm.intnet.images`, integers at the input tensors' scales, labels ``(n,)`` or None.
+    Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
+    """
+    if len(images) == 0:
+        raise ConfigError("a bundle needs at least one test image; pass some of the data set's")
+    if labels is not None and len(labels) != len(images):
+        raise ConfigError(f"{len(images)} test images need as many labels, not {len(labels)}")
+    with new_folder(out) as work:
+        manifest = _describe(parts, len(images))
+        _write_rtl(parts, manifest, work)
+        (work / "mem").mkdir()
+        for rom in parts.roms:
+            (work / "mem" / f"{rom.name}.mem").write_text(rom.hex_text())
+        if parts.external:
+            (work / "mem" / "external.bin").write_bytes(parts.external.data.tobytes())
+        write_golden(parts.network, images, labels, work / "golden")
+        parts.network.save(work / "network")
+        parts.save_program(work / "program")
+        (work / "README.md").write_text(render("README.md.j2", **_values(manifest)))
+        _seal(manifest, work)
+    return Bundle.load(out)
+
+
+def _describe(parts: Parts, images: int) -> Manifest:
+    net = parts.network
+    return Manifest(
+        net=net.name,
+        design_hash=parts.design_hash,
+        array=parts.array,
+        inputs=tuple(
+            InputEntry(name=name, shape=shape, scale=net.tensor[name].scale) for name, shape in net.input_shapes.items()
+        ),
+        layers=tuple(
+            LayerEntry(
+                index=i,
+                name=layer.name,
+                shape=net.tensor[layer.name].shape,
+                wide=layer.wide,
+                upsample=layer.upsample,
+                channel_lanes=layer.name in parts.channel_lanes,
+            )
+            for i, layer in enumerate(net.layers)
+        ),
+        cycles=parts.cycles,
+        ports=parts.ports,
+        probes=parts.probes,
+        registers=parts.registers,
+        roms=tuple(RomEntry(name=rom.name, width=rom.width, depth=rom.depth) for rom in parts.roms),
+        external=parts.external.entry if parts.external else None,
+        images=images,
+        layer_images=min(images, LAYER_IMAGES),
+        chunk_images=CHUNK_IMAGES,
+        files={},
+    )
+
+
+def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
+    values = _values(manifest)
+    (work / "rtl").mkdir()
+    (work / "rtl" / "hwprm_core.v").write_text(parts.core)
+    for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
+        (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
+    (work / "tb").mkdir()
+    (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
+
+
+def _values(manifest: Manifest) -> dict[str, object]:
+    """Names that the templates use."""
+    fields = {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
+    return fields | {
+        "axil": [port for port in manifest.ports if port.name.startswith(AXIL)],
+        "axi": [port for port in manifest.ports if port.name.startswith(AXI)],
+        "booted": BOOTED,
+        "tdata_bits": manifest.tdata_bits,
+        "image_words": manifest.image_words,
+        # Two images in flight and one arriving; a design that is silent for longer hangs.
+        "watchdog": 4 * (manifest.cycles.image + manifest.image_words) + 10_000,
+    }
+
+
+def _seal(manifest: Manifest, work: Path) -> None:
+    """Write the manifest with the hashes of everything in `work`, and the manifest's own hash beside it."""
+    names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
+    plain = manifest.to_json() | {"files": {name: hash_file(work / name) for name in names}}
+    text = (json.dumps(plain, indent=1) + "\n").encode()
+    (work / MANIFEST).write_bytes(text)
+    (work / SEAL).write_text(f"{hashlib.sha256(text).hexdigest()}  {MANIFEST}\n")

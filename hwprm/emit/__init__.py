@@ -1,6 +1,0 @@
-"""Emission: a program as a self-contained bundle of Verilog, ROM images, golden vectors and a manifest."""
-
-from hwprm.bundle import Bundle
-from hwprm.emit.emit import emit_bundle
-
-__all__ = ["Bundle", "emit_bundle"]

@@ -1,0 +1,1 @@
+"""The array and what its sums go through: lanes, drain, requantiser, store, sequencer."""

@@ -1,0 +1,86 @@
+"""Requantisation in gates: bias, multiplier, rounding shift, clamp; the twin of `hwprm.core.numerics.requantise`."""
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.primitives.layouts import layout_of
+from hwprm.isa import Hardware, param_format
+
+__all__ = ["Requantiser"]
+
+
+class Requantiser(wiring.Component):
+    """One lane. A result every cycle, `LATENCY` cycles after its accumulator; no flow control.
+
+    ``result = clamp(round_shift((acc + bias + residual * factor) * mult, shift))``; the residual and its factor, which
+    only designs with residuals have, come one cycle before the accumulator. The rounding ``(x + 2**(s-1)) >> s`` is
+    computed as ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a
+    barrel.
+
+    Members
+    -------
+    acc : In(signed(acc_bits))
+    param : In(param word), whose residual's multiplier is not looked at
+    residual : In(signed(act_bits)), with residuals only
+    factor : In(unsigned(residual_bits)), with residuals only
+    clamp_low, clamp_high : In(signed(act_bits))
+    wide_low, wide_high : In(signed(32))
+    result : Out(signed(act_bits))
+    wide : Out(signed(32)), the same value with the wide clamp
+    """
+
+    LATENCY = 4
+
+    def __init__(self, hw: Hardware, *, wide: bool):
+        self._hw, self._wide = hw, wide
+        ahead = {"residual": In(signed(hw.act_bits)), "factor": In(unsigned(hw.residual_bits))}
+        super().__init__(
+            {
+                "acc": In(signed(hw.acc_bits)),
+                "param": In(layout_of(param_format(hw))),
+                **(ahead if hw.residual_bits else {}),
+                "clamp_low": In(signed(hw.act_bits)),
+                "clamp_high": In(signed(hw.act_bits)),
+                "wide_low": In(signed(WIDE_BITS)),
+                "wide_high": In(signed(WIDE_BITS)),
+                "result": Out(signed(hw.act_bits)),
+                "wide": Out(signed(WIDE_BITS)),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        hw, param = self._hw, self.param
+        total = Signal(signed(hw.sum_bits), reset_less=True)
+        biased = self.acc + param.bias
+        if hw.residual_bits:
+            added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
+            # Where there is none, anything may pass by, memory that was never written included.
+            m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
+            biased += added
+        mult = Signal(unsigned(len(param.mult)), reset_less=True)
+        shift1 = Signal(unsigned(len(param.shift)), reset_less=True)
+        m.d.sync += [total.eq(biased), mult.eq(param.mult), shift1.eq(param.shift)]
+
+        product = Signal(signed(hw.sum_bits + len(param.mult)), reset_less=True)
+        shift2 = Signal.like(shift1, reset_less=True)
+        m.d.sync += [product.eq(total * mult), shift2.eq(shift1)]
+
+        halved = product >> (hw.shift_min - 1)
+        shifted = Signal(signed(len(halved)))
+        m.d.comb += shifted.eq(halved >> shift2)
+        rounded = Signal(signed(len(halved) + 1), reset_less=True)
+        m.d.sync += rounded.eq((shifted + 1) >> 1)
+
+        m.d.sync += self.result.eq(self._clamp(rounded, self.clamp_low, self.clamp_high))
+        if self._wide:
+            m.d.sync += self.wide.eq(self._clamp(rounded, self.wide_low, self.wide_high))
+        else:
+            m.d.comb += self.wide.eq(Const(0, WIDE_BITS))
+        return m
+
+    @staticmethod
+    def _clamp(value, low, high):
+        return Mux(value < low, low, Mux(value > high, high, value))

@@ -1,0 +1,1 @@
+"""Weights and lists that stream in from external memory."""

@@ -1,0 +1,111 @@
+"""The results' way out: output words into one of two buffers, and from there to the AXI4-Stream master."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.primitives.layouts import layout_of
+from hwprm.gateware.primitives.memories import Ram, address_bits
+from hwprm.isa import Hardware, layer_format
+
+__all__ = ["Egress"]
+
+
+class Egress(wiring.Component):
+    """Collects the words of one image while those of the one before leave.
+
+    Words come pixel tile by pixel tile, filter by filter; they leave channel-major: word ``base + m * N + p``.
+
+    Members
+    -------
+    layer : In(layer word)
+    valid : In(1)
+    word : In(signed(32))
+    flags : In(struct), see `Drain.wide_flags`
+    layer_done : Out(1), with the last word of a layer
+    frame_done : Out(1), with the last word of an image
+    room : Out(1), a buffer is free for the image being computed
+    data : Out(32)
+    out_valid : Out(1)
+    out_ready : In(1)
+    last : Out(1)
+    """
+
+    def __init__(self, hw: Hardware, flags):
+        self._hw = hw
+        super().__init__(
+            {
+                "layer": In(layout_of(layer_format(hw))),
+                "valid": In(1),
+                "word": In(signed(WIDE_BITS)),
+                "flags": In(flags),
+                "layer_done": Out(1),
+                "frame_done": Out(1),
+                "room": Out(1),
+                "data": Out(WIDE_BITS),
+                "out_valid": Out(1),
+                "out_ready": In(1),
+                "last": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        words = self._hw.output_words
+        m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * words)
+        filling, leaving, full = Signal(), Signal(), Signal(2)
+        address = self._address(m)
+        m.d.comb += [
+            memory.write_enable.eq(self.valid),
+            memory.write_addr.eq(address + Mux(filling, words, 0)),
+            memory.write_data.eq(self.word),
+            self.layer_done.eq(self.valid & self.flags.layer_last & self.flags.tile_last),
+            self.frame_done.eq(self.layer_done & self.flags.frame_last),
+            self.room.eq(~full.bit_select(filling, 1)),
+        ]
+        # The word at `position` stands at the RAM's output: its address was presented in the cycle before.
+        position, following = Signal(address_bits(words)), Signal(address_bits(words))
+        primed, emptied = Signal(), Signal()
+        transfer = self.out_valid & self.out_ready
+        m.d.comb += [
+            self.data.eq(memory.read_data),
+            self.out_valid.eq(primed),
+            self.last.eq(position == words - 1),
+            emptied.eq(transfer & self.last),
+            following.eq(Mux(transfer, Mux(self.last, 0, position + 1), position)),
+            memory.read_addr.eq(following + Mux(leaving ^ emptied, words, 0)),
+        ]
+        m.d.sync += [
+            position.eq(following),
+            leaving.eq(leaving ^ emptied),
+            primed.eq(full.bit_select(leaving ^ emptied, 1)),
+        ]
+        with m.If(emptied):
+            m.d.sync += full.bit_select(leaving, 1).eq(0)
+        with m.If(self.frame_done):
+            m.d.sync += [full.bit_select(filling, 1).eq(1), filling.eq(~filling)]
+        return m
+
+    def _address(self, m: Module):
+        """Word of the value now coming: ``base + m * N + p``, kept up by additions."""
+        bits = max(1, self._hw.output_words.bit_length())
+        tile, next_tile, pixel, before = (Signal(bits, name=f"wide_{n}") for n in ("tile", "next", "pixel", "before"))
+        flags, layer = self.flags, self.layer
+        start, address = Signal(bits), Signal(bits)
+        with m.If(~flags.pixel_first):
+            m.d.comb += start.eq(tile + pixel)
+        with m.Elif(flags.layer_first):
+            m.d.comb += start.eq(layer.wide_base)
+        with m.Else():
+            m.d.comb += start.eq(next_tile)
+        m.d.comb += address.eq(Mux(flags.tile_first, start, before + layer.wide_pixels))
+        with m.If(self.valid):
+            m.d.sync += before.eq(address)
+            with m.If(flags.tile_first):
+                m.d.sync += pixel.eq(Mux(flags.pixel_first, 1, pixel + 1))
+                with m.If(flags.pixel_first):
+                    m.d.sync += tile.eq(start)
+            with m.If(flags.tile_last & flags.pixel_first):
+                m.d.sync += next_tile.eq(address + layer.wide_pixels)
+        return address

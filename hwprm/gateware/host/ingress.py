@@ -1,0 +1,141 @@
+"""The image's way in: AXI4-Stream beats into one of two buffers, whatever the length of the image.
+
+The inputs of a network with several come one after the other; small tables of constants tell where each begins, how
+long its rows are, and where it ends.
+"""
+
+from collections.abc import Sequence
+from itertools import accumulate
+
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.primitives.arithmetic import add_mixed
+from hwprm.gateware.primitives.layouts import address_layout
+from hwprm.isa import Hardware
+
+__all__ = ["Ingress"]
+
+
+class Ingress(wiring.Component):
+    """Receives an image while another is computed. An image of the wrong length is dropped and flagged.
+
+    TLAST early: the beats so far are forgotten. TLAST late: beats are swallowed up to and including TLAST. Either
+    way the next beat starts a new image.
+
+    Members
+    -------
+    data : In(8 * data_bytes)
+    valid : In(1)
+    ready : Out(1)
+    last : In(1)
+    write : Out(1), asks for the memory's write port
+    grant : In(1), the write is taken in this cycle
+    write_at : Out(address)
+    write_data : Out(act_bits)
+    image_ready : Out(1), the image to compute next is complete
+    buffer : Out(1), which buffer it lies in
+    release : In(1), that image is no longer needed
+    received : Out(1), pulse
+    short, long : Out(1), pulses: an image was dropped
+    """
+
+    def __init__(self, hw: Hardware):
+        self._hw = hw
+        super().__init__(
+            {
+                "data": In(8 * hw.data_bytes),
+                "valid": In(1),
+                "ready": Out(1),
+                "last": In(1),
+                "write": Out(1),
+                "grant": In(1),
+                "write_at": Out(address_layout(hw)),
+                "write_data": Out(hw.act_bits),
+                "image_ready": Out(1),
+                "buffer": Out(1),
+                "release": In(1),
+                "received": Out(1),
+                "short": Out(1),
+                "long": Out(1),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        hw = self._hw
+        beats, widths = hw.input_beats, [part.shape[2] for part in hw.inputs]
+        count, column = Signal(range(max(2, beats))), Signal(range(max(2, *widths)))
+        part = Signal(range(max(2, len(hw.inputs))))  # number of the input
+        at = Signal(address_layout(hw), init={"word": hw.inputs[0].base, "bank": 0})
+        filling, swallowing = Signal(), Signal()
+        full = Signal(2)
+        held, held_last = Signal(), Signal()
+        accept, whole = Signal(), Signal()
+        at_end = count == beats - 1
+        gaps = [hw.address(each.gap) for each in hw.inputs]
+        gap = (_table([each.word for each in gaps], part), _table([each.bank for each in gaps], part))
+        one = hw.address(1)
+        right = add_mixed(m, hw.banks, (at.word, at.bank), (one.word, one.bank), name="right")
+        below = add_mixed(m, hw.banks, right, gap, name="below")
+        row_ends = column == _table([width - 1 for width in widths], part)
+
+        m.d.comb += [
+            self.write.eq(held),
+            self.image_ready.eq(full.bit_select(self.buffer, 1)),
+            self.ready.eq(swallowing | ((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last))),
+            accept.eq(self.valid & self.ready),
+            whole.eq(accept & ~swallowing & at_end & self.last),
+            self.short.eq(accept & ~swallowing & ~at_end & self.last),
+            self.long.eq(accept & ~swallowing & at_end & ~self.last),
+            self.received.eq(self.write & self.grant & held_last),
+        ]
+        with m.If(self.grant):
+            m.d.sync += held.eq(0)
+        with m.If(accept & swallowing):
+            m.d.sync += swallowing.eq(~self.last)
+        with m.Elif(accept):
+            m.d.sync += [
+                held.eq(1),
+                held_last.eq(whole),
+                self.write_data.eq(self.data[: hw.act_bits]),
+                self.write_at.eq(at),
+                count.eq(count + 1),
+                column.eq(Mux(row_ends, 0, column + 1)),
+                at.word.eq(Mux(row_ends, below[0], right[0])),
+                at.bank.eq(Mux(row_ends, below[1], right[1])),
+                swallowing.eq(self.long),
+            ]
+            if len(hw.inputs) > 1:
+                self._next_input(m, count, column, part, at, filling)
+            with m.If(at_end | self.last):
+                first = hw.inputs[0].base
+                other = Mux(filling ^ whole, first + hw.input_words, first)
+                m.d.sync += [count.eq(0), column.eq(0), at.word.eq(other), at.bank.eq(0), filling.eq(filling ^ whole)]
+                if len(hw.inputs) > 1:
+                    m.d.sync += part.eq(0)
+        with m.If(self.received):
+            m.d.sync += full.eq(full | Mux(filling, 0b01, 0b10))  # `filling` has moved on to the other buffer
+        with m.If(self.release):
+            m.d.sync += [full.bit_select(self.buffer, 1).eq(0), self.buffer.eq(~self.buffer)]
+        return m
+
+    def _next_input(self, m: Module, count, column, part, at, filling):
+        """Behind the last beat of an input: to where the next one begins, in the buffer that fills."""
+        hw = self._hw
+        lasts = list(accumulate((each.beats for each in hw.inputs), initial=-1))[1:]
+        bases = [each.base for each in hw.inputs[1:]] + [hw.inputs[0].base]
+        with m.If(count == _table(lasts, part)):
+            begin = _table(bases, part)
+            m.d.sync += [
+                part.eq(part + 1),
+                column.eq(0),
+                at.word.eq(Mux(filling, begin + hw.input_words, begin)),
+                at.bank.eq(0),
+            ]
+
+
+def _table(values: Sequence[int], index: Value) -> Value:
+    """``values[index]``, a constant where there is one value only."""
+    return Const(values[0]) if len(values) == 1 else Array([Const(value) for value in values])[index]

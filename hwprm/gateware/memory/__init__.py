@@ -1,0 +1,1 @@
+"""Memories with more than one port or shape: vectors, rows, rings, queues."""

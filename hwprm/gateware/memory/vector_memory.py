@@ -1,0 +1,132 @@
+"""The activation memory: reads one activation per lane and writes a vector of lanes, each cycle, unaligned."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.primitives.arithmetic import delay, multiplex, rotate_left, rotate_right
+from hwprm.gateware.primitives.layouts import address_layout
+from hwprm.gateware.primitives.memories import Ram, address_bits
+from hwprm.isa import Hardware
+
+__all__ = ["VectorMemory"]
+
+
+class VectorMemory(wiring.Component):
+    """``banks`` RAMs. Linear address L lies in bank ``L mod banks``, word ``L div banks``.
+
+    Read: lane r reads word `words[r]` of bank ``(rotation + r * strides[stride]) mod banks``; these are different
+    banks because the number of banks is coprime with every stride. `data[r]` comes `READ_LATENCY` cycles later, zero
+    where `inside[r]` was 0.
+
+    Write: lane r of `write_data` goes to linear address ``write_at + r * store_strides[write_stride]`` for
+    first_lane <= r < last_lane, and can be read by addresses presented `WRITE_LATENCY` cycles later. One write a cycle,
+    no flow control. Lane 0 may be written at any stride.
+
+    Members
+    -------
+    words : In(word_bits).array(rows)
+    inside : In(1).array(rows)
+    rotation : In(bank_bits)
+    stride : In(range(strides))
+    data : Out(signed(act_bits)).array(rows)
+    write : In(1)
+    write_at : In(address)
+    write_stride : In(range(store strides))
+    first_lane : In(range(rows + 1))
+    last_lane : In(range(rows + 1))
+    write_data : In(act_bits).array(rows)
+    """
+
+    READ_LATENCY = 2
+    WRITE_LATENCY = 3
+
+    def __init__(self, hw: Hardware):
+        self._hw = hw
+        lane = max(1, hw.rows.bit_length())
+        super().__init__(
+            {
+                "words": In(hw.word_bits).array(hw.rows),
+                "inside": In(1).array(hw.rows),
+                "rotation": In(hw.bank_bits),
+                "stride": In(max(1, (len(hw.strides) - 1).bit_length())),
+                "data": Out(signed(hw.act_bits)).array(hw.rows),
+                "write": In(1),
+                "write_at": In(address_layout(hw)),
+                "write_stride": In(max(1, (len(hw.store_strides) - 1).bit_length())),
+                "first_lane": In(lane),
+                "last_lane": In(lane),
+                "write_data": In(hw.act_bits).array(hw.rows),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        banks = [Ram(width=self._hw.act_bits, depth=self._hw.memory_words) for _ in range(self._hw.banks)]
+        for i, bank in enumerate(banks):
+            m.submodules[f"bank{i}"] = bank
+        self._read(m, banks)
+        self._write(m, banks)
+        return m
+
+    def _read(self, m: Module, banks):
+        hw = self._hw
+        by_slot = []  # what slot s of the rotated banks reads, for the stride in use
+        for slot in range(hw.banks):
+            choices = []
+            for stride in hw.strides:
+                lane = next((r for r in range(hw.rows) if r * stride % hw.banks == slot), None)
+                choices.append(Const(0, hw.word_bits) if lane is None else self.words[lane])
+            by_slot.append(multiplex(choices, self.stride))
+        addresses = rotate_right(m, by_slot, self.rotation, name="read_address")
+        for bank, address in zip(banks, addresses, strict=True):
+            m.d.comb += bank.read_addr.eq(address)
+        rotation = delay(m, self.rotation, Ram.LATENCY, name="rotation")
+        stride = delay(m, self.stride, Ram.LATENCY, name="stride")
+        slots = rotate_left(m, [bank.read_data for bank in banks], rotation, name="read_data")
+        for r in range(hw.rows):
+            inside = delay(m, self.inside[r], Ram.LATENCY, name=f"inside{r}")
+            chosen = multiplex([slots[r * s % hw.banks] for s in hw.strides], stride)
+            m.d.sync += self.data[r].eq(Mux(inside, chosen, 0))
+
+    def _write(self, m: Module, banks):
+        hw = self._hw
+        at = delay(m, self.write_at.as_value(), 1, name="write_at")
+        at = address_layout(hw)(at)
+        beyond = ((hw.rows - 1) * max(hw.store_strides) // hw.banks).bit_length()  # width of words beyond lane 0
+        lanes = []
+        for slot in range(hw.banks):
+            enable, value = Signal(name=f"lane{slot}_enable"), Signal(hw.act_bits, name=f"lane{slot}", reset_less=True)
+            choices = [self._lane_at(slot, stride) for stride in hw.store_strides]
+            parts = [enable, value]
+            if beyond:
+                parts.append(Signal(beyond, name=f"lane{slot}_words", reset_less=True))
+            if any(choices):
+                columns = zip(*map(self._write_of, choices), strict=True)
+                for signal, column in zip(parts, columns, strict=False):  # without the last where there is no word
+                    m.d.sync += signal.eq(multiplex(column, self.write_stride))
+            lanes.append(Cat(value, enable, *parts[2:]))
+        turned = rotate_right(m, lanes, at.bank, name="write_lane")
+        for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
+            # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
+            word = at.word + (at.bank > i if i < hw.banks - 1 else 0)
+            word = word + lane[hw.act_bits + 1 :] if beyond else word
+            m.d.sync += [
+                bank.write_enable.eq(lane[hw.act_bits]),
+                bank.write_data.eq(lane[: hw.act_bits]),
+                bank.write_addr.eq(word[: address_bits(hw.memory_words)]),
+            ]
+
+    def _lane_at(self, slot: int, stride: int) -> tuple[int, int] | None:
+        """The lane that goes `slot` banks (modulo all) beyond lane 0, and how many whole words that is."""
+        banks = self._hw.banks
+        lane = next((r for r in range(self._hw.rows) if r * stride % banks == slot), None)
+        return None if lane is None else (lane, lane * stride // banks)
+
+    def _write_of(self, choice: tuple[int, int] | None):
+        """Enable, data and words beyond lane 0 of the lane that is `choice`."""
+        if choice is None:
+            return Const(0, 1), Const(0, self._hw.act_bits), Const(0, 1)
+        lane, words = choice
+        enable = self.write & (self.first_lane <= lane) & (lane < self.last_lane)
+        return enable, self.write_data[lane], Const(words)

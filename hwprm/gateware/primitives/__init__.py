@@ -1,0 +1,1 @@
+"""What blocks are made of: arithmetic, layouts, memories."""

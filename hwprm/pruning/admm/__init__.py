@@ -1,0 +1,1 @@
+"""Structured and unstructured ADMM: projections, budgets, the hooks of training, the rounds."""

@@ -1,0 +1,144 @@
+"""The W, Z, U iteration of ADMM inside the training engine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hwprm.config.admm import AdmmConfig
+from hwprm.core.errors import ModelError
+from hwprm.nets import GraphModule
+from hwprm.pruning.admm.projections import Limits
+from hwprm.pruning.admm.supports import choose_supports
+from hwprm.training.hooks import Hooks
+from hwprm.training.masks import ZeroMasks
+
+__all__ = ["AdmmHooks"]
+
+
+class AdmmHooks(Hooks):
+    """Scaled ADMM (Ma et al., arXiv 1905.00136, equations 4 to 7), zeros of the start frozen.
+
+    W: the optimiser on loss + sum of rho/2 * ||W - Z + U||^2. Every `interval` epochs Z becomes the projection of
+    W + U onto the limits and U grows by W - Z. Before: Z = projection of W, U = 0. When rho changes, U is scaled by
+    old / new so that the unscaled dual rho * U stays what it was.
+    """
+
+    def __init__(self, module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig) -> None:
+        self.graph, self.limits, self.config = module.graph, dict(limits), config
+        self.masks = ZeroMasks.of(module)
+        self.updates = config.epochs // config.interval
+        self.rho = config.rho_start
+        weights = {name: module.weight(name).detach().clone() for name in self.limits}
+        self.u = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+        self.z = self._project(module)
+        self.targets = self._targets()
+        self.start = {name: _relative(weights[name], self.z[name]) for name in weights}
+        self.last = dict(self.start)
+
+    def to(self, device: torch.device) -> None:
+        self.masks.to(device)
+        self.u = {name: u.to(device) for name, u in self.u.items()}
+        self.z = {name: z.to(device) for name, z in self.z.items()}
+        self.targets = self._targets()
+
+    def after_backward(self, module: GraphModule) -> None:
+        """Add the penalty's gradient, rho * (W - Z + U): the term itself need not be computed for that."""
+        for name, target in self.targets.items():
+            weight = module.weight(name)
+            if weight.grad is not None:
+                weight.grad.add_(weight - target, alpha=self.rho)
+        self.masks.after_backward(module)
+
+    def after_step(self, module: GraphModule) -> None:
+        self.masks.after_step(module)
+
+    def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
+        """Update Z and U when it is time; returns primal (relative) and dual residuals per layer, rho and the penalty.
+
+        Raises ModelError when a primal residual has grown past the limit.
+        """
+        if epoch % self.config.interval:
+            return {}
+        terms = [float((module.weight(name) - target).square().sum()) for name, target in self.targets.items()]
+        metrics = {"rho": self.rho, "penalty": 0.5 * self.rho * sum(terms)}
+        old = self.z
+        self.z = self._project(module)
+        for name, z in self.z.items():
+            weight = module.weight(name).detach()
+            self.u[name] += weight - z
+            primal = _relative(weight, z)
+            metrics[f"primal.{name}"] = primal
+            metrics[f"dual.{name}"] = self.rho * float((z - old[name]).norm())
+            self._refuse_divergence(name, primal, epoch)
+            metrics[f"grew.{name}"] = float(primal > self.last[name])
+            self.last[name] = primal
+        self._next_rho(epoch // self.config.interval)
+        self.targets = self._targets()
+        return metrics
+
+    def state(self) -> dict[str, Tensor]:
+        scalars = {"rho": torch.tensor(self.rho, dtype=torch.float64)}
+        for name in self.z:
+            scalars |= {f"last.{name}": torch.tensor(self.last[name], dtype=torch.float64)}
+            scalars |= {f"z.{name}": self.z[name], f"u.{name}": self.u[name]}
+        return scalars | self.masks.state()
+
+    def options(self) -> str:
+        return f"{self.config.interval} {self.config.rho_end!r} {self.config.path_aware}"
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        self.masks.load_state(state)
+        self.rho = float(state["rho"])
+        for name in self.z:
+            self.z[name].copy_(state[f"z.{name}"])
+            self.u[name].copy_(state[f"u.{name}"])
+            self.last[name] = float(state[f"last.{name}"])
+        self.targets = self._targets()
+
+    def _targets(self) -> dict[str, Tensor]:
+        """What the penalty pulls W towards, Z - U; made once per update, read at every step."""
+        return {name: z - self.u[name] for name, z in self.z.items()}
+
+    def _project(self, module: GraphModule) -> dict[str, Tensor]:
+        """Projection of W + U for every limited layer, shaped as its weight."""
+        matrices = {}
+        for node in self.graph.weighted:
+            weight = module.weight(node.name).detach()
+            total = weight + self.u[node.name] if node.name in self.u else weight
+            matrices[node.name] = total.reshape(len(total), -1).contiguous().cpu().numpy()
+        chosen = choose_supports(self.graph, matrices, self.limits, self.config.path_aware)
+        result = {}
+        for name in self.limits:
+            like = self.u[name]
+            values = np.where(chosen[name].mask, matrices[name], matrices[name].dtype.type(0))
+            result[name] = torch.empty_like(like).copy_(torch.from_numpy(values).reshape(like.shape))
+        return result
+
+    def _next_rho(self, done: int) -> None:
+        """Geometric from rho_start to rho_end over the updates of this step."""
+        if done < self.updates:
+            config = self.config
+            share = done / (self.updates - 1)
+            new = config.rho_start * (config.rho_end / config.rho_start) ** share
+            for u in self.u.values():
+                u *= self.rho / new
+            self.rho = new
+
+    def _refuse_divergence(self, name: str, primal: float, epoch: int) -> None:
+        limit = self.config.residual_limit
+        if primal > limit * self.start[name] and primal > 0.1:
+            raise ModelError(
+                f"ADMM diverges: after epoch {epoch} the primal residual of {name!r} is {primal:.3f}, more than "
+                f"{limit:g} times the {self.start[name]:.3f} it began with; raise admm.rho_start (now "
+                f"{self.config.rho_start:g}), lower admm.lr (now {self.config.lr:g}) or take more admm.stages"
+            )
+
+
+def _relative(weight: Tensor, z: Tensor) -> float:
+    """||W - Z|| / ||W||, 0 for an empty layer."""
+    norm = float(weight.norm())
+    return float((weight - z).norm()) / norm if norm else 0.0

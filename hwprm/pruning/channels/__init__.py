@@ -1,0 +1,1 @@
+"""Channels that only go together, their statistics, and the blocks of layers they form."""

@@ -1,0 +1,1 @@
+"""What no path from input to output uses, found and removed exactly."""

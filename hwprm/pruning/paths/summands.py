@@ -1,0 +1,75 @@
+"""Tidying a graph for compaction: constant summands of residual sums, and nodes that only pass a tensor on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.graph import Add, BatchNorm, Channels, Concat, Conv2d, Graph, Linear, Node, Shape
+from hwprm.pruning.paths.constants import fold_constants
+from hwprm.pruning.paths.paths import needed_channels
+
+__all__ = ["drop_constant_summands", "without_copies"]
+
+Array = NDArray[np.float64]
+
+
+def drop_constant_summands(graph: Graph) -> Graph:
+    """`graph` in which no sum reads a tensor that is constant in all channels needed of the sum.
+
+    Such a summand is what pruning leaves of a whole residual branch. Its constants go into the bias of another
+    summand's layer or batch norm that only the sum reads, or else into a batch norm behind the sum. One summand always
+    stays, so that a sum of nothing but constants keeps its value.
+    """
+    _, constants = fold_constants(graph)
+    need = needed_channels(graph)
+    for node in [node for node in graph.nodes if isinstance(node, Add)]:
+        wanted = need[node.name]
+        fixed = [bool((constants[name].known | ~wanted).all()) for name in node.inputs]
+        if all(fixed):
+            fixed[0] = False
+        if wanted.any() and any(fixed):
+            gone = [constants[name].value for name, drop in zip(node.inputs, fixed, strict=True) if drop]
+            rest = tuple(name for name, drop in zip(node.inputs, fixed, strict=True) if not drop)
+            graph = _with_sum(graph, node, rest, np.where(wanted, np.sum(gone, axis=0), 0.0))
+    return graph
+
+
+def _with_sum(graph: Graph, node: Add, rest: tuple[str, ...], value: Array) -> Graph:
+    """`graph` with `node` as the sum of `rest` and the constants `value` ``(C,)``."""
+    joined: Node = replace(node, inputs=rest) if len(rest) > 1 else Concat(name=node.name, inputs=rest)
+    if not value.any():
+        return graph.replace(joined)
+    for name in rest:
+        maker = graph.by_name[name]
+        alone = rest.count(name) == 1 and name not in graph.outputs and len(graph.consumers(name)) == 1
+        if isinstance(maker, Conv2d | Linear | BatchNorm) and alone:
+            return graph.replace(replace(maker, bias=maker.bias + value), joined)
+    inner = replace(joined, name=f"{node.name}.varying")
+    ones, zeros = np.ones_like(value), np.zeros_like(value)
+    arrays = {"weight": ones, "bias": value, "mean": zeros, "var": ones}
+    shift = BatchNorm(name=node.name, inputs=(inner.name,), **arrays, eps=0.0, fixed=True)
+    place = graph.nodes.index(graph.by_name[node.name])
+    return Graph((*graph.nodes[:place], inner, shift, *graph.nodes[place + 1 :]), graph.outputs)
+
+
+def without_copies(graph: Graph) -> Graph:
+    """`graph` without nodes whose tensor is that of their input, unless it is an output of the network."""
+    same: dict[str, str] = {}
+    left: list[Node] = []
+    for old in graph.nodes:
+        node = replace(old, inputs=tuple(same.get(name, name) for name in old.inputs)) if old.inputs else old
+        if node.name not in graph.outputs and _copies(node, graph.shapes):
+            same[node.name] = node.inputs[0]
+        else:
+            left.append(node)
+    return Graph(tuple(left), graph.outputs)
+
+
+def _copies(node: Node, shapes: Mapping[str, Shape]) -> bool:
+    if isinstance(node, Channels):
+        return node.indices == tuple(range(shapes[node.inputs[0]][0]))
+    return isinstance(node, Concat) and len(node.inputs) == 1

@@ -1,0 +1,1 @@
+"""Network purification: thresholds on what ADMM left nearly empty (P-RM, Algorithm 1)."""

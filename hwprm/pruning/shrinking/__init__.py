@@ -1,0 +1,1 @@
+"""Gradual shrinking: channels and columns leave while the network trains."""

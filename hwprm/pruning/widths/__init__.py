@@ -1,0 +1,1 @@
+"""How many channels each layer keeps under one budget for the whole network (PruneNet)."""

@@ -1,0 +1,22 @@
+"""Float graph to integer network, and the integer reference in torch."""
+
+from hwprm.quantization.accuracy import stored_accuracy
+from hwprm.quantization.compare import crosscheck, signal_to_noise
+from hwprm.quantization.emulate import integer_accuracy, run_torch
+from hwprm.quantization.lowering.fold import fold_batchnorm
+from hwprm.quantization.lowering.lower import FusedLayer, FusedNetwork, lower
+from hwprm.quantization.network import quantise_images, quantise_network
+
+__all__ = [
+    "FusedLayer",
+    "FusedNetwork",
+    "crosscheck",
+    "fold_batchnorm",
+    "integer_accuracy",
+    "lower",
+    "quantise_images",
+    "quantise_network",
+    "run_torch",
+    "signal_to_noise",
+    "stored_accuracy",
+]

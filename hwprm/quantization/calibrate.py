@@ -1,0 +1,127 @@
+"""The fused network in float64, and how large its activations grow on calibration images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional
+
+from hwprm.core.errors import DataError
+from hwprm.graph import Batch, Scale, by_input, fitting_batch, scale_of
+from hwprm.intnet import Pool
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, Map
+
+__all__ = ["activation_ranges", "float_tensors", "real_images"]
+
+FloatArray = NDArray[np.float64]
+Quad = tuple[int, int, int, int]
+
+#: Images per batch of calibration.
+BATCH = 100
+
+
+def real_images(x: Batch, input_scale: Scale, shapes: Mapping[str, Map]) -> dict[str, FloatArray]:
+    """Stored images (bytes or floats) as real values float64 ``(n, C, H, W)`` of each input, ``x * input_scale``.
+
+    `shapes` are those of the network's inputs, in order. Vectors ``(n, K)`` become ``(n, K, 1, 1)``.
+    Raises DataError when `x` is empty, not finite, of another shape or for other inputs.
+    """
+    arrays = by_input(x, list(shapes))
+    return {name: _real(arrays[name], scale_of(input_scale, name), shape) for name, shape in shapes.items()}
+
+
+def _real(array: NDArray[np.generic], scale: float, shape: Map) -> FloatArray:
+    if array.ndim == 2 and shape[1:] == (1, 1):
+        array = array[:, :, None, None]
+    if array.ndim != 4 or array.shape[1:] != shape:
+        raise DataError(f"images have shape {array.shape}, the network reads (n, {', '.join(map(str, shape))})")
+    real: FloatArray = array.astype(np.float64) * scale
+    if not len(real):
+        raise DataError("the set of images is empty; give at least one")
+    if not np.isfinite(real).all():
+        raise DataError("the images hold NaN or infinity; clean the data set")
+    return real
+
+
+def float_tensors(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """Every tensor of the fused network in float64 for real images of each input: {name: ``(n, M, H, W)``}."""
+    tensors = {name: torch.from_numpy(np.ascontiguousarray(real[name])) for name in net.inputs}
+    with torch.no_grad():
+        for layer in net.layers:
+            tensors[layer.name] = _run(layer, tensors)
+    return {name: tensor.numpy() for name, tensor in tensors.items()}
+
+
+def activation_ranges(net: FusedNetwork, real: Mapping[str, FloatArray], percentile: float = 100.0) -> dict[str, float]:
+    """{tensor: the |value| that `percentile` per cent of its nonzero values on `real` do not exceed}; 0 if all are 0.
+
+    100 is the maximum. Exact for any number of images: of each tensor only the values above the percentile are kept.
+    Zeros do not count, so that removing dead channels changes nothing.
+    """
+    top: dict[str, FloatArray] = {}
+    nonzero: dict[str, int] = {}
+    count = len(real[net.inputs[0]])
+    step = fitting_batch(BATCH, sum(math.prod(shape) for shape in net.shapes.values()))
+    for i in range(0, count, step):
+        batch = {name: array[i : i + step] for name, array in real.items()}
+        for name, values in float_tensors(net, batch).items():
+            keep = _above(count * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
+            joined = np.concatenate([top.get(name, np.empty(0)), np.abs(values).ravel()])
+            top[name] = np.partition(joined, len(joined) - keep)[-keep:] if len(joined) > keep else joined
+            nonzero[name] = nonzero.get(name, 0) + int(np.count_nonzero(values))
+    return {name: float(np.sort(v)[-_above(nonzero[name], percentile)]) for name, v in top.items()}
+
+
+def _above(count: int, percentile: float) -> int:
+    """How many of the largest of `count` values reach down to the percentile (nearest rank), at least 1."""
+    return max(1, count - int(np.ceil(count * percentile / 100)) + 1)
+
+
+def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    y = torch.from_numpy(np.ascontiguousarray(layer.bias))[None, :, None, None]
+    for term in layer.terms:
+        top, bottom, left, right = term.padding
+        sums = functional.conv2d(
+            functional.pad(tensors[term.source], (left, right, top, bottom)),
+            torch.from_numpy(np.ascontiguousarray(term.weight)),
+            stride=term.stride,
+            dilation=term.dilation,
+            groups=term.groups,
+        )
+        y = y + inside(term.region, sums)
+    if layer.pool:
+        y = pool(layer.pool, y)
+    if layer.residual:
+        y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
+    y = enlarge(layer.upsample, y)
+    return y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
+
+
+def inside(region: Quad | None, x: torch.Tensor) -> torch.Tensor:
+    """Maps ``(n, C, H, W)`` with zeros outside of `region` (top, bottom, left, right), ends exclusive."""
+    if region is None:
+        return x
+    top, bottom, left, right = region
+    height, width = x.shape[2:]
+    return functional.pad(x[:, :, top:bottom, left:right], (left, width - right, top, height - bottom))
+
+
+def enlarge(factors: tuple[int, int], x: torch.Tensor) -> torch.Tensor:
+    """Nearest upsampling of float maps ``(n, C, H, W)`` by integer `factors` (rows, columns)."""
+    for axis, factor in zip((2, 3), factors, strict=True):
+        x = x.repeat_interleave(factor, axis) if factor > 1 else x
+    return x
+
+
+def pool(spec: Pool, x: torch.Tensor) -> torch.Tensor:
+    """Max pooling of float maps ``(n, C, H, W)`` with asymmetric padding and ceil mode; padding never wins."""
+    height, width = x.shape[2:]
+    out_h, out_w = spec.output_size((height, width))
+    top, bottom, left, right = spec.padding
+    # Ceil mode may reach a stride beyond the padding: pad that much more, and cut what this adds.
+    wide = functional.pad(x, (left, right + spec.stride[1], top, bottom + spec.stride[0]), value=float("-inf"))
+    return functional.max_pool2d(wide, spec.kernel, spec.stride, 0, spec.dilation)[:, :, :out_h, :out_w]

@@ -1,0 +1,61 @@
+"""Checks between neighbouring descriptions of one network: float against integer, torch against numpy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.core.errors import MismatchError
+from hwprm.graph import Batch, Graph, Scale
+from hwprm.intnet import IntegerNetwork
+from hwprm.quantization.calibrate import float_tensors, real_images
+from hwprm.quantization.emulate import run_torch
+from hwprm.quantization.lowering.lower import lower
+from hwprm.quantization.network import quantise_images
+
+__all__ = ["crosscheck", "signal_to_noise"]
+
+IntArray = NDArray[np.int64]
+
+
+def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, IntArray]) -> int:
+    """Compare the torch reference with the numpy one on every tensor of integer `images`; returns how many values.
+
+    `expected` is ``hwprm.intnet.reference.run(net, images)``; it is handed in because the torch tower does not import
+    `hwprm.verify`. Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch), or
+    when a tensor is missing.
+    """
+    got = run_torch(net, images)
+    if set(expected) != set(got):
+        raise MismatchError(f"numpy makes the tensors {sorted(expected)}, torch {sorted(got)}")
+    for name in (tensor.name for tensor in net.tensors):
+        if expected[name].shape != got[name].shape:
+            raise MismatchError(f"layer {name!r}: numpy makes {expected[name].shape}, torch {got[name].shape}")
+        wrong = np.argwhere(expected[name] != got[name])
+        if len(wrong):
+            image, channel, row, column = (int(i) for i in wrong[0])
+            where = (image, channel, row, column)
+            raise MismatchError(
+                f"layer {name!r}, image {image}, channel {channel}, row {row}, column {column}: "
+                f"expected {expected[name][where]} (numpy), got {got[name][where]} (torch); {len(wrong)} values differ"
+            )
+    return sum(array.size for array in expected.values())
+
+
+def signal_to_noise(graph: Graph, net: IntegerNetwork, x: Batch, input_scale: Scale) -> dict[str, float]:
+    """{tensor: 10 log10(power of the float tensor / power of its quantisation error)} in dB on stored images `x`.
+
+    `net` must come from `graph`. Infinite where the integers are exact; minus infinity for a silent float tensor.
+    """
+    fused = lower(graph, separate=net.tensor)
+    wanted = float_tensors(fused, real_images(x, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
+    integers = run_torch(net, quantise_images(x, input_scale, net))
+    ratios = {}
+    for name, array in wanted.items():
+        signal = float(np.square(array).sum())
+        noise = float(np.square(array - integers[name] * net.tensor[name].scale).sum())
+        ratios[name] = math.inf if noise == 0 else 10 * math.log10(signal / noise) if signal else -math.inf
+    return ratios

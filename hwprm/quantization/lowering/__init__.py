@@ -1,0 +1,1 @@
+"""From float operators to fused layers: batch norm folded, pools and sums attached, relabellings followed."""

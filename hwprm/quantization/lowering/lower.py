@@ -1,0 +1,242 @@
+"""Float graph to fused layers: the structure of the integer network before any number is rounded. numpy only.
+
+A fused layer is a sum of convolutions with optional max pooling, clamp and upsampling. Clamping (ReLU among it)
+commutes with the other two, so all orders fuse. Concatenations and channel choices are views
+(`hwprm.quantization.lowering.views`) and make no layer.
+Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two
+ReLUs) become a 1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values
+on, it is marked `identity` and quantised exactly.
+
+A sum joins the convolution that makes one of its operands, which then adds the other operand as a residual, where
+nobody else wants that convolution's result. Any other sum is a layer of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from hwprm.core.errors import ModelError, UnsupportedError
+from hwprm.graph import (
+    Add,
+    Channels,
+    Clamp,
+    Concat,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Node,
+    Relu,
+    Unflatten,
+    Upsample,
+)
+from hwprm.pruning.paths.paths import remove_unused_paths
+from hwprm.quantization.lowering.copies import add_copies
+from hwprm.quantization.lowering.fold import fold_batchnorm
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
+from hwprm.quantization.lowering.start import as_pool, identity_layer, start_layer
+from hwprm.quantization.lowering.views import View, whole_view
+
+__all__ = ["FusedLayer", "FusedNetwork", "lower"]
+
+
+def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
+    """Fuse `graph` into layers that the accelerator's one sentence describes.
+
+    Sums whose name is in `separate` become layers of their own.
+
+    A vector ``(K,)`` becomes the map ``(K, 1, 1)``; a linear layer behind a flatten of ``(C, H, W)`` becomes a
+    convolution whose kernel is the whole map. Nodes that no output needs are dropped,
+    and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
+    are removed.
+    An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
+    inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
+    Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut or normalised, joined in
+    front of no linear layer, or an average reads nothing but padding.
+    """
+    graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
+    return add_copies(_Lowering(graph, separate).network())
+
+
+class _Lowering:
+    """Walks the graph and keeps what was made so far."""
+
+    def __init__(self, graph: Graph, separate: Collection[str]) -> None:
+        self.graph = graph
+        self.separate = separate
+        self.shapes: dict[str, Map] = {source.name: _as_map(source.shape) for source in graph.inputs}
+        self.views: dict[str, View] = {name: whole_view(name, shape) for name, shape in self.shapes.items()}
+        self.layers: list[FusedLayer] = []
+        #: Layer whose result, after all that it took in, is the node's.
+        self.maker: dict[str, FusedLayer] = {}
+        #: Layers that copy a view to make it wide.
+        self.copies: dict[View, str] = {}
+
+    def network(self) -> FusedNetwork:
+        graph = self.graph
+        refused: list[tuple[str, str]] = []
+        for node in graph.nodes:
+            if node.name in self.views:
+                continue
+            try:
+                self._node(node, [self.views[name] for name in node.inputs])
+            except UnsupportedError as error:
+                refused.append((node.name, str(error)))
+                self.shapes[node.name] = _as_map(graph.shapes[node.name])  # go on, to find what else there is
+                self.views[node.name] = whole_view(node.name, self.shapes[node.name])
+        if refused:
+            raise UnsupportedError("\n".join(text for _, text in refused), tuple(refused))
+        returned = tuple(self._wide(name) for name in graph.outputs)
+        tensor_of = {name: view.whole for name, view in self.views.items() if view.whole is not None}
+        return FusedNetwork(
+            inputs=tuple(source.name for source in graph.inputs),
+            layers=tuple(self.layers),
+            outputs=tuple(dict.fromkeys(returned)),
+            returned=returned,
+            shapes=self.shapes,
+            tensor_of=tensor_of,
+        )
+
+    def _node(self, node: Node, reads: list[View]) -> None:
+        if isinstance(node, Unflatten) and (reads[0].size != (1, 1) or reads[0].flattened):
+            raise UnsupportedError(
+                f"{node.name!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
+            )
+        if isinstance(node, Flatten | Unflatten):
+            self.views[node.name] = reads[0]
+        elif isinstance(node, Concat | Channels):
+            self.views[node.name] = self._joined(node, reads)
+        else:
+            self._layer(node, reads)
+
+    def _layer(self, node: Node, reads: list[View]) -> None:
+        layer = start_layer(node, reads, {name: shape[0] for name, shape in self.shapes.items()})
+        layer, chain = _absorb(self.graph, layer, node)
+        if isinstance(node, Add) and (joined := self._joined_sum(node, reads, layer)):
+            layer = joined
+        maps = [self.graph.shapes[name] for name in chain if len(self.graph.shapes[name]) == 3]
+        vector = (len(layer.bias), 1, 1) if isinstance(node, Linear) else reads[0].shape
+        shape = _as_map(maps[-1]) if maps else vector  # behind a flatten, what was flattened
+        self.shapes[layer.name] = shape
+        self.views |= dict.fromkeys(chain, whole_view(layer.name, shape))
+        self.layers.append(layer)
+        self.maker[chain[-1]] = layer
+
+    def _joined_sum(self, node: Add, reads: list[View], alone: FusedLayer) -> FusedLayer | None:
+        """The layer of one operand of `node` with the other as its residual, taken out of `layers`; None: none can.
+
+        `alone` is the sum as a layer of its own. The layer made last is the first choice.
+        """
+        if len(set(node.inputs)) != 2 or len(reads) != 2 or alone.pool or node.name in self.separate:
+            return None
+        for layer in reversed(self.layers):
+            for name, view in zip(node.inputs, reversed(reads), strict=True):
+                wanted = self.graph.consumers(name) == (node,) and name not in self.graph.outputs
+                if self.maker.get(name) is layer and wanted and _takes_residual(layer) and len(view.sources) == 1:
+                    self.layers.remove(layer)
+                    channels = tuple(channel for _, channel in view.channels)
+                    residual = FusedResidual(sum=node.name, source=view.sources[0], channels=channels)
+                    return replace(layer, residual=residual, low=alone.low, high=alone.high, upsample=alone.upsample)
+        return None
+
+    def _joined(self, node: Node, reads: list[View]) -> View:
+        parts = tuple(part for view in reads for part in view.flattened or (view,))
+        if len(self.graph.shapes[node.name]) == 1 and any(part.size != (1, 1) for part in parts):
+            if isinstance(node, Concat):
+                return View(channels=(), size=(1, 1), flattened=parts)
+            raise UnsupportedError(
+                f"{node.name!r} cuts flattened maps, whose channels lie apart; slice channels before the flatten"
+            )
+        channels = tuple(pair for view in reads for pair in view.channels)
+        if isinstance(node, Channels):
+            channels = tuple(channels[c] for c in node.indices)
+        first = channels[0][0]
+        all_of_it = channels == tuple((first, c) for c in range(self.shapes[first][0]))
+        return View(channels=channels, size=reads[0].size, whole=first if all_of_it else None)
+
+    def _wide(self, name: str) -> str:
+        """The tensor that leaves as output `name`: that of its layer, or a copy where that one cannot be wide."""
+        view = self.views[name]
+        maker = next((layer for layer in self.layers if layer.name == view.whole), None)
+        if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
+            return maker.name
+        if view.flattened:
+            text = f"output {name!r} joins flattened maps; return each of them instead"
+            raise UnsupportedError(text, ((name, text),))
+        if view not in self.copies:
+            copy = name if view.whole is None else self._free(f"{name}_out")
+            self.layers.append(identity_layer(copy, view, {key: shape[0] for key, shape in self.shapes.items()}))
+            self.shapes[copy] = view.shape
+            self.copies[view] = copy
+        self.views[name] = whole_view(self.copies[view], view.shape)
+        return self.copies[view]
+
+    def _read(self, name: str) -> bool:
+        """Whether a layer reads the tensor `name`, or an output that is a view of it, or of more than it, will."""
+        views = [self.views[output] for output in self.graph.outputs]
+        copied = any(name in view.sources and view.whole != name for view in views)
+        return copied or any(name in layer.sources for layer in self.layers)
+
+    def _free(self, wish: str) -> str:
+        name, i = wish, 1
+        while name in self.graph.by_name or name in self.shapes:
+            i += 1
+            name = f"{wish}_{i}"
+        return name
+
+
+def _as_map(shape: tuple[int, ...]) -> Map:
+    if len(shape) == 1:
+        return (shape[0], 1, 1)
+    if len(shape) != 3:
+        raise ModelError(f"a tensor must be (C, H, W) or (K,), not {shape}; drop the other dimensions from the model")
+    return (shape[0], shape[1], shape[2])
+
+
+def _live(graph: Graph) -> Graph:
+    """`graph` without the nodes that no output needs; inputs stay."""
+    needed = set(graph.outputs)
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed |= set(node.inputs)
+    return Graph(tuple(n for n in graph.nodes if n.name in needed or isinstance(n, Input)), graph.outputs)
+
+
+def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, list[str]]:
+    """`layer` with the clamps, max pool, upsamplings and flattens behind `node` that it can take in, and their names.
+
+    What something else reads, or what leaves the network, ends the chain.
+    """
+    chain = [node.name]
+    while chain[-1] not in graph.outputs:
+        readers = graph.consumers(chain[-1])
+        if len(readers) != 1:
+            break
+        reader = readers[0]
+        if isinstance(reader, Relu):
+            layer = layer.clamped(0.0, None)
+        elif isinstance(reader, Clamp):
+            layer = layer.clamped(reader.low, reader.high)
+        elif isinstance(reader, MaxPool2d) and layer.pool is None and layer.upsample == (1, 1):
+            layer = replace(layer, pool=as_pool(reader))
+        elif isinstance(reader, Upsample):
+            factors = layer.upsample[0] * reader.factors[0], layer.upsample[1] * reader.factors[1]
+            layer = replace(layer, upsample=factors)
+        elif not isinstance(reader, Flatten) and not (isinstance(reader, Unflatten) and _one_pixel(graph, chain)):
+            break
+        chain.append(reader.name)
+    return layer, chain
+
+
+def _takes_residual(layer: FusedLayer) -> bool:
+    """Whether a residual may join: the sum comes before clamp, pool and upsampling, at the layer's own pixels."""
+    untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
+    plain = untouched and layer.upsample == (1, 1) and not layer.divisors
+    return plain and all(term.stride == (1, 1) and term.region is None for term in layer.terms)
+
+
+def _one_pixel(graph: Graph, chain: list[str]) -> bool:
+    """Whether the tensors of `chain` are vectors or maps of one pixel."""
+    return all(graph.shapes[name][1:] in ((), (1, 1)) for name in chain)

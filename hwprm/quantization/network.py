@@ -1,0 +1,243 @@
+"""Float graph to `IntegerNetwork`: scales, integer weights, integer biases, requantisation. See docs/numerics.md."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.config.quantize import QuantizeConfig
+from hwprm.core.errors import ModelError
+from hwprm.core.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
+from hwprm.graph import Batch, Graph, Scale, by_input
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
+from hwprm.intnet.regions import meeting_terms
+from hwprm.quantization.calibrate import activation_ranges, real_images
+from hwprm.quantization.lowering.averages import common_multiple, divided_weights
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
+from hwprm.quantization.lowering.lower import lower
+from hwprm.quantization.lowering.views import FusedTerm
+from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
+
+__all__ = ["quantise_images", "quantise_network"]
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+#: Largest requantisation factor asked for; an output step far below an accumulator step would hold no information.
+FACTOR_MAX = 256.0
+#: Bits that a bias may take at most, so that a filter of vanishing weights cannot widen every accumulator.
+BIAS_BITS_MAX = 40
+
+
+def quantise_network(
+    graph: Graph,
+    calibration_images: Batch,
+    input_scale: Scale,
+    config: QuantizeConfig | None = None,
+    *,
+    name: str = "network",
+) -> IntegerNetwork:
+    """The integer network of `graph`, batch norms folded, with activation scales from the calibration images.
+
+    `calibration_images` are stored images ``(n, C, H, W)`` (or vectors ``(n, K)``), for several inputs by name, whose
+    real value is ``x * input_scale``; the first `config.images` are used. Raises ModelError when an accumulator needs
+    more than 46 bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
+    """
+    config = config or QuantizeConfig()
+    separate: set[str] = set()
+    while True:
+        fused = lower(graph, separate=separate)
+        shapes = {source: fused.shapes[source] for source in fused.inputs}
+        first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
+        ranges = activation_ranges(fused, real_images(first, input_scale, shapes), config.percentile)
+        _check_ranges(fused, ranges)
+        quantiser = _Quantiser(fused, ranges, config)
+        layers = tuple(quantiser.layer(layer) for layer in fused.layers)
+        if not quantiser.too_coarse:
+            return quantiser.network(name, layers)
+        separate |= quantiser.too_coarse
+
+
+def _check_ranges(fused: FusedNetwork, ranges: dict[str, float]) -> None:
+    for source in fused.inputs:
+        if ranges[source] == 0:
+            which = f" of input {source!r}" if len(fused.inputs) > 1 else ""
+            raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
+
+
+def quantise_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
+    """Stored images as integers at the scales of `net`'s inputs, saturated: one array as in `hwprm.intnet.images`.
+
+    Raises DataError when the set is empty, not finite, of another shape or for other inputs.
+    """
+    real = real_images(x, input_scale, net.input_shapes)
+    tensors = {name: net.tensor[name] for name in net.inputs}
+    return pack_images(quantise(real[name], t.scale, *signed_range(t.bits)) for name, t in tensors.items())
+
+
+class _Quantiser:
+    """Walks the fused layers and keeps the tensors made so far."""
+
+    def __init__(self, fused: FusedNetwork, ranges: dict[str, float], config: QuantizeConfig) -> None:
+        self.fused = fused
+        self.ranges = ranges
+        self.config = config
+        self.act_max = signed_range(config.act_bits)[1]
+        self.tensors = {name: self._tensor(name, config.act_bits, ranges[name] / self.act_max) for name in fused.inputs}
+        #: (low, high) of every tensor's integers.
+        self.limits = {name: signed_range(config.act_bits) for name in fused.inputs}
+        #: Sums that must not join the layer of an operand, whose accumulators are too coarse.
+        self.too_coarse: set[str] = set()
+
+    def network(self, name: str, layers: tuple[GemmLayer, ...]) -> IntegerNetwork:
+        """The network of the `layers` made so far, which are all."""
+        return IntegerNetwork(
+            name=name,
+            tensors=tuple(self.tensors.values()),
+            layers=layers,
+            inputs=self.fused.inputs,
+            outputs=self.fused.outputs,
+            weight_bits=self.config.weight_bits,
+            act_bits=self.config.act_bits,
+        )
+
+    def _tensor(self, name: str, bits: int, scale: float) -> Tensor:
+        return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale)
+
+    def layer(self, layer: FusedLayer) -> GemmLayer:
+        """The integer layer of `layer`, whose sources have been made."""
+        wide = layer.name in self.fused.outputs
+        weights, acc_scales = self._weights(layer)
+        bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
+        residual = self._residual(layer, acc_scales)
+        if layer.identity:
+            out_scale = float(acc_scales[0])
+        elif wide:
+            out_scale = self._wide_scale(layer, weights, bias, residual, acc_scales)
+        else:
+            out_scale = self._scale(layer, acc_scales)
+        factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
+        bits = WIDE_BITS if wide else self.config.act_bits
+        self.limits[layer.name] = _clamp(layer, out_scale, bits)
+        self.tensors[layer.name] = self._tensor(layer.name, bits, out_scale)
+        return GemmLayer(
+            name=layer.name,
+            terms=tuple(_integer_term(term, weight) for term, weight in zip(layer.terms, weights, strict=True)),
+            bias=bias,
+            mult=np.array([mult for mult, _ in factors], np.int64),
+            shift=np.array([shift for _, shift in factors], np.int64),
+            clamp=self.limits[layer.name],
+            pool=layer.pool,
+            residual=residual,
+            wide=wide,
+            upsample=layer.upsample,
+        )
+
+    def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
+        if layer.residual is None:
+            return None
+        mult = np.rint(self.tensors[layer.residual.source].scale / acc_scales).astype(np.int64)
+        channel = np.array(layer.residual.channels, np.int64)
+        return Residual(source=layer.residual.source, channel=channel, mult=mult)
+
+    def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
+        """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
+        x_scales = [self.tensors[term.source].scale for term in layer.terms]
+        limit = signed_range(self.config.weight_bits)[1]
+        if layer.divisors:
+            multiple = common_multiple(layer.divisors, limit)
+            weights = [divided_weights(term.weight, multiple) for term in layer.terms]
+            return weights, np.full(len(layer.bias), x_scales[0] / multiple)
+        # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
+        heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
+        reference = max(heard or x_scales)
+        real = [term.weight * (scale / reference) for term, scale in zip(layer.terms, x_scales, strict=True)]
+        rows = np.concatenate([weight.reshape(len(weight), -1) for weight in real], axis=1)
+        if layer.residual is None:
+            scales = weight_scales(rows, layer.bias, reference, self.config)
+        else:
+            added, bits = self.tensors[layer.residual.source].scale / reference, self.config.act_bits
+            scales = weight_scales(rows, layer.bias, reference, self.config, added * silent_step(bits))
+            if too_coarse(added, scales):
+                self.too_coarse.add(layer.residual.sum)
+            scales = added / whole_steps(added, scales, bits)
+        return [quantise(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
+
+    def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
+        """Output scale of an inner layer: its calibrated range fills the positive integers."""
+        largest = float(acc_scales.max())
+        if self.ranges[layer.name] == 0:  # silent on every calibration image: keep the accumulator's step
+            return largest
+        return max(self.ranges[layer.name] / self.act_max, largest / FACTOR_MAX)
+
+    def _wide_scale(
+        self,
+        layer: FusedLayer,
+        weights: list[IntArray],
+        bias: IntArray,
+        residual: Residual | None,
+        acc_scales: FloatArray,
+    ) -> float:
+        """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
+        worst = 0.0
+        together = meeting_terms([term.region for term in layer.terms])
+        for m, scale in enumerate(acc_scales):
+            bounds = []
+            for term, weight in zip(layer.terms, weights, strict=True):
+                x_low, x_high = self.limits[term.source]
+                row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
+                bounds.append(accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0)))
+            added = (0, 0)
+            if residual:
+                x_low, x_high = self.limits[residual.source]
+                added = int(residual.mult[m]) * min(x_low, 0), int(residual.mult[m]) * max(x_high, 0)
+            for group in together:
+                low = min(int(bias[m]), 0) + added[0] + sum(bounds[i][0] for i in group)
+                high = max(int(bias[m]), 0) + added[1] + sum(bounds[i][1] for i in group)
+                worst = max(worst, float(scale) * max(-low, high))
+        # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
+        room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
+        return max(float(acc_scales.max()), worst / room)
+
+
+def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
+    return Term(
+        source=term.source,
+        weight=weight,
+        stride=term.stride,
+        padding=term.padding,
+        dilation=term.dilation,
+        groups=term.groups,
+        region=term.region,
+    )
+
+
+def _clamp(layer: FusedLayer, scale: float, bits: int) -> tuple[int, int]:
+    """The integers between which a layer's results lie: its clamp at `scale`, cut to `bits` bits."""
+    ends = signed_range(bits)
+    low = ends[0] if layer.low is None else int(quantise(layer.low, scale, *ends))
+    high = ends[1] if layer.high is None else int(quantise(layer.high, scale, *ends))
+    return low, high
+
+
+def weight_scales(
+    weight: FloatArray, bias: FloatArray, x_scale: float, config: QuantizeConfig, silent: float = 1.0
+) -> FloatArray:
+    """Real value of one weight step of each filter, ``(M,)``: its largest weight becomes the largest integer.
+
+    weight ``(M, K)`` holds all terms, for activations of step `x_scale`; bias ``(M,)``.
+    A filter of zeros takes the largest step of its layer, `silent` where all are zeros. A filter whose bias would need
+    too many accumulator bits gets a coarser step: coarse enough for the bias, yet so fine that the rounding of all its
+    weights together stays far below one output step.
+    """
+    rows = np.abs(weight)
+    scales = rows.max(axis=1) / signed_range(config.weight_bits)[1]
+    scales[scales == 0] = scales.max()
+    # Counted without zeros, so that compacting zero columns away changes no scale.
+    bias_bits = 2 * config.act_bits + 1 + np.ceil(np.log2(np.count_nonzero(rows, axis=1) + 1))
+    scales = np.maximum(scales, np.abs(bias) / (x_scale * 2.0 ** np.minimum(bias_bits, BIAS_BITS_MAX)))
+    # Below the smallest normal float a step has no precision left: treat such a filter as zero.
+    usable = scales >= np.finfo(np.float64).tiny * 2.0**64
+    benign = float(scales[usable].max()) if usable.any() else silent
+    result: FloatArray = np.where(usable, scales, benign)
+    return result

@@ -1,0 +1,1 @@
+"""What a folder holds, as plain facts."""

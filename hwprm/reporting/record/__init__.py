@@ -1,0 +1,1 @@
+"""What stands beside a model: options, log, curves, live and afterwards."""

@@ -1,0 +1,217 @@
+"""Training images in batches: drawn in a seeded order, augmented, with the teacher's outputs where there is one."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hwprm.config.train import TrainConfig
+from hwprm.core.errors import ConfigError
+from hwprm.data import Dataset
+from hwprm.graph import Graph, LazyImages, by_input, scale_of
+from hwprm.nets import GraphModule
+from hwprm.training.augment import augment_batch, resolve
+
+__all__ = ["Batch", "Samples"]
+
+#: Images of one step of what is computed once for the whole set.
+CHUNK = 250
+CPU = torch.device("cpu")
+
+
+def _all(count: int) -> slice:
+    return slice(count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None.
+
+    `whole` is how many images the batch has over all processes.
+    """
+
+    images: list[Tensor]
+    labels: Tensor
+    taught: Tensor | None
+    whole: int
+
+
+class Samples:
+    """The training split of `dataset` as the network `graph` reads it, in `dtype`.
+
+    With ``config.copies`` the augmented images and the teacher's logits of all of them are computed once and kept for
+    the next `Samples` of the same data, options and teacher; a step then only gathers. Without, each step augments
+    its images and asks the teacher. Raises ConfigError when the images cannot be augmented so.
+
+    Batches are on `device`. Of each batch of `count` images the slice ``part(count)`` is given; everything random is
+    drawn for the whole batch, so that its images do not depend on the part.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        graph: Graph,
+        config: TrainConfig,
+        dtype: torch.dtype,
+        teacher: Graph | None = None,
+        *,
+        device: torch.device = CPU,
+        part: Callable[[int], slice] = _all,
+    ) -> None:
+        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, device, part
+        self.names = [node.name for node in graph.inputs]
+        self.augment = resolve(config.augment, dataset.name)
+        self.labels = torch.from_numpy(np.array(dataset.y_train))
+        self.steps = math.ceil(len(self.labels) / config.batch)
+        if len(self.names) > 1 and self.augment != "none":
+            raise ConfigError(
+                f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
+                "set it to none"
+            )
+        self.teacher = _reader(teacher, config, device) if teacher is not None and config.distill else None
+        self.pool: NDArray[np.uint8] | None = None
+        self.pool_logits: Tensor | None = None
+        if config.copies and self.augment != "none":
+            self._check_bytes()
+            key = f"{_digest(dataset.x_train)} {self.augment} {config.copies} {config.seed}"
+            self.pool = _remembered("pool", key, self._make_pool)
+            if self.teacher is not None:
+                key += f" {dtype} {_state_digest(self.teacher)}"
+                self.pool_logits = _remembered("logits", key, self._ask_about_pool)
+
+    def digest(self) -> str:
+        """Digest of images, labels and teacher."""
+        taught = _state_digest(self.teacher) if self.teacher is not None else "-"
+        return f"{_digest(self.dataset.x_train)} {_digest(self.dataset.y_train)} {taught}"
+
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """Every training image once, in the order of epoch `number`, in batches of nearly equal size.
+
+        Randomness is a function of (seed, epoch), so a resumed run needs no generator state.
+        """
+        rng = np.random.default_rng([self.config.seed, number])
+        for chosen in np.array_split(rng.permutation(len(self.labels)), self.steps):
+            yield self._gather(chosen, rng) if self.pool is not None else self._make(chosen, rng)
+
+    def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        own = self.part(len(chosen))
+        if self.augment == "none":  # nothing is drawn, so nothing of the others' parts is needed
+            images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
+        else:
+            whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
+            images = [augment_batch(whole[0], self.augment, self.config.clean_share, rng)[own]]
+        images = [self._laid_out(array) for array in images]
+        return self._batch(images, chosen, self._ask(images))
+
+    def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        assert self.pool is not None
+        n, own = len(chosen), self.part(len(chosen))
+        # Copy 0 is the set itself.
+        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))[own]
+        mine = chosen[own]
+        images = np.where(
+            (copy == 0)[:, None, None, None], self.dataset.x_train[mine], self.pool[np.maximum(copy - 1, 0), mine]
+        )
+        taught = None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(mine)]
+        laid = [self._laid_out(array) for array in self._floats({self.names[0]: images})]
+        return self._batch(laid, chosen, taught)
+
+    def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
+        labels = self.labels[torch.from_numpy(chosen[self.part(len(chosen))])].to(self.device)
+        taught = None if taught is None else taught.to(self.device)
+        return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
+
+    def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
+        scale = self.dataset.input_scale
+        return [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """`images` on the device, a pixel's channels side by side where that is asked for.
+
+        By the strides too where there is one channel: such images look contiguous either way, and torch would compute
+        all that follows in the slower order.
+        """
+        if not self.config.channels_last or images.ndim != 4:
+            return images.to(self.device)
+        laid = torch.empty_like(images, memory_format=torch.channels_last, device=self.device)
+        return laid.copy_(images)
+
+    def _ask(self, images: list[Tensor]) -> Tensor | None:
+        if self.teacher is None:
+            return None
+        with torch.no_grad():
+            own = next((parameter.dtype for parameter in self.teacher.parameters()), self.dtype)
+            answer: Tensor = self.teacher(*(array.to(own) for array in images))
+            return answer.to(self.dtype)
+
+    def _check_bytes(self) -> None:
+        if self.dataset.x_train.dtype != np.uint8 or not isinstance(self.dataset.x_train, np.ndarray):
+            raise ConfigError(
+                f"train.copies = {self.config.copies} keeps augmented images as bytes in memory, those of "
+                f"{self.dataset.name} are {self.dataset.x_train.dtype} or on disk; set train.copies to 0"
+            )
+
+    def _make_pool(self) -> NDArray[np.uint8]:
+        clean = self.dataset.x_train
+        pool = np.empty((self.config.copies, *clean.shape), np.uint8)
+        for copy, target in enumerate(pool):
+            rng = np.random.default_rng([self.config.seed, copy, 1])
+            for start in range(0, len(clean), CHUNK):
+                part = torch.from_numpy(clean[start : start + CHUNK]).float()
+                moved = augment_batch(part, self.augment, 0.0, rng)
+                target[start : start + CHUNK] = moved.round_().clamp_(0, 255).to(torch.uint8).numpy()
+        return pool
+
+    def _ask_about_pool(self) -> Tensor:
+        """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy."""
+        assert self.pool is not None
+        answers = []
+        for images in (self.dataset.x_train, *self.pool):
+            for start in range(0, len(images), CHUNK):
+                part = self._floats({self.names[0]: images[start : start + CHUNK]})
+                answer = self._ask([self._laid_out(array) for array in part])
+                assert answer is not None
+                answers.append(answer.cpu())
+        return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
+
+
+def _reader(graph: Graph, config: TrainConfig, device: torch.device) -> GraphModule:
+    """`graph` as a module that reads images as the trained network does."""
+    module = GraphModule(graph).eval().to(device)
+    for parameter in module.parameters():
+        if parameter.ndim == 4 and config.channels_last:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    return module
+
+
+#: The last result of each kind, by what it was made from: the stages of one recipe share their images and teacher.
+_LAST: dict[str, tuple[str, Any]] = {}
+
+
+def _remembered(kind: str, key: str, make: Any) -> Any:
+    if kind not in _LAST or _LAST[kind][0] != key:
+        _LAST.pop(kind, None)  # before the new one is made: both would not fit in memory where one just does
+        _LAST[kind] = key, make()
+    return _LAST[kind][1]
+
+
+def _digest(array: Any) -> str:
+    if isinstance(array, LazyImages):
+        return array.fingerprint
+    head = f"{array.dtype} {array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+def _state_digest(module: GraphModule) -> str:
+    total = hashlib.sha256(repr(module.graph.structure).encode())
+    for name, value in module.state_dict().items():
+        total.update(name.encode() + value.cpu().numpy().tobytes())
+    return total.hexdigest()

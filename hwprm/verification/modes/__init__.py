@@ -1,0 +1,1 @@
+"""Ways to simulate a bundle: protocol, bulk, layer by layer."""

@@ -1,0 +1,175 @@
+"""Bulk mode: many images at full speed; logits and cycle counts compared."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from hwprm.bundle.images import write_images
+from hwprm.bundle.manifest import LayerEntry, Manifest
+from hwprm.intnet.reference import logits as reference_logits
+from hwprm.verification.comparison.compare import Comparison, compare_logits
+from hwprm.verification.comparison.events import Frame, Section, read_sections
+from hwprm.verification.comparison.stalls import compare_stalls, memory_plusargs, waiting_cycles
+from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden
+from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, running
+from hwprm.verification.modes.trace import compare_trace
+from hwprm.verification.results.report import Case
+from hwprm.verification.simulators.session import Session
+
+__all__ = ["run_bulk"]
+
+MODE = "bulk"
+TESTS = ["stream"]
+
+
+def run_bulk(job: Job, count: int) -> ModeOutcome:
+    """Stream the job's first `count` images; compare every logit, the cycle register and every frame interval.
+
+    Of the first `verify.trace_images` of them every layer is compared too, and its cycles.
+    """
+    manifest = job.bundle.manifest
+    images = job.images[:count]
+    traced = min(job.config.trace_images, count)
+    expected = reference_logits(job.bundle.network, images)
+    flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
+    with running(
+        job,
+        MODE,
+        images,
+        flat,
+        TESTS,
+        ["+bulk", f"+images={len(images)}", *([f"+trace_images={traced}"] if traced else []), *_memory(job)],
+        prepare=lambda folder: write_images(images, manifest.array.act_bits, folder),
+    ) as session:
+        sections = read_sections(session.events)
+        counters = session.note("bulk.json")
+        compared = compare_trace(job, session.folder / "trace.txt", images[:traced])
+        waves = keep_wave(job, MODE, session)
+    frames = sections[0].frames
+    cases = [_stream_case(job, session, sections[0])]
+    for name, first, last in _sets(job, len(images)):
+        total = Comparison()
+        for i in range(first, last):
+            frame = frames[i] if i < len(frames) else None
+            total += compare_logits(frame, i, manifest.layers, {k: v[i] for k, v in expected.items()})
+        cases.append(_case(job, name, total.values, total.wrong, total.failure))
+    if len(frames) > len(images):
+        cases.append(_case(job, "surplus", failure=f"{len(frames)} images left the design, {len(images)} went in"))
+    interval, cycle_case = _cycles(job, manifest, frames, counters)
+    cases.append(cycle_case)
+    if manifest.external:
+        cases.append(_stalls(job, sections[0], counters))
+    computed = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
+    measured = first_layer_cycles(frames, manifest, computed) if traced else ()
+    if traced:
+        cases += [_layer_case(job, entry, compared.get(entry.name), dict(measured)) for entry in manifest.layers]
+    return ModeOutcome(
+        mode=MODE,
+        simulator=job.simulator.name,
+        cases=tuple(cases),
+        images=len(images),
+        sections=tuple(sections),
+        cycles=interval,
+        memory_stalls=counters["MEMORY_STALLS"] if counters and manifest.external else None,
+        layer_cycles=measured,
+        waves=waves,
+    )
+
+
+def _layer_case(job: Job, entry: LayerEntry, compared: Comparison | None, measured: Mapping[str, int]) -> Case:
+    """Values and cycles of a layer; cycles alone for outputs, whose values are compared with all images'."""
+    predicted, simulated = job.bundle.manifest.cycles.layers[entry.index], measured.get(entry.name)
+    failure = compared.failure if compared else None
+    if failure is None and simulated != predicted:
+        failure = f"layer {entry.name!r} takes {simulated} cycles, {predicted} are predicted"
+    compared = compared or Comparison()
+    properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
+    return _case(job, f"layer {entry.name}", compared.values, compared.wrong, failure, properties)
+
+
+def _memory(job: Job) -> list[str]:
+    """Arguments for the testbench's memory, and a watchdog as patient as that needs."""
+    manifest = job.bundle.manifest
+    if manifest.external is None:
+        return []
+    patience = 4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(job.bundle, job.memory)) + 10_000
+    return [*memory_plusargs(job.memory), f"+watchdog={patience}"]
+
+
+def _sets(job: Job, count: int) -> list[tuple[str, int, int]]:
+    stored = min(job.stored, count)
+    sets = [(f"images 0..{stored - 1}, stored", 0, stored)]
+    if count > stored:
+        sets.append((f"images {stored}..{count - 1}, random", stored, count))
+    return sets
+
+
+def _stream_case(job: Job, session: Session, section: Section) -> Case:
+    failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
+    if failure is None and section.stuck:
+        failure = "the watchdog barked"
+    return _case(job, "stream", failure=failure, seconds=sum(case.seconds for case in session.cases))
+
+
+def _cycles(
+    job: Job, manifest: Manifest, frames: Sequence[Frame], counters: dict[str, int] | None
+) -> tuple[int | None, Case]:
+    """Steady-state cycles per image, and the case that holds them against the prediction."""
+    predicted = manifest.cycles.image
+    register = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
+    started = [frame for frame in frames if frame.starts]
+    intervals = Counter(compute_cycles(frame, after) for frame, after in pairwise(started))
+    hidden = loading_hidden(manifest)
+    failure = None
+    if register != predicted:
+        failure = f"the CYCLES register reads {register}, {predicted} are predicted"
+    elif hidden and set(intervals) - {predicted}:
+        failure = f"images start {dict(sorted(intervals.items()))} cycles apart (times), {predicted} are predicted"
+    elif len(started) != len(frames) or not started:
+        failure = f"{len(started)} of {len(frames)} images were seen to start"
+    simulated = next(iter(intervals)) if hidden and len(intervals) == 1 else register
+    properties = (
+        ("cycles_predicted", str(predicted)),
+        ("cycles_simulated", str(simulated)),
+        ("cycles_register", str(register)),
+        ("intervals", str(sum(intervals.values()))),
+    )
+    return simulated, _case(job, "cycles per image", failure=failure, properties=properties)
+
+
+def _stalls(job: Job, section: Section, counters: dict[str, int] | None) -> Case:
+    register = counters["MEMORY_STALLS"] if counters else None
+    predicted, failure = compare_stalls(job.bundle, job.memory, section, register)
+    properties = (
+        ("latency", str(job.memory.latency)),
+        ("bandwidth", job.memory.bandwidth),
+        ("images_predicted", str(len(predicted))),
+        ("stalls_predicted", str(predicted[-1] if predicted else None)),
+        ("stalls_register", str(register)),
+    )
+    return _case(job, "memory stalls", failure=failure, properties=properties)
+
+
+def _case(
+    job: Job,
+    name: str,
+    values: int = 0,
+    wrong: int = 0,
+    failure: str | None = None,
+    properties: tuple[tuple[str, str], ...] = (),
+    seconds: float = 0.0,
+) -> Case:
+    return Case(
+        simulator=job.simulator.name,
+        mode=MODE,
+        name=name,
+        values=values,
+        wrong=wrong,
+        seconds=seconds,
+        failure=failure,
+        properties=properties,
+    )

@@ -1,0 +1,248 @@
+"""Layer mode: each layer alone on the compiled simulation, its sources laid into the activation memory beforehand.
+
+The descriptors are cut to the layer, the host's part is done by the repeat bit, and the layer's second start ends the
+run: from its first start to the second it has taken exactly its cycles. Then the whole activation memory is compared,
+every word of every bank, so that a store that goes astray is found although no other layer is there to stumble on it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.bundle.manifest import LayerEntry
+from hwprm.core.errors import ConfigError
+from hwprm.intnet.reference import run
+from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
+from hwprm.verification.comparison.compare import Comparison, compare_logits, compare_tensors
+from hwprm.verification.comparison.events import Frame, read_sections
+from hwprm.verification.modes.cut import CompiledProgram, load_program
+from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, run_folder, start_session, write_inputs
+from hwprm.verification.modes.records import Records, records_of
+from hwprm.verification.results.report import Case
+from hwprm.verification.simulators.builds import build
+from hwprm.verification.simulators.session import Session, SessionRun
+
+__all__ = ["run_layers"]
+
+IntArray = NDArray[np.int64]
+MODE = "layers"
+TESTS = ["layer"]
+#: Seconds between two looks at the running simulators.
+LOOK = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Piece:
+    """One layer of one image."""
+
+    image: int
+    entry: LayerEntry
+
+    @property
+    def name(self) -> str:
+        return f"{self.entry.index}_{self.image}"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Started:
+    piece: _Piece
+    run: SessionRun
+    #: Memory as it has to be found afterwards.
+    after: Contents
+    #: Ends the simulator and removes its folder.
+    resources: ExitStack
+
+
+def run_layers(job: Job, tell: Callable[[str, int, int], None] | None = None) -> ModeOutcome:
+    """Run every chosen layer of the job's first images alone; a failing layer does not stop the others.
+
+    `tell` hears which layer comes next, how many are done, and of how many. What has passed is recorded until all is
+    done, so that an interrupted run can be resumed. Raises ConfigError for an unknown layer, BundleError when the
+    program cannot be understood, ToolError when the simulation does not compile.
+    """
+    tell = tell or (lambda line, done, total: None)
+    desk = _Desk.of(job)
+    chosen, images = _chosen(job), range(job.config.layer_images)
+    pieces = [_Piece(image=i, entry=entry) for i in images for entry in chosen]
+    if not job.config.resume:
+        desk.records.drop([piece.name for piece in pieces])
+    kept = {piece.name: _recalled(desk, piece) for piece in pieces}
+    made: dict[str, tuple[Case, int | None]] = {name: case for name, case in kept.items() if case is not None}
+    waiting = [piece for piece in pieces if piece.name not in made]
+    with closing(_all(desk, waiting, lambda what: tell(what, len(made), len(pieces)))) as finished:
+        for piece, case, cycles in finished:
+            made[piece.name] = case, cycles
+            if case.failure is None:
+                desk.records.put(piece.name, asdict(case) | {"cycles": cycles})
+    desk.records.drop([piece.name for piece in pieces])
+    measured = tuple((p.entry.name, cycles) for p in pieces if p.image == 0 and (cycles := made[p.name][1]) is not None)
+    whole = len(measured) == len(job.bundle.manifest.layers)
+    return ModeOutcome(
+        mode=MODE,
+        simulator=job.simulator.name,
+        cases=tuple(made[piece.name][0] for piece in pieces),
+        images=job.config.layer_images,
+        cycles=sum(cycles for _, cycles in measured) if whole else None,
+        layer_cycles=measured if whole else (),
+    )
+
+
+def _chosen(job: Job) -> list[LayerEntry]:
+    wanted, layers = job.config.layers, job.bundle.manifest.layers
+    names = [entry.name for entry in layers]
+    if unknown := sorted(set(wanted) - set(names)):
+        raise ConfigError(f"verify.layers: no layer is called {unknown[0]!r}; there are {', '.join(names)}")
+    return [entry for entry in layers if not wanted or entry.name in wanted]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Desk:
+    """What all pieces share."""
+
+    job: Job
+    build: Path
+    program: CompiledProgram
+    memory: ActivationMemory
+    #: Every tensor of the chosen images, from the reference.
+    tensors: Mapping[str, IntArray]
+    records: Records
+
+    @classmethod
+    def of(cls, job: Job) -> _Desk:
+        program = load_program(job.bundle)
+        images = job.images[: job.config.layer_images]
+        built = build(job.bundle, job.simulator, job.work, **job.config.build)
+        facts = (built.parent.name, str(job.config.seed), images.tobytes().hex(), version("hwprm"))
+        return cls(
+            job=job,
+            build=built,
+            program=program,
+            memory=ActivationMemory(plan=program.plan, bits=job.bundle.manifest.array.act_bits),
+            tensors=run(job.bundle.network, images),
+            records=records_of(job.bundle, job.work, facts),
+        )
+
+    def before(self, piece: _Piece) -> Contents:
+        """The memory when the layer starts: every tensor that is alive then, and random words elsewhere."""
+        net, index = self.job.bundle.network, piece.entry.index
+        contents = self.memory.random(self.job.config.seed + index)
+        born = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
+        alive = {source for layer in net.layers[index:] for source in layer.sources if born[source] < index}
+        for name in sorted(alive):
+            self.memory.put(contents, name, self.tensors[name][piece.image])
+        return contents
+
+
+def _all(
+    desk: _Desk, pieces: Sequence[_Piece], tell: Callable[[str], None]
+) -> Generator[tuple[_Piece, Case, int | None], None, None]:
+    """Run `pieces`, several simulators at a time; what runs when the generator is closed is ended and removed."""
+    waiting = list(pieces)
+    running: list[_Started] = []
+    jobs = desk.job.config.job_count
+    with ExitStack() as everything:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                piece = waiting.pop(0)
+                tell(f"layer {piece.entry.name}")
+                started = _start(desk, piece)
+                everything.push(started.resources)
+                running.append(started)
+            done = [started for started in running if started.run.done]
+            for started in done:
+                running.remove(started)
+                with started.resources:
+                    case, cycles = _judge(desk, started)
+                yield started.piece, case, cycles
+            if not done:
+                time.sleep(LOOK)
+
+
+def _start(desk: _Desk, piece: _Piece) -> _Started:
+    job = desk.job
+    with ExitStack() as stack:
+        folder = stack.enter_context(run_folder(job.work))
+        stored = [entry for entry in job.bundle.manifest.layers if not entry.wide]
+        store = None if piece.entry.wide else stored.index(piece.entry)
+        desk.program.cut(job.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
+        contents = desk.before(piece)
+        (folder / "memory").mkdir()
+        desk.memory.write(contents, folder / "memory")
+        if not piece.entry.wide:
+            desk.memory.put(contents, piece.entry.name, desk.tensors[piece.entry.name][piece.image])
+        write_inputs(job, folder, job.images[:1], np.zeros((1, 1), np.int64))
+        plusargs = ["+memory=memory", f"+results={int(piece.entry.wide)}"]
+        run = stack.enter_context(start_session(job, desk.build, folder, MODE, TESTS, plusargs))
+        return _Started(piece=piece, run=run, after=contents, resources=stack.pop_all())
+
+
+def _judge(desk: _Desk, started: _Started) -> tuple[Case, int | None]:
+    """Compare what a finished piece left behind; the case, and the cycles that it took."""
+    entry = started.piece.entry
+    session = started.run.finish()
+    keep_wave(desk.job, f"{MODE}-{started.piece.name}", session)
+    frames = read_sections(session.events)[-1].frames
+    starts = [cycle for frame in frames for cycle in frame.starts]
+    cycles = starts[1] - starts[0] if len(starts) > 1 else None
+    predicted = desk.job.bundle.manifest.cycles.layers[entry.index]
+    comparison = _compare(desk, started, session, frames)
+    failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
+    failure = "\n".join(text for text in (comparison.failure, failure) if text) or None
+    if failure is None and cycles != predicted:
+        failure = f"layer {entry.name!r} takes {cycles} cycles, {predicted} are predicted"
+    case = _case(desk, started.piece)
+    return (
+        replace(
+            case,
+            values=comparison.values,
+            wrong=comparison.wrong,
+            seconds=started.run.elapsed,
+            failure=failure,
+            properties=(("cycles_predicted", str(predicted)), ("cycles_simulated", str(cycles))),
+        ),
+        cycles,
+    )
+
+
+def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[Frame]) -> Comparison:
+    entry, image = started.piece.entry, started.piece.image
+    expected = desk.tensors[entry.name][image]
+    found = desk.memory.read(session.folder / "memory")
+    if entry.wide:
+        outputs = [other for other in desk.job.bundle.manifest.layers if other.wide and other.index < entry.index]
+        first = sum(int(np.prod(other.shape)) for other in outputs)
+        beats = frames[0].beats[first : first + expected.size] if frames else []
+        comparison = compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
+    else:
+        got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
+        comparison = compare_tensors(got, image, entry, expected)
+    comparison = comparison.of(desk.job.bundle.program["kept_channels"].get(entry.name))
+    if found is None:
+        return comparison + Comparison(extra="the activation memory was not written out")
+    astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)
+    return comparison + Comparison(
+        extra=f"{astray} words of the activation memory outside of {entry.name!r} were changed" if astray else None
+    )
+
+
+def _case(desk: _Desk, piece: _Piece) -> Case:
+    name = f"image {piece.image}, " * (piece.image > 0) + f"layer {piece.entry.name}"
+    return Case(simulator=desk.job.simulator.name, mode=MODE, name=name, values=0, wrong=0, seconds=0.0, failure=None)
+
+
+def _recalled(desk: _Desk, piece: _Piece) -> tuple[Case, int | None] | None:
+    """The case of a piece that an interrupted run has finished."""
+    record = desk.records.get(piece.name)
+    if record is None:
+        return None
+    properties = (*map(tuple, record["properties"]), ("resumed", "true"))
+    case = replace(_case(desk, piece), values=record["values"], seconds=record["seconds"], properties=properties)
+    return case, record["cycles"]

@@ -1,0 +1,130 @@
+"""Protocol mode: a few images through AXI bus models, with misuse, and every layer boundary compared."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.bundle import Bundle
+from hwprm.core.resources import resource_dir
+from hwprm.intnet.reference import run
+from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_outputs
+from hwprm.verification.comparison.events import Frame, Section, read_sections
+from hwprm.verification.comparison.timing import layer_cycles, loading_hidden
+from hwprm.verification.comparison.vectors import by_layer
+from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, running
+from hwprm.verification.results.report import Case
+from hwprm.verification.simulators.session import Session
+
+__all__ = ["run_protocol", "test_names"]
+
+IntArray = NDArray[np.int64]
+MODE = "protocol"
+
+
+def test_names(mode: str) -> list[str]:
+    """Names of the cocotb tests of ``sim/tb_<mode>.py``; all of them must have run."""
+    text = (resource_dir("sim") / f"tb_{mode}.py").read_text()
+    return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)\(", text, re.MULTILINE)
+
+
+def run_protocol(job: Job) -> ModeOutcome:
+    """Run every protocol test on the job's first images and compare all layers of all images that ran to the end."""
+    manifest = job.bundle.manifest
+    images = job.images[: job.config.protocol_images]
+    tensors = run(job.bundle.network, images)
+    logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
+    with running(job, MODE, images, logits, test_names(MODE), ["+probe"]) as session:
+        sections = tuple(read_sections(session.events))
+        compared, missing = _compare(session, sections, job.bundle, tensors)
+        steady = _steady_frames(session, sections)
+        waves = keep_wave(job, MODE, session)
+    measured = layer_cycles(steady, manifest) if steady else ()
+    cases = [_case(job, "session", failure=session.trouble), *_cocotb_cases(job, session, missing)]
+    for index, entry in enumerate(manifest.layers):
+        total = sum(compared[entry.name], Comparison())
+        simulated = dict(measured).get(entry.name)
+        predicted = manifest.cycles.layers[index]
+        failure = total.failure
+        last = index == len(manifest.layers) - 1
+        # The last layer ends when the next image starts, which has to have come by then.
+        exact = loading_hidden(manifest) or not last
+        if failure is None and exact and simulated is not None and simulated != predicted:
+            failure = f"layer {entry.name!r} takes {simulated} cycles, {predicted} are predicted"
+        properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
+        cases.append(_case(job, f"layer {entry.name}", total, failure, properties))
+    return ModeOutcome(
+        mode=MODE,
+        simulator=job.simulator.name,
+        cases=tuple(cases),
+        images=len(images),
+        sections=sections,
+        cycles=sum(cycles for _, cycles in measured) or None,
+        layer_cycles=measured,
+        waves=waves,
+    )
+
+
+def _compare(
+    session: Session, sections: tuple[Section, ...], bundle: Bundle, tensors: Mapping[str, IntArray]
+) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
+    """Comparisons by layer, and by cocotb test the reason why its images could not be compared."""
+    manifest, kept = bundle.manifest, bundle.program["kept_channels"]
+    compared: dict[str, list[Comparison]] = {entry.name: [] for entry in manifest.layers}
+    missing: dict[str, str] = {}
+    for section in sections:
+        note = session.note(f"note_{section.mark}.json")
+        if note is None:
+            continue
+        if len(section.frames) != len(note["images"]):
+            missing[note["name"]] = (
+                f"{len(section.frames)} images are in the event log, {len(note['images'])} were sent"
+            )
+        for frame, image in zip(section.frames, note["images"], strict=False):
+            expected = {name: tensor[image] for name, tensor in tensors.items()}
+            mine = by_layer(frame.stores)
+            layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits)
+            outputs = compare_outputs(frame, image, manifest.layers, expected)
+            for name, comparison in (layers | outputs).items():
+                compared[name].append(comparison.of(kept.get(name)))
+    return compared, missing
+
+
+def _cocotb_cases(job: Job, session: Session, missing: Mapping[str, str]) -> list[Case]:
+    cases = []
+    for case in session.cases:
+        failure = case.failure or missing.get(case.name)
+        cases.append(_case(job, case.name, failure=failure, seconds=case.seconds))
+    return cases
+
+
+def _case(
+    job: Job,
+    name: str,
+    compared: Comparison | None = None,
+    failure: str | None = None,
+    properties: tuple[tuple[str, str], ...] = (),
+    seconds: float = 0.0,
+) -> Case:
+    return Case(
+        simulator=job.simulator.name,
+        mode=MODE,
+        name=name,
+        values=compared.values if compared else 0,
+        wrong=compared.wrong if compared else 0,
+        seconds=seconds,
+        failure=failure,
+        properties=properties,
+    )
+
+
+def _steady_frames(session: Session, sections: tuple[Section, ...]) -> tuple[Frame, Frame] | None:
+    """The first two images of the test that sends them back to back, None when there are not as many."""
+    for section in sections:
+        note = session.note(f"note_{section.mark}.json")
+        if note and note["name"] == "back_to_back" and len(section.frames) >= 2:
+            return section.frames[0], section.frames[1]
+    return None

@@ -1,0 +1,81 @@
+"""`VerifyReport`: what was simulated, what was compared, what differed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from hwprm.core.errors import MismatchError
+
+__all__ = ["Case", "VerifyReport"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One line of the report and one test case of the JUnit file. `failure` is None when it passed."""
+
+    simulator: str
+    mode: str
+    name: str
+    values: int
+    wrong: int
+    seconds: float
+    failure: str | None
+    properties: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyReport:
+    """Outcome of `hwprm.verification.verify_bundle`."""
+
+    net: str
+    design_hash: str
+    #: Simulators with their versions, such as ``verilator 5.48``.
+    simulators: tuple[str, ...]
+    #: Images that the bulk mode ran (of the first simulator), and where they came from.
+    images: int
+    image_source: str
+    seed: int
+    #: Integers compared, and how many of them were wrong.
+    values_compared: int
+    mismatches: int
+    #: Steady-state clock cycles per image and per layer; simulated is None when no run got so far.
+    cycles_predicted: int
+    cycles_simulated: int | None
+    layer_cycles_predicted: tuple[tuple[str, int], ...]
+    layer_cycles_simulated: tuple[tuple[str, int], ...]
+    cases: tuple[Case, ...]
+    waves: tuple[str, ...]
+    seconds: float
+    #: Cycles that the last image of the bulk mode waited for external memory besides; None where there is none.
+    memory_stalls: int | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything passed and something was compared."""
+        return self.values_compared > 0 and self.mismatches == 0 and not self.failures
+
+    @property
+    def failures(self) -> tuple[Case, ...]:
+        """The cases that failed."""
+        return tuple(case for case in self.cases if case.failure)
+
+    def raise_on_failure(self) -> None:
+        """Raise MismatchError with the first failures unless `ok`."""
+        if self.ok:
+            return
+        lines = [f"{case.simulator} {case.mode}, {case.name}: {case.failure}" for case in self.failures[:4]]
+        lines = lines or ["nothing was compared"]
+        more = len(self.failures) - 4
+        tail = [f"... and {more} more failures"] if more > 0 else []
+        head = f"{self.net!r} in RTL is not what the integer reference computes:"
+        raise MismatchError("\n".join([head, *lines, *tail]))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        plain = asdict(self)
+        plain["layer_cycles_predicted"] = dict(self.layer_cycles_predicted)
+        plain["layer_cycles_simulated"] = dict(self.layer_cycles_simulated)
+        for case in plain["cases"]:
+            case["properties"] = dict(case["properties"])
+        return plain | {"ok": self.ok}

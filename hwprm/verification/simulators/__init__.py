@@ -1,0 +1,1 @@
+"""Icarus and Verilator: finding, building, running."""

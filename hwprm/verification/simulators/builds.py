@@ -1,0 +1,173 @@
+"""Compiling a bundle's simulation, once: builds are kept by the hash of everything that goes into them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from cocotb_tools import config as cocotb_config
+
+from hwprm.bundle import Bundle
+from hwprm.core.errors import ConfigError, ToolError
+from hwprm.core.resources import resource_dir
+from hwprm.verification.simulators.process import run_logged
+from hwprm.verification.simulators.tools import Simulator
+
+__all__ = ["TOP", "build", "default_work"]
+
+TOP = "tb_hwprm"
+
+#: Verilator arguments. WIDTH alone is waived. Initial contents of memories are random (seeded at run time), so that
+#: nothing can rely on them. No --public-flat-rw: the testbench marks the few signals that Python touches. C++ is split
+#: into short functions: a compiler takes far more than twice as long for one of twice the length.
+VERILATOR = (
+    *("--cc", "--exe", "--vpi", "--timing", "-O3", "--prefix", "Vtop", "--timescale", "1ns/1ps"),
+    *("--x-initial", "unique", "--x-assign", "fast", "-Wno-WIDTH", "-Wno-TIMESCALEMOD"),
+    *("--output-split-cfuncs", "500"),
+)
+CFLAGS = "-std=gnu++20 -fcoroutines"
+#: Optimisation of the code that runs every cycle, of the rest of the design, and of what all designs share.
+FAST, SLOW, SHARED = "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"
+ICARUS = ["-g2005"]
+BUILD_SECONDS = 3600.0
+#: Objects that every Verilator build has in common; half of the time of a small one.
+RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_timing.o", "verilated_threads.o")
+
+
+def default_work() -> Path:
+    """Folder of kept builds when none is given."""
+    return Path.home() / ".cache" / "hwprm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Kind:
+    """What a build can do: record waveforms; run fast, for which it takes longer to make."""
+
+    wave: bool
+    optimise: bool
+
+    @property
+    def make(self) -> list[str]:
+        """Levels of optimisation, for make; in one piece, a small design costs a quarter of the compiler's time."""
+        return [FAST, SLOW, SHARED] if self.optimise else ["OPT_FAST=-O0", SLOW, SHARED, "VM_PARALLEL_BUILDS=0"]
+
+
+def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = False, optimise: bool = True) -> Path:
+    """The compiled simulation of `bundle`: a Verilator executable, or a file for Icarus's vvp.
+
+    Kept under `work`; made again when the design, the testbench, the flags or a tool changes.
+    Raises ToolError with the end of the compiler's output when it fails, ConfigError when `work` is not writable.
+    """
+    sources = (*bundle.sources(), bundle.testbench)
+    product = "sim.vvp" if simulator.name == "icarus" else "sim"
+    kind = _Kind(wave=wave, optimise=optimise)
+    kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, kind)}"
+    if (kept / product).is_file():
+        return kept / product
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=".build-", dir=kept.parent))
+    except OSError as error:
+        raise ConfigError(f"builds cannot be kept in {work} ({error.strerror}); choose another with --work") from error
+    try:
+        _compile(simulator, sources, temporary, work, kind)
+        _keep([temporary / product], kept)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return kept / product
+
+
+def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: Path, kind: _Kind) -> None:
+    if simulator.name == "icarus":
+        _run(simulator, _icarus(simulator, sources, kind), folder)
+        return
+    translate, make = _verilator(simulator, sources, folder, kind)
+    _run(simulator, translate, folder)
+    shared = [word for word in make if not word.startswith(("OPT_FAST=", "VM_PARALLEL_BUILDS="))]
+    runtime = work / "runtime" / _digest([*_facts(simulator), str(kind.wave), *shared])
+    for path in runtime.glob("*.o"):  # copied after translation, so that make finds them newer than its makefile
+        shutil.copyfile(path, folder / path.name)
+    _run(simulator, make, folder)
+    if not runtime.is_dir():
+        _keep([path for path in folder.glob("verilat*.o") if path.name in RUNTIME], runtime)
+
+
+def _run(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
+    outcome = run_logged(command, folder, simulator.full_environment(), BUILD_SECONDS)
+    if outcome.returncode != 0:
+        what = f"{simulator.name} {simulator.version} could not compile the bundle"
+        raise ToolError(f"{what}; the end of its output:\n{outcome.tail()}")
+
+
+def _icarus(simulator: Simulator, sources: Sequence[Path], kind: _Kind) -> list[str]:
+    define = ["-DHWPRM_WAVE"] if kind.wave else []
+    files = [str(path.absolute()) for path in _timed_first(sources)]
+    return [str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]
+
+
+def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, kind: _Kind) -> tuple[list[str], list[str]]:
+    """The command that translates to C++, and the one that compiles that."""
+    libraries = cocotb_config.libs_dir
+    link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
+    main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    cflags, make = CFLAGS, [*kind.make, *simulator.make_arguments]
+    if kind.wave and simulator.bundled_fst:
+        # Its FST writer wants lz4 and zlib with their headers; ours have the four functions that it calls.
+        cflags += f" -I{resource_dir('sim') / 'include'}"
+        make.append(f"LDLIBS={link} -pthread")
+    trace = ["--trace-fst", "-DHWPRM_WAVE"] if kind.wave else []
+    first = [
+        str(simulator.executable),
+        *VERILATOR,
+        *trace,
+        *("--top-module", TOP, "-Mdir", str(folder), "-o", "sim"),
+        *("-CFLAGS", cflags, "-LDFLAGS", link),
+        str(main),
+        *(str(path.absolute()) for path in _timed_first(sources)),
+    ]
+    # Only the FST writer is compiled for a wave build; the testbench, not cocotb's main, opens the file.
+    second = ["make", f"-j{os.cpu_count() or 1}", "-f", "Vtop.mk", *make]
+    return first, second
+
+
+def _timed_first(sources: Sequence[Path]) -> list[Path]:
+    """The testbench, which has a timescale, before the design, which has none and takes over its."""
+    return [sources[-1], *sources[:-1]]
+
+
+def _keep(products: Sequence[Path], kept: Path) -> None:
+    """Move `products` alone into the folder `kept`, at once; whoever comes second leaves the first's equal files."""
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    shell = Path(tempfile.mkdtemp(prefix=".keep-", dir=kept.parent))
+    try:
+        for product in products:
+            product.rename(shell / product.name)
+        with suppress(OSError):  # the name is taken by a folder that is not empty
+            shell.rename(kept)
+    finally:
+        shutil.rmtree(shell, ignore_errors=True)
+
+
+def _key(sources: Sequence[Path], simulator: Simulator, kind: _Kind) -> str:
+    contents = [text for path in sources for text in (path.name, path.read_text())]
+    return _digest([*_facts(simulator), str(kind.wave), *kind.make, *contents])
+
+
+def _facts(simulator: Simulator) -> list[str]:
+    """What every build depends on besides its sources and its kind."""
+    tool = (simulator.version, str(simulator.executable), version("cocotb"), str(cocotb_config.libs_dir))
+    return [*VERILATOR, CFLAGS, *ICARUS, *tool]
+
+
+def _digest(texts: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:32]

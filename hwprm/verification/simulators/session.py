@@ -1,0 +1,178 @@
+"""One simulator run of a cocotb module, and its verdict as the results file has it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import find_libpython
+from cocotb_tools import config as cocotb_config
+
+from hwprm.core.resources import resource_dir
+from hwprm.verification.simulators.builds import TOP
+from hwprm.verification.simulators.process import Running
+from hwprm.verification.simulators.tools import Simulator
+
+__all__ = ["PLAN", "CocotbCase", "Session", "SessionRun"]
+
+#: What the testbench reads from its working folder: images, registers, seed.
+PLAN = "plan.json"
+
+#: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.
+MEMORY_TROUBLE = ("hwprm: cannot", "$readmem", "readmemh", "Not enough words", "Too many words")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CocotbCase:
+    """One cocotb test; `failure` is its message, None when it passed."""
+
+    name: str
+    seconds: float
+    failure: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """What a run left behind. `trouble` is why the run as a whole failed, None when it did not."""
+
+    cases: tuple[CocotbCase, ...]
+    trouble: str | None
+    folder: Path
+
+    @property
+    def events(self) -> Path:
+        """The testbench's event log."""
+        return self.folder / "events.log"
+
+    def note(self, name: str) -> Any:
+        """The JSON file `name` that the testbench wrote, None when it did not."""
+        path = self.folder / name
+        return json.loads(path.read_text()) if path.is_file() else None
+
+
+class SessionRun:
+    """The cocotb `module` of ``sim/`` running in `folder`, which holds ``plan.json``, ``mem`` and the image files.
+
+    Leaving the ``with`` block ends it. The run has failed when the process was stopped or crashed, wrote no results,
+    ran another set of tests than `expected_tests`, or complained about a memory image. A failing test is in its case
+    instead.
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        program: Path,
+        folder: Path,
+        module: str,
+        *,
+        expected_tests: Sequence[str],
+        plusargs: Sequence[str],
+        seed: int,
+        timeout: float,
+    ) -> None:
+        self.folder = folder
+        self._results = folder / "results.xml"
+        self._tests, self._timeout = expected_tests, timeout
+        command = _command(simulator, program, seed, plusargs)
+        environment = {**simulator.full_environment(), **_cocotb_environment(module, self._results, seed)}
+        self._process = Running(command, folder, environment, timeout)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._process.stop()
+
+    @property
+    def done(self) -> bool:
+        """Whether `finish` would return at once."""
+        return self._process.done
+
+    @property
+    def elapsed(self) -> float:
+        """Wall seconds since the start."""
+        return self._process.elapsed
+
+    def finish(self) -> Session:
+        """Wait for the end and read what the run left."""
+        outcome = self._process.wait()
+        cases = _read_results(self._results)
+        return Session(
+            cases=cases or (),
+            trouble=_trouble(outcome.returncode, outcome.text(), outcome.tail(), cases, self._tests, self._timeout),
+            folder=self.folder,
+        )
+
+
+def _command(simulator: Simulator, program: Path, seed: int, plusargs: Sequence[str]) -> list[str]:
+    if simulator.name == "icarus":
+        library = str(cocotb_config.lib_name_path("vpi", "icarus"))
+        return ["vvp", "-m", library, str(program), *plusargs, "-fst"]
+    return [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2147483646 + 1}", *plusargs]
+
+
+def _cocotb_environment(module: str, results: Path, seed: int) -> Mapping[str, str]:
+    libpython = find_libpython.find_libpython() or ""
+    paths = [str(resource_dir("sim")), *(entry for entry in sys.path if entry)]
+    return {
+        "GPI_USERS": f"{libpython};{cocotb_config.pygpi_entry_point()}",
+        "PYGPI_PYTHON_BIN": sys.executable,
+        "PYTHONPATH": ":".join(paths),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "COCOTB_TOPLEVEL": TOP,
+        "COCOTB_TEST_MODULES": module,
+        "TOPLEVEL_LANG": "verilog",
+        "COCOTB_RESULTS_FILE": str(results),
+        "COCOTB_RANDOM_SEED": str(seed),
+        "COCOTB_TRUST_INERTIAL_WRITES": "1",
+        "COCOTB_LOG_LEVEL": "WARNING",
+        "COCOTB_ANSI_OUTPUT": "0",
+    }
+
+
+def _read_results(results: Path) -> tuple[CocotbCase, ...] | None:
+    """Test cases of cocotb's results file; None when it is absent or cut short."""
+    try:
+        root = ET.parse(results).getroot()
+    except (OSError, ET.ParseError):
+        return None
+    return tuple(
+        CocotbCase(name=case.get("name", "?"), seconds=float(case.get("time", 0)), failure=_failure(case))
+        for case in root.iter("testcase")
+    )
+
+
+def _failure(case: ET.Element) -> str | None:
+    for kind in ("failure", "error", "skipped"):
+        if (found := case.find(kind)) is not None:
+            text = found.get("message") or found.get("error_msg") or found.text or ""
+            return text.strip() or f"the test was a {kind}"
+    return None
+
+
+def _trouble(
+    returncode: int | None,
+    text: str,
+    tail: str,
+    cases: Sequence[CocotbCase] | None,
+    expected_tests: Sequence[str],
+    timeout: float,
+) -> str | None:
+    for line in text.splitlines():
+        if any(word in line for word in MEMORY_TROUBLE):
+            return f"a memory image is missing or of the wrong length: {line.strip()}"
+    if returncode is None:
+        return f"the simulator was stopped after {timeout:g} s without finishing; the end of its output:\n{tail}"
+    failing = any(case.failure for case in cases or ())
+    if not cases:
+        return f"the simulator ended (exit code {returncode}) without test results; the end of its output:\n{tail}"
+    if returncode != 0 and not failing:
+        return f"the simulator ended with exit code {returncode}; the end of its output:\n{tail}"
+    if sorted(case.name for case in cases) != sorted(expected_tests):
+        return f"the simulator ran the tests {[case.name for case in cases]}, not {list(expected_tests)}"
+    return None

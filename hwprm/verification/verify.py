@@ -1,0 +1,208 @@
+"""`verify_bundle`: a bundle against the integer reference, on one simulator or two."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from hwprm.bundle import Bundle
+from hwprm.bundle.images import random_images
+from hwprm.config.memory import MemoryConfig
+from hwprm.config.verify import VerifyConfig
+from hwprm.core.errors import ConfigError
+from hwprm.core.files import check_file
+from hwprm.intnet.reference import run
+from hwprm.verification.comparison.events import Section
+from hwprm.verification.modes.bulk import run_bulk
+from hwprm.verification.modes.job import Job, ModeOutcome
+from hwprm.verification.modes.layers import run_layers
+from hwprm.verification.modes.protocol import run_protocol
+from hwprm.verification.results.junit import write_junit
+from hwprm.verification.results.report import Case, VerifyReport
+from hwprm.verification.simulators.builds import build, default_work
+from hwprm.verification.simulators.tools import Simulator, find_simulator
+
+__all__ = ["verify_bundle"]
+
+#: Called before each step with what comes next, and steps done and in all; a step counts as long as it takes.
+Progress = Callable[[str, int, int], None]
+
+#: What the steps take, as parts of a LeNet-5's verification: compiling the simulation, and the modes.
+PARTS = {"build": 8, "protocol": 1, "bulk": 1, "layers": 4}
+
+
+def verify_bundle(
+    folder: Path,
+    config: VerifyConfig,
+    *,
+    memory: MemoryConfig | None = None,
+    junit: Path | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Simulate the bundle in `folder` and compare every integer with the numpy reference.
+
+    `memory` is how fast the testbench's external memory is in bulk mode, for designs that read one.
+    `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
+    `VerifyReport.ok` and `raise_on_failure`), it is not raised.
+    Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
+    when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be
+    written or the design has no layer mode.
+    """
+    start = time.monotonic()
+    if junit is not None:
+        check_file(junit)
+    simulators = [find_simulator(name) for name in config.simulators]
+    bundle = Bundle.load(folder, allow_edited=config.allow_edited)
+    if "layers" in config.modes and bundle.manifest.external:
+        raise ConfigError(
+            "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
+            "--modes bulk --trace-images 1, which compares every layer too"
+        )
+    jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
+    outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
+    cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
+    if len(jobs) == 2:
+        cases += _agreement(outcomes, config.modes)
+    report = _report(bundle, jobs, outcomes, cases, time.monotonic() - start)
+    if junit is not None:
+        write_junit(report, junit)
+    return report
+
+
+def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
+    """Compile and run everything; `progress` hears what comes next."""
+    modes = [mode for mode in ("protocol", "bulk", "layers") if mode in config.modes]
+    done, total = 0, len(jobs) * sum(PARTS[step] for step in ("build", *modes))
+    outcomes = []
+    for job in jobs:
+        name = f"{job.simulator.name} {job.simulator.version}"
+        progress(f"{name}: compiling", done, total)
+        build(job.bundle, job.simulator, job.work, **config.build)
+        done += PARTS["build"]
+        for mode in modes:
+            begun = done
+
+            def tell(what: str, through: int = 0, of: int = 1, *, name: str = name, begun: int = begun) -> None:
+                progress(f"{name}: {what}", begun + PARTS["layers"] * through // of, total)
+
+            outcomes.append(_run(job, mode, tell))
+            done += PARTS[mode]
+    return outcomes
+
+
+def _run(job: Job, mode: str, tell: Callable[..., None]) -> ModeOutcome:
+    """Run one mode; `tell` hears what comes next, and how many of how many layers are done."""
+    config = job.config
+    if mode == "layers":
+        return run_layers(job, tell)
+    count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
+    tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
+    return run_protocol(job) if mode == "protocol" else run_bulk(job, count)
+
+
+def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
+    manifest = bundle.manifest
+    images = bundle.images
+    wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
+    if wanted > len(images):
+        extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
+        images = np.concatenate([images, extra])
+    work = (config.work or default_work()).absolute()  # tools run in folders of their own
+    return Job(
+        bundle=bundle,
+        simulator=simulator,
+        config=config,
+        memory=memory,
+        work=work,
+        images=images,
+        stored=len(bundle.images),
+    )
+
+
+def _golden_cases(bundle: Bundle) -> Iterable[Case]:
+    """The bundle's golden vectors against the reference run on the bundle's network, here and now."""
+    count = bundle.manifest.layer_images
+    tensors = run(bundle.network, bundle.images[:count])
+    for entry in bundle.manifest.layers:
+        golden = bundle.golden(entry.name)[:count]
+        same = golden.shape == tensors[entry.name].shape
+        wrong = int((golden != tensors[entry.name]).sum()) if same else golden.size
+        yield Case(
+            simulator="reference",
+            mode="golden",
+            name=f"layer {entry.name}",
+            values=0,
+            wrong=0,
+            seconds=0.0,
+            failure=f"{wrong} golden integers are not what the reference computes" if wrong else None,
+        )
+
+
+def _agreement(outcomes: Sequence[ModeOutcome], modes: Sequence[str]) -> list[Case]:
+    """Whether both simulators made the same events in the same cycles."""
+    cases = []
+    for mode in (mode for mode in modes if mode != "layers"):  # where both have been compared cycle by cycle
+        first, second = (outcome for outcome in outcomes if outcome.mode == mode)
+        few = min(first.images, second.images)
+        failure = _difference(first.sections, second.sections, few if mode == "bulk" else None)
+        cases.append(
+            Case(
+                simulator="both",
+                mode=mode,
+                name="equal outputs and cycles",
+                values=0,
+                wrong=0,
+                seconds=0.0,
+                failure=failure and f"{first.simulator} and {second.simulator} disagree: {failure}",
+            )
+        )
+    return cases
+
+
+def _difference(first: Sequence[Section], second: Sequence[Section], images: int | None) -> str | None:
+    if len(first) != len(second):
+        return f"{len(first)} and {len(second)} tests are in their event logs"
+    for a, b in zip(first, second, strict=True):
+        frames_a, frames_b = a.frames[:images], b.frames[:images]
+        if len(frames_a) != len(frames_b):
+            return f"section {a.mark}: {len(frames_a)} and {len(frames_b)} images"
+        for image, (one, other) in enumerate(zip(frames_a, frames_b, strict=True)):
+            if one.beats != other.beats:
+                return f"section {a.mark}, image {image}: logits {one.beats[:3]}... and {other.beats[:3]}..."
+            if one.done != other.done:
+                return f"section {a.mark}, image {image}: done in cycles {one.done} and {other.done}"
+            if one.stores != other.stores:
+                pair = next((x, y) for x, y in zip(one.stores, other.stores, strict=False) if x != y)
+                return f"section {a.mark}, image {image}: {pair[0]} and {pair[1]}"
+    return None
+
+
+def _report(
+    bundle: Bundle, jobs: Sequence[Job], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
+) -> VerifyReport:
+    manifest = bundle.manifest
+    images = max((outcome.images for outcome in outcomes), default=0)
+    stored = min(jobs[0].stored, images)
+    source = f"{stored} stored" + (f", {images - stored} random" if images > stored else "")
+    names = [entry.name for entry in manifest.layers]
+    return VerifyReport(
+        net=manifest.net,
+        design_hash=manifest.design_hash,
+        simulators=tuple(f"{job.simulator.name} {job.simulator.version}" for job in jobs),
+        images=images,
+        image_source=source,
+        seed=jobs[0].config.seed,
+        values_compared=sum(case.values for case in cases),
+        mismatches=sum(case.wrong for case in cases),
+        cycles_predicted=manifest.cycles.image,
+        cycles_simulated=next((o.cycles for o in reversed(outcomes) if o.cycles is not None), None),
+        layer_cycles_predicted=tuple(zip(names, manifest.cycles.layers, strict=True)),
+        layer_cycles_simulated=next((o.layer_cycles for o in outcomes if o.layer_cycles), ()),
+        cases=tuple(cases),
+        waves=tuple(wave for outcome in outcomes for wave in outcome.waves),
+        seconds=seconds,
+        memory_stalls=next((o.memory_stalls for o in reversed(outcomes) if o.memory_stalls is not None), None),
+    )

@@ -1,0 +1,90 @@
+"""The promise: the contract's formula, and how near the exact count comes to it."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from hwprm.compiler import CycleReport, estimate
+from hwprm.config import ArrayConfig
+from hwprm.intnet import IntegerNetwork, Term
+from tests.support.networks import Spec, compiled, lenet, network, weights
+
+ARRAYS = ((4, 4), (8, 8), (8, 16))
+
+
+@cache
+def _net(kind: str) -> IntegerNetwork:
+    return {
+        "dense": lambda: lenet(),
+        "compact": lambda: lenet((5, 10, 40, 10)),
+        "pruned": lambda: lenet((7, 16, 60, 10), pruned=0.8),
+        "hard": lambda: lenet((3, 5, 9, 10), pruned=0.9),
+    }[kind]()
+
+
+@cache
+def _report(kind: str, rows: int, cols: int) -> CycleReport:
+    return estimate(_net(kind), ArrayConfig(rows=rows, cols=cols))
+
+
+@pytest.mark.parametrize("kind", ["dense", "compact", "pruned", "hard"])
+@pytest.mark.parametrize(("rows", "cols"), ARRAYS, ids=lambda v: str(v))
+def test_lenet_keeps_the_promise(kind, rows, cols):
+    report = _report(kind, rows, cols)
+    for layer in report.layers:
+        assert layer.busy <= layer.cycles
+        assert layer.cycles <= 1.05 * layer.promise + 64, layer.name
+    assert report.total == sum(layer.cycles for layer in report.layers)
+    assert report.total <= report.limit == 1.05 * report.promise + 64 * 4
+
+
+def test_promise_is_the_formula_for_full_tiles():
+    """ceil(N / R) * ceil(M / C) * window * max(K, drained / window), where C divides M."""
+    rows, cols = 8, 10
+    report = _report("compact", rows, cols)
+    sizes = {"conv1": (5, 25, 144, 4), "conv2": (10, 125, 16, 4), "fc1": (40, 160, 1, 1), "fc2": (10, 40, 1, 1)}
+    for layer in report.layers:
+        m, k, n, window = sizes[layer.name]
+        assert (layer.filters, layer.columns, layer.pixels, layer.window) == (m, k, n, window)
+        drained = min(m, cols)
+        assert layer.promise == -(-n // rows) * -(-m // cols) * window * max(k, drained / window)
+        assert layer.macs == m * k * n * window
+        assert layer.bound == max(layer.macs / (rows * cols), m * k / cols)
+
+
+def test_columns_pruned_are_cycles_saved():
+    """Half of the columns, half of the busy cycles, whatever columns they are."""
+    rng = np.random.default_rng(0)
+    weight = weights(rng, (8, 4, 3, 3))
+    half = weight.copy()
+    half.reshape(8, 36)[:, rng.permutation(36)[:18]] = 0
+
+    def busy(w):
+        last = Term(source="a", weight=weights(rng, (2, 8, 8, 8)))
+        layers = (Spec(name="a", terms=(Term(source="image", weight=w),)), Spec(name="b", terms=(last,), wide=True))
+        return compiled(network((4, 10, 10), layers), 8, 8).cycles.layers[0].busy
+
+    assert busy(weight) == 8 * 36
+    assert busy(half) == 8 * 18
+
+
+def test_draining_more_filters_than_there_are_columns():
+    """With one column and eight filters the drain is the longer part."""
+    one = weights(np.random.default_rng(0), (8, 1, 1, 1))
+    layers = (
+        Spec(name="a", terms=(Term(source="image", weight=one),)),
+        Spec(name="b", terms=(Term(source="a", weight=weights(np.random.default_rng(1), (2, 8, 4, 4))),), wide=True),
+    )
+    layer = compiled(network((1, 4, 4), layers), 4, 8).cycles.layers[0]
+    assert layer.promise == 4 * 8
+    assert 4 <= layer.busy < layer.promise
+
+
+def test_report_as_data():
+    data = _report("compact", 8, 8).as_dict()
+    assert data["total"] == sum(layer["cycles"] for layer in data["layers"])
+    assert data["ratio_to_bound"] == data["total"] / data["bound"]
+    assert [layer["name"] for layer in data["layers"]] == ["conv1", "conv2", "fc1", "fc2"]

@@ -1,0 +1,78 @@
+"""The worked tables of docs/numerics.md and of the docstrings are recomputed, row by row."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import hwprm.core.numerics
+from hwprm.core.numerics import choose_multiplier, requantise, round_shift, signed_range, signed_width
+from hwprm.quantization.lowering.averages import common_multiple, divided_weights
+
+DOCS = (Path(__file__).parents[4] / "docs" / "numerics.md").read_text()
+SOURCE = Path(hwprm.core.numerics.__file__).parent
+
+
+def rows(name: str) -> list[list[str]]:
+    """The cells of the table behind the comment that names it, without head and rule."""
+    block = re.search(rf"<!-- table: {name}.*?-->\n((?:\|.*\n)+)", DOCS)
+    assert block, name
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in block[1].splitlines()[2:]]
+
+
+@pytest.mark.parametrize("row", rows("rounding"))
+def test_rounding(row: list[str]) -> None:
+    value, shift, result = map(int, row)
+    assert int(round_shift(value, shift)) == result
+
+
+@pytest.mark.parametrize("row", rows("requantise"))
+def test_requantise(row: list[str]) -> None:
+    acc, mult, shift, result = map(int, row)
+    assert int(requantise(acc, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize("row", rows("residual"))
+def test_residual(row: list[str]) -> None:
+    acc, bias, factor, r, total, mult, shift, result = map(int, row)
+    assert acc + bias + factor * r == total
+    assert int(requantise(total, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize("row", rows("multiplier"))
+def test_multiplier(row: list[str]) -> None:
+    assert choose_multiplier(float(row[0])) == (int(row[1]), int(row[2]))
+
+
+@pytest.mark.parametrize("row", rows("width"))
+def test_width(row: list[str]) -> None:
+    low, high, bits = map(int, row)
+    assert signed_width(low, high) == bits
+
+
+@pytest.mark.parametrize("row", rows("common multiple"))
+def test_common_multiple_of_divisors(row: list[str]) -> None:
+    divisors, weights = ([int(n) for n in row[i].split()] for i in (0, 3))
+    multiple = common_multiple(divisors, signed_range(int(row[1]))[1])
+    assert multiple == int(row[2])
+    assert divided_weights(1 / np.array(divisors), multiple).tolist() == weights
+
+
+def test_docstring_of_rounding() -> None:
+    table = re.findall(r"^ *(-?\d+) +(\d+) +(-?\d+)$", (SOURCE / "rounding.py").read_text(), re.MULTILINE)
+    assert len(table) == 9
+    for value, shift, result in table:
+        assert int(round_shift(int(value), int(shift))) == int(result)
+
+
+def test_docstring_of_requantise() -> None:
+    table = re.findall(
+        r"^ *(-?\d+) +(-?\d+) +(-?\d+) +\((-?[\d.]+)", (SOURCE / "requantise.py").read_text(), re.MULTILINE
+    )
+    assert len(table) == 7
+    for acc, product, result, real in table:
+        assert int(acc) * 40961 == int(product)
+        assert int(requantise(int(acc), 40961, 18, -128, 127)) == int(result)
+        digits = len(real.partition(".")[2])
+        assert round(int(product) / 2**18, digits) == float(real)

@@ -1,0 +1,117 @@
+"""Batches: the copies made once, the teacher's logits, and what they are remembered by."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm.config.train import TrainConfig
+from hwprm.core.errors import ConfigError
+from hwprm.data import Dataset
+from hwprm.graph import Flatten, Graph, Input, Linear, Relu
+from hwprm.training import logits
+from hwprm.training.augment import augment_batch
+from hwprm.training.samples import Samples
+
+SHAPE = (1, 8, 8)
+
+
+def _graph(seed: int) -> Graph:
+    rng = np.random.default_rng(seed)
+    weight = rng.normal(size=(3, 64)).astype(np.float32)
+    return Graph(
+        (
+            Input(name="image", inputs=(), shape=SHAPE),
+            Flatten(name="flat", inputs=("image",)),
+            Linear(name="fc", inputs=("flat",), weight=weight, bias=np.zeros(3, np.float32)),
+        ),
+        ("fc",),
+    )
+
+
+def _data(dtype: type = np.uint8) -> Dataset:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, *SHAPE)).astype(dtype)
+    labels = rng.integers(0, 3, 40)
+    return Dataset(name="mnist", source="test", x_train=images, y_train=labels, x_test=images, y_test=labels, classes=3)
+
+
+CONFIG = TrainConfig(batch=10, augment="elastic", copies=2, clean_share=0.5)
+
+
+def _epoch(samples: Samples, number: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+    batches = list(samples.epoch(number))
+    taught = None if batches[0].taught is None else torch.cat([b.taught for b in batches if b.taught is not None])
+    return torch.cat([b.images[0] for b in batches]), torch.cat([b.labels for b in batches]), taught
+
+
+def test_taught_logits_are_those_of_the_images_in_the_batch():
+    teacher, data = _graph(1), _data()
+    for config in (CONFIG, replace(CONFIG, copies=0)):
+        images, _, taught = _epoch(Samples(data, _graph(0), config, torch.float32, teacher))
+        assert taught is not None
+        expected = logits(teacher, (images * 255).round().numpy().astype(np.float32), 1 / 255)
+        # At every step images keep fractions of a byte: then only nearly.
+        np.testing.assert_allclose(taught.numpy(), expected, atol=1e-4 if config.copies else 0.1)
+
+
+def test_images_come_from_the_set_and_its_copies_in_the_share_asked_for():
+    data = _data()
+    samples = Samples(data, _graph(0), CONFIG, torch.float32)
+    clean = {image.tobytes() for image in data.x_train}
+    seen = [np.rint(_epoch(samples, epoch)[0].numpy() * 255).astype(np.uint8) for epoch in range(20)]
+    share = np.mean([image.tobytes() in clean for epoch in seen for image in epoch])
+    assert 0.4 < share < 0.6
+    moved = {image.tobytes() for epoch in seen for image in epoch} - clean
+    assert len(moved) == 2 * len(data.x_train), "every image has two copies, and all of them are met"
+
+
+def test_same_seed_same_batches_other_epoch_others():
+    first, again, other = (_epoch(Samples(_data(), _graph(0), CONFIG, torch.float32), n)[0] for n in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_copies_and_answers_are_made_again_only_for_another_teacher_or_seed():
+    first = Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(1))
+    same = Samples(_data(), _graph(5), CONFIG, torch.float32, _graph(1))
+    assert same.pool is first.pool and same.pool_logits is first.pool_logits
+    taught = Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(2))
+    assert taught.pool is first.pool and taught.pool_logits is not first.pool_logits
+    assert Samples(_data(), _graph(0), replace(CONFIG, seed=1), torch.float32).pool is not first.pool
+
+
+def test_digest_tells_data_and_teacher_apart():
+    base, data = Samples(_data(), _graph(0), CONFIG, torch.float32), _data()
+    other = replace(data, x_train=data.x_train[::-1].copy())
+    assert Samples(_data(), _graph(9), CONFIG, torch.float32).digest() == base.digest()
+    assert Samples(other, _graph(0), CONFIG, torch.float32).digest() != base.digest()
+    assert Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(1)).digest() != base.digest()
+
+
+def test_a_teacher_is_more_than_its_weights():
+    teacher = _graph(1)
+    capped = Graph((*teacher.nodes, Relu(name="relu", inputs=("fc",))), ("relu",))
+    plain, other = (Samples(_data(), _graph(0), CONFIG, torch.float32, graph) for graph in (teacher, capped))
+    assert plain.digest() != other.digest()
+    assert plain.pool_logits is not None and plain.pool_logits.min() < 0 == other.pool_logits.min()
+    wide = Samples(_data(), _graph(0), CONFIG, torch.float64, capped)
+    assert wide.pool_logits is not None and wide.pool_logits.dtype == torch.float64
+
+
+def test_copies_of_float_images_are_refused():
+    with pytest.raises(ConfigError, match=r"train\.copies = 2 keeps augmented images as bytes.*set train\.copies to 0"):
+        Samples(_data(np.float32), _graph(0), CONFIG, torch.float32)
+
+
+def test_crop_flip_moves_and_mirrors_whole_pixels():
+    image = torch.arange(1.0, 65.0).reshape(1, 1, 8, 8).expand(200, 1, 8, 8)
+    moved = augment_batch(image, "crop_flip", 0.0, np.random.default_rng(0))
+    padded = torch.nn.functional.pad(image[0, 0], (4, 4, 4, 4))
+    windows = [padded[top : top + 8, left : left + 8] for top in range(9) for left in range(9)]
+    known = {w.numpy().tobytes() for window in windows for w in (window.contiguous(), window.flip(1).contiguous())}
+    found = {one.contiguous().numpy().tobytes() for one in moved[:, 0]}
+    assert found <= known and len(found) > 80

@@ -1,0 +1,196 @@
+"""From the event log to named mismatches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwprm.bundle.manifest import LayerEntry
+from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_logits, compare_outputs
+from hwprm.verification.comparison.events import Frame, Section, Store, read_sections
+from hwprm.verification.comparison.timing import compute_cycles, layer_cycles, loading_hidden
+from hwprm.verification.comparison.vectors import by_layer
+from tests.sim.standin import parts
+from tests.sim.standin import standin_bundle as make_bundle
+
+MAP = LayerEntry(index=0, name="map", shape=(2, 2, 3), wide=False)
+OUT = LayerEntry(index=1, name="out", shape=(2, 1, 2), wide=True)
+LAYERS = (MAP, OUT)
+
+LOG = """\
+O 3 00000009 1
+M 1
+R 5
+P 6 0 0 0 2 0102
+R 11
+L 12
+P 13 0 1 2 2 ff80
+L 20
+F 30
+O 31 00000001 0
+L 33
+P 34 0 0 0 1 xxxx
+O 35 ffffffff 1
+F 40
+S 99
+"""
+
+
+def sections(tmp_path: Path, text: str) -> list[Section]:
+    (tmp_path / "events.log").write_text(text)
+    return read_sections(tmp_path / "events.log")
+
+
+def test_sections_and_frames(tmp_path: Path) -> None:
+    first, second = sections(tmp_path, LOG)
+    assert (first.mark, [frame.beats for frame in first.frames]) == (0, [[(3, "00000009")]])
+    assert (second.mark, second.stuck, len(second.frames)) == (1, True, 2)
+    frame, after = second.frames
+    assert frame.stores == [Store(13, 0, 1, 2, 2, "ff80")]
+    assert (frame.starts, frame.done, frame.complete) == ([12, 20], 30, True)
+    assert frame.beats == [(31, "00000001"), (35, "ffffffff")]
+    assert (after.starts, after.done, after.complete) == ([33], 40, False)
+
+
+def test_a_log_cut_short_and_no_log(tmp_path: Path) -> None:
+    (section,) = sections(tmp_path, "L 12\nF 30\nO 31 00000001 0\nO 32 0000")
+    assert section.frames[0].beats == [(31, "00000001")]
+    assert read_sections(tmp_path / "nowhere.log")[0].frames == []
+
+
+def stored(tensor: np.ndarray, lanes: int = 2, bits: int = 8) -> Frame:
+    """The frame of a design that stores `tensor` ``(C, H, W)`` of layer 0 rightly."""
+    frame = Frame()
+    for channel, pixels in enumerate(tensor.reshape(len(tensor), -1)):
+        for start in range(0, len(pixels), lanes):
+            part = [int(v) & (1 << bits) - 1 for v in pixels[start : start + lanes]]
+            word = sum(v << bits * i for i, v in enumerate(part))
+            data = f"{word:0{-(-lanes * bits // 4)}x}"
+            frame.stores.append(Store(10 + len(frame.stores), 0, channel, start, len(part), data))
+    return frame
+
+
+@given(st.integers(2, 16), st.integers(1, 5), st.integers(0, 1 << 30))
+def test_what_is_stored_rightly_compares_equal(bits: int, lanes: int, seed: int) -> None:
+    tensor = np.random.default_rng(seed).integers(-(1 << bits - 1), 1 << bits - 1, MAP.shape)
+    comparison = compare_layers(by_layer(stored(tensor, lanes, bits).stores), 0, LAYERS, {"map": tensor}, bits)["map"]
+    assert (comparison.values, comparison.wrong, comparison.failure) == (12, 0, None)
+
+
+@given(st.integers(0, 11), st.integers(1, 255))
+def test_any_single_wrong_value_is_named(place: int, change: int) -> None:
+    tensor = np.arange(12).reshape(MAP.shape) - 6
+    wrong = tensor.copy()
+    wrong.reshape(-1)[place] = (tensor.reshape(-1)[place] + change + 128) % 256 - 128
+    comparison = compare_layers(by_layer(stored(wrong).stores), 3, LAYERS, {"map": tensor}, 8)["map"]
+    channel, row, column = np.unravel_index(place, MAP.shape)
+    (mismatch,) = comparison.first
+    assert (mismatch.channel, mismatch.row, mismatch.column) == (channel, row, column)
+    want, got = tensor[channel, row, column], wrong[channel, row, column]
+    where = f"image 3, layer 'map', channel {channel}, row {row}, column {column}"
+    assert comparison.failure == f"{where}: expected {want}, got {got} in cycle {mismatch.cycle}"
+
+
+def test_channels_are_named_as_in_the_network_given_too() -> None:
+    tensor = np.zeros(MAP.shape, np.int64)
+    wrong = tensor.copy()
+    wrong[:, 0, 1] = 3
+    comparison = compare_layers(by_layer(stored(wrong).stores), 0, LAYERS, {"map": tensor}, 8)["map"]
+    lines = str(comparison.of((7, 1)).failure).splitlines()
+    assert lines[0].startswith(
+        "image 0, layer 'map', channel 0 (7 of the network given), row 0, column 1: expected 0, got 3"
+    )
+    assert lines[1].startswith("image 0, layer 'map', channel 1, row 0, column 1: expected 0, got 3")
+
+
+def test_missing_unknown_and_surplus_vectors() -> None:
+    tensor = np.zeros(MAP.shape, np.int64)
+    frame = stored(tensor)
+    frame.stores.pop()
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
+    assert comparison.failure == (
+        "image 0, layer 'map', channel 1, row 1, column 1: expected 0, got nothing\n"
+        "image 0, layer 'map', channel 1, row 1, column 2: expected 0, got nothing"
+    )
+    frame = stored(tensor)
+    frame.stores[0] = Store(7, 0, 0, 0, 2, "0x00")
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
+    assert comparison.failure == "image 0, layer 'map', channel 0, row 0, column 1: expected 0, got 0000xxxx in cycle 7"
+    frame = stored(tensor)
+    frame.stores += [Store(8, 0, 2, 0, 1, "0000"), Store(9, 5, 0, 0, 1, "0000")]
+    failure = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"].failure
+    assert failure is not None
+    assert "lies outside of (2, 2, 3)" in failure
+
+
+def test_vectors_of_unknown_layers() -> None:
+    tensor = np.zeros(MAP.shape, np.int64)
+    frame = stored(tensor)
+    frame.stores.append(Store(9, 5, 0, 0, 1, "0000"))
+    comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
+    assert comparison.failure == "image 0: vectors were stored for layers [5], which store nothing"
+
+
+def test_logits() -> None:
+    want = {"out": np.array([[[1, -2]], [[3, -4]]])}
+    beats = [(i, f"{v & 0xFFFFFFFF:08x}") for i, v in enumerate((1, -2, 3, -4))]
+    assert compare_logits(Frame(beats=beats), 0, LAYERS, want) == Comparison(values=4)
+    wrong = compare_logits(Frame(beats=[*beats[:2], (2, "00000004")]), 7, LAYERS, want)
+    assert (wrong.values, wrong.wrong) == (4, 2)
+    assert wrong.failure == (
+        "image 7, layer 'out', channel 1, row 0, column 0: expected 3, got 4 in cycle 2\n"
+        "image 7, layer 'out', channel 1, row 0, column 1: expected -4, got nothing"
+    )
+    more = compare_logits(Frame(beats=[*beats, (9, "00000000")]), 0, LAYERS, want)
+    assert more.failure == "image 0: 5 logits came, 4 were due"
+    assert compare_logits(None, 0, LAYERS, want).wrong == 4
+
+
+def test_outputs_one_by_one() -> None:
+    second = LayerEntry(index=2, name="more", shape=(1, 1, 2), wide=True)
+    want = {"out": np.array([[[1, -2]], [[3, -4]]]), "more": np.array([[[5, 6]]])}
+    beats = [(i, f"{v & 0xFFFFFFFF:08x}") for i, v in enumerate((1, -2, 3, -4, 5, 6))]
+    got = compare_outputs(Frame(beats=beats), 0, [*LAYERS, second], want)
+    assert got == {"out": Comparison(values=4), "more": Comparison(values=2)}
+    got = compare_outputs(Frame(beats=[*beats[:4], (4, "00000007"), *beats[5:], (6, "0")]), 0, [*LAYERS, second], want)
+    assert got["out"].failure is None
+    assert got["more"].failure == (
+        "image 0, layer 'more', channel 0, row 0, column 0: expected 5, got 7 in cycle 4\n"
+        "image 0: 7 logits came, 6 were due"
+    )
+
+
+def test_nothing_compared_is_a_failure() -> None:
+    assert Comparison().failure == "nothing was compared"
+    assert (Comparison(values=3) + Comparison()).failure is None
+    many = sum((compare_logits(None, i, LAYERS, {"out": np.ones((2, 1, 2), int)}) for i in range(3)), Comparison())
+    assert many.failure is not None
+    assert many.failure.splitlines()[-1] == "7 more of 12 values differ"
+
+
+def test_cycles_of_layers(tmp_path: Path) -> None:
+    manifest = make_bundle(tmp_path / "b").manifest
+    before, after = Frame(starts=[100, 130]), Frame(starts=[150])
+    assert layer_cycles((before, after), manifest) == (("squash", 30), ("score", 20))
+    assert layer_cycles((Frame(starts=[100]), after), manifest) == ()
+    assert layer_cycles((before, Frame()), manifest) == ()
+
+
+@pytest.mark.parametrize(("cycles", "hidden"), [(30, False), (31, True)])
+def test_when_loading_is_hidden(tmp_path: Path, cycles: int, hidden: bool) -> None:
+    assert parts(cycles=cycles).cycles.image == cycles
+    assert loading_hidden(make_bundle(tmp_path / "b", cycles=cycles).manifest) is hidden
+
+
+def test_cycles_lost_to_external_memory_are_told_apart(tmp_path: Path) -> None:
+    text = "A 3\nR 4\nA 7\nW 12 0\nL 12\nW 30 8\nL 30\nF 40\nW 50 9\nL 50\n"
+    (section,) = sections(tmp_path, text)
+    before, after = section.frames
+    assert (section.first_accept, before.waited, after.waited) == (7, [0, 8], [9])
+    manifest = make_bundle(tmp_path / "bundle").manifest
+    assert layer_cycles((before, after), manifest) == (("squash", 10), ("score", 19))
+    assert compute_cycles(before, after) == 29
