@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from hwprm import api
 from hwprm.config import Settings, load_settings
 from hwprm.config.options import nearest
+from hwprm.core.errors import ConfigError
+from hwprm.core.files import new_folder, write_file
 from hwprm.data import Dataset
-from hwprm.errors import ConfigError
-from hwprm.folders import new_folder, write_file
 from hwprm.graph import AvgPool2d, Graph, Node
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
-from hwprm.report.live import LiveLog
+from hwprm.reporting.record.live import LiveLog
 from hwprm.sources import Split, as_model, as_split
 
 DEEDS = ("train", "shrink", "compact", "finetune", "quantize", "score")
@@ -222,9 +222,9 @@ def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:
 def _finish(bench: Bench, step: Step) -> None:
     """The integer network, or every accuracy on the test split."""
     from hwprm.intnet import IntegerNetwork
-    from hwprm.prune import account
-    from hwprm.quantize import stored_accuracy
-    from hwprm.train import accuracy
+    from hwprm.pruning import account
+    from hwprm.quantization import stored_accuracy
+    from hwprm.training import accuracy
 
     data = bench.test
     if step.do == "quantize":

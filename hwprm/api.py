@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hwprm.pruning.channels.blocks import Meter
     from hwprm.pruning.widths.widths import Widths
     from hwprm.sources import Split
-    from hwprm.training import Checkpoint
+    from hwprm.training import Checkpoint, Context
     from hwprm.verification import VerifyReport
 
     Data = Dataset | Split | DataConfig | str | Path
@@ -119,15 +119,15 @@ def train(
     from hwprm.config import TrainConfig
     from hwprm.core.progress import silent
     from hwprm.sources import as_dataset, as_model, title
+    from hwprm.training import Context
     from hwprm.training import train as run
 
     config = config or TrainConfig()
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
     taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
-    graph = taught.graph if taught else None
-    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=graph)
-    done = _noted(done, taught)
+    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
+    done = _noted(run(model, dataset, _taught(context, taught)), taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -182,9 +182,15 @@ def prune(
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
     Raises ConfigError when `stop_after` names the other method, and what the steps raise.
     """
+    from hwprm.config import AdmmConfig, TrainConfig
     from hwprm.core.errors import ConfigError
+    from hwprm.core.progress import silent
     from hwprm.model import MASKED, Stage
+    from hwprm.pruning.admm.admm import admm as run_admm
+    from hwprm.pruning.shrinking.shrink import shrink as run_shrink
     from hwprm.sources import as_model, as_split
+    from hwprm.training import Context
+    from hwprm.training import finetune as run_finetune
 
     method = "admm" if shrink is None else "shrink"
     if stop_after in ("admm", "shrink") and stop_after != method:
@@ -193,17 +199,19 @@ def prune(
     model = as_model(model, split.dataset.image_shape)
     taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
+    context = Context(config=train or TrainConfig(), progress=progress or silent, checkpoint=checkpoint)
     if model.stage is Stage.DENSE:
         if shrink is not None:
-            model = _shrink(model, split, shrink, train, progress, checkpoint, own)
+            model = _noted(run_shrink(model, split.dataset, shrink, _taught(context, own)), own)
         else:
-            model = _admm(model, split, admm, train, progress, checkpoint, taught)
+            model = _noted(run_admm(model, split.dataset, admm or AdmmConfig(), _taught(context, taught)), taught)
     if stop_after in ("purify", "compact", "finetune") and model.stage in MASKED:
         model = _purify(model, split, purify, progress)
     if stop_after in ("compact", "finetune") and model.stage is Stage.PURIFIED:
         model = _compact(model, split)
     if stop_after == "finetune" and model.stage is Stage.COMPACT and finetune is not None and finetune.epochs:
-        model = _finetune(model, split, finetune, train, progress, checkpoint, own)
+        tuned = replace(context, config=finetune.over(context.config))
+        model = _noted(run_finetune(model, split.dataset, _taught(tuned, own)), own)
     return model
 
 
@@ -402,77 +410,8 @@ def _noted(model: Model, teacher: Model | None) -> Model:
     return model.advance(model.graph, model.stage, teacher=note)
 
 
-def _admm(
-    model: Model,
-    split: Split,
-    config: AdmmConfig | None,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.config import AdmmConfig
-    from hwprm.core.progress import silent
-    from hwprm.pruning.admm.admm import admm
-
-    done = admm(
-        model,
-        split.dataset,
-        config or AdmmConfig(),
-        train=train,
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
-
-
-def _shrink(
-    model: Model,
-    split: Split,
-    config: ShrinkConfig,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.core.progress import silent
-    from hwprm.pruning.shrinking.shrink import shrink
-
-    done = shrink(
-        model,
-        split.dataset,
-        config,
-        train=train,
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
-
-
-def _finetune(
-    model: Model,
-    split: Split,
-    config: FinetuneConfig,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.config import TrainConfig
-    from hwprm.core.progress import silent
-    from hwprm.training import finetune
-
-    done = finetune(
-        model,
-        split.dataset,
-        config.over(train or TrainConfig()),
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
+def _taught(context: Context, teacher: Model | None) -> Context:
+    return context if teacher is None else replace(context, teacher=teacher.graph)
 
 
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:

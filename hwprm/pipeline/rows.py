@@ -208,7 +208,7 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
     """Raise unless the network reads `data` and can be pruned as far as the recipe says."""
     from hwprm.nets import reference_network
     from hwprm.pruning.admm.admm import phases
-    from hwprm.pruning.shrinking.shrink import shrink_limit
+    from hwprm.pruning.shrinking.shrink import shrink_limits
     from hwprm.sources import as_model
     from hwprm.training.evaluate import check_fit
 
@@ -217,7 +217,7 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
         graph = as_model(network.train(False), data.image_shape).graph
         check_fit(graph, data.image_shape, data.classes)
         if "shrink" in recipe.steps:
-            shrink_limit(graph, settings.shrink)
+            shrink_limits(graph, settings.shrink)
         else:
             phases(graph, settings.admm)
     except HwprmError as error:
@@ -252,7 +252,9 @@ def _train(job: Job, desk: Desk) -> Facts:
 def _shrink(job: Job, desk: Desk) -> Facts:
     given: Given = job.given
     settings = job.settings
-    any_limit = replace(settings, shrink=replace(settings.shrink, compression=1.0, left=None))
+    # With several counts, how fast one falls depends on how far the others do.
+    free = settings.shrink if settings.shrink.also else replace(settings.shrink, compression=1.0, left=None)
+    any_limit = replace(settings, shrink=free)
     rounds = given.shared / f"rounds-{_digest(any_limit, ('train', 'data', 'shrink'), dict(job.inputs))}"
     return _prune(job, desk, "shrink", rounds)
 

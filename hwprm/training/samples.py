@@ -19,8 +19,10 @@ from hwprm.data import Dataset
 from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
 from hwprm.training.augment import augment_batch, resolve
+from hwprm.training.context import Context
+from hwprm.training.devices import Precision
 
-__all__ = ["Batch", "Samples"]
+__all__ = ["Batch", "Place", "Samples"]
 
 #: Images of one step of what is computed once for the whole set.
 CHUNK = 250
@@ -44,29 +46,31 @@ class Batch:
     whole: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where batches are: on `device`; of each batch of `count` images the slice ``part(count)`` is given."""
+
+    device: torch.device = CPU
+    part: Callable[[int], slice] = _all
+
+
 class Samples:
     """The training split of `dataset` as the network `graph` reads it, in `dtype`.
 
-    With ``config.copies`` the augmented images and the teacher's logits of all of them are computed once and kept for
-    the next `Samples` of the same data, options and teacher; a step then only gathers. Without, each step augments
-    its images and asks the teacher. Raises ConfigError when the images cannot be augmented so.
+    The teacher of `context` is asked in the precision that the network is trained in. With ``config.copies`` the
+    augmented images and the teacher's logits of all of them are computed once and kept for the next `Samples` of the
+    same data, options and teacher; a step then only gathers. Without, each step augments its images and asks the
+    teacher. Raises ConfigError when the images cannot be augmented so.
 
-    Batches are on `device`. Of each batch of `count` images the slice ``part(count)`` is given; everything random is
-    drawn for the whole batch, so that its images do not depend on the part.
+    Batches are those of `place`; everything random is drawn for the whole batch, so that its images do not depend on
+    the part.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        graph: Graph,
-        config: TrainConfig,
-        dtype: torch.dtype,
-        teacher: Graph | None = None,
-        *,
-        device: torch.device = CPU,
-        part: Callable[[int], slice] = _all,
+        self, dataset: Dataset, graph: Graph, context: Context, dtype: torch.dtype, place: Place | None = None
     ) -> None:
-        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, device, part
+        config, place = context.config, place or Place()
+        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, place.device, place.part
         self.names = [node.name for node in graph.inputs]
         self.augment = resolve(config.augment, dataset.name)
         self.labels = torch.from_numpy(np.array(dataset.y_train))
@@ -76,7 +80,9 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
-        self.teacher = _reader(teacher, config, device) if teacher is not None and config.distill else None
+        teacher = context.teacher if config.distill else None
+        self.teacher = None if teacher is None else _reader(teacher, config, place.device)
+        self.precision = Precision(config, place.device)
         self.pool: NDArray[np.uint8] | None = None
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment != "none":
@@ -84,7 +90,7 @@ class Samples:
             key = f"{_digest(dataset.x_train)} {self.augment} {config.copies} {config.seed}"
             self.pool = _remembered("pool", key, self._make_pool)
             if self.teacher is not None:
-                key += f" {dtype} {_state_digest(self.teacher)}"
+                key += f" {dtype} {config.precision} {_state_digest(self.teacher)}"
                 self.pool_logits = _remembered("logits", key, self._ask_about_pool)
 
     def digest(self) -> str:
@@ -147,7 +153,7 @@ class Samples:
     def _ask(self, images: list[Tensor]) -> Tensor | None:
         if self.teacher is None:
             return None
-        with torch.no_grad():
+        with torch.no_grad(), self.precision.forward():
             own = next((parameter.dtype for parameter in self.teacher.parameters()), self.dtype)
             answer: Tensor = self.teacher(*(array.to(own) for array in images))
             return answer.to(self.dtype)
