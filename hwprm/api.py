@@ -419,6 +419,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.graph import plain
     from hwprm.pruning.prm.purification import purify
     from hwprm.training import accuracy
+    from hwprm.training.statistics import recalibrated
 
     data = split.dataset
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
@@ -427,7 +428,10 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     def evaluate(graph: Graph) -> float:
         return accuracy(graph, images, labels, data.input_scale)
 
-    return _measured(purify(model, config or PurifyConfig(), evaluate, progress), split)
+    config = config or PurifyConfig()
+    done = purify(model, config, evaluate, progress)
+    graph = recalibrated(done.graph, data, config.recalibrate, seed=0)
+    return _measured(done.advance(graph, done.stage), split)
 
 
 def _compact(model: Model, split: Split) -> Model:

@@ -68,6 +68,13 @@ class TrainConfig:
     distill: float = 0.7
     #: Temperature at which the outputs of network and teacher are compared.
     temperature: float = 3.0
+    #: Side of a square, in pixels, that is blanked at a random place of every augmented image; 0 is off.
+    cutout: int = 0
+    #: The result takes the moving average of the weights, in which the past weighs this much (less in the first
+    #: steps); 0 takes the weights as they are at the end.
+    average: float = 0.0
+    #: Training images, as they are, that batch norms take new statistics from at the end; 0 keeps the running ones.
+    recalibrate: int = 0
     #: Seed of the weights, the order of the images and the augmentation.
     seed: int = 0
     #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.
@@ -95,6 +102,9 @@ class TrainConfig:
         for name, low, high in (("momentum", 0.0, 0.9999), ("gamma", 1e-6, 1.0), ("warmup", 0.0, 0.9)):
             _check_real(name, getattr(self, name), low, high)
         _check_real("lr_end", self.lr_end, 0.0, 1.0)
+        _check_real("average", self.average, 0.0, 0.999999)
+        _check_int("cutout", self.cutout, 0, 10_000)
+        _check_int("recalibrate", self.recalibrate, 0, 1 << 40)
         _check_real("clip", self.clip, 0.0, 1e9)
         _check_real("loss_limit", self.loss_limit, 1.0, 1e9)
         known = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS, "decayed": DECAYED}

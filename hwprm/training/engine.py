@@ -17,6 +17,7 @@ from hwprm.core.errors import ConfigError, DataError, ModelError, ToolError
 from hwprm.data import Dataset
 from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
+from hwprm.training.average import WeightAverage
 from hwprm.training.checkpoint import Saved, digest, how_to_resume
 from hwprm.training.context import Context, Earlier
 from hwprm.training.devices import Precision, choose_device, threads
@@ -97,6 +98,7 @@ def fit(
                 f"{stage}: the {group.size} processes lost each other ({error}); look at what the others said, then "
                 "run again with the same options"
             ) from error
+        run.finish()
         moments = {name: value.cpu() for name, value in named(module, run.optimiser).items()}
     return FitResult(history=tuple(run.history), seconds=run.seconds, moments=moments)
 
@@ -160,6 +162,7 @@ class _Run:
         self.optimiser = make_optimiser(module, self.config)
         take_named(module, self.optimiser, course.earlier.moments)
         self.precision = Precision(self.config, self.device)
+        self.average = WeightAverage(module, self.config.average) if self.config.average else None
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -232,6 +235,8 @@ class _Run:
         self.precision.step(self.optimiser)
         with torch.no_grad():
             self.hooks.after_step(self.module)
+            if self.average is not None:
+                self.average.update(self.module)
             return value, int((output.argmax(dim=1) == batch.labels).sum())
 
     def _tame_gradients(self, loss: float) -> None:
@@ -243,6 +248,12 @@ class _Run:
         refuse_not_finite(self.stage, loss, finite, self.epoch + 1, self.config)
         if self.config.clip:
             clip_grads_with_norm_(parameters, self.config.clip, norm)
+
+    def finish(self) -> None:
+        """What the result takes that no epoch goes on from."""
+        if self.average is not None:
+            with torch.no_grad():
+                self.average.put(self.module)
 
     def keep(self) -> None:
         """Write the state after an epoch."""
@@ -263,13 +274,15 @@ class _Run:
             "hooks": self.hooks.state(),
             "optimiser": pack(self.optimiser),
             "precision": self.precision.pack(),
+            "average": {} if self.average is None else self.average.state(),
         }
         tensors = {f"{part}.{key}": value.cpu() for part, found in parts.items() for key, value in found.items()}
         return Saved(epoch=self.epoch, history=self.history, seconds=self.seconds, tensors=tensors)
 
     def restore(self, saved: Saved) -> None:
         """Take up `saved` exactly where it was."""
-        parts: dict[str, dict[str, Tensor]] = {"module": {}, "hooks": {}, "optimiser": {}, "precision": {}}
+        names = ("module", "hooks", "optimiser", "precision", "average")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for name, value in saved.tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = value
@@ -280,6 +293,8 @@ class _Run:
         self.hooks.to(self.device)
         unpack(self.optimiser, parts["optimiser"])
         self.precision.unpack(parts["precision"])
+        if self.average is not None:
+            self.average.load_state(parts["average"])
         self.epoch, self.history, self.seconds = saved.epoch, list(saved.history), saved.seconds
 
 

@@ -10,6 +10,7 @@ from hwprm.training.context import Context
 from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
+from hwprm.training.statistics import recalibrated
 
 __all__ = ["finetune", "train"]
 
@@ -38,15 +39,16 @@ def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str)
     module = GraphModule(model.graph)
     hooks = ZeroMasks.of(module) if model.stage is not Stage.DENSE else None
     result = fit(module, dataset, context, stage=stage, hooks=hooks)
-    graph = module.to_graph()
-    done = held_out_accuracy(graph, dataset, context.config)
+    config = context.config
+    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed)
+    done = held_out_accuracy(graph, dataset, config)
     before = float(model.meta.get("seconds", {}).get(key, 0.0))
     return model.advance(
         graph,
         model.stage,
         data=dataset.name,
         input_scale=dataset.input_scale,
-        seed=context.config.seed,
+        seed=config.seed,
         accuracy={key: done},
         seconds={key: before + result.seconds},
         log=[{"stage": stage, "epoch": i + 1, **entry} for i, entry in enumerate(result.history)],

@@ -113,7 +113,8 @@ def _limits(
 
 
 def _options(base: TrainConfig, config: AdmmConfig, phase: Phase) -> TrainConfig:
-    return replace(base, epochs=phase.epochs, lr=config.retrain_lr if phase.limits is None else config.lr)
+    lr = config.retrain_lr if phase.limits is None else config.lr
+    return replace(base, epochs=phase.epochs, lr=lr, average=0.0)
 
 
 def _run(

@@ -47,7 +47,7 @@ def shrink(model: Model, dataset: Dataset, config: ShrinkConfig, context: Contex
     context = context or Context()
     base = context.config
     limits = shrink_limits(model.graph, config)
-    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0)
+    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0, average=0.0)
     run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits)
     run.go()
     return model.advance(
