@@ -32,6 +32,7 @@ from hwprm.config.options import nearest
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import new_folder, write_file
 from hwprm.data import Dataset
+from hwprm.data.dataset import stratified_order
 from hwprm.graph import AvgPool2d, Graph, Node
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
@@ -56,6 +57,8 @@ class Step:
     teacher: str | None = None
     #: Sides of the images, made smaller by averaging; the network's own size without it.
     pixels: int | None = None
+    #: Training images that it sees, as many of each class; all without it.
+    images: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +104,10 @@ class Bench:
 def main() -> None:
     """Run every stage that is not finished."""
     args = _arguments()
-    scale: dict[tuple[str, str], Any] = {("train", "device"): args.device, ("data", "data_dir"): args.data_dir}
-    plan = read_plan(args.plan, scale, args.epochs)
+    given: dict[tuple[str, str], Any] = {("train", "device"): args.device, ("data", "data_dir"): args.data_dir}
+    if args.precision:
+        given["train", "precision"] = args.precision
+    plan = read_plan(args.plan, given, args.epochs)
     args.out.mkdir(parents=True, exist_ok=True)
     if args.pack:
         stage, file = args.pack
@@ -131,6 +136,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True, help="folder of the data set")
     parser.add_argument("--out", type=Path, default=Path("runs/staged"), help="default: %(default)s")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
     parser.add_argument("--start", type=Path, help="archive of finished stages to go on from")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
@@ -154,7 +160,7 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
         }
         settings = load_settings(None, options | dict(overrides), base)
         own.setdefault("start", steps[-1].name if steps else None)
-        unknown = set(own) - {"name", "do", "start", "teacher", "pixels"}
+        unknown = set(own) - {"name", "do", "start", "teacher", "pixels", "images"}
         if unknown or own.get("do") not in DEEDS:
             raise ConfigError(
                 f"{file}: stage {entry.get('name')!r} is not one: {unknown or own.get('do')}"
@@ -179,7 +185,7 @@ def _scaled(settings: Settings, scale: float, seed: int) -> Settings:
 def _run(bench: Bench, step: Step) -> None:
     say(f"{step.name}: {step.do}")
     started = time.process_time()
-    data = bench.images(step.pixels)
+    data = _fewer(bench.images(step.pixels), step.images)
     if step.do in ("quantize", "score"):
         _finish(bench, step)
         return
@@ -263,6 +269,15 @@ def _resized(graph: Graph, image_shape: Any) -> Graph:
         if node.inputs:
             nodes.append(node)
     return Graph(tuple(nodes), graph.outputs)
+
+
+def _fewer(split: Split, images: int | None) -> Split:
+    """`split` with so many training images."""
+    if images is None:
+        return split
+    data = split.dataset
+    kept = np.sort(stratified_order(data.y_train, seed=0)[:images])
+    return replace(split, dataset=replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept]))
 
 
 def _smaller(split: Split, pixels: int) -> Split:
