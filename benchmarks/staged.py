@@ -6,7 +6,9 @@ recipes have them, and one ``[[stage]]`` for each step (`Stage`), with options o
 How: `python benchmarks/staged.py examples/plans/resnet18-60x.toml --data-dir DIR --out DIR`. Every epoch is kept, and
 the same command goes on. `--start FILE` takes up finished stages from an archive that `--pack STAGE FILE` made.
 `--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
-Judged on images held out of the training split; the stage `score` alone reads the test split.
+Judged on images held out of the training split; the stage `score` alone reads the test split. The last stage and all
+that it needs is run: what an archive makes needless is not.
+Target: none, it measures nothing by itself.
 """
 
 from __future__ import annotations
@@ -104,7 +106,9 @@ class Bench:
 def main() -> None:
     """Run every stage that is not finished."""
     args = _arguments()
-    given: dict[tuple[str, str], Any] = {("train", "device"): args.device, ("data", "data_dir"): args.data_dir}
+    given: dict[tuple[str, str], Any] = {("train", "device"): args.device}
+    if args.data_dir:
+        given["data", "data_dir"] = args.data_dir
     if args.precision:
         given["train", "precision"] = args.precision
     plan = read_plan(args.plan, given, args.epochs)
@@ -120,20 +124,21 @@ def main() -> None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
     judged = replace(data, dataset=replace(data.dataset, x_test=data.x_validation, y_test=data.y_validation))
     bench = Bench(plan=plan, out=args.out, split=judged, test=data.dataset)
+    needed = _needed(plan, args.out)
     for step in plan.steps:
         if args.until_seconds and time.process_time() > args.until_seconds:
             say("the CPU seconds of --until-seconds are over")
             return
         if (args.out / step.name).exists():
             say(f"{step.name}: finished before")
-        else:
+        elif step.name in needed:
             _run(bench, step)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("plan", type=Path)
-    parser.add_argument("--data-dir", type=Path, required=True, help="folder of the data set")
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set")
     parser.add_argument("--out", type=Path, default=Path("runs/staged"), help="default: %(default)s")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
@@ -170,6 +175,19 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
     return Plan(
         network=head["network"], width=float(head.get("width", 1.0)), seed=int(head.get("seed", 0)), steps=tuple(steps)
     )
+
+
+def _needed(plan: Plan, out: Path) -> set[str]:
+    """Names of the stages that the last one, and every one that it needs, still needs to be run."""
+    known = {step.name: step for step in plan.steps}
+    found: set[str] = set()
+    open_ends: list[str | None] = [plan.steps[-1].name]
+    while open_ends:
+        name = open_ends.pop()
+        if name is not None and name not in found and not (out / name).exists():
+            found.add(name)
+            open_ends += [known[name].start, known[name].teacher]
+    return found
 
 
 def _scaled(settings: Settings, scale: float, seed: int) -> Settings:
@@ -241,6 +259,8 @@ def _finish(bench: Bench, step: Step) -> None:
         return
     found: dict[str, Any] = {}
     for other in bench.plan.steps:
+        if not (bench.out / other.name).exists():
+            continue
         if other.do in ("train", "shrink", "compact", "finetune"):
             graph = bench.model(other.name).graph
             found[other.name] = accuracy(graph, data.x_test, data.y_test, data.input_scale)
