@@ -126,9 +126,6 @@ def main() -> None:
     bench = Bench(plan=plan, out=args.out, split=judged, test=data.dataset)
     needed = _needed(plan, args.out)
     for step in plan.steps:
-        if args.until_seconds and time.process_time() > args.until_seconds:
-            say("the CPU seconds of --until-seconds are over")
-            return
         if (args.out / step.name).exists():
             say(f"{step.name}: finished before")
         elif step.name in needed:
@@ -145,7 +142,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
     parser.add_argument("--start", type=Path, help="archive of finished stages to go on from")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
-    parser.add_argument("--until-seconds", type=float, help="begin no stage after so many CPU seconds")
     return parser.parse_args()
 
 
@@ -196,8 +192,11 @@ def _scaled(settings: Settings, scale: float, seed: int) -> Settings:
     tune = settings.finetune
     if tune.epochs:
         tune = replace(tune, epochs=max(1, round(tune.epochs * scale)))
-    shrink = replace(settings.shrink, rate=min(100.0, settings.shrink.rate ** (1 / scale))) if scale != 1 else None
-    return replace(settings, train=train, finetune=tune, shrink=shrink or settings.shrink)
+    shrink = settings.shrink
+    if scale != 1:
+        late = None if shrink.late_rate is None else min(100.0, shrink.late_rate ** (1 / scale))
+        shrink = replace(shrink, rate=min(100.0, shrink.rate ** (1 / scale)), late_rate=late)
+    return replace(settings, train=train, finetune=tune, shrink=shrink)
 
 
 def _run(bench: Bench, step: Step) -> None:
