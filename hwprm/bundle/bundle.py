@@ -7,17 +7,15 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle.manifest import Manifest
+from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import BundleError
 from hwprm.intnet import IntegerNetwork
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 __all__ = ["MANIFEST", "SEAL", "Bundle", "hash_file"]
 
@@ -74,21 +72,17 @@ class Bundle:
 
     @cached_property
     def network(self) -> IntegerNetwork:
-        """The compacted network that the hardware computes."""
+        """The network that the hardware computes, as the compiler's passes left it."""
         return IntegerNetwork.load(self.folder / "network")
 
     @cached_property
-    def program(self) -> Mapping[str, Any]:
-        """The compiled program as plain data, without ROM contents: what `hwprm.compile.Program.as_dict` made.
-
-        Raises BundleError when the bundle has none.
-        """
-        path = self.folder / "program" / "program.json"
+    def program(self) -> ProgramRecord:
+        """The compiled program without ROM contents. Raises BundleError when the bundle has none that it can read."""
+        folder = self.folder / "program"
         try:
-            plain: dict[str, Any] = json.loads(path.read_text())
-            return plain
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
+            return ProgramRecord.load(folder)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BundleError(f"{folder} cannot be understood ({error}); emit the bundle again") from error
 
     @cached_property
     def images(self) -> NDArray[np.int64]:

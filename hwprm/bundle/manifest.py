@@ -12,6 +12,7 @@ from hwprm.intnet import image_shape
 __all__ = [
     "FORMAT",
     "ArrayEntry",
+    "ChecksEntry",
     "CycleEntry",
     "ExternalEntry",
     "InputEntry",
@@ -152,6 +153,19 @@ class ExternalEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChecksEntry:
+    """What was compared, integer by integer, before the bundle was written.
+
+    `passes` of the compiler changed no integer on `pass_images` sample images; the references in torch and in numpy
+    agreed on `crosscheck_images` calibration images, 0 where nobody compared them.
+    """
+
+    passes: tuple[str, ...] = ()
+    pass_images: int = 0
+    crosscheck_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything a user of a bundle needs to know about it. No dates, no paths of this machine."""
 
@@ -171,6 +185,8 @@ class Manifest:
     images: int
     layer_images: int
     chunk_images: int
+    #: Nothing in the bundles of versions that did not compare.
+    checks: ChecksEntry = ChecksEntry()
     files: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
@@ -184,6 +200,7 @@ class Manifest:
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         fields["array"] = ArrayEntry(**fields["array"])
+        fields["checks"] = ChecksEntry(**_tuples(fields.get("checks", {})))
         fields["cycles"] = CycleEntry(**_tuples(fields["cycles"]))
         fields["inputs"] = tuple(InputEntry(**_tuples(entry)) for entry in fields["inputs"])
         fields["layers"] = tuple(LayerEntry(**_tuples(entry)) for entry in fields["layers"])

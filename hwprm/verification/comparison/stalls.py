@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwprm.bundle import Bundle
-from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
-from hwprm.core.errors import BundleError
-from hwprm.isa import ExternalMemory, Hardware
 from hwprm.verification.comparison.events import Section
 
 __all__ = ["compare_stalls", "memory_model", "memory_plusargs", "waiting_cycles"]
@@ -39,13 +36,8 @@ def waiting_cycles(bundle: Bundle, memory: MemoryConfig) -> int:
 
 def memory_model(bundle: Bundle, memory: MemoryConfig, first_accept: int) -> MemoryModel:
     """The model of the bundle's own program. Raises BundleError when ``program.json`` is of another version."""
-    plain = bundle.program
-    try:
-        hardware = Hardware(**(plain["hardware"] | {"external": ExternalMemory(**plain["hardware"]["external"])}))
-        tiles = [Tile(**tile) for tile in plain["tiles"]]
-    except (KeyError, TypeError) as error:
-        raise BundleError(f"{bundle.folder}: its program is of another version ({error}); emit it again") from error
-    return MemoryModel(tiles, bundle.manifest.cycles.layers, hardware, memory, first_accept)
+    program = bundle.program
+    return MemoryModel(program.tiles, bundle.manifest.cycles.layers, program.hardware, memory, first_accept)
 
 
 def compare_stalls(

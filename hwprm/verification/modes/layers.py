@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle.manifest import LayerEntry
+from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import ConfigError
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
 from hwprm.verification.comparison.compare import Comparison, compare_logits, compare_tensors
 from hwprm.verification.comparison.events import Frame, read_sections
-from hwprm.verification.modes.cut import CompiledProgram, load_program
+from hwprm.verification.modes.cut import cut_program
 from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, run_folder, start_session, write_inputs
 from hwprm.verification.modes.records import Records, records_of
 from hwprm.verification.results.report import Case
@@ -109,7 +110,7 @@ class _Desk:
 
     job: Job
     build: Path
-    program: CompiledProgram
+    program: ProgramRecord
     memory: ActivationMemory
     #: Every tensor of the chosen images, from the reference.
     tensors: Mapping[str, IntArray]
@@ -117,7 +118,7 @@ class _Desk:
 
     @classmethod
     def of(cls, job: Job) -> _Desk:
-        program = load_program(job.bundle)
+        program = job.bundle.program
         images = job.images[: job.config.layer_images]
         built = build(job.bundle, job.simulator, job.work, **job.config.build)
         facts = (built.parent.name, str(job.config.seed), images.tobytes().hex(), version("hwprm"))
@@ -172,7 +173,7 @@ def _start(desk: _Desk, piece: _Piece) -> _Started:
         folder = stack.enter_context(run_folder(job.work))
         stored = [entry for entry in job.bundle.manifest.layers if not entry.wide]
         store = None if piece.entry.wide else stored.index(piece.entry)
-        desk.program.cut(job.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
+        cut_program(desk.program, job.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
         contents = desk.before(piece)
         (folder / "memory").mkdir()
         desk.memory.write(contents, folder / "memory")
@@ -224,7 +225,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     else:
         got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.job.bundle.program["kept_channels"].get(entry.name))
+    comparison = comparison.of(desk.job.bundle.program.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)
