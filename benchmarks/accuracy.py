@@ -80,8 +80,8 @@ def main() -> None:
     args = _arguments()
     base = demo_settings()
     if args.data_dir:
-        data = replace(base.data, data_dir=args.data_dir, validation=VALIDATION_FULL)
-        base = replace(base, data=data, train=replace(base.train, epochs=EPOCHS_FULL))
+        full = replace(base.data, data_dir=args.data_dir, validation=VALIDATION_FULL)
+        base = replace(base, data=full, train=replace(base.train, epochs=EPOCHS_FULL))
     settings = load_settings(args.config, base=base)
     split = as_split(settings.data)
     start_run(args.out)

@@ -35,7 +35,7 @@ from hwprm.graph import Conv2d, Graph, Input
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline import demo_settings
-from hwprm.pruning.admm.budgets import LENET5_BUDGETS
+from hwprm.pruning.admm.budgets import PRESETS
 from hwprm.quantization import quantise_network
 
 ARRAYS = (ArrayConfig(), ArrayConfig(rows=16, cols=16))
@@ -90,7 +90,7 @@ def _arguments() -> Any:
 
 def _lenets(folder: Path) -> Iterator[tuple[str, str, IntegerNetwork, float]]:
     """LeNet-5 pruned in three ways, and its accuracy."""
-    structured = _pruned(folder, "structured", dict(LENET5_BUDGETS))
+    structured = _pruned(folder, "structured", dict(PRESETS["lenet5-40x"].budgets))
     kept = {layer.name: LayerBudget(weights=int(np.count_nonzero(layer.weight))) for layer in structured.graph.weighted}
     systematic = {name: LayerBudget(weights=count) for name, count in SYSTEMATIC.items()}
     models = {

@@ -16,7 +16,7 @@ from hwprm.frontend import to_graph
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
 from hwprm.nets import NETWORKS, lenet5_graph, reference_network
-from hwprm.pruning.admm.budgets import LENET5_BUDGETS
+from hwprm.pruning.admm.budgets import PRESETS
 from hwprm.quantization import quantise_network
 from hwprm.sources import as_network
 
@@ -101,7 +101,7 @@ def pruned_lenet5(seed: int = 0) -> IntegerNetwork:
     channels = np.zeros(1, np.int64)
     made = {}
     for layer in graph.weighted:
-        budget = LENET5_BUDGETS[layer.name]
+        budget = PRESETS["lenet5-40x"].budgets[layer.name]
         weight = layer.weight.reshape(len(layer.bias), -1)
         group = {"conv1": 25, "conv2": 25, "fc1": MAP, "fc2": 1}[layer.name]
         readable = (channels[:, None] * group + np.arange(group)).ravel()

@@ -248,8 +248,8 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
     from hwprm.pruning.admm.admm import phases
     from hwprm.pruning.admm.hooks import AdmmHooks
     from hwprm.pruning.admm.supports import choose_supports, hard_prune, matrix
-    from hwprm.pruning.shrinking.hooks import ShrinkHooks
-    from hwprm.training import Hooks
+    from hwprm.pruning.shrinking.hooks import Course, ShrinkHooks
+    from hwprm.training import Context, Hooks
     from hwprm.training.engine import fit
     from hwprm.training.masks import ZeroMasks
 
@@ -268,7 +268,17 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
             hard_prune(module, choose_supports(graph, weights, limits, config.path_aware))
     if kind == "shrink":
         size = _weights(module)
-        hooks = ShrinkHooks(module, ShrinkConfig(), size // 10, size, math.ceil(len(x) / BATCH))
+        hooks = ShrinkHooks(
+            module,
+            ShrinkConfig(),
+            Course(
+                counts=("all_weights",),
+                limits=(size // 10,),
+                begin=(size,),
+                rates=(1.45,),
+                steps=math.ceil(len(x) / BATCH),
+            ),
+        )
     if kind not in ("dense", "admm", "shrink"):
         hooks = ZeroMasks.of(module)
 
@@ -276,7 +286,7 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
         if "accuracy" in metrics:
             clock()
 
-    fit(module, data, TrainConfig(epochs=epochs, batch=BATCH), stage=kind, hooks=hooks, progress=tell)
+    fit(module, data, Context(config=TrainConfig(epochs=epochs, batch=BATCH), progress=tell), stage=kind, hooks=hooks)
     return _weights(module)
 
 
@@ -287,13 +297,14 @@ def _images(net: Net, copies: int, x: Any, y: Any, epochs: int, clock: _Clock) -
     from hwprm.config import TrainConfig
     from hwprm.data import Dataset
     from hwprm.nets import lenet5_graph
+    from hwprm.training import Context
     from hwprm.training.samples import Samples
 
     data = Dataset(name="random", source="", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1], classes=10)
     config = TrainConfig(batch=BATCH, augment=net.augment, copies=copies, clean_share=0.15)
     begin = np.array([time.process_time(), time.monotonic()])
     # The graph only names the input, of whatever shape.
-    samples = Samples(data, lenet5_graph(0), config, torch.float32)
+    samples = Samples(data, lenet5_graph(0), Context(config=config), torch.float32)
     if copies:
         cpu, wall = (np.array([time.process_time(), time.monotonic()]) - begin) / DRAWN
         clock.before = float(cpu), float(wall)

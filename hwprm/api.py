@@ -23,16 +23,13 @@ if TYPE_CHECKING:
     from hwprm.bundle import Bundle
     from hwprm.compiler import CycleReport
     from hwprm.config import (
-        AdmmConfig,
         ArrayConfig,
         DataConfig,
         EmitConfig,
-        FinetuneConfig,
         MemoryConfig,
         PruneOptions,
         PurifyConfig,
         QuantizeConfig,
-        ShrinkConfig,
         TrainConfig,
         VerifyConfig,
         WeightsConfig,
@@ -49,7 +46,7 @@ if TYPE_CHECKING:
     from hwprm.pruning.channels.blocks import Meter
     from hwprm.pruning.widths.widths import Widths
     from hwprm.sources import Split
-    from hwprm.training import Checkpoint
+    from hwprm.training import Checkpoint, Context
     from hwprm.verification import VerifyReport
 
     Data = Dataset | Split | DataConfig | str | Path
@@ -119,15 +116,15 @@ def train(
     from hwprm.config import TrainConfig
     from hwprm.core.progress import silent
     from hwprm.sources import as_dataset, as_model, title
+    from hwprm.training import Context
     from hwprm.training import train as run
 
     config = config or TrainConfig()
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
     taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
-    graph = taught.graph if taught else None
-    done = run(model, dataset, config, progress=progress or silent, checkpoint=checkpoint, teacher=graph)
-    done = _noted(done, taught)
+    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
+    done = _noted(run(model, dataset, _taught(context, taught)), taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -176,29 +173,38 @@ def prune(
     (``DataConfig(validation=1000)`` holds a thousand out), else on the training images.
     Raises what the steps raise.
     """
-    from hwprm.config import PruneOptions
+    from hwprm.config import AdmmConfig, PruneOptions, TrainConfig
     from hwprm.config.steps import PruneStep
+    from hwprm.core.progress import silent
     from hwprm.model import Stage, steps_from
+    from hwprm.pruning.admm.admm import admm as run_admm
+    from hwprm.pruning.shrinking.shrink import shrink as run_shrink
     from hwprm.sources import as_model, as_split
+    from hwprm.training import Context
+    from hwprm.training import finetune as run_finetune
 
     options = options or PruneOptions()
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
     taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
+    config = options.train or TrainConfig()
+    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
+    data = split.dataset
     for step in steps_from(model.stage, options.method, PruneStep(options.stop_after)):
         match step:
             case PruneStep.SHRINK:
                 assert options.shrink is not None
-                model = _shrink(model, split, options.shrink, options.train, progress, checkpoint, own)
+                model = _noted(run_shrink(model, data, options.shrink, _taught(context, own)), own)
             case PruneStep.ADMM:
-                model = _admm(model, split, options.admm, options.train, progress, checkpoint, taught)
+                model = _noted(run_admm(model, data, options.admm or AdmmConfig(), _taught(context, taught)), taught)
             case PruneStep.PURIFY:
                 model = _purify(model, split, options.purify, progress)
             case PruneStep.COMPACT:
                 model = _compact(model, split)
             case PruneStep.FINETUNE if options.finetune is not None and options.finetune.epochs:
-                model = _finetune(model, split, options.finetune, options.train, progress, checkpoint, own)
+                tuned = replace(context, config=options.finetune.over(config))
+                model = _noted(run_finetune(model, data, _taught(tuned, own)), own)
     return model
 
 
@@ -422,77 +428,8 @@ def _noted(model: Model, teacher: Model | None) -> Model:
     return model.advance(model.graph, model.stage, teacher=note)
 
 
-def _admm(
-    model: Model,
-    split: Split,
-    config: AdmmConfig | None,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.config import AdmmConfig
-    from hwprm.core.progress import silent
-    from hwprm.pruning.admm.admm import admm
-
-    done = admm(
-        model,
-        split.dataset,
-        config or AdmmConfig(),
-        train=train,
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
-
-
-def _shrink(
-    model: Model,
-    split: Split,
-    config: ShrinkConfig,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.core.progress import silent
-    from hwprm.pruning.shrinking.shrink import shrink
-
-    done = shrink(
-        model,
-        split.dataset,
-        config,
-        train=train,
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
-
-
-def _finetune(
-    model: Model,
-    split: Split,
-    config: FinetuneConfig,
-    train: TrainConfig | None,
-    progress: Progress | None,
-    checkpoint: Checkpoint | None,
-    teacher: Model | None,
-) -> Model:
-    from hwprm.config import TrainConfig
-    from hwprm.core.progress import silent
-    from hwprm.training import finetune
-
-    done = finetune(
-        model,
-        split.dataset,
-        config.over(train or TrainConfig()),
-        progress=progress or silent,
-        checkpoint=checkpoint,
-        teacher=teacher.graph if teacher else None,
-    )
-    return _noted(done, teacher)
+def _taught(context: Context, teacher: Model | None) -> Context:
+    return context if teacher is None else replace(context, teacher=teacher.graph)
 
 
 def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: Progress | None) -> Model:
@@ -500,6 +437,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.graph import plain
     from hwprm.pruning.prm.purification import purify
     from hwprm.training import accuracy
+    from hwprm.training.statistics import recalibrated
 
     data = split.dataset
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
@@ -508,7 +446,10 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     def evaluate(graph: Graph) -> float:
         return accuracy(graph, images, labels, data.input_scale)
 
-    return _measured(purify(model, config or PurifyConfig(), evaluate, progress), split)
+    config = config or PurifyConfig()
+    done = purify(model, config, evaluate, progress)
+    graph = recalibrated(done.graph, data, config.recalibrate, seed=0)
+    return _measured(done.advance(graph, done.stage), split)
 
 
 def _compact(model: Model, split: Split) -> Model:

@@ -18,8 +18,12 @@ class FinetuneConfig:
     epochs: int = 0
     #: Images per step.
     batch: int = 128
-    #: Learning rate at the start; it falls as a cosine.
+    #: adamw or sgd; none takes `train.optimiser`.
+    optimiser: str | None = None
+    #: Learning rate at the start.
     lr: float = 3e-3
+    #: cosine, constant or step, see `train.schedule`.
+    schedule: str = "cosine"
     #: Weight decay.
     weight_decay: float = 0.0
     #: Share of the images left as they are when augmenting: small networks have no room for what is rare.
@@ -28,6 +32,10 @@ class FinetuneConfig:
     distill: float = 0.7
     #: Temperature at which the outputs are compared.
     temperature: float = 3.0
+    #: Weight of the past in the moving average of the weights that the result takes; 0 takes those of the end.
+    average: float = 0.0
+    #: Training images that batch norms take new statistics from at the end; 0 keeps the running ones.
+    recalibrate: int = 0
 
     def __post_init__(self) -> None:
         if not isinstance(self.epochs, int) or isinstance(self.epochs, bool) or not 0 <= self.epochs <= 10_000:
@@ -39,14 +47,19 @@ class FinetuneConfig:
 
     def over(self, train: TrainConfig) -> TrainConfig:
         """`train` with these options on top."""
+        optimiser = self.optimiser or train.optimiser
         return replace(
             train,
             epochs=max(1, self.epochs),
+            optimiser=optimiser,
+            nesterov=train.nesterov and optimiser == "sgd",
+            average=self.average,
+            recalibrate=self.recalibrate,
             batch=self.batch,
             lr=self.lr,
             weight_decay=self.weight_decay,
             clean_share=self.clean_share,
             distill=self.distill,
             temperature=self.temperature,
-            schedule="cosine",
+            schedule=self.schedule,
         )

@@ -35,6 +35,9 @@ class PurifyConfig:
     drop: float = 0.1
     #: auto: bisection steps for each of columns, channels and filters; each costs one accuracy measurement.
     steps: int = 6
+    #: Training images that batch norms take new statistics from afterwards: what was removed no longer adds to the
+    #: sums that they know. 0 keeps the old ones.
+    recalibrate: int = 0
     #: Blank filters whose constant cannot be folded exactly: keep them, or refuse the network.
     inexact: Literal["keep", "refuse"] = "keep"
 
@@ -47,6 +50,8 @@ class PurifyConfig:
                 raise ConfigError(f"purify.{name} must be {limit}, not {value!r}")
         if not isinstance(self.steps, int) or isinstance(self.steps, bool) or not 1 <= self.steps <= 30:
             raise ConfigError(f"purify.steps must be a whole number in 1..30, not {self.steps!r}")
+        if not isinstance(self.recalibrate, int) or isinstance(self.recalibrate, bool) or self.recalibrate < 0:
+            raise ConfigError(f"purify.recalibrate must be a whole number of 0 or more, not {self.recalibrate!r}")
         for name, known in (("mode", PURIFY_MODES), ("scale", PURIFY_SCALES), ("inexact", INEXACT)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"purify.{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from hwprm.core.errors import ConfigError
 
-__all__ = ["AUGMENTATIONS", "DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainConfig"]
+__all__ = ["AUGMENTATIONS", "DECAYED", "DEVICES", "OPTIMISERS", "PRECISIONS", "SCHEDULES", "TrainConfig"]
 
 OPTIMISERS = ("adamw", "sgd")
+DECAYED = ("all", "matrices")
 SCHEDULES = ("cosine", "constant", "step")
 PRECISIONS = ("float32", "bfloat16", "float16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -28,12 +29,19 @@ class TrainConfig:
     lr: float = 2e-3
     #: Decoupled weight decay (adamw) or L2 term (sgd).
     weight_decay: float = 1e-3
+    #: What `weight_decay` acts on: all parameters, or matrices (the weights of convolutions and linear layers, not
+    #: biases and batch norms, which a network with few of them needs as they are).
+    decayed: str = "all"
     #: adamw or sgd.
     optimiser: str = "adamw"
     #: Momentum of sgd; 0 is plain gradient descent.
     momentum: float = 0.9
-    #: cosine (down to 1 % of `lr` at the end), constant, or step (times `gamma` at each of `milestones`).
+    #: Nesterov's form of sgd's momentum: the gradient counts where the momentum leads.
+    nesterov: bool = False
+    #: cosine (down to `lr_end` at the end), constant, or step (times `gamma` at each of `milestones`).
     schedule: str = "cosine"
+    #: Share of `lr` that the schedule cosine ends at.
+    lr_end: float = 0.01
     #: When the schedule step lowers the rate: shares of the run, rising; 0.5,0.75 is after half and three quarters.
     milestones: tuple[float, ...] = (0.5, 0.75)
     #: What the schedule step multiplies the rate by.
@@ -60,6 +68,13 @@ class TrainConfig:
     distill: float = 0.7
     #: Temperature at which the outputs of network and teacher are compared.
     temperature: float = 3.0
+    #: Side of a square, in pixels, that is blanked at a random place of every augmented image; 0 is off.
+    cutout: int = 0
+    #: The result takes the moving average of the weights, in which the past weighs this much (less in the first
+    #: steps); 0 takes the weights as they are at the end.
+    average: float = 0.0
+    #: Training images, as they are, that batch norms take new statistics from at the end; 0 keeps the running ones.
+    recalibrate: int = 0
     #: Seed of the weights, the order of the images and the augmentation.
     seed: int = 0
     #: CPU threads; results are reproducible bit for bit at the same number. One is often fastest for small networks.
@@ -86,14 +101,21 @@ class TrainConfig:
         _check_real("temperature", self.temperature, 1e-3, 1e3)
         for name, low, high in (("momentum", 0.0, 0.9999), ("gamma", 1e-6, 1.0), ("warmup", 0.0, 0.9)):
             _check_real(name, getattr(self, name), low, high)
+        _check_real("lr_end", self.lr_end, 0.0, 1.0)
+        _check_real("average", self.average, 0.0, 0.999999)
+        _check_int("cutout", self.cutout, 0, 10_000)
+        _check_int("recalibrate", self.recalibrate, 0, 1 << 40)
         _check_real("clip", self.clip, 0.0, 1e9)
         _check_real("loss_limit", self.loss_limit, 1.0, 1e9)
-        known = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS}
+        known = {"optimiser": OPTIMISERS, "schedule": SCHEDULES, "augment": AUGMENTATIONS, "decayed": DECAYED}
         for name, words in (known | {"precision": PRECISIONS, "device": DEVICES}).items():
             if getattr(self, name) not in words:
                 raise ConfigError(f"train.{name} must be one of {', '.join(words)}, not {getattr(self, name)!r}")
-        if not isinstance(self.channels_last, bool):
-            raise ConfigError(f"train.channels_last must be true or false, not {self.channels_last!r}")
+        for name in ("nesterov", "channels_last"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"train.{name} must be true or false, not {getattr(self, name)!r}")
+        if self.nesterov and (self.optimiser != "sgd" or not self.momentum):
+            raise ConfigError("train.nesterov is a form of sgd's momentum; set train.optimiser to sgd, or leave it out")
         self._check_milestones()
 
     def _check_milestones(self) -> None:

@@ -20,7 +20,7 @@ from hwprm.pipeline.shared import rounds_of, run_dense
 from hwprm.pipeline.step import Facts, Listener, Run, Silent, check_run, run_steps, start_run
 from hwprm.pipeline.steps.given import Given
 from hwprm.pruning.admm.admm import phases
-from hwprm.pruning.shrinking.shrink import shrink_limit
+from hwprm.pruning.shrinking.shrink import shrink_limits
 from hwprm.sources import Split, as_model, as_split
 from hwprm.training.distributed import Group
 from hwprm.training.evaluate import check_fit
@@ -137,7 +137,7 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
         graph = as_model(network.train(False), data.image_shape).graph
         check_fit(graph, data.image_shape, data.classes)
         if "shrink" in recipe.steps:
-            shrink_limit(graph, settings.shrink)
+            shrink_limits(graph, settings.shrink)
         else:
             phases(graph, settings.admm)
     except HwprmError as error:

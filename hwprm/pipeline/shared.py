@@ -39,7 +39,10 @@ def rounds_of(run: Run, shared: Path) -> Path:
 
     What identifies the dense network is in ``run.origin``.
     """
-    any_limit = replace(run.settings, shrink=replace(run.settings.shrink, compression=1.0, left=None))
+    shrink = run.settings.shrink
+    # With several counts, how fast one falls depends on how far the others do.
+    free = shrink if shrink.also else replace(shrink, compression=1.0, left=None)
+    any_limit = replace(run.settings, shrink=free)
     step = PRUNING[PruneStep.SHRINK]
     return shared / f"rounds-{_digest(run, any_limit, step.options, code_digest(step.run))}"
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["augment_batch", "resolve"]
+__all__ = ["augment_batch", "cut_out", "resolve"]
 
 #: Ranges of the affine map: rotation in degrees, scale and shear relative, shift in pixels.
 ROTATION, SCALE, SHEAR, SHIFT = 10.0, 0.1, 0.1, 2.0
@@ -43,6 +43,24 @@ def augment_batch(images: Tensor, kind: str, clean_share: float, rng: np.random.
         moved = functional.grid_sample(images, grid, mode=mode, align_corners=False)
     clean = torch.from_numpy(rng.random(n) < clean_share)
     return torch.where(clean[:, None, None, None], images, moved)
+
+
+def cut_out(images: Tensor, side: int, clean_share: float, rng: np.random.Generator) -> Tensor:
+    """`images` ``(n, C, H, W)``, each 0 in a square of `side` pixels around a random pixel; `clean_share` as they are.
+
+    The square may reach over the edge (DeVries and Taylor, arXiv 1708.04552, section 3). With a `side` of 0 nothing is
+    drawn.
+    """
+    if not side:
+        return images
+    n, _, h, w = images.shape
+    within = []
+    for size in (h, w):
+        start = rng.integers(0, size, n)[:, None] - side // 2
+        at = np.arange(size)
+        within.append((at >= start) & (at < start + side))
+    hole = within[0][:, :, None] & within[1][:, None, :] & (rng.random(n) >= clean_share)[:, None, None]
+    return images.masked_fill(torch.from_numpy(hole)[:, None], 0.0)
 
 
 def _crop_flip(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -14,19 +14,20 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError, DataError, ModelError, ToolError
-from hwprm.core.progress import Progress, silent
 from hwprm.data import Dataset
 from hwprm.graph import WEIGHTED, BatchNorm, Graph
 from hwprm.nets import GraphModule
-from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
+from hwprm.training.average import WeightAverage
+from hwprm.training.checkpoint import Saved, digest, how_to_resume
+from hwprm.training.context import Context, Earlier
 from hwprm.training.devices import Precision, choose_device, threads
 from hwprm.training.distributed import Group
 from hwprm.training.divergence import guessing_loss, refuse_excess, refuse_growth, refuse_not_finite
 from hwprm.training.evaluate import check_fit
 from hwprm.training.hooks import Hooks
 from hwprm.training.loss import training_loss
-from hwprm.training.optimisers import make_optimiser, pack, unpack
-from hwprm.training.samples import Batch, Samples
+from hwprm.training.optimisers import make_optimiser, named, pack, take_named, unpack
+from hwprm.training.samples import Batch, Place, Samples
 from hwprm.training.schedule import learning_rate
 
 __all__ = ["FitResult", "fit"]
@@ -45,26 +46,24 @@ class FitResult:
 
     history: tuple[dict[str, float], ...]
     seconds: float
+    #: State of the optimiser at the end, as `hwprm.training.optimisers.named` gives it.
+    moments: dict[str, Tensor]
 
 
 def fit(
     module: GraphModule,
     dataset: Dataset,
-    config: TrainConfig,
+    context: Context,
     *,
     stage: str,
     hooks: Hooks | None = None,
-    progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
-    teacher: Graph | None = None,
-    earlier: Sequence[float] = (),
+    earlier: Earlier | None = None,
 ) -> FitResult:
     """Train `module` in place on the training split; `stage` names the run in progress and in checkpoint files.
 
-    `earlier` are the losses of epochs on larger networks that this one was cut from: the order of the images and the
+    `earlier` is what came before on larger networks that this one was cut from: the order of the images and the
     augmentation go on from there, and the loss may grow with every cut, up to that of guessing.
-    With a `teacher` its outputs are part of the loss, see `training_loss`. The module comes and goes on the CPU,
-    whatever device it is trained on.
+    The module comes and goes on the CPU, whatever device it is trained on.
     The same inputs give the same bits on the CPU, also when the run was stopped and resumed. In a process group of
     ``torch.distributed`` every process calls this alike and ends with the same weights, those of a single process but
     for rounding; the first one writes the checkpoint and tells the progress.
@@ -77,21 +76,21 @@ def fit(
     if not dataset.classes:
         raise DataError(f"the data set {dataset.name} has no labels to train with; store one class a image as y")
     check_fit(module.graph, dataset.image_shape, dataset.classes)
-    if teacher is not None:
-        _check_teacher(teacher, module.graph, dataset)
-    group, device = Group.current(), choose_device(config)
+    if context.teacher is not None:
+        _check_teacher(context.teacher, module.graph, dataset)
+    config, group, device = context.config, Group.current(), choose_device(context.config)
     _check_trainable(module.graph, len(dataset.y_train), config, group)
-    hooks = hooks or Hooks()
-    with threads(config.threads), _placed(module, hooks, config, device), group.shared(module) as network:
-        run = _Run(module, network, dataset, config, stage, hooks, progress, teacher, earlier, group, device)
+    course = _Course(stage=stage, hooks=hooks or Hooks(), earlier=earlier or Earlier())
+    with threads(config.threads), _placed(module, course.hooks, config, device), group.shared(module) as network:
+        run = _Run(module, network, dataset, context, course)
         try:
-            run.take_up(checkpoint)
+            run.take_up()
             while run.epoch < config.epochs:
                 run.one_epoch()
-                run.keep(checkpoint)
+                run.keep()
         except KeyboardInterrupt as stop:
             epoch = f"epoch {min(run.epoch + 1, config.epochs)} of {config.epochs} of {stage}"
-            raise type(stop)(how_to_resume(epoch, checkpoint)) from None
+            raise type(stop)(how_to_resume(epoch, context.checkpoint)) from None
         except RuntimeError as error:
             if group.size == 1:
                 raise
@@ -99,7 +98,9 @@ def fit(
                 f"{stage}: the {group.size} processes lost each other ({error}); look at what the others said, then "
                 "run again with the same options"
             ) from error
-    return FitResult(history=tuple(run.history), seconds=run.seconds)
+        run.finish()
+        moments = {name: value.cpu() for name, value in named(module, run.optimiser).items()}
+    return FitResult(history=tuple(run.history), seconds=run.seconds, moments=moments)
 
 
 def _check_teacher(teacher: Graph, graph: Graph, dataset: Dataset) -> None:
@@ -131,33 +132,37 @@ def _check_trainable(graph: Graph, images: int, config: TrainConfig, group: Grou
         )
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Course:
+    """What makes one run differ from others of the same context."""
+
+    stage: str
+    hooks: Hooks
+    earlier: Earlier
+
+
 class _Run:
     """The state of one `fit`."""
 
     def __init__(
-        self,
-        module: GraphModule,
-        network: nn.Module,
-        dataset: Dataset,
-        config: TrainConfig,
-        stage: str,
-        hooks: Hooks,
-        progress: Progress,
-        teacher: Graph | None,
-        earlier: Sequence[float],
-        group: Group,
-        device: torch.device,
+        self, module: GraphModule, network: nn.Module, dataset: Dataset, context: Context, course: _Course
     ) -> None:
-        self.module, self.network, self.config = module, network, config
-        self.stage, self.hooks, self.progress, self.group, self.device = stage, hooks, progress, group, device
-        self.epoch, self.earlier, self.before = 0, earlier, len(earlier)
+        self.module, self.network, self.config = module, network, context.config
+        self.stage, self.hooks = course.stage, course.hooks
+        self.progress, self.checkpoint = context.progress, context.checkpoint
+        self.group, self.device = Group.current(), choose_device(context.config)
+        self.epoch, self.earlier, self.before = 0, course.earlier.losses, len(course.earlier.losses)
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
         self.dtype = next(module.parameters()).dtype
-        self.samples = Samples(dataset, module.graph, config, self.dtype, teacher, device=device, part=group.own)
+        self.samples = Samples(
+            dataset, module.graph, context, self.dtype, Place(device=self.device, part=self.group.own)
+        )
         self.steps = self.samples.steps
-        self.optimiser = make_optimiser(module, config)
-        self.precision = Precision(config, device)
+        self.optimiser = make_optimiser(module, self.config)
+        take_named(module, self.optimiser, course.earlier.moments)
+        self.precision = Precision(self.config, self.device)
+        self.average = WeightAverage(module, self.config.average) if self.config.average else None
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -230,6 +235,8 @@ class _Run:
         self.precision.step(self.optimiser)
         with torch.no_grad():
             self.hooks.after_step(self.module)
+            if self.average is not None:
+                self.average.update(self.module)
             return value, int((output.argmax(dim=1) == batch.labels).sum())
 
     def _tame_gradients(self, loss: float) -> None:
@@ -242,13 +249,20 @@ class _Run:
         if self.config.clip:
             clip_grads_with_norm_(parameters, self.config.clip, norm)
 
-    def keep(self, checkpoint: Checkpoint | None) -> None:
+    def finish(self) -> None:
+        """What the result takes that no epoch goes on from."""
+        if self.average is not None:
+            with torch.no_grad():
+                self.average.put(self.module)
+
+    def keep(self) -> None:
         """Write the state after an epoch."""
-        if checkpoint is not None:
+        if (checkpoint := self.checkpoint) is not None:
             self.group.from_first(lambda: checkpoint.save(self.stage, self.identity, self.saved()))
 
-    def take_up(self, checkpoint: Checkpoint | None) -> None:
-        """Go on from `checkpoint` where it holds something of this run."""
+    def take_up(self) -> None:
+        """Go on from the checkpoint where it holds something of this run."""
+        checkpoint = self.checkpoint
         saved = self.group.from_first(lambda: checkpoint.load(self.stage, self.identity)) if checkpoint else None
         if saved is not None:
             self.restore(saved)
@@ -260,13 +274,15 @@ class _Run:
             "hooks": self.hooks.state(),
             "optimiser": pack(self.optimiser),
             "precision": self.precision.pack(),
+            "average": {} if self.average is None else self.average.state(),
         }
         tensors = {f"{part}.{key}": value.cpu() for part, found in parts.items() for key, value in found.items()}
         return Saved(epoch=self.epoch, history=self.history, seconds=self.seconds, tensors=tensors)
 
     def restore(self, saved: Saved) -> None:
         """Take up `saved` exactly where it was."""
-        parts: dict[str, dict[str, Tensor]] = {"module": {}, "hooks": {}, "optimiser": {}, "precision": {}}
+        names = ("module", "hooks", "optimiser", "precision", "average")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         for name, value in saved.tensors.items():
             part, _, key = name.partition(".")
             parts[part][key] = value
@@ -277,6 +293,8 @@ class _Run:
         self.hooks.to(self.device)
         unpack(self.optimiser, parts["optimiser"])
         self.precision.unpack(parts["precision"])
+        if self.average is not None:
+            self.average.load_state(parts["average"])
         self.epoch, self.history, self.seconds = saved.epoch, list(saved.history), saved.seconds
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hwprm.config.train import TrainConfig
@@ -18,9 +22,11 @@ from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
 from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
-from hwprm.training.augment import augment_batch, resolve
+from hwprm.training.augment import augment_batch, cut_out, resolve
+from hwprm.training.context import Context
+from hwprm.training.devices import NARROW, Precision
 
-__all__ = ["Batch", "Samples"]
+__all__ = ["Batch", "Place", "Samples"]
 
 #: Images of one step of what is computed once for the whole set.
 CHUNK = 250
@@ -44,29 +50,31 @@ class Batch:
     whole: int
 
 
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where batches are: on `device`; of each batch of `count` images the slice ``part(count)`` is given."""
+
+    device: torch.device = CPU
+    part: Callable[[int], slice] = _all
+
+
 class Samples:
     """The training split of `dataset` as the network `graph` reads it, in `dtype`.
 
-    With ``config.copies`` the augmented images and the teacher's logits of all of them are computed once and kept for
-    the next `Samples` of the same data, options and teacher; a step then only gathers. Without, each step augments
-    its images and asks the teacher. Raises ConfigError when the images cannot be augmented so.
+    The teacher of `context` is asked in the precision that the network is trained in. With ``config.copies`` the
+    augmented images and the teacher's logits of all of them are computed once and kept for the next `Samples` of the
+    same data, options and teacher; a step then only gathers. Without, each step augments its images and asks the
+    teacher. Raises ConfigError when the images cannot be augmented so.
 
-    Batches are on `device`. Of each batch of `count` images the slice ``part(count)`` is given; everything random is
-    drawn for the whole batch, so that its images do not depend on the part.
+    Batches are those of `place`; everything random is drawn for the whole batch, so that its images do not depend on
+    the part.
     """
 
     def __init__(
-        self,
-        dataset: Dataset,
-        graph: Graph,
-        config: TrainConfig,
-        dtype: torch.dtype,
-        teacher: Graph | None = None,
-        *,
-        device: torch.device = CPU,
-        part: Callable[[int], slice] = _all,
+        self, dataset: Dataset, graph: Graph, context: Context, dtype: torch.dtype, place: Place | None = None
     ) -> None:
-        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, device, part
+        config, place = context.config, place or Place()
+        self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, place.device, place.part
         self.names = [node.name for node in graph.inputs]
         self.augment = resolve(config.augment, dataset.name)
         self.labels = torch.from_numpy(np.array(dataset.y_train))
@@ -76,16 +84,19 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
-        self.teacher = _reader(teacher, config, device) if teacher is not None and config.distill else None
+        teacher = context.teacher if config.distill else None
+        self.teacher = None if teacher is None else _reader(teacher, config, place.device)
+        self.precision = Precision(config, place.device)
         self.pool: NDArray[np.uint8] | None = None
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment != "none":
             self._check_bytes()
-            key = f"{_digest(dataset.x_train)} {self.augment} {config.copies} {config.seed}"
+            key = f"{_digest(dataset.x_train)} {self.augment} {config.cutout} {config.copies} {config.seed}"
             self.pool = _remembered("pool", key, self._make_pool)
             if self.teacher is not None:
-                key += f" {dtype} {_state_digest(self.teacher)}"
-                self.pool_logits = _remembered("logits", key, self._ask_about_pool)
+                key += f" {dtype} {config.precision} {_state_digest(self.teacher)}"
+                keep = context.checkpoint.folder if context.checkpoint is not None else None
+                self.pool_logits = _remembered("logits", key, lambda: _kept(keep, key, self._ask_about_pool))
 
     def digest(self) -> str:
         """Digest of images, labels and teacher."""
@@ -107,7 +118,9 @@ class Samples:
             images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
         else:
             whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-            images = [augment_batch(whole[0], self.augment, self.config.clean_share, rng)[own]]
+            config = self.config
+            moved = augment_batch(whole[0], self.augment, config.clean_share, rng)
+            images = [cut_out(moved, config.cutout, config.clean_share, rng)[own]]
         images = [self._laid_out(array) for array in images]
         return self._batch(images, chosen, self._ask(images))
 
@@ -126,7 +139,7 @@ class Samples:
 
     def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
         labels = self.labels[torch.from_numpy(chosen[self.part(len(chosen))])].to(self.device)
-        taught = None if taught is None else taught.to(self.device)
+        taught = None if taught is None else taught.to(self.device, self.dtype)
         return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
@@ -147,7 +160,7 @@ class Samples:
     def _ask(self, images: list[Tensor]) -> Tensor | None:
         if self.teacher is None:
             return None
-        with torch.no_grad():
+        with torch.no_grad(), self.precision.forward():
             own = next((parameter.dtype for parameter in self.teacher.parameters()), self.dtype)
             answer: Tensor = self.teacher(*(array.to(own) for array in images))
             return answer.to(self.dtype)
@@ -166,7 +179,7 @@ class Samples:
             rng = np.random.default_rng([self.config.seed, copy, 1])
             for start in range(0, len(clean), CHUNK):
                 part = torch.from_numpy(clean[start : start + CHUNK]).float()
-                moved = augment_batch(part, self.augment, 0.0, rng)
+                moved = cut_out(augment_batch(part, self.augment, 0.0, rng), self.config.cutout, 0.0, rng)
                 target[start : start + CHUNK] = moved.round_().clamp_(0, 255).to(torch.uint8).numpy()
         return pool
 
@@ -179,7 +192,7 @@ class Samples:
                 part = self._floats({self.names[0]: images[start : start + CHUNK]})
                 answer = self._ask([self._laid_out(array) for array in part])
                 assert answer is not None
-                answers.append(answer.cpu())
+                answers.append(answer.to("cpu", NARROW.get(self.config.precision, answer.dtype)))
         return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
 
 
@@ -201,6 +214,26 @@ def _remembered(kind: str, key: str, make: Any) -> Any:
         _LAST.pop(kind, None)  # before the new one is made: both would not fit in memory where one just does
         _LAST[kind] = key, make()
     return _LAST[kind][1]
+
+
+def _kept(folder: Path | None, key: str, make: Callable[[], Tensor]) -> Tensor:
+    """What `make` gives, kept in `folder` for a run that goes on; as good as not there where it cannot be read."""
+    if folder is None:
+        return make()
+    file = folder / f"logits-{hashlib.sha256(key.encode()).hexdigest()[:16]}.safetensors"
+    try:
+        kept: Tensor = load_file(file)["logits"]
+        return kept
+    except (OSError, SafetensorError, KeyError):
+        made = make()
+    part = file.with_suffix(f".{os.getpid()}.part")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({"logits": made}, part)
+        part.replace(file)
+    except (OSError, SafetensorError):  # a full disk costs the time to ask again, no more
+        part.unlink(missing_ok=True)
+    return made
 
 
 def _digest(array: Any) -> str:

@@ -12,7 +12,8 @@ __all__ = ["learning_rate"]
 def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     """The rate of `step` (0..`steps` - 1) of the whole run.
 
-    The cosine spans what comes after the warm-up and ends at 1 % of the start; milestones are shares of all steps.
+    The cosine spans what comes after the warm-up and ends at ``config.lr_end`` of the start; milestones are shares of
+    all steps.
     """
     share = step / steps
     warm = config.warmup * steps
@@ -23,4 +24,4 @@ def learning_rate(config: TrainConfig, step: int, steps: int) -> float:
     if config.schedule == "step":
         return config.lr * config.gamma ** sum(share >= milestone for milestone in config.milestones)
     after = (share - config.warmup) / (1 - config.warmup)
-    return config.lr * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * after)))
+    return config.lr * (config.lr_end + (1 - config.lr_end) * 0.5 * (1 + math.cos(math.pi * after)))

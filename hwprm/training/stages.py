@@ -2,72 +2,45 @@
 
 from __future__ import annotations
 
-from hwprm.config.train import TrainConfig
-from hwprm.core.progress import Progress, silent
 from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
-from hwprm.training.checkpoint import Checkpoint
+from hwprm.training.context import Context
 from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
+from hwprm.training.statistics import recalibrated
 
 __all__ = ["finetune", "train"]
 
 
-def train(
-    network: Graph | Model,
-    dataset: Dataset,
-    config: TrainConfig,
-    *,
-    progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
-    teacher: Graph | None = None,
-) -> Model:
+def train(network: Graph | Model, dataset: Dataset, context: Context) -> Model:
     """Train a dense network, or train a model on (fine-tune) with every zero weight of a pruned one kept zero.
 
-    With a `teacher` (the dense network) its outputs are part of the loss, see `fit`.
+    With a teacher (the dense network) its outputs are part of the loss, see `fit`.
 
     A Graph becomes a model of stage dense; a Model keeps its stage. Test accuracy (per cent), seconds and the
     per-epoch losses go into the model's meta. Raises what `fit` raises.
     """
     model = network if isinstance(network, Model) else Model(graph=network, stage=Stage.DENSE)
-    return _run(model, dataset, config, "train", model.stage.value, progress, checkpoint, teacher)
+    return _run(model, dataset, context, "train", model.stage.value)
 
 
-def finetune(
-    model: Model,
-    dataset: Dataset,
-    config: TrainConfig,
-    *,
-    progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
-    teacher: Graph | None = None,
-) -> Model:
+def finetune(model: Model, dataset: Dataset, context: Context) -> Model:
     """Train the compact `model` on as `train` does; accuracy and seconds go by the name ``finetuned``.
 
     Every step works on the small matrices, so an epoch is the shorter the more was pruned.
     """
-    return _run(model, dataset, config, "finetune", "finetuned", progress, checkpoint, teacher)
+    return _run(model, dataset, context, "finetune", "finetuned")
 
 
-def _run(
-    model: Model,
-    dataset: Dataset,
-    config: TrainConfig,
-    stage: str,
-    key: str,
-    progress: Progress,
-    checkpoint: Checkpoint | None,
-    teacher: Graph | None,
-) -> Model:
+def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str) -> Model:
     module = GraphModule(model.graph)
     hooks = ZeroMasks.of(module) if model.stage is not Stage.DENSE else None
-    result = fit(
-        module, dataset, config, stage=stage, hooks=hooks, progress=progress, checkpoint=checkpoint, teacher=teacher
-    )
-    graph = module.to_graph()
+    result = fit(module, dataset, context, stage=stage, hooks=hooks)
+    config = context.config
+    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed)
     done = held_out_accuracy(graph, dataset, config)
     before = float(model.meta.get("seconds", {}).get(key, 0.0))
     return model.advance(

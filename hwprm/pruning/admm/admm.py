@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ModelError
-from hwprm.core.progress import Progress, silent
+from hwprm.core.progress import Progress
 from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.model import MASKED, Model, Stage
@@ -18,7 +18,7 @@ from hwprm.pruning.admm.hooks import AdmmHooks
 from hwprm.pruning.admm.projections import Limits
 from hwprm.pruning.admm.supports import choose_supports, hard_prune, kept_indices, matrix
 from hwprm.pruning.paths.paths import constant_outputs
-from hwprm.training.checkpoint import Checkpoint
+from hwprm.training.context import Context
 from hwprm.training.engine import FitResult, fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
@@ -35,32 +35,25 @@ class Phase:
     limits: Mapping[str, Limits] | None = None
 
 
-def admm(
-    model: Model,
-    dataset: Dataset,
-    config: AdmmConfig,
-    *,
-    train: TrainConfig | None = None,
-    progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
-    teacher: Graph | None = None,
-) -> Model:
+def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | None = None) -> Model:
     """Prune `model` (dense, or pruned before: its zeros stay) to the budgets of `config`.
 
-    Batch, seed, threads, augmentation and optimiser come from `train`, and how much a `teacher` counts. The result
+    Batch, seed, threads, augmentation and optimiser are those of `context`, and how much a teacher counts. The result
     satisfies every budget exactly; its meta holds the test accuracy (per cent), the kept rows and columns (``plan``),
     seconds, and in ``log`` the residuals of every layer at every update. Raises ConfigError for budgets that do not
     fit, ModelError when ADMM or training diverges or a purified or compact model is given.
     """
     if model.stage not in (Stage.DENSE, *MASKED):
         raise ModelError(f"ADMM works on a dense or masked model, this one is {model.stage}; start from those")
-    base = train if train is not None else TrainConfig()
+    context = context or Context()
+    base = context.config
     module = GraphModule(model.graph)
     plan = phases(model.graph, config)
-    bar = _OneBar(plan, progress)
+    bar = _OneBar(plan, context.progress)
     seconds, log = 0.0, []
     for number, phase in enumerate(plan, 1):
-        result = _run(module, phase, f"admm-{number:02}", dataset, config, base, bar, checkpoint, teacher)
+        within = replace(context, config=_options(base, config, phase), progress=bar.within(phase))
+        result = _run(module, phase, f"admm-{number:02}", dataset, config, within)
         seconds += result.seconds
         log += [{"stage": "admm", "phase": phase.name, "epoch": i + 1, **e} for i, e in enumerate(result.history)]
     graph = module.to_graph()
@@ -119,24 +112,16 @@ def _limits(
     return {name: limit for name, limit in found.items() if not limit.none}
 
 
-def _run(
-    module: GraphModule,
-    phase: Phase,
-    stage: str,
-    dataset: Dataset,
-    config: AdmmConfig,
-    base: TrainConfig,
-    bar: _OneBar,
-    checkpoint: Checkpoint | None,
-    teacher: Graph | None,
-) -> FitResult:
+def _options(base: TrainConfig, config: AdmmConfig, phase: Phase) -> TrainConfig:
     lr = config.retrain_lr if phase.limits is None else config.lr
-    options = replace(base, epochs=phase.epochs, lr=lr)
+    return replace(base, epochs=phase.epochs, lr=lr, average=0.0)
+
+
+def _run(
+    module: GraphModule, phase: Phase, stage: str, dataset: Dataset, config: AdmmConfig, context: Context
+) -> FitResult:
     hooks = ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config)
-    told = bar.within(phase)
-    result = fit(
-        module, dataset, options, stage=stage, hooks=hooks, progress=told, checkpoint=checkpoint, teacher=teacher
-    )
+    result = fit(module, dataset, context, stage=stage, hooks=hooks)
     if phase.limits is not None:
         weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
         hard_prune(module, choose_supports(module.graph, weights, phase.limits, config.path_aware))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import cast
 
 import numpy as np
 import torch
@@ -13,12 +12,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from hwprm.data import Dataset
-from hwprm.graph import BatchNorm, Conv2d, Graph, Linear, by_input, scale_of
+from hwprm.graph import Conv2d, Graph, Linear
 from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import ChannelGroups
 from hwprm.pruning.statistics import columns_per_channel
+from hwprm.training.statistics import image_batches
 
-__all__ = ["ChannelMoments", "channel_moments", "compensated", "image_batches", "scores", "with_new_statistics"]
+__all__ = ["ChannelMoments", "channel_moments", "compensated", "scores"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -38,12 +38,6 @@ class ChannelMoments:
     mean: FloatArray
     #: Mean products of the deviations ``(C, delta, delta)``.
     square: FloatArray
-
-
-def image_batches(dataset: Dataset, names: list[str], chosen: NDArray[np.int64], dtype: torch.dtype) -> list[Tensor]:
-    """The training images `chosen` of `dataset` for the inputs `names`, real values ``(n, *shape)`` of each."""
-    arrays = by_input(dataset.x_train[chosen], names)
-    return [torch.from_numpy(arrays[name]).to(dtype) * scale_of(dataset.input_scale, name) for name in names]
 
 
 def channel_moments(groups: ChannelGroups, dataset: Dataset, chosen: NDArray[np.int64]) -> Mapping[str, ChannelMoments]:
@@ -110,28 +104,6 @@ def compensated(groups: ChannelGroups, moments: Mapping[str, ChannelMoments], ke
             bias = node.bias.astype(np.float64) + weight @ mean.reshape(-1)
             changed.append(replace(node, bias=bias.astype(node.bias.dtype)))
     return groups.graph.replace(*changed)
-
-
-def with_new_statistics(graph: Graph, dataset: Dataset, chosen: NDArray[np.int64]) -> Graph:
-    """`graph` with mean and variance of its batch norms taken anew on the training images `chosen`, two or more.
-
-    Fixed batch norms stay as they are. Statistics are the mean of those of all batches, as training takes them.
-    """
-    module = GraphModule(graph).train()
-    norms = [node for node in graph.nodes if isinstance(node, BatchNorm) and not node.fixed]
-    if not norms:
-        return graph
-    for node in norms:
-        holder = cast(torch.nn.BatchNorm2d, module.holder(node.name))
-        holder.reset_running_stats()
-        holder.momentum = None
-    names = [node.name for node in graph.inputs]
-    dtype = next(module.parameters()).dtype
-    with torch.no_grad():
-        # At least CHUNK images in each, or all: a batch of one has no variance.
-        for part in np.array_split(chosen, max(1, len(chosen) // CHUNK)):
-            module(*image_batches(dataset, names, part, dtype))
-    return module.to_graph()
 
 
 def _runs(graph: Graph, dataset: Dataset, chosen: NDArray[np.int64]) -> Iterator[dict[str, Tensor]]:

@@ -20,6 +20,8 @@ from hwprm.training.masks import ZeroMasks
 
 __all__ = ["Pattern", "ShrinkHooks", "cost_of"]
 
+#: One whole number for each thing that is counted.
+Counts = tuple[int, ...]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
@@ -34,12 +36,32 @@ def cost_of(graph: Graph, count: str) -> dict[str, int]:
 
 
 class Candidate(NamedTuple):
-    """A channel group, or a column of `layer`, that may go: importance by cost, the count that it frees, its number."""
+    """A channel group, or a column of `layer`, that may go: importance by cost, what it frees of each count, number."""
 
     rank: float
-    freed: int
+    freed: Counts
     layer: str
     number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Course:
+    """How much of each of `counts` may be left in a round of `steps` steps, all tuples alike long."""
+
+    counts: tuple[str, ...]
+    #: What may be left at the very end.
+    limits: Counts
+    #: What may be left when the round begins.
+    begin: tuple[float, ...]
+    #: By what each falls in the round.
+    rates: tuple[float, ...]
+    steps: int
+
+    def allowed(self, step: int) -> Counts:
+        """What may be left of each count after `step` steps."""
+        share = -step / self.steps
+        falling = zip(self.limits, self.begin, self.rates, strict=True)
+        return tuple(max(limit, int(begin * rate**share)) for limit, begin, rate in falling)
 
 
 @dataclass
@@ -47,12 +69,13 @@ class Pattern:
     """Rows and columns of every layer's matrix that are alive, kept consistent over the paths of the network."""
 
     groups: ChannelGroups
-    cost: Mapping[str, int]
+    #: What a weight of each layer costs, for each thing that is counted.
+    cost: Mapping[str, Counts]
     rows: dict[str, BoolArray]
     cols: dict[str, BoolArray]
 
     @classmethod
-    def of(cls, graph: Graph, count: str) -> Pattern:
+    def of(cls, graph: Graph, *counts: str) -> Pattern:
         """What is not zero in `graph`, unused paths closed."""
         groups = channel_groups(graph)
         rows, cols = {}, {}
@@ -60,14 +83,18 @@ class Pattern:
             alive = node.weight.reshape(len(node.bias), -1) != 0
             rows[node.name] = alive.any(axis=1)
             cols[node.name] = alive.any(axis=0)
-        pattern = cls(groups=groups, cost=cost_of(graph, count), rows=rows, cols=cols)
+        costs = [cost_of(graph, count) for count in counts]
+        cost = {name: tuple(of[name] for of in costs) for name in rows}
+        pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols)
         pattern.close()
         return pattern
 
     @property
-    def count(self) -> int:
-        """The sum over layers of alive rows x alive columns x cost."""
-        return sum(self.cost[name] * int(self.rows[name].sum()) * int(self.cols[name].sum()) for name in self.rows)
+    def counts(self) -> Counts:
+        """Of each thing that is counted, the sum over layers of alive rows x alive columns x cost."""
+        alive = {name: int(self.rows[name].sum()) * int(self.cols[name].sum()) for name in self.rows}
+        each = zip(*([cost * alive[name] for cost in costs] for name, costs in self.cost.items()), strict=True)
+        return tuple(sum(parts) for parts in each)
 
     def close(self) -> None:
         """Take every channel that nobody makes or nobody reads, with all its rows and columns, to a fixed point."""
@@ -129,19 +156,18 @@ class Pattern:
 class ShrinkHooks(Hooks):
     """Every `config.every` steps, once an epoch at least, the channels and columns that matter least for their cost go.
 
-    They go till `limit` is left.
+    They go till what `course` allows is left.
 
     A channel's or column's importance is the moving average of ``(sum over its weights of w * dL/dw)^2``: the squared
     first-order change of the loss if it went (Molchanov et al., arXiv 1906.10771, equation 8, for whole groups). The
     weights summed for a channel are those that read it, in every layer. All layers are ranked together by importance
-    divided by the cost that goes with it.
-    The count allowed falls from `begin` by `config.rate` in `steps` steps, and not below `limit`.
+    divided by the cost that goes with it; of several counts the costs are added, each as a share of what must still go.
     """
 
-    def __init__(self, module: GraphModule, config: ShrinkConfig, limit: int, begin: float, steps: int) -> None:
-        self.config, self.limit, self.begin, self.steps = config, limit, begin, steps
-        self.every = min(config.every, steps)
-        self.pattern = Pattern.of(module.graph, config.count)
+    def __init__(self, module: GraphModule, config: ShrinkConfig, course: Course) -> None:
+        self.config, self.course = config, course
+        self.every = min(config.every, course.steps)
+        self.pattern = Pattern.of(module.graph, *course.counts)
         self.zeros = ZeroMasks(self.pattern.masks(module))
         self.device = torch.device("cpu")
         self.step = 0
@@ -184,74 +210,87 @@ class ShrinkHooks(Hooks):
     def after_step(self, module: GraphModule) -> None:
         self.step += 1
         if self.step % self.every == 0:
-            self._remove(max(self.limit, self._allowed()))
+            self._remove(self.course.allowed(self.step))
             self.zeros = ZeroMasks(self.pattern.masks(module))
             self.zeros.to(self.device)
         self.zeros.after_step(module)
 
     def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
-        return {"left": float(self.pattern.count)}
+        first, *others = (float(count) for count in self.pattern.counts)
+        more = zip(self.course.counts[1:], others, strict=True)
+        return {"left": first} | {f"left_{name}": count for name, count in more}
 
-    def _allowed(self) -> int:
-        return int(self.begin * self.config.rate ** (-self.step / self.steps))
+    def _over(self, allowed: Counts) -> Counts:
+        """How much more than `allowed` there is of each count, 0 where there is not."""
+        return tuple(max(0, have - may) for have, may in zip(self.pattern.counts, allowed, strict=True))
 
-    def _remove(self, allowed: int) -> None:
-        """Remove candidates, least importance for their cost first, until the count is `allowed` at most.
+    def _remove(self, allowed: Counts) -> None:
+        """Remove candidates, least importance for their cost first, until the counts are `allowed` at most.
 
         What would free more than has to go waits until the schedule asks for that much. At the limit itself there is
         nothing to wait for: there the next one goes that fits, at last the one that frees least.
         """
         channels = self.channels.cpu().numpy()
         columns = {name: average.cpu().numpy() for name, average in self.columns.items()}
-        while (excess := self.pattern.count - allowed) > 0:
-            ranked = sorted(self._candidates(channels, columns))
+        while any(over := self._over(allowed)):
+            weights = _weights(over)
+            ranked = sorted(self._candidates(channels, columns, weights))
             if not ranked:
                 self.stuck = True
                 return
-            if ranked[0].freed > excess:
-                if allowed > self.limit:
+            if _beyond(ranked[0].freed, over):
+                waits = zip(over, allowed, self.course.limits, strict=True)
+                if any(much and may > limit for much, may, limit in waits):
                     return
-                fitting = [candidate for candidate in ranked if candidate.freed <= excess]
-                ranked = fitting or [min(ranked, key=lambda candidate: candidate.freed)]
-            # The costs of the rest change with every removal; a few at a time keep them nearly right.
-            before = self.pattern.count
-            for candidate in ranked[: max(1, len(ranked) // 50)]:
-                if candidate.freed > max(before - allowed, ranked[0].freed):
-                    break
-                self._take(candidate)
-                before = self.pattern.count
-                if before <= allowed:
-                    break
-            self.pattern.close()
-            if self.pattern.count == allowed + excess:
+                fitting = [candidate for candidate in ranked if not _beyond(candidate.freed, over)]
+                ranked = fitting or [min(ranked, key=lambda candidate: _cost(candidate.freed, weights))]
+            before = self.pattern.counts
+            self._take_some(ranked, allowed, weights)
+            if self.pattern.counts == before:
                 self.stuck = True
                 return
 
-    def _candidates(self, channels: FloatArray, columns: Mapping[str, FloatArray]) -> Iterator[Candidate]:
+    def _take_some(self, ranked: list[Candidate], allowed: Counts, weights: FloatArray) -> None:
+        """The costs of the rest change with every removal; a few at a time keep them nearly right."""
+        first = _cost(ranked[0].freed, weights)
+        for candidate in ranked[: max(1, len(ranked) // 50)]:
+            if _beyond(candidate.freed, self._over(allowed)) and _cost(candidate.freed, weights) > first:
+                break
+            self._take(candidate)
+            if not any(self._over(allowed)):
+                break
+        self.pattern.close()
+
+    def _candidates(
+        self, channels: FloatArray, columns: Mapping[str, FloatArray], weights: FloatArray
+    ) -> Iterator[Candidate]:
         """Everything that may go now and frees something, by the averages of `channels` and of `columns`."""
         pattern = self.pattern
         n_rows = {name: int(mask.sum()) for name, mask in pattern.rows.items()}
         n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
-        freed = np.zeros(pattern.groups.count)
+        freed = np.zeros((len(weights), pattern.groups.count))
         last = np.zeros(pattern.groups.count, bool)
         readers = np.zeros(pattern.groups.count)
         for name, ids in pattern.groups.rows.items():
-            alive = np.bincount(ids[pattern.rows[name]], minlength=len(freed))
-            freed += alive * n_cols[name] * pattern.cost[name]
+            alive = np.bincount(ids[pattern.rows[name]], minlength=len(last))
+            freed += np.outer(pattern.cost[name], alive * n_cols[name])
             last |= (alive > 0) & (alive == n_rows[name])
         for name, ids in pattern.groups.cols.items():
-            alive = np.bincount(ids[pattern.cols[name]], minlength=len(freed))
-            freed += alive * n_rows[name] * pattern.cost[name]
+            alive = np.bincount(ids[pattern.cols[name]], minlength=len(last))
+            freed += np.outer(pattern.cost[name], alive * n_rows[name])
             last |= (alive > 0) & (alive == n_cols[name])
             readers += alive
         needed = last & ~pattern.groups.fixed & (readers == 1)
-        free = ~pattern.groups.fixed & ~last & (freed > 0) & pattern.alive_groups()
+        costs = weights @ freed
+        free = ~pattern.groups.fixed & ~last & (costs > 0) & pattern.alive_groups()
         for group in np.flatnonzero(free):
-            yield Candidate(channels[group] / freed[group], int(freed[group]), "", int(group))
+            gone = tuple(int(count) for count in freed[:, group])
+            yield Candidate(channels[group] / costs[group], gone, "", int(group))
         for name, mask in pattern.cols.items():
-            if name in columns and n_cols[name] > 1 and (gain := n_rows[name] * pattern.cost[name]):
+            gone = tuple(n_rows[name] * cost for cost in pattern.cost[name])
+            if name in columns and n_cols[name] > 1 and (gain := _cost(gone, weights)):
                 for column in np.flatnonzero(mask & ~needed[pattern.groups.cols[name]]):
-                    yield Candidate(columns[name][column] / gain, gain, name, int(column))
+                    yield Candidate(columns[name][column] / gain, gone, name, int(column))
 
     def _take(self, candidate: Candidate) -> None:
         pattern, name, number = self.pattern, candidate.layer, candidate.number
@@ -267,3 +306,18 @@ class ShrinkHooks(Hooks):
                 pattern.rows[layer] &= ids != number
             for layer, ids in pattern.groups.cols.items():
                 pattern.cols[layer] &= ids != number
+
+
+def _weights(over: Counts) -> FloatArray:
+    """What one of each count costs: the inverse of what must still go of it, 0 where nothing must; 1 for the first."""
+    first = next(much for much in over if much)
+    return np.array([first / much if much else 0.0 for much in over])
+
+
+def _cost(freed: Counts, weights: FloatArray) -> float:
+    return float(np.dot(weights, freed))
+
+
+def _beyond(freed: Counts, over: Counts) -> bool:
+    """Whether `freed` is more than has to go, of every count of which something has to."""
+    return all(gone > much for gone, much in zip(freed, over, strict=True) if much)

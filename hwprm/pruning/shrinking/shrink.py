@@ -13,51 +13,43 @@ from typing import Any
 import torch
 
 from hwprm.config.shrink import ShrinkConfig
-from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError, ModelError
-from hwprm.core.progress import Progress, silent
 from hwprm.data import Dataset
 from hwprm.graph import Graph, Node
 from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.admm.supports import kept_indices
 from hwprm.pruning.compaction.narrowing import narrow, widen
-from hwprm.pruning.shrinking.hooks import Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.moments import narrowed, widened
 from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
+from hwprm.training.context import Context, Earlier
 from hwprm.training.distributed import Group
 from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.samples import Samples
 
-__all__ = ["shrink", "shrink_limit"]
+__all__ = ["shrink", "shrink_limits"]
 
 
-def shrink(
-    model: Model,
-    dataset: Dataset,
-    config: ShrinkConfig,
-    *,
-    train: TrainConfig | None = None,
-    progress: Progress = silent,
-    checkpoint: Checkpoint | None = None,
-    teacher: Graph | None = None,
-) -> Model:
+def shrink(model: Model, dataset: Dataset, config: ShrinkConfig, context: Context | None = None) -> Model:
     """Shrink `model` (dense, or pruned before: its zeros stay) until `config`'s count is at most what it asks for.
 
-    Batch, seed, threads, augmentation and optimiser come from `train`. Training goes in rounds of one epoch, each on
-    the network without its zero channels, so that it gets faster as the network gets smaller. A checkpoint keeps every
-    round that ended above the limit: a run with a lower limit, all else equal, starts from the last of them.
+    Batch, seed, threads, augmentation and optimiser are those of `context`. Training goes in rounds of one epoch, each
+    on the network without its zero channels, so that it gets faster as the network gets smaller. A checkpoint keeps
+    every round that ended above the limit: a run with a lower limit, all else equal, starts from the last of them.
     The result has the shapes of `model`; its meta holds the test accuracy (per cent), the ``plan``, seconds and, per
     epoch, in ``log`` the count ``left``. Raises ConfigError for a limit that cannot be met, ModelError for a model
     that is purified or compact, and what `fit` raises.
     """
     if model.stage not in (Stage.DENSE, *MASKED):
         raise ModelError(f"shrinking works on a dense or masked model, this one is {model.stage}; start from those")
-    base = train if train is not None else TrainConfig()
-    limit = shrink_limit(model.graph, config)
-    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0)
-    run = _Rounds(model.graph, dataset, config, options, limit, teacher)
-    run.go(progress, checkpoint)
+    context = context or Context()
+    base = context.config
+    limits = shrink_limits(model.graph, config)
+    options = replace(base, lr=config.lr, schedule="constant", warmup=0.0, average=0.0)
+    run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits)
+    run.go()
     return model.advance(
         run.graph,
         Stage.SHRUNK,
@@ -71,19 +63,25 @@ def shrink(
     )
 
 
-def shrink_limit(graph: Graph, config: ShrinkConfig) -> int:
-    """How much of `config`'s count may be left of `graph`. Raises ConfigError when that cannot be met."""
-    cost = cost_of(graph, config.count)
+def shrink_limits(graph: Graph, config: ShrinkConfig) -> tuple[int, ...]:
+    """How much of each of `config`'s counts may be left of `graph`. Raises ConfigError when that cannot be met."""
+    others = [_limit(graph, name, None, ratio, "shrink.also") for name, ratio in (config.also or {}).items()]
+    mend = "shrink.compression or shrink.left"
+    return (_limit(graph, config.count, config.left, config.compression, mend), *others)
+
+
+def _limit(graph: Graph, count: str, left: int | None, compression: float, mend: str) -> int:
+    cost = cost_of(graph, count)
     full = sum(cost[node.name] * node.weight.size for node in graph.weighted)
     if not full:
-        raise ConfigError(f"shrink.count = {config.count}: the network has none of these; count all_weights")
-    limit = int(full / config.compression) if config.left is None else config.left
+        raise ConfigError(f"shrink.count = {count}: the network has none of these; count all_weights")
+    limit = int(full / compression) if left is None else left
     # The least that can be left: one channel between any two layers, one column each.
     least = sum(cost[node.name] * (len(node.bias) if node.name in _last(graph) else 1) for node in graph.weighted)
     if limit < least or limit > full:
         raise ConfigError(
-            f"shrink asks for at most {limit} of {full} ({config.count}), the network can be shrunk to "
-            f"{least}..{full}; mend shrink.compression or shrink.left"
+            f"shrink asks for at most {limit} of {full} ({count}), the network can be shrunk to "
+            f"{least}..{full}; mend {mend}"
         )
     return limit
 
@@ -98,68 +96,98 @@ class _Rounds:
     """The epochs of one `shrink`."""
 
     def __init__(
-        self,
-        graph: Graph,
-        dataset: Dataset,
-        config: ShrinkConfig,
-        train: TrainConfig,
-        limit: int,
-        teacher: Graph | None,
+        self, graph: Graph, dataset: Dataset, config: ShrinkConfig, context: Context, limits: tuple[int, ...]
     ) -> None:
-        self.graph, self.dataset, self.config, self.train = graph, dataset, config, train
-        self.limit, self.teacher = limit, teacher
-        self.full = Pattern.of(graph, config.count).count
+        self.graph, self.dataset, self.config, self.context = graph, dataset, config, context
+        self.train, self.checkpoint, self.limits = context.config, context.checkpoint, limits
+        self.full = Pattern.of(graph, *config.counts).counts
+        far = [math.log(full / limit) if full > limit else 0.0 for full, limit in zip(self.full, limits, strict=True)]
+        #: The furthest way that a count has to go, as a logarithm, and what share of it each goes.
+        self.way = max(far)
+        self.shares = tuple(one / self.way if self.way else 1.0 for one in far)
+        #: State of the optimiser, of the whole network's parameters.
+        self.moments: dict[str, torch.Tensor] = {}
         self.seconds = 0.0
         self.history: list[dict[str, float]] = []
 
-    def go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
-        """Rounds until the limit is reached, those kept in `checkpoint` taken from there."""
+    def go(self) -> None:
+        """Rounds until the limit is reached, those kept in the checkpoint taken from there."""
         try:
-            self._go(progress, checkpoint)
+            self._go()
         except KeyboardInterrupt as stop:
-            raise type(stop)(how_to_resume(f"epoch {len(self.history) + 1} of shrink", checkpoint)) from None
+            raise type(stop)(how_to_resume(f"epoch {len(self.history) + 1} of shrink", self.checkpoint)) from None
 
-    def _go(self, progress: Progress, checkpoint: Checkpoint | None) -> None:
-        identity = self._identity()
+    def _go(self) -> None:
+        identity, checkpoint = self._identity(), self.checkpoint
         if checkpoint is not None:
             self._take_up(checkpoint, identity)
-        while self.left > self.limit:
-            hooks = self._round(progress)
+        while self._is_over(self.left):
+            hooks = self._round()
             if hooks.stuck:
+                many = ", ".join(f"{left} ({name})" for left, name in zip(self.left, self.config.counts, strict=True))
                 raise ModelError(
-                    f"shrinking ends at {self.left} ({self.config.count}), nothing more can go, the limit is "
-                    f"{self.limit}; raise shrink.left or lower shrink.compression"
+                    f"shrinking ends at {many}, nothing more can go, the limit is "
+                    f"{', '.join(str(limit) for limit in self.limits)}; raise shrink.left or lower shrink.compression"
                 )
-            if checkpoint is not None and self.left > self.limit:
+            if checkpoint is not None and self._is_over(self.left):
                 self._keep(checkpoint, identity)
 
     @property
-    def left(self) -> int:
-        """What is left now."""
-        return int(self.history[-1]["left"]) if self.history else self.full
+    def left(self) -> tuple[int, ...]:
+        """What is left now of each count."""
+        return self._left(self.history[-1]) if self.history else self.full
 
-    def _round(self, progress: Progress) -> ShrinkHooks:
+    def _left(self, entry: Mapping[str, float]) -> tuple[int, ...]:
+        return tuple(int(entry[key]) for key in ("left", *(f"left_{name}" for name in self.config.also or {})))
+
+    def _is_over(self, left: tuple[int, ...]) -> bool:
+        return any(one > limit for one, limit in zip(left, self.limits, strict=True))
+
+    def _course(self, number: int) -> Course:
+        """What round `number` (from 0) is to take away."""
+        fallen, rate = self._pace(number)
+        return Course(
+            counts=self.config.counts,
+            limits=self.limits,
+            begin=tuple(full / fallen**share for full, share in zip(self.full, self.shares, strict=True)),
+            rates=tuple(rate**share for share in self.shares),
+            steps=math.ceil(len(self.dataset.y_train) / self.train.batch),
+        )
+
+    def _pace(self, number: int) -> tuple[float, float]:
+        """By what the leading count has fallen before round `number`, and by what it falls in it."""
+        config = self.config
+        early = math.inf if config.late_rate is None else math.ceil(math.log(config.late_from) / math.log(config.rate))
+        if config.late_rate is None or number < early:
+            return config.rate**number, config.rate
+        return config.rate**early * config.late_rate ** (number - early), config.late_rate
+
+    def _rounds_in_all(self, number: int) -> int:
+        fallen, rate = self._pace(number)
+        return max(number + 1, number + math.ceil((self.way - math.log(fallen)) / math.log(rate)))
+
+    def _round(self) -> ShrinkHooks:
         number = len(self.history)
         small, keep = narrow(self.graph)
         module = GraphModule(small)
-        steps = math.ceil(len(self.dataset.y_train) / self.train.batch)
-        hooks = ShrinkHooks(module, self.config, self.limit, self.full / self.config.rate**number, steps)
-        rounds = max(number + 1, math.ceil(math.log(self.full / self.limit) / math.log(self.config.rate)))
+        hooks = ShrinkHooks(module, self.config, self._course(number))
+        rounds = self._rounds_in_all(number)
 
         def tell(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
-            progress("shrink", number * total + done, rounds * total, metrics)
+            self.context.progress("shrink", number * total + done, rounds * total, metrics)
 
-        options = replace(self.train, epochs=1)
         result = fit(
             module,
             self.dataset,
-            options,
+            replace(self.context, config=replace(self.train, epochs=1), progress=tell, checkpoint=None),
             stage="shrink",
             hooks=hooks,
-            progress=tell,
-            teacher=self.teacher,
-            earlier=[entry["loss"] for entry in self.history],
+            earlier=Earlier(
+                losses=[entry["loss"] for entry in self.history], moments=narrowed(self.moments, self.graph, keep)
+            ),
         )
+        if self.config.keep_moments:
+            self.moments = widened(result.moments, small, self.graph, keep)
         self.graph = widen(module.to_graph(), self.graph, keep)
         self.seconds += result.seconds
         self.history += result.history
@@ -167,14 +195,17 @@ class _Rounds:
 
     def _identity(self) -> str:
         """Digest of everything that a round depends on, which the limit is not."""
-        samples = Samples(self.dataset, self.graph, self.train, torch.float32, self.teacher)
-        options = replace(self.config, compression=1.0, left=None)
+        samples = Samples(self.dataset, self.graph, self.context, torch.float32)
+        # With several counts, how fast one falls depends on how far the others do.
+        options = self.config if self.config.also else replace(self.config, compression=1.0, left=None)
         texts = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
         return digest(_tensors(self.graph), *texts)
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:
         for saved in Group.current().from_first(lambda: self._rounds(checkpoint, identity)):
             self.graph = _with_tensors(self.graph, saved.tensors)
+            head = "moments/"
+            self.moments = {k.removeprefix(head): v for k, v in saved.tensors.items() if k.startswith(head)}
             self.history += saved.history
             self.seconds = saved.seconds
 
@@ -183,14 +214,15 @@ class _Rounds:
         found: list[Saved] = []
         for phase in checkpoint.phases("shrink-"):
             saved = checkpoint.load(phase, identity)
-            if saved is None or saved.epoch != len(found) + 1 or saved.history[-1]["left"] <= self.limit:
+            if saved is None or saved.epoch != len(found) + 1 or not self._is_over(self._left(saved.history[-1])):
                 break
             found.append(saved)
         return found
 
     def _keep(self, checkpoint: Checkpoint, identity: str) -> None:
         number = len(self.history)
-        saved = Saved(epoch=number, history=self.history[-1:], seconds=self.seconds, tensors=_tensors(self.graph))
+        tensors = _tensors(self.graph) | {f"moments/{name}": value for name, value in self.moments.items()}
+        saved = Saved(epoch=number, history=self.history[-1:], seconds=self.seconds, tensors=tensors)
         Group.current().from_first(lambda: checkpoint.save(f"shrink-{number:03}", identity, saved))
 
 

@@ -18,7 +18,7 @@ from hwprm.data import Dataset
 from hwprm.graph import Node
 from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import ChannelGroups
-from hwprm.pruning.channels.moments import image_batches
+from hwprm.training.statistics import image_batches
 
 __all__ = ["Gates", "find_gates"]
 

@@ -29,11 +29,12 @@ from hwprm.model import Model, Stage
 from hwprm.pruning.accounting import account, against
 from hwprm.pruning.channels.blocks import Blocks, Meter, channel_blocks, narrow
 from hwprm.pruning.channels.groups import channel_groups
-from hwprm.pruning.channels.moments import ChannelMoments, channel_moments, compensated, scores, with_new_statistics
+from hwprm.pruning.channels.moments import ChannelMoments, channel_moments, compensated, scores
 from hwprm.pruning.statistics import columns_per_channel, makes_output
 from hwprm.pruning.widths.gates import Gates, find_gates
 from hwprm.training.devices import threads
 from hwprm.training.evaluate import accuracy, check_fit
+from hwprm.training.statistics import with_new_statistics
 
 __all__ = [
     "BlockWidth",

@@ -144,7 +144,7 @@ def test_training_is_measured_against_the_loop(load):
 def test_training_measures_an_epoch_of_each_kind(load, tmp_path, monkeypatch):
     from hwprm.pruning.shrinking.hooks import ShrinkHooks
 
-    removed: list[int] = []
+    removed: list[tuple[int, ...]] = []
     monkeypatch.setattr(ShrinkHooks, "_remove", lambda hooks, allowed: removed.append(allowed))
     script = load("training")
     net = script.NETS["lenet5"]
@@ -153,7 +153,7 @@ def test_training_measures_an_epoch_of_each_kind(load, tmp_path, monkeypatch):
     found = {kind: script._one(net, kind, 64, 1, tmp_path) for kind in kinds}
     assert {found[kind]["weights"] for kind in ("loop", *script.STAGES)} == {430_500}
     # One batch an epoch, one epoch before the one that is measured.
-    assert removed == [int(430_500 / 1.45), int(430_500 / 1.45**2)] and "shrink" in net.kinds
+    assert removed == [(int(430_500 / 1.45),), (int(430_500 / 1.45**2),)] and "shrink" in net.kinds
     assert found["compact 0.25"]["weights"] < 430_500 / 12
     assert all(entry["cpu"] > 0 and entry["wall"] > 0 for entry in found.values())
 

@@ -18,7 +18,7 @@ from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 from hwprm.pruning.admm.admm import admm
 from hwprm.pruning.shrinking.shrink import shrink
-from hwprm.training import Checkpoint, train
+from hwprm.training import Checkpoint, Context, train
 from tests.unit.training.synthetic import blobs, tiny_graph
 
 #: 25 images of 180 a step: batches of 23 and 22, which two processes cannot share evenly.
@@ -38,18 +38,18 @@ def cases(folder: Path | None = None) -> dict[str, Callable[[], Graph]]:
     def norm() -> Graph:
         # Not AdamW: the bias before a batch norm has no gradient but rounding, which that scales up to whole steps.
         config = replace(BASE, augment="affine", clip=1.0, optimiser="sgd", lr=0.05)
-        model = train(tiny_graph(norm=True), blobs(), config)
+        model = train(tiny_graph(norm=True), blobs(), Context(config=config))
         assert model.meta["log"][-1]["accuracy"] > 50
         return model.graph
 
     def taught() -> Graph:
         data, config = blobs(name="mnist"), replace(BASE, augment="shift", copies=1, optimiser="sgd", lr=0.02)
-        return train(tiny_graph(), data, config, teacher=tiny_graph(1)).graph
+        return train(tiny_graph(), data, Context(config=config, teacher=tiny_graph(1))).graph
 
     def pruned() -> Graph:
-        model = train(tiny_graph(seed=2), blobs(), replace(BASE, epochs=2))
+        model = train(tiny_graph(seed=2), blobs(), Context(config=replace(BASE, epochs=2)))
         checkpoint = None if folder is None else Checkpoint(folder=folder / "checkpoint")
-        return admm(model, blobs(), ADMM, train=BASE, checkpoint=checkpoint).graph
+        return admm(model, blobs(), ADMM, Context(config=BASE, checkpoint=checkpoint)).graph
 
     def shrunk() -> Graph:
         model = Model(graph=tiny_graph(seed=2, norm=True), stage=Stage.DENSE)
@@ -57,7 +57,7 @@ def cases(folder: Path | None = None) -> dict[str, Callable[[], Graph]]:
         rounds = None if folder is None else Checkpoint(folder=folder / "rounds", resume=True)
         for compression in (3.0, 8.0):  # the second goes on from the rounds of the first
             small = replace(config, compression=compression)
-            done = shrink(model, blobs(), small, train=base, checkpoint=rounds, teacher=tiny_graph(1))
+            done = shrink(model, blobs(), small, Context(config=base, checkpoint=rounds, teacher=tiny_graph(1)))
         return done.graph
 
     return {"norm": norm, "taught": taught, "pruned": pruned, "shrunk": shrunk}
@@ -93,7 +93,7 @@ def main(folder: Path) -> None:
         told: list[str] = []
         for config, checkpoint in ((BASE, FullDisk(folder=folder / "full")), (replace(BASE, batch=1), None)):
             try:
-                train(tiny_graph(), blobs(), config, checkpoint=checkpoint)
+                train(tiny_graph(), blobs(), Context(config=config, checkpoint=checkpoint))
             except HwprmError as error:
                 told.append(str(error))
         (folder / f"errors-{rank}.txt").write_text("\n".join(told))

@@ -10,7 +10,7 @@ import torch
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError, DataError, ModelError
 from hwprm.nets import GraphModule
-from hwprm.training import Hooks, train
+from hwprm.training import Context, Hooks, train
 from hwprm.training.devices import Precision, choose_device
 from hwprm.training.divergence import guessing_loss, refuse_excess, refuse_growth
 from hwprm.training.engine import fit
@@ -48,10 +48,10 @@ def no_cuda(monkeypatch):
 @pytest.mark.usefixtures("no_cuda")
 def test_what_needs_cuda_is_refused_without_it():
     with pytest.raises(ConfigError, match=r"^train\.device = cuda, but torch finds no CUDA device here; set it to cpu"):
-        train(tiny_graph(), blobs(), replace(FAST, device="cuda"))
+        train(tiny_graph(), blobs(), Context(config=replace(FAST, device="cuda")))
     for device in ("cpu", "auto"):
         with pytest.raises(ConfigError, match=r"^train\.precision = float16 needs a CUDA device.*; set it to bfloat16"):
-            train(tiny_graph(), blobs(), replace(FAST, device=device, precision="float16"))
+            train(tiny_graph(), blobs(), Context(config=replace(FAST, device=device, precision="float16")))
     assert choose_device(FAST) == torch.device("cpu")
 
 
@@ -78,7 +78,7 @@ class Gradients(Hooks):
 def _norms(**options):
     hooks = Gradients()
     module = GraphModule(tiny_graph())
-    fit(module, blobs(), replace(FAST, **options), stage="test", hooks=hooks)
+    fit(module, blobs(), Context(config=replace(FAST, **options)), stage="test", hooks=hooks)
     return hooks, bits(module.to_graph())
 
 
@@ -93,7 +93,7 @@ def test_clipped_gradients_are_no_longer_than_asked():
 def test_bfloat16_keeps_weights_and_gradients_in_float32_and_learns():
     hooks, narrow = _norms(precision="bfloat16")
     assert hooks.seen == {(torch.float32, True)} and narrow != _norms()[1]
-    model = train(tiny_graph(norm=True), blobs(), replace(FAST, epochs=4, precision="bfloat16"))
+    model = train(tiny_graph(norm=True), blobs(), Context(config=replace(FAST, epochs=4, precision="bfloat16")))
     assert model.meta["accuracy"]["dense"] >= 95
 
 
@@ -137,7 +137,7 @@ def test_gradients_that_are_not_finite_stop_the_run():
     with pytest.raises(
         ModelError, match=r"^test: training diverged, the gradients' norm is nan in epoch 1 of 2; lower"
     ):
-        fit(GraphModule(tiny_graph()), blobs(), FAST, stage="test", hooks=Spoil())
+        fit(GraphModule(tiny_graph()), blobs(), Context(config=FAST), stage="test", hooks=Spoil())
 
 
 GROWTH = [
@@ -168,7 +168,7 @@ def test_a_loss_that_grows_stops_the_run():
     with pytest.raises(
         ModelError, match=r"^test: training diverges, .* \(now 1e-06\) or, if .* raise train\.loss_limit$"
     ):
-        fit(GraphModule(tiny_graph()), blobs(), config, stage="test", hooks=Worsen())
+        fit(GraphModule(tiny_graph()), blobs(), Context(config=config), stage="test", hooks=Worsen())
 
 
 def test_growth_up_to_what_guessing_costs_may_be_due_to_a_smaller_network():
@@ -190,11 +190,11 @@ def test_a_loss_far_above_the_start_stops_the_run():
         refuse_excess("test", [30.0, 20.1], FAST, 2.0)
     # A rate beyond all reason, from which a run may come back with a network that knows little.
     with pytest.raises(ModelError, match=r"^train: training diverges, the loss of epoch 1 is .* \(now 1000\)"):
-        train(tiny_graph(), blobs(), replace(FAST, epochs=2, lr=1000.0))
+        train(tiny_graph(), blobs(), Context(config=replace(FAST, epochs=2, lr=1000.0)))
     # Images of a large scale cost much at first.
     data = blobs()
     loud = replace(data, x_train=data.x_train.astype(np.float32), x_test=data.x_test.astype(np.float32))
-    assert train(tiny_graph(), loud, replace(FAST, epochs=2, lr=1e-4)).meta["log"][0]["loss"] > 20
+    assert train(tiny_graph(), loud, Context(config=replace(FAST, epochs=2, lr=1e-4))).meta["log"][0]["loss"] > 20
 
 
 def test_module_and_masks_come_back_to_the_cpu():
@@ -205,7 +205,7 @@ def test_module_and_masks_come_back_to_the_cpu():
     moved = []
     to = hooks.to
     hooks.to = lambda device: moved.append(device) or to(device)
-    fit(module, blobs(), replace(FAST, epochs=1), stage="test", hooks=hooks)
+    fit(module, blobs(), Context(config=replace(FAST, epochs=1)), stage="test", hooks=hooks)
     assert moved == [torch.device("cpu")] * 2
     assert {p.device.type for p in module.parameters()} == {"cpu"}
 
@@ -221,7 +221,7 @@ TEACHERS = [
 def test_teachers_that_do_not_fit_are_refused_before_the_first_step(teacher, text):
     data, graph = blobs(), tiny_graph()
     if text is None:
-        assert train(graph, data, FAST, teacher=teacher)
+        assert train(graph, data, Context(config=FAST, teacher=teacher))
         return
     if teacher == "shape":
         data = _padded(data)
@@ -230,7 +230,7 @@ def test_teachers_that_do_not_fit_are_refused_before_the_first_step(teacher, tex
         graph = _graph_of((1, 8, 8), 5)
     calls = []
     with pytest.raises((DataError, ModelError), match=text):
-        train(graph, data, FAST, teacher=tiny_graph(), progress=lambda *call: calls.append(call))
+        train(graph, data, Context(config=FAST, teacher=tiny_graph(), progress=lambda *call: calls.append(call)))
     assert calls == []
 
 

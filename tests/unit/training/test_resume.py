@@ -21,7 +21,7 @@ from hwprm.core.errors import InputError, ModelError
 from hwprm.graph import Clamp, Relu
 from hwprm.model import Model, Stage
 from hwprm.pruning.admm.admm import admm
-from hwprm.training import Checkpoint, train
+from hwprm.training import Checkpoint, Context, train
 from tests.unit.training.synthetic import bits, blobs, tiny_graph
 
 BASE = TrainConfig(epochs=3, batch=45, lr=5e-3, augment="affine")
@@ -52,21 +52,25 @@ def _half_zero(model):
 
 
 def _train(config, **more):
-    return train(tiny_graph(norm=True), blobs(), config, **more)
+    return train(tiny_graph(norm=True), blobs(), Context(config=config, **more))
 
 
 def _fine_tune(config, **more):
     """Of a compact model, with a teacher and copies of the images made before."""
     model = _half_zero(Model(graph=tiny_graph(seed=1), stage=Stage.DENSE))
-    return train(model, blobs(), replace(config, copies=2, clean_share=0.3), teacher=tiny_graph(seed=2), **more)
+    return train(
+        model, blobs(), Context(config=replace(config, copies=2, clean_share=0.3), teacher=tiny_graph(seed=2), **more)
+    )
 
 
 def _masked(config, **more):
-    return train(_half_zero(Model(graph=tiny_graph(norm=True), stage=Stage.DENSE)), blobs(), config, **more)
+    return train(
+        _half_zero(Model(graph=tiny_graph(norm=True), stage=Stage.DENSE)), blobs(), Context(config=config, **more)
+    )
 
 
 def _admm(config, **more):
-    return admm(Model(graph=tiny_graph(), stage=Stage.DENSE), blobs(), ADMM, train=config, **more)
+    return admm(Model(graph=tiny_graph(), stage=Stage.DENSE), blobs(), ADMM, Context(config=config, **more))
 
 
 RUNS = {"train": _train, "admm": _admm, "masked": _masked, "fine_tune": _fine_tune}
@@ -97,18 +101,21 @@ def test_admm_is_not_taken_up_with_other_options(change, tmp_path):
         _admm(BASE, progress=StopAt(1), checkpoint=kept)
     with pytest.raises(ModelError, match="belongs to a run with other options"):
         admm(
-            Model(graph=tiny_graph(), stage=Stage.DENSE), blobs(), replace(ADMM, **change), train=BASE, checkpoint=kept
+            Model(graph=tiny_graph(), stage=Stage.DENSE),
+            blobs(),
+            replace(ADMM, **change),
+            Context(config=BASE, checkpoint=kept),
         )
 
 
 def test_a_network_of_the_same_weights_is_another_one(tmp_path):
     kept, config = Checkpoint(folder=tmp_path, resume=True), replace(BASE, epochs=1)
     graph = tiny_graph()
-    train(graph, blobs(), config, checkpoint=kept)
+    train(graph, blobs(), Context(config=config, checkpoint=kept))
     relus = [node for node in graph.nodes if isinstance(node, Relu)]
     other = graph.replace(*(Clamp(name=node.name, inputs=node.inputs, low=0.0, high=6.0) for node in relus))
     with pytest.raises(ModelError, match="belongs to a run with other options, another network"):
-        train(other, blobs(), config, checkpoint=kept)
+        train(other, blobs(), Context(config=config, checkpoint=kept))
 
 
 PLACES = ["save_file", "mkdir", "write_text", "replace", "second replace", "unlink"]
@@ -191,9 +198,9 @@ def test_a_checkpoint_of_sgd_without_momentum_and_of_a_float64_network(tmp_path)
         *(replace(n, weight=n.weight.astype(np.float64), bias=n.bias.astype(np.float64)) for n in graph.weighted)
     )
     config = replace(BASE, optimiser="sgd", momentum=0.0)
-    whole = train(wide, blobs(), config)
+    whole = train(wide, blobs(), Context(config=config))
     with pytest.raises(KeyboardInterrupt):
-        train(wide, blobs(), config, progress=StopAt(1), checkpoint=Checkpoint(folder=tmp_path))
-    resumed = train(wide, blobs(), config, checkpoint=Checkpoint(folder=tmp_path, resume=True))
+        train(wide, blobs(), Context(config=config, progress=StopAt(1), checkpoint=Checkpoint(folder=tmp_path)))
+    resumed = train(wide, blobs(), Context(config=config, checkpoint=Checkpoint(folder=tmp_path, resume=True)))
     assert bits(resumed.graph) == bits(whole.graph)
     assert resumed.graph.weighted[0].weight.dtype == np.float64 and torch.get_default_dtype() == torch.float32

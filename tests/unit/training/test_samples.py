@@ -12,7 +12,7 @@ from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
 from hwprm.graph import Flatten, Graph, Input, Linear, Relu
-from hwprm.training import logits
+from hwprm.training import Context, logits
 from hwprm.training.augment import augment_batch
 from hwprm.training.samples import Samples
 
@@ -51,7 +51,7 @@ def _epoch(samples: Samples, number: int = 0) -> tuple[torch.Tensor, torch.Tenso
 def test_taught_logits_are_those_of_the_images_in_the_batch():
     teacher, data = _graph(1), _data()
     for config in (CONFIG, replace(CONFIG, copies=0)):
-        images, _, taught = _epoch(Samples(data, _graph(0), config, torch.float32, teacher))
+        images, _, taught = _epoch(Samples(data, _graph(0), Context(config=config, teacher=teacher), torch.float32))
         assert taught is not None
         expected = logits(teacher, (images * 255).round().numpy().astype(np.float32), 1 / 255)
         # At every step images keep fractions of a byte: then only nearly.
@@ -60,7 +60,7 @@ def test_taught_logits_are_those_of_the_images_in_the_batch():
 
 def test_images_come_from_the_set_and_its_copies_in_the_share_asked_for():
     data = _data()
-    samples = Samples(data, _graph(0), CONFIG, torch.float32)
+    samples = Samples(data, _graph(0), Context(config=CONFIG), torch.float32)
     clean = {image.tobytes() for image in data.x_train}
     seen = [np.rint(_epoch(samples, epoch)[0].numpy() * 255).astype(np.uint8) for epoch in range(20)]
     share = np.mean([image.tobytes() in clean for epoch in seen for image in epoch])
@@ -70,41 +70,47 @@ def test_images_come_from_the_set_and_its_copies_in_the_share_asked_for():
 
 
 def test_same_seed_same_batches_other_epoch_others():
-    first, again, other = (_epoch(Samples(_data(), _graph(0), CONFIG, torch.float32), n)[0] for n in (3, 3, 4))
+    first, again, other = (
+        _epoch(Samples(_data(), _graph(0), Context(config=CONFIG), torch.float32), n)[0] for n in (3, 3, 4)
+    )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
 def test_copies_and_answers_are_made_again_only_for_another_teacher_or_seed():
-    first = Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(1))
-    same = Samples(_data(), _graph(5), CONFIG, torch.float32, _graph(1))
+    first = Samples(_data(), _graph(0), Context(config=CONFIG, teacher=_graph(1)), torch.float32)
+    same = Samples(_data(), _graph(5), Context(config=CONFIG, teacher=_graph(1)), torch.float32)
     assert same.pool is first.pool and same.pool_logits is first.pool_logits
-    taught = Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(2))
+    taught = Samples(_data(), _graph(0), Context(config=CONFIG, teacher=_graph(2)), torch.float32)
     assert taught.pool is first.pool and taught.pool_logits is not first.pool_logits
-    assert Samples(_data(), _graph(0), replace(CONFIG, seed=1), torch.float32).pool is not first.pool
+    assert Samples(_data(), _graph(0), Context(config=replace(CONFIG, seed=1)), torch.float32).pool is not first.pool
 
 
 def test_digest_tells_data_and_teacher_apart():
-    base, data = Samples(_data(), _graph(0), CONFIG, torch.float32), _data()
+    base, data = Samples(_data(), _graph(0), Context(config=CONFIG), torch.float32), _data()
     other = replace(data, x_train=data.x_train[::-1].copy())
-    assert Samples(_data(), _graph(9), CONFIG, torch.float32).digest() == base.digest()
-    assert Samples(other, _graph(0), CONFIG, torch.float32).digest() != base.digest()
-    assert Samples(_data(), _graph(0), CONFIG, torch.float32, _graph(1)).digest() != base.digest()
+    assert Samples(_data(), _graph(9), Context(config=CONFIG), torch.float32).digest() == base.digest()
+    assert Samples(other, _graph(0), Context(config=CONFIG), torch.float32).digest() != base.digest()
+    assert (
+        Samples(_data(), _graph(0), Context(config=CONFIG, teacher=_graph(1)), torch.float32).digest() != base.digest()
+    )
 
 
 def test_a_teacher_is_more_than_its_weights():
     teacher = _graph(1)
     capped = Graph((*teacher.nodes, Relu(name="relu", inputs=("fc",))), ("relu",))
-    plain, other = (Samples(_data(), _graph(0), CONFIG, torch.float32, graph) for graph in (teacher, capped))
+    plain, other = (
+        Samples(_data(), _graph(0), Context(config=CONFIG, teacher=graph), torch.float32) for graph in (teacher, capped)
+    )
     assert plain.digest() != other.digest()
     assert plain.pool_logits is not None and plain.pool_logits.min() < 0 == other.pool_logits.min()
-    wide = Samples(_data(), _graph(0), CONFIG, torch.float64, capped)
+    wide = Samples(_data(), _graph(0), Context(config=CONFIG, teacher=capped), torch.float64)
     assert wide.pool_logits is not None and wide.pool_logits.dtype == torch.float64
 
 
 def test_copies_of_float_images_are_refused():
     with pytest.raises(ConfigError, match=r"train\.copies = 2 keeps augmented images as bytes.*set train\.copies to 0"):
-        Samples(_data(np.float32), _graph(0), CONFIG, torch.float32)
+        Samples(_data(np.float32), _graph(0), Context(config=CONFIG), torch.float32)
 
 
 def test_crop_flip_moves_and_mirrors_whole_pixels():

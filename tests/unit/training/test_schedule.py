@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hwprm.config.train import TrainConfig
-from hwprm.training import train
+from hwprm.training import Context, train
 from hwprm.training.schedule import learning_rate
 from tests.unit.training.synthetic import blobs, tiny_graph
 
@@ -47,5 +47,5 @@ def test_warmup_of_a_part_of_a_step_never_exceeds_the_rate():
 
 def test_the_engine_follows_it():
     config = TrainConfig(epochs=4, batch=30, schedule="step", milestones=(0.5,), gamma=0.25, warmup=0.25, lr=1e-3)
-    log = train(tiny_graph(), blobs(), config).meta["log"]
+    log = train(tiny_graph(), blobs(), Context(config=config)).meta["log"]
     assert [entry["lr"] for entry in log] == pytest.approx([1e-3, 1e-3, 2.5e-4, 2.5e-4])

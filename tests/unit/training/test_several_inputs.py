@@ -13,7 +13,7 @@ from hwprm.core.errors import ConfigError, DataError
 from hwprm.data import Dataset
 from hwprm.graph import Concat, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu, join_inputs
 from hwprm.quantization import integer_accuracy, quantise_images
-from hwprm.training import accuracy, train
+from hwprm.training import Context, accuracy, train
 from tests.unit.training.synthetic import bits, blobs
 
 FAST = TrainConfig(epochs=4, batch=30, lr=5e-3)
@@ -77,12 +77,12 @@ def test_train_prune_and_quantise() -> None:
 
 def test_same_seed_same_bits() -> None:
     config = replace(FAST, epochs=1)
-    first = train(graph(), pairs(), config).graph
-    assert bits(train(graph(), pairs(), config).graph) == bits(first)
+    first = train(graph(), pairs(), Context(config=config)).graph
+    assert bits(train(graph(), pairs(), Context(config=config)).graph) == bits(first)
     swapped = pairs()
     order = ["facts", "image"]  # the order of the fields means nothing
     swapped = replace(swapped, x_train=swapped.x_train[order], x_test=swapped.x_test[order])
-    assert bits(train(graph(), swapped, config).graph) == bits(first)
+    assert bits(train(graph(), swapped, Context(config=config)).graph) == bits(first)
 
 
 def test_refusals() -> None:
@@ -90,15 +90,15 @@ def test_refusals() -> None:
     with pytest.raises(
         ConfigError, match=r"^train\.augment = 'shift' moves one image, the network has 2 inputs; set it to"
     ):
-        train(graph(), data, replace(FAST, augment="shift"))
+        train(graph(), data, Context(config=replace(FAST, augment="shift")))
     with pytest.raises(
         DataError, match=r"^the network reads {'image': \(1, 8, 8\), 'facts': \(4,\)}, the images are \(1, 8"
     ):
-        train(graph(), blobs(), FAST)
+        train(graph(), blobs(), Context(config=FAST))
     with pytest.raises(
         DataError, match=r"^the network reads .*, the images are \(1, 8, 8\); choose a fitting data set"
     ):
         accuracy(graph(), blobs().x_test, blobs().y_test, 1.0)
     none = np.zeros(0, np.int64)
     with pytest.raises(DataError, match="^the data set blobs has no labels to train with"):
-        train(graph(), replace(data, y_train=none, y_test=none, classes=0), FAST)
+        train(graph(), replace(data, y_train=none, y_test=none, classes=0), Context(config=FAST))

@@ -20,7 +20,7 @@ from hwprm.pruning.admm.budgets import PRESETS, layer_matrices, preset_of, resol
 from hwprm.pruning.admm.hooks import AdmmHooks
 from hwprm.pruning.admm.projections import Limits, project
 from hwprm.quantization import quantise_network
-from hwprm.training import Checkpoint, train
+from hwprm.training import Checkpoint, Context, train
 from hwprm.training.engine import fit
 from hwprm.training.masks import ZeroMasks
 from tests.support.zoo import ZOO, zoo_module
@@ -48,11 +48,11 @@ CONFIG = AdmmConfig(
 
 @pytest.fixture(scope="module")
 def dense():
-    return train(tiny_graph(), blobs(), BASE)
+    return train(tiny_graph(), blobs(), Context(config=BASE))
 
 
 def prune(model, **changes):
-    return admm(model, blobs(), replace(CONFIG, **changes), train=BASE)
+    return admm(model, blobs(), replace(CONFIG, **changes), Context(config=BASE))
 
 
 def counts(graph):
@@ -93,7 +93,7 @@ def test_path_aware_filters_are_read(dense):
 @pytest.mark.parametrize("mode", ["sequential", "joint"])
 def test_it_converges_to_feasibility_and_logs_the_way(dense, mode):
     config = replace(CONFIG, stages=1, epochs=8, lr=1e-2, rho_start=0.1, rho_end=2.0, mode=mode)
-    pruned = admm(dense, blobs(1200), config, train=replace(BASE, schedule="constant"))
+    pruned = admm(dense, blobs(1200), config, Context(config=replace(BASE, schedule="constant")))
     phases = ["joint 1/1"] if mode == "joint" else ["columns 1/1", "filters 1/1"]
     for phase in phases:
         updates = [entry for entry in pruned.meta["log"] if entry.get("phase") == phase]
@@ -149,15 +149,15 @@ def test_resume_after_ctrl_c_equals_an_uninterrupted_run(dense, tmp_path, calls)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt, match="stopped in epoch . of . of admm-0.; run again"):
-        admm(dense, blobs(), CONFIG, train=BASE, progress=stop, checkpoint=Checkpoint(folder=tmp_path))
-    resumed = admm(dense, blobs(), CONFIG, train=BASE, checkpoint=Checkpoint(folder=tmp_path, resume=True))
+        admm(dense, blobs(), CONFIG, Context(config=BASE, progress=stop, checkpoint=Checkpoint(folder=tmp_path)))
+    resumed = admm(dense, blobs(), CONFIG, Context(config=BASE, checkpoint=Checkpoint(folder=tmp_path, resume=True)))
     assert bits(resumed.graph) == bits(whole.graph)
     assert [e for e in resumed.meta["log"] if "phase" in e] == [e for e in whole.meta["log"] if "phase" in e]
 
 
 def test_one_progress_bar_for_all_phases(dense):
     calls = []
-    admm(dense, blobs(), CONFIG, train=BASE, progress=lambda *call: calls.append(call))
+    admm(dense, blobs(), CONFIG, Context(config=BASE, progress=lambda *call: calls.append(call)))
     done = [call[1] for call in calls]
     epochs = sum(phase.epochs for phase in phases(dense.graph, CONFIG))
     assert (
@@ -185,7 +185,13 @@ def test_masked_retraining_keeps_zeros_bitwise(dense, optimiser):
         module.weight("fc1")[:, 5:20].zero_()
     before = {name: parameter.detach() == 0 for name, parameter in module.named_parameters()}
     untouched = bits(module.to_graph())
-    fit(module, blobs(), replace(BASE, epochs=2, optimiser=optimiser), stage="masked", hooks=ZeroMasks.of(module))
+    fit(
+        module,
+        blobs(),
+        Context(config=replace(BASE, epochs=2, optimiser=optimiser)),
+        stage="masked",
+        hooks=ZeroMasks.of(module),
+    )
     assert bits(module.to_graph()) != untouched
     for name in ("conv2.weight", "fc1.weight", "conv2.bias"):
         values = module.get_parameter(name).detach()[before[name]]
@@ -194,8 +200,10 @@ def test_masked_retraining_keeps_zeros_bitwise(dense, optimiser):
 
 def test_batch_norm_of_pruned_filters_goes_too():
     graph = tiny_graph(norm=True, padding=1)
-    model = train(graph, blobs(), replace(BASE, epochs=2))
-    pruned = admm(model, blobs(), replace(CONFIG, stages=1, budgets={"conv1": BUDGETS["conv1"]}), train=BASE).graph
+    model = train(graph, blobs(), Context(config=replace(BASE, epochs=2)))
+    pruned = admm(
+        model, blobs(), replace(CONFIG, stages=1, budgets={"conv1": BUDGETS["conv1"]}), Context(config=BASE)
+    ).graph
     conv, norm = pruned.by_name["conv1"], pruned.by_name["bn1"]
     empty = ~conv.weight.reshape(6, -1).any(axis=1)
     assert empty.sum() == 2
@@ -206,7 +214,9 @@ def test_batch_norm_of_pruned_filters_goes_too():
 
 def test_pruning_again_keeps_the_zeros(dense):
     once = prune(dense)
-    twice = admm(once, blobs(), replace(CONFIG, budgets={"fc1": LayerBudget(columns=6)}, stages=1), train=BASE)
+    twice = admm(
+        once, blobs(), replace(CONFIG, budgets={"fc1": LayerBudget(columns=6)}, stages=1), Context(config=BASE)
+    )
     for old, new in zip(once.graph.weighted, twice.graph.weighted, strict=True):
         assert np.all(new.weight[old.weight == 0] == 0)
     assert counts(twice.graph)["fc1"][1] <= 6
@@ -374,10 +384,10 @@ WIDE = {"conv2": LayerBudget(filters=7), "fc1": LayerBudget(filters=18, columns=
 
 def test_rounded_filters_fill_whole_tiles():
     """Kept filters after ADMM are multiples of the array's columns, and a filter tile less is its cycles less."""
-    model = train(tiny_graph(hidden=48), blobs(), BASE)
+    model = train(tiny_graph(hidden=48), blobs(), Context(config=BASE))
     cycles = {}
     for step in (1, 8):
-        pruned = admm(model, blobs(), replace(CONFIG, budgets=WIDE, mode="joint", round_to=step), train=BASE)
+        pruned = admm(model, blobs(), replace(CONFIG, budgets=WIDE, mode="joint", round_to=step), Context(config=BASE))
         kept = {name: len(plan["rows"]) for name, plan in pruned.meta["plan"].items()}
         assert kept == {"conv1": 6, "fc2": 3} | ({"conv2": 7, "fc1": 18} if step == 1 else {"conv2": 8, "fc1": 16})
         net = quantise_network(pruned.graph, blobs().x_train, pruned.meta["input_scale"])

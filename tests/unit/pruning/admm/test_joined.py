@@ -15,7 +15,7 @@ from hwprm.pruning.admm.budgets import layer_matrices, resolve_budgets
 from hwprm.pruning.admm.projections import Limits, Support
 from hwprm.pruning.admm.supports import choose_supports, hard_prune
 from hwprm.pruning.compaction.compaction import compact
-from hwprm.training import train
+from hwprm.training import Context, train
 from hwprm.training.masks import ZeroMasks
 from tests.unit.pruning.random_dags import DagBuilder
 from tests.unit.pruning.random_graphs import with_dtype
@@ -132,7 +132,7 @@ def test_batch_norms_behind_joins(both):
 @pytest.mark.parametrize("path_aware", [True, False])
 def test_admm_and_compaction_of_a_joined_network(path_aware):
     base = TrainConfig(epochs=1, batch=20, lr=5e-3)
-    dense = train(joined_net(), blobs(), base)
+    dense = train(joined_net(), blobs(), Context(config=base))
     budgets = {
         "conv1": LayerBudget(filters=4),
         "conv3": LayerBudget(filters=3, columns=20, channels=4),
@@ -143,7 +143,7 @@ def test_admm_and_compaction_of_a_joined_network(path_aware):
     config = AdmmConfig(
         budgets=budgets, mode="joint", stages=1, epochs=1, retrain_epochs=0, final_epochs=1, path_aware=path_aware
     )
-    pruned = admm(dense, blobs(), config, train=base)
+    pruned = admm(dense, blobs(), config, Context(config=base))
     for layer in pruned.graph.weighted:
         rows = layer.weight.reshape(len(layer.bias), -1).any(axis=1)
         assert rows.sum() <= (budgets[layer.name].filters or len(rows))

@@ -11,7 +11,8 @@ from hwprm.data import Dataset
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, Relu, evaluate
 from hwprm.pruning.channels.blocks import narrow
 from hwprm.pruning.channels.groups import channel_groups
-from hwprm.pruning.channels.moments import channel_moments, compensated, scores, with_new_statistics
+from hwprm.pruning.channels.moments import channel_moments, compensated, scores
+from hwprm.training.statistics import with_new_statistics
 from tests.unit.pruning.widths.nets import CONSTANT, UNREAD, bright_columns, known_graph
 
 

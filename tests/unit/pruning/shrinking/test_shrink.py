@@ -20,9 +20,9 @@ from hwprm.pruning.accounting import account
 from hwprm.pruning.compaction.narrowing import narrow, widen
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.pruning.prm.purification import purify
-from hwprm.pruning.shrinking.hooks import Pattern, ShrinkHooks
+from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks
 from hwprm.pruning.shrinking.shrink import shrink
-from hwprm.training import Checkpoint, train
+from hwprm.training import Checkpoint, Context, train
 from hwprm.training.schedule import learning_rate
 from tests.support.zoo import ZOO, zoo_module
 from tests.unit.training.synthetic import blobs, tiny_graph
@@ -33,12 +33,12 @@ QUICK = ShrinkConfig(rate=2.0, every=3)
 
 @pytest.fixture(scope="module")
 def dense() -> Model:
-    return train(tiny_graph(), blobs(), TRAIN)
+    return train(tiny_graph(), blobs(), Context(config=TRAIN))
 
 
 @pytest.mark.parametrize(("count", "key"), [("all_weights", "all_weights"), ("conv_only", "conv_only")])
 def test_meets_the_limit_by_as_little_as_possible(dense, count, key):
-    done = shrink(dense, blobs(), replace(QUICK, count=count, compression=6.0), train=TRAIN)
+    done = shrink(dense, blobs(), replace(QUICK, count=count, compression=6.0), Context(config=TRAIN))
     left = getattr(account(done.graph, dense.graph), key)
     assert left.left <= left.base / 6.0
     # Nothing fits into what is left of the limit: even the column that frees least would not have had to go.
@@ -52,7 +52,9 @@ def test_meets_the_limit_by_as_little_as_possible(dense, count, key):
 @pytest.mark.parametrize("norm", [False, True])
 def test_paths_agree_so_that_nothing_is_left_to_remove(norm):
     graph = tiny_graph(norm=norm, padding=1)
-    done = shrink(Model(graph=graph, stage=Stage.DENSE), blobs(), replace(QUICK, compression=8.0), train=TRAIN)
+    done = shrink(
+        Model(graph=graph, stage=Stage.DENSE), blobs(), replace(QUICK, compression=8.0), Context(config=TRAIN)
+    )
     closed, removed = remove_unused_paths(done.graph)
     assert account(closed, graph).all_weights == account(done.graph, graph).all_weights
     assert not removed.refused
@@ -70,7 +72,10 @@ def test_shrinks_networks_of_any_form(name):
         x_test=rng.normal(size=(18, *shape)).astype(np.float32),
     )
     done = shrink(
-        Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, compression=2.0), train=replace(TRAIN, batch=6)
+        Model(graph=graph, stage=Stage.DENSE),
+        data,
+        replace(QUICK, compression=2.0),
+        Context(config=replace(TRAIN, batch=6)),
     )
     left = account(done.graph, graph).all_weights
     assert left.left <= left.base / 2
@@ -93,15 +98,19 @@ def test_no_branch_of_a_concatenation_dies(seed):
     rng = np.random.default_rng(seed)
     x, y = rng.integers(0, 255, (48, 1, 6, 6), dtype=np.uint8), np.arange(48) % 3
     data = Dataset(name="noise", source="", x_train=x, y_train=y, x_test=x, y_test=y, classes=3)
-    done = shrink(Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, left=8, every=1), train=TRAIN)
+    done = shrink(Model(graph=graph, stage=Stage.DENSE), data, replace(QUICK, left=8, every=1), Context(config=TRAIN))
     left = {node.name: int((node.weight != 0).sum()) for node in done.graph.weighted}
     assert min(left.values()) >= 1 and sum(left.values()) <= 8
+
+
+def _course(limit: int, begin: float, steps: int) -> Course:
+    return Course(counts=("all_weights",), limits=(limit,), begin=(begin,), rates=(QUICK.rate,), steps=steps)
 
 
 def _averages(graph: Graph, *steps: float) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Of channels and columns, after steps with these numbers times the weights' number as gradients."""
     module = GraphModule(graph)
-    hooks = ShrinkHooks(module, QUICK, 10, 1e6, 100)
+    hooks = ShrinkHooks(module, QUICK, _course(10, 1e6, 100))
     for step in steps:
         with torch.no_grad():
             for parameter in module.parameters():
@@ -142,7 +151,7 @@ def test_a_step_whose_gradients_overflow_leaves_the_ranking_alone(dense, overflo
 def test_the_rate_is_constant_over_all_rounds(dense, monkeypatch):
     used = []
     monkeypatch.setattr("hwprm.training.engine.learning_rate", lambda *at: used.append(learning_rate(*at)) or used[-1])
-    shrink(dense, blobs(), replace(QUICK, compression=3.0), train=replace(TRAIN, warmup=0.5, schedule="step"))
+    shrink(dense, blobs(), replace(QUICK, compression=3.0), Context(config=replace(TRAIN, warmup=0.5, schedule="step")))
     assert set(used) == {QUICK.lr}
 
 
@@ -151,18 +160,18 @@ def test_divergence_is_judged_over_all_rounds(dense, monkeypatch):
     monkeypatch.setattr(
         "hwprm.training.engine.refuse_growth", lambda stage, losses, *more: seen.append((losses, more[1]))
     )
-    done = shrink(dense, blobs(), replace(QUICK, compression=6.0), train=TRAIN)
+    done = shrink(dense, blobs(), replace(QUICK, compression=6.0), Context(config=TRAIN))
     losses = [entry["loss"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
     assert [one for one, _ in seen] == [losses[:count] for count in range(1, len(losses) + 1)] and len(losses) > 2
     # A network that is cut smaller and smaller may come to know nothing.
     assert [least for _, least in seen[1:]] == pytest.approx([np.log(3)] * (len(losses) - 1))
     with pytest.raises(ModelError, match=r"^shrink: training diverges, the loss of epoch \d is .* \(now 1000\)"):
-        shrink(dense, blobs(), replace(QUICK, compression=6.0, lr=1000.0), train=TRAIN)
+        shrink(dense, blobs(), replace(QUICK, compression=6.0, lr=1000.0), Context(config=TRAIN))
 
 
 def test_an_epoch_of_few_steps_removes_something_too(dense):
     config = ShrinkConfig(rate=2.0, every=40, compression=3.0)
-    done = shrink(dense, blobs(), config, train=replace(TRAIN, batch=60))
+    done = shrink(dense, blobs(), config, Context(config=replace(TRAIN, batch=60)))
     steps = [entry["left"] for entry in done.meta["log"] if entry["stage"] == "shrink"]
     assert len(steps) == 2 and steps[0] <= 0.6 * account(dense.graph, dense.graph).all_weights.base
 
@@ -170,19 +179,19 @@ def test_an_epoch_of_few_steps_removes_something_too(dense):
 def test_lower_limit_goes_on_from_the_rounds_of_a_higher_one(dense, tmp_path):
     kept = Checkpoint(folder=tmp_path, resume=True)
     config = replace(QUICK, compression=10.0)
-    straight = shrink(dense, blobs(), config, train=TRAIN)
-    shrink(dense, blobs(), replace(config, compression=5.0), train=TRAIN, checkpoint=kept)
+    straight = shrink(dense, blobs(), config, Context(config=TRAIN))
+    shrink(dense, blobs(), replace(config, compression=5.0), Context(config=TRAIN, checkpoint=kept))
     rounds: list[float] = []
 
     def tell(stage: str, done: int, total: int, metrics: object) -> None:
         rounds.append(done / total)
 
-    onward = shrink(dense, blobs(), config, train=TRAIN, checkpoint=kept, progress=tell)
+    onward = shrink(dense, blobs(), config, Context(config=TRAIN, checkpoint=kept, progress=tell))
     assert rounds[0] > 0.4, "the first rounds were not run again"
     for layer in straight.graph.weighted:
         np.testing.assert_array_equal(layer.weight, onward.graph.by_name[layer.name].weight)
-    higher = shrink(dense, blobs(), replace(config, compression=2.5), train=TRAIN, checkpoint=kept)
-    again = shrink(dense, blobs(), replace(config, compression=2.5), train=TRAIN)
+    higher = shrink(dense, blobs(), replace(config, compression=2.5), Context(config=TRAIN, checkpoint=kept))
+    again = shrink(dense, blobs(), replace(config, compression=2.5), Context(config=TRAIN))
     for layer in again.graph.weighted:
         np.testing.assert_array_equal(layer.weight, higher.graph.by_name[layer.name].weight)
 
@@ -202,25 +211,25 @@ def test_ctrl_c_says_which_epoch_and_where_it_goes_on(dense, tmp_path):
     config = replace(QUICK, compression=10.0)
     kept = Checkpoint(folder=tmp_path)
     with pytest.raises(Ended) as told:
-        shrink(dense, blobs(), config, train=TRAIN, progress=stop, checkpoint=kept)
+        shrink(dense, blobs(), config, Context(config=TRAIN, progress=stop, checkpoint=kept))
     after = f"; run again with the same options and resume on, it goes on from {tmp_path}"
     assert str(told.value) == "stopped in epoch 2 of shrink" + after
     assert [path.name for path in tmp_path.glob("*.json")] == ["shrink-001.json"]
     calls = 7
     with pytest.raises(Ended, match="^stopped in epoch 1 of shrink; nothing was kept, as no checkpoint folder was giv"):
-        shrink(dense, blobs(), config, train=TRAIN, progress=stop)
+        shrink(dense, blobs(), config, Context(config=TRAIN, progress=stop))
 
 
 def test_other_options_do_not_take_up_the_rounds(dense, tmp_path):
     kept = Checkpoint(folder=tmp_path, resume=True)
-    shrink(dense, blobs(), replace(QUICK, compression=5.0), train=TRAIN, checkpoint=kept)
+    shrink(dense, blobs(), replace(QUICK, compression=5.0), Context(config=TRAIN, checkpoint=kept))
     with pytest.raises(ModelError, match="other options, another network or other data"):
-        shrink(dense, blobs(), replace(QUICK, compression=5.0, every=4), train=TRAIN, checkpoint=kept)
+        shrink(dense, blobs(), replace(QUICK, compression=5.0, every=4), Context(config=TRAIN, checkpoint=kept))
 
 
 def test_zeros_stay_and_p_rm_takes_it_from_there(dense):
-    first = shrink(dense, blobs(), replace(QUICK, compression=3.0), train=TRAIN)
-    second = shrink(first, blobs(), replace(QUICK, compression=9.0), train=TRAIN)
+    first = shrink(dense, blobs(), replace(QUICK, compression=3.0), Context(config=TRAIN))
+    second = shrink(first, blobs(), replace(QUICK, compression=9.0), Context(config=TRAIN))
     for layer in second.graph.weighted:
         assert not np.any(layer.weight[first.graph.by_name[layer.name].weight == 0])
     rows = [row["stage"] for row in purify(second, _absolute()).meta["waterfall"]]
@@ -276,7 +285,7 @@ def _with_arrays(graph: Graph):
 )
 def test_limits_that_cannot_be_met_are_refused_before_training(dense, config, text):
     with pytest.raises(ConfigError, match=text):
-        shrink(dense, blobs(), replace(QUICK, **config), train=TRAIN)
+        shrink(dense, blobs(), replace(QUICK, **config), Context(config=TRAIN))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,349 @@
+"""Runs a plan of stages that train and prune one network, each stage from what another left; goes on where it stopped.
+
+What: dense training, at smaller images first if the plan says so, gradual shrinking, compaction, fine-tuning,
+quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables of options as
+recipes have them, and one ``[[stage]]`` for each step (`Stage`), with options of its own in tables below it.
+How: `python benchmarks/staged.py examples/plans/resnet18-60x.toml --data-dir DIR --out DIR`. Every epoch is kept, and
+the same command goes on. `--start FILE` takes up finished stages from an archive that `--pack STAGE FILE` made.
+`--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
+Judged on images held out of the training split; the stage `score` alone reads the test split. The last stage and all
+that it needs is run: what an archive makes needless is not.
+Target: none, it measures nothing by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tarfile
+import time
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from common import say
+from numpy.typing import NDArray
+
+from hwprm import api
+from hwprm.config import PruneOptions, Settings, load_settings
+from hwprm.config.options import nearest
+from hwprm.core.errors import ConfigError
+from hwprm.core.files import new_folder, write_file
+from hwprm.data import Dataset
+from hwprm.data.dataset import stratified_order
+from hwprm.graph import AvgPool2d, Graph, Node
+from hwprm.model import Model, Stage
+from hwprm.nets import reference_network
+from hwprm.reporting.record.live import LiveLog
+from hwprm.sources import Split, as_model, as_split
+
+DEEDS = ("train", "shrink", "compact", "finetune", "quantize", "score")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """One ``[[stage]]`` of a plan."""
+
+    #: Folder below --out.
+    name: str
+    #: One of `DEEDS`.
+    do: str
+    settings: Settings
+    #: Stage that it goes on from; None is the network with random weights.
+    start: str | None = None
+    #: Stage whose outputs join the loss.
+    teacher: str | None = None
+    #: Sides of the images, made smaller by averaging; the network's own size without it.
+    pixels: int | None = None
+    #: Training images that it sees, as many of each class; all without it.
+    images: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A plan as read: the network, and what is done to it."""
+
+    network: str
+    width: float
+    seed: int
+    steps: tuple[Step, ...]
+
+
+@dataclass
+class Bench:
+    """Where the stages of a plan are worked on."""
+
+    plan: Plan
+    out: Path
+    split: Split
+    test: Dataset
+    sizes: dict[int, Split] = field(default_factory=dict)
+
+    def model(self, name: str | None) -> Model:
+        """What stage `name` left, or the network with random weights."""
+        if name is not None:
+            return Model.load(self.out / name)
+        shape = self.split.dataset.image_shape
+        network = reference_network(
+            self.plan.network, self.plan.seed, width=self.plan.width, classes=self.split.dataset.classes
+        )
+        made = as_model(network.train(False), shape)
+        return made.advance(made.graph, made.stage, name=self.plan.network)
+
+    def images(self, pixels: int | None) -> Split:
+        """The data, its images `pixels` high and wide."""
+        if pixels is None:
+            return self.split
+        if pixels not in self.sizes:
+            self.sizes[pixels] = _smaller(self.split, pixels)
+        return self.sizes[pixels]
+
+
+def main() -> None:
+    """Run every stage that is not finished."""
+    args = _arguments()
+    given: dict[tuple[str, str], Any] = {("train", "device"): args.device}
+    if args.data_dir:
+        given["data", "data_dir"] = args.data_dir
+    if args.precision:
+        given["train", "precision"] = args.precision
+    plan = read_plan(args.plan, given, args.epochs)
+    args.out.mkdir(parents=True, exist_ok=True)
+    if args.pack:
+        stage, file = args.pack
+        pack(args.out, stage, Path(file))
+        return
+    if args.start:
+        _unpack(args.start, args.out)
+    data = as_split(plan.steps[0].settings.data)
+    if data.x_validation is None or data.y_validation is None:
+        raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
+    judged = replace(data, dataset=replace(data.dataset, x_test=data.x_validation, y_test=data.y_validation))
+    bench = Bench(plan=plan, out=args.out, split=judged, test=data.dataset)
+    needed = _needed(plan, args.out)
+    for step in plan.steps:
+        if (args.out / step.name).exists():
+            say(f"{step.name}: finished before")
+        elif step.name in needed:
+            _run(bench, step)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("--data-dir", type=Path, help="folder of the data set")
+    parser.add_argument("--out", type=Path, default=Path("runs/staged"), help="default: %(default)s")
+    parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
+    parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
+    parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
+    parser.add_argument("--start", type=Path, help="archive of finished stages to go on from")
+    parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
+    return parser.parse_args()
+
+
+def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float = 1.0) -> Plan:
+    """The plan in `file`, `overrides` of its options on top. Raises ConfigError for what it cannot mean."""
+    tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    head = tables.get("plan", {})
+    base = load_settings(file, None, beside=frozenset({"plan", "stage"}))
+    steps: list[Step] = []
+    for entry in tables.get("stage", []):
+        own = {key: value for key, value in entry.items() if not isinstance(value, dict)}
+        options = {
+            (section, key): value
+            for section, table in entry.items()
+            if isinstance(table, dict)
+            for key, value in table.items()
+        }
+        settings = load_settings(None, options | dict(overrides), base)
+        own.setdefault("start", steps[-1].name if steps else None)
+        unknown = set(own) - {"name", "do", "start", "teacher", "pixels", "images"}
+        if unknown or own.get("do") not in DEEDS:
+            raise ConfigError(
+                f"{file}: stage {entry.get('name')!r} is not one: {unknown or own.get('do')}"
+                + nearest(str(own.get("do")), DEEDS)
+            )
+        steps.append(Step(settings=_scaled(settings, scale, int(head.get("seed", 0))), **own))
+    return Plan(
+        network=head["network"], width=float(head.get("width", 1.0)), seed=int(head.get("seed", 0)), steps=tuple(steps)
+    )
+
+
+def _needed(plan: Plan, out: Path) -> set[str]:
+    """Names of the stages that the last one, and every one that it needs, still needs to be run."""
+    known = {step.name: step for step in plan.steps}
+    found: set[str] = set()
+    open_ends: list[str | None] = [plan.steps[-1].name]
+    while open_ends:
+        name = open_ends.pop()
+        if name is not None and name not in found and not (out / name).exists():
+            found.add(name)
+            open_ends += [known[name].start, known[name].teacher]
+    return found
+
+
+def _scaled(settings: Settings, scale: float, seed: int) -> Settings:
+    """`settings` with the plan's seed and `scale` times the epochs; shrinking takes fewer rounds by a greater rate."""
+    train = replace(settings.train, epochs=max(1, round(settings.train.epochs * scale)), seed=seed)
+    tune = settings.finetune
+    if tune.epochs:
+        tune = replace(tune, epochs=max(1, round(tune.epochs * scale)))
+    shrink = settings.shrink
+    if scale != 1:
+        late = None if shrink.late_rate is None else min(100.0, shrink.late_rate ** (1 / scale))
+        shrink = replace(shrink, rate=min(100.0, shrink.rate ** (1 / scale)), late_rate=late)
+    return replace(settings, train=train, finetune=tune, shrink=shrink)
+
+
+def _run(bench: Bench, step: Step) -> None:
+    say(f"{step.name}: {step.do}")
+    started = time.process_time()
+    data = _fewer(bench.images(step.pixels), step.images)
+    if step.do in ("quantize", "score"):
+        _finish(bench, step)
+        return
+    before = bench.model(step.start)
+    model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
+    made = _make(bench, step, model, data)
+    made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage)
+    with new_folder(bench.out / step.name) as folder:
+        made.save(folder)
+        log = "".join(f"{json.dumps(entry)}\n" for entry in made.meta.get("log", []))
+        (folder / "log.jsonl").write_text(log)
+    shutil.rmtree(_scratch(bench, step), ignore_errors=True)
+    say(f"{step.name}: {made.meta['accuracy']}, {time.process_time() - started:.0f} CPU seconds")
+
+
+def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:
+    """What `step` makes of `model`."""
+    settings = step.settings
+    teacher = None if step.teacher is None else bench.model(step.teacher)
+    if teacher is not None:
+        teacher = teacher.advance(_resized(teacher.graph, data.dataset.image_shape), teacher.stage)
+    kept = LiveLog(folder=_scratch(bench, step), resume=True, epoch=lambda metrics: say(f"{step.name} {metrics}"))
+    shared: dict[str, Any] = {"teacher": teacher, "checkpoint": kept}
+    if step.do == "train":
+        return api.train(model, data, settings.train, **shared)
+    if step.do == "compact":
+        return api.prune(model, data, PruneOptions(purify=settings.purify, stop_after="compact"))
+    if step.do == "finetune":
+        return api.prune(model, data, PruneOptions(finetune=settings.finetune, train=settings.train), **shared)
+    options = PruneOptions(shrink=settings.shrink, train=settings.train, stop_after="shrink")
+    # A masked model goes on being shrunk: its zeros stay.
+    return api.prune(replace(model, stage=Stage.DENSE), data, options, **shared)
+
+
+def _finish(bench: Bench, step: Step) -> None:
+    """The integer network, or every accuracy on the test split."""
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.pruning import account
+    from hwprm.quantization import stored_accuracy
+    from hwprm.training import accuracy
+
+    data = bench.test
+    if step.do == "quantize":
+        assert step.start is not None
+        net = api.quantize(bench.model(step.start), bench.split, step.settings.quantize, name=bench.plan.network)
+        with new_folder(bench.out / step.name) as folder:
+            net.save(folder)
+        return
+    found: dict[str, Any] = {}
+    for other in bench.plan.steps:
+        if not (bench.out / other.name).exists():
+            continue
+        if other.do in ("train", "shrink", "compact", "finetune"):
+            graph = bench.model(other.name).graph
+            found[other.name] = accuracy(graph, data.x_test, data.y_test, data.input_scale)
+            found[f"{other.name} compression"] = account(graph, bench.model(None).graph).row(other.name)
+        if other.do == "quantize":
+            net = IntegerNetwork.load(bench.out / other.name)
+            found[other.name] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test)
+    write_file(bench.out / step.name, json.dumps(found, indent=1) + "\n")
+    say(json.dumps({key: value for key, value in found.items() if isinstance(value, float)}))
+
+
+def _scratch(bench: Bench, step: Step) -> Path:
+    """Where a stage keeps its epochs."""
+    return bench.out / f".{step.name}"
+
+
+def _resized(graph: Graph, image_shape: Any) -> Graph:
+    """`graph` that reads images of another size: averages over a whole map are of the new one."""
+    channels, *sides = image_shape
+    old = graph.input.shape[1:]
+    nodes: list[Node] = [replace(graph.input, shape=(channels, *sides))]
+    for node in graph.nodes:
+        if isinstance(node, AvgPool2d) and node.kernel == graph.shapes[node.inputs[0]][1:]:
+            whole = (node.kernel[0] * sides[0] // old[0], node.kernel[1] * sides[1] // old[1])
+            node = replace(node, kernel=whole, stride=whole)
+        if node.inputs:
+            nodes.append(node)
+    return Graph(tuple(nodes), graph.outputs)
+
+
+def _fewer(split: Split, images: int | None) -> Split:
+    """`split` with so many training images."""
+    if images is None:
+        return split
+    data = split.dataset
+    kept = np.sort(stratified_order(data.y_train, seed=0)[:images])
+    return replace(split, dataset=replace(data, x_train=data.x_train[kept], y_train=data.y_train[kept]))
+
+
+def _smaller(split: Split, pixels: int) -> Split:
+    """`split` with images of `pixels` x `pixels`, each the mean of what it covers."""
+    data = split.dataset
+    small = replace(data, x_train=_averaged(data.x_train, pixels), x_test=_averaged(data.x_test, pixels))
+    return replace(split, dataset=small, x_validation=small.x_test)
+
+
+def _averaged(images: Any, pixels: int) -> NDArray[np.uint8]:
+    import torch
+    from torch.nn.functional import interpolate
+
+    parts = []
+    for start in range(0, len(images), 5000):
+        part = torch.from_numpy(np.asarray(images[start : start + 5000])).float()
+        parts.append(interpolate(part, (pixels, pixels), mode="area").round().to(torch.uint8).numpy())
+    return np.concatenate(parts)
+
+
+def pack(out: Path, stage: str, file: Path) -> None:
+    """Write the finished `stage` as an archive, its weights rounded to bfloat16: half as many bytes."""
+    import torch
+
+    model = Model.load(out / stage)
+    arrays: dict[str, Any] = {
+        node.name: {
+            key: torch.from_numpy(getattr(node, key)).bfloat16().float().numpy()
+            for key in ("weight", "bias", "mean", "var")
+            if hasattr(node, key)
+        }
+        for node in model.graph.nodes
+        if hasattr(node, "weight")
+    }
+    graph = model.graph.replace(*(replace(model.graph.by_name[name], **new) for name, new in arrays.items()))
+    with new_folder(out / f".packed-{stage}") as folder:
+        replace(model, graph=graph).save(folder)
+        shutil.copy(out / stage / "log.jsonl", folder)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(file, "w:xz") as archive:
+            archive.add(folder, stage)
+    shutil.rmtree(out / f".packed-{stage}")
+    say(f"{file}: {file.stat().st_size} bytes")
+
+
+def _unpack(file: Path, out: Path) -> None:
+    """Put the stages in the archive `file` where they would be."""
+    with tarfile.open(file) as archive:
+        names = {member.name.split("/")[0] for member in archive.getmembers()}
+        if not all((out / name).exists() for name in names):
+            archive.extractall(out, filter="data")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""Plans of stages: each from what another left, finished ones left alone, archives to go on from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwprm.core.errors import ConfigError
+from hwprm.graph import AvgPool2d
+from hwprm.model import Model, Stage
+from hwprm.nets import reference_network
+from hwprm.sources import as_model, as_split
+
+ROOT = Path(__file__).parents[3]
+PLAN = """
+[plan]
+network = "lenet5"
+[data]
+name = "mnist"
+validation = 200
+[train]
+epochs = 10
+augment = "none"
+[[stage]]
+name = "dense"
+do = "train"
+images = 300
+[[stage]]
+name = "small"
+do = "shrink"
+teacher = "dense"
+images = 300
+[stage.shrink]
+compression = 3.0
+rate = 2.0
+also = { macs = 2.0 }
+[[stage]]
+name = "smaller"
+do = "shrink"
+images = 300
+[stage.shrink]
+compression = 5.0
+[[stage]]
+name = "compact"
+do = "compact"
+[stage.purify]
+mode = "absolute"
+[[stage]]
+name = "fine"
+do = "finetune"
+teacher = "small"
+images = 300
+[stage.finetune]
+epochs = 10
+[[stage]]
+name = "integer"
+do = "quantize"
+[[stage]]
+name = "scores.json"
+do = "score"
+"""
+
+
+@pytest.fixture
+def staged(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    yield import_module("staged")
+    for name in ("staged", "common"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def call(staged, monkeypatch, tmp_path):
+    (tmp_path / "plan.toml").write_text(PLAN)
+
+    def run(*more: str) -> None:
+        given = ["staged", str(tmp_path / "plan.toml"), "--device", "cpu", *more]
+        monkeypatch.setattr(sys, "argv", given)
+        staged.main()
+
+    return run
+
+
+def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, capsys):
+    out, other = tmp_path / "out", tmp_path / "other"
+    call("--out", str(out), "--epochs", "0.1")
+    scores = json.loads((out / "scores.json").read_text())
+    assert [key for key in scores if " " not in key] == ["dense", "small", "smaller", "compact", "fine", "integer"]
+    assert scores["small compression"]["all_weights"]["ratio"] >= 3
+    assert scores["smaller compression"]["all_weights"]["ratio"] >= 5
+    stages = [Model.load(out / name).stage for name in ("dense", "small", "smaller", "compact")]
+    assert stages == [Stage.DENSE, Stage.SHRUNK, Stage.SHRUNK, Stage.COMPACT]
+    assert not list(out.glob(".*")), "nothing to go on from is left"
+    call("--out", str(out), "--pack", "smaller", str(tmp_path / "smaller.tar.xz"))
+    whole, packed = Model.load(out / "smaller"), tmp_path / "smaller.tar.xz"
+    shutil.copytree(out / "small", other / "small")  # a teacher of what follows
+    call("--out", str(other), "--epochs", "0.1", "--start", str(packed))
+    assert "smaller: finished before" in capsys.readouterr().err
+    assert not (other / "dense").exists() and (other / "scores.json").exists()
+    for node in Model.load(other / "smaller").graph.weighted:
+        own = whole.graph.by_name[node.name].weight
+        np.testing.assert_allclose(node.weight, own, rtol=2**-8)
+        assert np.array_equal(node.weight == 0, own == 0)
+        assert not (node.weight.view(np.uint32) & 0xFFFF).any(), "bfloat16"
+
+
+def test_what_a_plan_cannot_mean(staged, tmp_path):
+    file = tmp_path / "plan.toml"
+    file.write_text(PLAN.replace('do = "compact"', 'do = "compakt"'))
+    with pytest.raises(ConfigError, match=r"stage 'compact' is not one: compakt; did you mean 'compact'\?"):
+        staged.read_plan(file, {})
+    file.write_text(PLAN.replace("images = 300", "images = 300\nepochs = 3", 1))
+    with pytest.raises(ConfigError, match="stage 'dense' is not one"):
+        staged.read_plan(file, {})
+
+
+def test_the_committed_plans_can_be_read(staged):
+    for file in (ROOT / "examples/plans").glob("*.toml"):
+        plan = staged.read_plan(file, {})
+        names = [step.name for step in plan.steps]
+        assert len(set(names)) == len(names)
+        for step in plan.steps:
+            assert step.start is None or names.index(step.start) < names.index(step.name)
+            assert step.teacher is None or names.index(step.teacher) < names.index(step.name)
+
+
+def test_networks_and_images_become_smaller_together(staged):
+    network = reference_network("resnet18-cifar", width=0.0625).train(False)
+    graph = as_model(network, (3, 32, 32)).graph
+    for pixels in (16, 24, 32):
+        small = staged._resized(graph, (3, pixels, pixels))
+        (pool,) = (node for node in small.nodes if isinstance(node, AvgPool2d))
+        assert small.shapes[pool.name][1:] == (1, 1) and pool.kernel == (pixels // 8, pixels // 8)
+    back = staged._resized(staged._resized(graph, (3, 16, 16)), (3, 32, 32))
+    assert back.structure == graph.structure
+    split = as_split("mnist")
+    half = staged._smaller(split, 14).dataset
+    first = split.dataset.x_train[0, 0].reshape(14, 2, 14, 2).astype(np.float32).mean((1, 3))
+    assert half.x_train.shape[1:] == (1, 14, 14) and abs(half.x_train[0, 0] - first).max() <= 0.5
+    few = staged._fewer(split, 50).dataset
+    assert np.bincount(few.y_train).tolist() == [5] * 10 and few.x_test is split.dataset.x_test
