@@ -34,7 +34,7 @@ from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
 from hwprm.quantization import integer_accuracy, quantise_images
 from hwprm.verification.modes.bulk import run_bulk
-from hwprm.verification.modes.job import Job
+from hwprm.verification.modes.simulation import Simulation
 from hwprm.verification.simulators.builds import build, default_work
 from hwprm.verification.simulators.tools import find_simulator
 
@@ -115,7 +115,7 @@ def _part(folder: Path, images: NDArray[np.int64]) -> Part:
     bundle = Bundle.load(folder)
     config = VerifyConfig(images=len(images), modes=("bulk",))
     simulator = find_simulator("verilator")
-    job = Job(
+    simulation = Simulation(
         bundle=bundle,
         simulator=simulator,
         config=config,
@@ -124,7 +124,7 @@ def _part(folder: Path, images: NDArray[np.int64]) -> Part:
         images=images,
         stored=len(images),
     )
-    outcome = run_bulk(job, len(images))
+    outcome = run_bulk(simulation, len(images))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [[int(text, 16) for _, text in frame.beats] for frame in outcome.sections[0].frames]
     return Part(

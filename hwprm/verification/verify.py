@@ -17,9 +17,9 @@ from hwprm.core.files import check_file
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.events import Section
 from hwprm.verification.modes.bulk import run_bulk
-from hwprm.verification.modes.job import Job, ModeOutcome
 from hwprm.verification.modes.layers import run_layers
 from hwprm.verification.modes.protocol import run_protocol
+from hwprm.verification.modes.simulation import ModeOutcome, Simulation
 from hwprm.verification.results.junit import write_junit
 from hwprm.verification.results.report import Case, VerifyReport
 from hwprm.verification.simulators.builds import build, default_work
@@ -61,26 +61,26 @@ def verify_bundle(
             "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
             "--modes bulk --trace-images 1, which compares every layer too"
         )
-    jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
-    outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
+    simulations = [_simulation(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
+    outcomes = _simulate(simulations, config, progress or (lambda line, done, total: None))
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
-    if len(jobs) == 2:
+    if len(simulations) == 2:
         cases += _agreement(outcomes, config.modes)
-    report = _report(bundle, jobs, outcomes, cases, time.monotonic() - start)
+    report = _report(bundle, simulations, outcomes, cases, time.monotonic() - start)
     if junit is not None:
         write_junit(report, junit)
     return report
 
 
-def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
+def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
     """Compile and run everything; `progress` hears what comes next."""
     modes = [mode for mode in ("protocol", "bulk", "layers") if mode in config.modes]
-    done, total = 0, len(jobs) * sum(PARTS[step] for step in ("build", *modes))
+    done, total = 0, len(simulations) * sum(PARTS[step] for step in ("build", *modes))
     outcomes = []
-    for job in jobs:
-        name = f"{job.simulator.name} {job.simulator.version}"
+    for simulation in simulations:
+        name = f"{simulation.simulator.name} {simulation.simulator.version}"
         progress(f"{name}: compiling", done, total)
-        build(job.bundle, job.simulator, job.work, **config.build)
+        build(simulation.bundle, simulation.simulator, simulation.work, **config.build)
         done += PARTS["build"]
         for mode in modes:
             begun = done
@@ -88,22 +88,22 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
             def tell(what: str, through: int = 0, of: int = 1, *, name: str = name, begun: int = begun) -> None:
                 progress(f"{name}: {what}", begun + PARTS["layers"] * through // of, total)
 
-            outcomes.append(_run(job, mode, tell))
+            outcomes.append(_run(simulation, mode, tell))
             done += PARTS[mode]
     return outcomes
 
 
-def _run(job: Job, mode: str, tell: Callable[..., None]) -> ModeOutcome:
+def _run(simulation: Simulation, mode: str, tell: Callable[..., None]) -> ModeOutcome:
     """Run one mode; `tell` hears what comes next, and how many of how many layers are done."""
-    config = job.config
+    config = simulation.config
     if mode == "layers":
-        return run_layers(job, tell)
-    count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
+        return run_layers(simulation, tell)
+    count = config.protocol_images if mode == "protocol" else config.bulk_images(simulation.simulator.name)
     tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
-    return run_protocol(job) if mode == "protocol" else run_bulk(job, count)
+    return run_protocol(simulation) if mode == "protocol" else run_bulk(simulation, count)
 
 
-def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
+def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Simulation:
     manifest = bundle.manifest
     images = bundle.images
     wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
@@ -111,7 +111,7 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: Mem
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_work()).absolute()  # tools run in folders of their own
-    return Job(
+    return Simulation(
         bundle=bundle,
         simulator=simulator,
         config=config,
@@ -134,9 +134,6 @@ def _golden_cases(bundle: Bundle) -> Iterable[Case]:
             simulator="reference",
             mode="golden",
             name=f"layer {entry.name}",
-            values=0,
-            wrong=0,
-            seconds=0.0,
             failure=f"{wrong} golden integers are not what the reference computes" if wrong else None,
         )
 
@@ -153,9 +150,6 @@ def _agreement(outcomes: Sequence[ModeOutcome], modes: Sequence[str]) -> list[Ca
                 simulator="both",
                 mode=mode,
                 name="equal outputs and cycles",
-                values=0,
-                wrong=0,
-                seconds=0.0,
                 failure=failure and f"{first.simulator} and {second.simulator} disagree: {failure}",
             )
         )
@@ -181,20 +175,24 @@ def _difference(first: Sequence[Section], second: Sequence[Section], images: int
 
 
 def _report(
-    bundle: Bundle, jobs: Sequence[Job], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
+    bundle: Bundle,
+    simulations: Sequence[Simulation],
+    outcomes: Sequence[ModeOutcome],
+    cases: Sequence[Case],
+    seconds: float,
 ) -> VerifyReport:
     manifest = bundle.manifest
     images = max((outcome.images for outcome in outcomes), default=0)
-    stored = min(jobs[0].stored, images)
+    stored = min(simulations[0].stored, images)
     source = f"{stored} stored" + (f", {images - stored} random" if images > stored else "")
     names = [entry.name for entry in manifest.layers]
     return VerifyReport(
         net=manifest.net,
         design_hash=manifest.design_hash,
-        simulators=tuple(f"{job.simulator.name} {job.simulator.version}" for job in jobs),
+        simulators=tuple(f"{simulation.simulator.name} {simulation.simulator.version}" for simulation in simulations),
         images=images,
         image_source=source,
-        seed=jobs[0].config.seed,
+        seed=simulations[0].config.seed,
         values_compared=sum(case.values for case in cases),
         mismatches=sum(case.wrong for case in cases),
         cycles_predicted=manifest.cycles.image,

@@ -25,7 +25,7 @@ from hwprm.emission import emit_bundle
 from hwprm.intnet import Pool, Term
 from hwprm.isa import store_format
 from hwprm.verification import VerifyReport, verify_bundle
-from hwprm.verification.modes.cut import load_program
+from hwprm.verification.modes.single_layer import load_program
 from tests.sim.standin import CORE, standin_bundle
 from tests.support.networks import Spec, network, seeded_weights
 from tests.support.random_networks import random_residuals

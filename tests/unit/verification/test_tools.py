@@ -11,9 +11,9 @@ import pytest
 
 from hwprm.core.errors import ToolError
 from hwprm.verification.simulators import session
-from hwprm.verification.simulators.process import run_logged
-from hwprm.verification.simulators.session import CocotbCase
-from hwprm.verification.simulators.tools import find_simulator
+from hwprm.verification.simulators.process import Outcome, run_logged
+from hwprm.verification.simulators.session import CocotbCase, Invocation
+from hwprm.verification.simulators.tools import Simulator, find_simulator
 
 
 def program(folder: Path, name: str, text: str) -> None:
@@ -133,7 +133,19 @@ FAILED = CocotbCase(name="a", seconds=0.0, failure="wrong")
         (0, "WARNING: x.v:3: $readmemh(mem/x.mem): Not enough words in the file", (PASSED,), "of the wrong length"),
     ],
 )
-def test_trouble(returncode: int | None, text: str, cases: tuple[CocotbCase, ...] | None, want: str | None) -> None:
-    trouble = session._trouble(returncode, text, "tail", cases, ["a"], 9.0)
+def test_trouble(
+    tmp_path: Path, returncode: int | None, text: str, cases: tuple[CocotbCase, ...] | None, want: str | None
+) -> None:
+    (tmp_path / "x.log").write_text(text)
+    invocation = Invocation(
+        simulator=Simulator(name="icarus", version="12.0", executable=Path("iverilog")),
+        program=Path("sim.vvp"),
+        module="tb",
+        tests=["a"],
+        plusargs=[],
+        seed=1,
+        timeout=9.0,
+    )
+    trouble = session._trouble(invocation, Outcome(returncode=returncode, log=tmp_path / "x.log"), cases)
     assert (trouble is None) == (want is None)
     assert want is None or want in str(trouble)

@@ -1,4 +1,4 @@
-"""The program of one layer alone: descriptor ROMs cut to it, list, weight and parameter ROMs as they are."""
+"""The program of one layer alone: descriptor ROMs that hold nothing else, list, weight and parameter ROMs as they are."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class CompiledProgram:
     plan: MemoryPlan
     tile_layers: tuple[int, ...]
 
-    def cut(self, mem: Path, layer: int, store: int | None, out: Path) -> None:
-        """Fill the new folder `out` with the ROM images of `mem`, cut to `layer`, whose results `store` describes.
+    def isolate(self, mem: Path, layer: int, store: int | None, out: Path) -> None:
+        """Fill the new folder `out` with the ROM images of `mem` for `layer` alone, whose results `store` describes.
 
         The layer's own words fill its ROMs from the start, marked as the last of an image; the layer ROM and the
         store ROM, which the hardware walks by itself, hold nothing else. `store` is None for an output.
