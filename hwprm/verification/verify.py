@@ -66,7 +66,7 @@ def verify_bundle(
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(simulations) == 2:
         cases += _agreement(outcomes, config.modes)
-    report = _report(bundle, simulations, outcomes, cases, time.monotonic() - start)
+    report = _report(simulations, outcomes, cases, time.monotonic() - start)
     if junit is not None:
         write_junit(report, junit)
     return report

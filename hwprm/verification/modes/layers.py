@@ -1,6 +1,6 @@
 """Layer mode: each layer alone on the compiled simulation, its sources laid into the activation memory beforehand.
 
-The descriptors are those of the layer alone, the host's part is done by the repeat bit, and the layer's second start ends the
+Descriptors are those of the layer alone, the repeat bit does the host's part, and the layer's second start ends the
 run: from its first start to the second it has taken exactly its cycles. Then the whole activation memory is compared,
 every word of every bank, so that a store that goes astray is found although no other layer is there to stumble on it.
 """

@@ -33,7 +33,7 @@ def test_names(mode: str) -> list[str]:
 
 
 def run_protocol(simulation: Simulation) -> ModeOutcome:
-    """Run every protocol test on the simulation's first images and compare all layers of all images that ran to the end."""
+    """Run every protocol test on the first images and compare all layers of all images that ran to the end."""
     manifest = simulation.bundle.manifest
     images = simulation.images[: simulation.config.protocol_images]
     tensors = run(simulation.bundle.network, images)

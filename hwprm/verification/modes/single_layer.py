@@ -1,4 +1,4 @@
-"""The program of one layer alone: descriptor ROMs that hold nothing else, list, weight and parameter ROMs as they are."""
+"""The program of one layer alone: its descriptors by themselves, list, weight and parameter ROMs as they are."""
 
 from __future__ import annotations
 

@@ -161,7 +161,8 @@ def _trouble(invocation: Invocation, outcome: Outcome, cases: Sequence[CocotbCas
         if any(word in line for word in MEMORY_TROUBLE):
             return f"a memory image is missing or of the wrong length: {line.strip()}"
     if returncode is None:
-        return f"the simulator was stopped after {invocation.timeout:g} s without finishing; the end of its output:\n{tail}"
+        limit = f"{invocation.timeout:g} s"
+        return f"the simulator was stopped after {limit} without finishing; the end of its output:\n{tail}"
     failing = any(case.failure for case in cases or ())
     if not cases:
         return f"the simulator ended (exit code {returncode}) without test results; the end of its output:\n{tail}"
