@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from hwprm import api
 from hwprm.config.options import options_of
 from hwprm.config.settings import SECTIONS
 from hwprm.core.errors import DataError, HwprmError
-from hwprm.core.files import digest_of, write_file
+from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.model import Model
 from hwprm.pipeline.recipes import Recipe, load_recipe
 from hwprm.pipeline.step import Desk, Facts, Job, Listener, Silent, Step, check_run, run_steps, start_run
@@ -87,6 +88,13 @@ def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Liste
 
 def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
     """Run `recipe` with one seed into ``out/ROW/seed-N`` and return its result, there as ``result.json`` too."""
+    place = out / recipe.name / f"seed-{seed}"
+    with ExitStack() as locked:
+        _group().from_first(lambda: locked.enter_context(lock_folder(place)))
+        return _run_recipe(recipe, out, seed, listener)
+
+
+def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
     settings = recipe.with_seed(seed)
     place = out / recipe.name / f"seed-{seed}"
     group = _group()
@@ -229,8 +237,10 @@ def _run_dense(given: Given, settings: Settings, inputs: Facts, listener: Listen
     """The dense network, in a folder that its options and data name."""
     place = given.shared / f"dense-{_digest(settings, ('train', 'data'), inputs)}"
     job = Job(out=place, settings=settings, inputs=inputs, given=given)
-    _group().from_first(lambda: start_run(place))
-    run_steps(job, (DENSE,), listener)
+    with ExitStack() as locked:
+        _group().from_first(lambda: locked.enter_context(lock_folder(place)))
+        _group().from_first(lambda: start_run(place))
+        run_steps(job, (DENSE,), listener)
     return job
 
 

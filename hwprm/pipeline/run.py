@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from hwprm.config import Settings
-from hwprm.core.files import write_file
+from hwprm.core.files import lock_folder, write_file
 from hwprm.pipeline.settings import demo_settings
 from hwprm.pipeline.step import Facts, Job, Listener, Silent, check_run, run_steps, start_run
 
@@ -26,8 +26,14 @@ def demo(out: Path | str, settings: Settings | None = None) -> Facts:
 def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     """Run the main job into `out` and return the content of ``report.json`` (docs/report.md), shown by ``report.html``.
 
-    Raises what the steps raise; what they finished stays, and the next run goes on from there.
+    Raises what the steps raise; what they finished stays, and the next run goes on from there. Raises InputError when
+    another run is at work in `out`.
     """
+    with lock_folder(out):
+        return _run_demo(out, settings, listener)
+
+
+def _run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     from hwprm.pipeline.flow import FLOW, Given
     from hwprm.reporting import run_facts
     from hwprm.reporting.page import write_page

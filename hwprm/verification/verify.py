@@ -175,13 +175,9 @@ def _difference(first: Sequence[Section], second: Sequence[Section], images: int
 
 
 def _report(
-    bundle: Bundle,
-    simulations: Sequence[Simulation],
-    outcomes: Sequence[ModeOutcome],
-    cases: Sequence[Case],
-    seconds: float,
+    simulations: Sequence[Simulation], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
 ) -> VerifyReport:
-    manifest = bundle.manifest
+    manifest = simulations[0].bundle.manifest
     images = max((outcome.images for outcome in outcomes), default=0)
     stored = min(simulations[0].stored, images)
     source = f"{stored} stored" + (f", {images - stored} random" if images > stored else "")

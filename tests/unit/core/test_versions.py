@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm import matrix
+from hwprm.core import versions
 from hwprm.core.resources import constraints_file
 from hwprm.core.versions import State, survey
 from tests.conftest import Run
@@ -37,7 +37,7 @@ def test_every_dependency_is_pinned_inside_its_range() -> None:
         assert name[0].lower() in pins, f"{name[0]} is not in constraints.txt"
         least = re.search(r">=([\d.]+)", requirement)
         if least:
-            assert matrix._version(pins[name[0].lower()]) >= matrix._version(least[1]), requirement
+            assert versions._version(pins[name[0].lower()]) >= versions._version(least[1]), requirement
 
 
 def test_torch_is_the_release_of_the_contract() -> None:
@@ -64,7 +64,7 @@ def test_old_program(tmp_path: Path) -> None:
 def test_doctor_fails_when_something_is_missing(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert run("doctor").exit_code == 0
     file = _file(tmp_path, "#tool nonesuch>=1: for nothing\n")
-    monkeypatch.setattr(matrix, "constraints_file", lambda: file)
+    monkeypatch.setattr(versions, "constraints_file", lambda: file)
     result = run("doctor", "--json")
     assert result.exit_code == 3
     assert json.loads(result.stdout)["good"] is False
