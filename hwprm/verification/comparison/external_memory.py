@@ -9,7 +9,8 @@ from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
 from hwprm.core.errors import BundleError
-from hwprm.isa import ExternalMemory, Hardware
+from hwprm.core.plain import decode
+from hwprm.isa import Hardware
 from hwprm.verification.comparison.events import Section
 
 __all__ = ["compare_stalls", "memory_model", "memory_plusargs", "waiting_cycles"]
@@ -38,14 +39,14 @@ def waiting_cycles(bundle: Bundle, memory: MemoryConfig) -> int:
 
 
 def memory_model(bundle: Bundle, memory: MemoryConfig, first_accept: int) -> MemoryModel:
-    """The model of the bundle's own program. Raises BundleError when ``program.json`` is of another version."""
+    """The model of the bundle's own program. Raises BundleError when ``program.json`` cannot be understood."""
     plain = bundle.program
     try:
-        hardware = Hardware(**(plain["hardware"] | {"external": ExternalMemory(**plain["hardware"]["external"])}))
-        tiles = [Tile(**tile) for tile in plain["tiles"]]
-    except (KeyError, TypeError) as error:
-        raise BundleError(f"{bundle.folder}: its program is of another version ({error}); emit it again") from error
-    return MemoryModel(tiles, bundle.manifest.cycles.layers, hardware, memory, first_accept)
+        hardware = decode(Hardware, plain["hardware"], "hardware")
+        tiles = decode(tuple[Tile, ...], plain["tiles"], "tiles")
+        return MemoryModel(tiles, bundle.manifest.cycles.layers, hardware, memory, first_accept)
+    except (KeyError, ValueError, IndexError, ArithmeticError) as error:
+        raise BundleError(f"{bundle.folder}: its program cannot be understood ({error}); emit it again") from error
 
 
 def compare_stalls(
@@ -74,6 +75,8 @@ def compare_stalls(
                 f"image {number}, layer {names[layer]!r} starts in cycle {got}, {want} is predicted for a latency "
                 f"of {memory.latency} cycles and {memory.bandwidth} beats per cycle"
             )
+    if not stalls:
+        return stalls, "no image was seen to start"
     if len(stalls) == len(section.frames) and register != stalls[-1]:
         return stalls, f"the MEMORY_STALLS register reads {register}, {stalls[-1]} are predicted"
     return stalls, None
