@@ -13,14 +13,13 @@ from hwprm.bundle.images import random_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.core.errors import ConfigError
-from hwprm.core.files import check_file
-from hwprm.intnet.reference import run
+from hwprm.intnet.reference import logits, run
 from hwprm.verification.comparison.events import Section
 from hwprm.verification.modes.bulk import run_bulk
 from hwprm.verification.modes.layers import run_layers
 from hwprm.verification.modes.protocol import run_protocol
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation
-from hwprm.verification.results.junit import write_junit
+from hwprm.verification.results.junit import write_error, write_junit, write_unfinished
 from hwprm.verification.results.report import Case, VerifyReport
 from hwprm.verification.simulators.builds import build, default_work
 from hwprm.verification.simulators.tools import Simulator, find_simulator
@@ -47,13 +46,30 @@ def verify_bundle(
     `memory` is how fast the testbench's external memory is in bulk mode, for designs that read one.
     `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
     `VerifyReport.ok` and `raise_on_failure`), it is not raised.
+    `junit` is red until the end, and whatever the end is, it says so (`hwprm.verification.results.junit`).
     Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
     when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be
     written or the design has no layer mode.
     """
+    if junit is None:
+        return _verify(folder, config, memory or MemoryConfig(), progress or _silent)
+    name = folder.absolute().name
+    write_unfinished(name, junit)
+    try:
+        report = _verify(folder, config, memory or MemoryConfig(), progress or _silent)
+    except BaseException as error:  # Ctrl-C and SIGTERM too
+        write_error(name, error, junit)
+        raise
+    write_junit(report, junit)
+    return report
+
+
+def _silent(line: str, done: int, total: int) -> None:
+    """The progress that nobody follows."""
+
+
+def _verify(folder: Path, config: VerifyConfig, memory: MemoryConfig, progress: Progress) -> VerifyReport:
     start = time.monotonic()
-    if junit is not None:
-        check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
     if "layers" in config.modes and bundle.manifest.external:
@@ -61,15 +77,12 @@ def verify_bundle(
             "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
             "--modes bulk --trace-images 1, which compares every layer too"
         )
-    simulations = [_simulation(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
-    outcomes = _simulate(simulations, config, progress or (lambda line, done, total: None))
+    simulations = [_simulation(bundle, simulator, config, memory) for simulator in simulators]
+    outcomes = _simulate(simulations, config, progress)
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(simulations) == 2:
         cases += _agreement(outcomes, config.modes)
-    report = _report(simulations, outcomes, cases, time.monotonic() - start)
-    if junit is not None:
-        write_junit(report, junit)
-    return report
+    return _report(simulations, outcomes, cases, time.monotonic() - start)
 
 
 def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
@@ -98,7 +111,7 @@ def _run(simulation: Simulation, mode: str, tell: Callable[..., None]) -> ModeOu
     config = simulation.config
     if mode == "layers":
         return run_layers(simulation, tell)
-    count = config.protocol_images if mode == "protocol" else config.bulk_images(simulation.simulator.name)
+    count = config.protocol_count if mode == "protocol" else config.bulk_images(simulation.simulator.name)
     tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
     return run_protocol(simulation) if mode == "protocol" else run_bulk(simulation, count)
 
@@ -106,7 +119,7 @@ def _run(simulation: Simulation, mode: str, tell: Callable[..., None]) -> ModeOu
 def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Simulation:
     manifest = bundle.manifest
     images = bundle.images
-    wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
+    wanted = max(config.protocol_count, config.layer_count, *map(config.bulk_images, config.simulators))
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
@@ -124,12 +137,11 @@ def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memo
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:
     """The bundle's golden vectors against the reference run on the bundle's network, here and now."""
-    count = bundle.manifest.layer_images
-    tensors = run(bundle.network, bundle.images[:count])
+    expected = run(bundle.network, bundle.images[: bundle.manifest.layer_images])
+    expected |= logits(bundle.network, bundle.images)  # of outputs all images are stored
     for entry in bundle.manifest.layers:
-        golden = bundle.golden(entry.name)[:count]
-        same = golden.shape == tensors[entry.name].shape
-        wrong = int((golden != tensors[entry.name]).sum()) if same else golden.size
+        golden = bundle.golden(entry.name)
+        wrong = int((golden != expected[entry.name]).sum())
         yield Case(
             simulator="reference",
             mode="golden",

@@ -78,7 +78,7 @@ def run_layers(simulation: Simulation, tell: Callable[[str, int, int], None] | N
     """
     tell = tell or (lambda line, done, total: None)
     desk = _Desk.of(simulation)
-    chosen, images = _chosen(simulation), range(simulation.config.layer_images)
+    chosen, images = _chosen(simulation), range(simulation.config.layer_count)
     pieces = [_Piece(image=i, entry=entry) for i in images for entry in chosen]
     if not simulation.config.resume:
         desk.records.drop([piece.name for piece in pieces])
@@ -97,7 +97,7 @@ def run_layers(simulation: Simulation, tell: Callable[[str, int, int], None] | N
         mode=MODE,
         simulator=simulation.simulator.name,
         cases=tuple(made[piece.name][0] for piece in pieces),
-        images=simulation.config.layer_images,
+        images=simulation.config.layer_count,
         cycles=sum(cycles for _, cycles in measured) if whole else None,
         layer_cycles=measured if whole else (),
     )
@@ -126,7 +126,7 @@ class _Desk:
     @classmethod
     def of(cls, simulation: Simulation) -> _Desk:
         program = load_program(simulation.bundle)
-        images = simulation.images[: simulation.config.layer_images]
+        images = simulation.images[: simulation.config.layer_count]
         built = build(simulation.bundle, simulation.simulator, simulation.work, **simulation.config.build)
         facts = (built.parent.name, str(simulation.config.seed), images.tobytes().hex(), version("hwprm"))
         return cls(
@@ -240,7 +240,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     else:
         got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.simulation.bundle.program["kept_channels"].get(entry.name))
+    comparison = comparison.of(desk.simulation.bundle.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)

@@ -35,7 +35,7 @@ def test_names(mode: str) -> list[str]:
 def run_protocol(simulation: Simulation) -> ModeOutcome:
     """Run every protocol test on the first images and compare all layers of all images that ran to the end."""
     manifest = simulation.bundle.manifest
-    images = simulation.images[: simulation.config.protocol_images]
+    images = simulation.images[: simulation.config.protocol_count]
     tensors = run(simulation.bundle.network, images)
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
     stimulus = Stimulus(mode=MODE, images=images, logits=logits, tests=test_names(MODE), plusargs=["+probe"])
@@ -75,7 +75,7 @@ def _compare(
     session: Session, sections: tuple[Section, ...], bundle: Bundle, tensors: Mapping[str, IntArray]
 ) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
     """Comparisons by layer, and by cocotb test the reason why its images could not be compared."""
-    manifest, kept = bundle.manifest, bundle.program["kept_channels"]
+    manifest, kept = bundle.manifest, bundle.kept_channels
     compared: dict[str, list[Comparison]] = {entry.name: [] for entry in manifest.layers}
     missing: dict[str, str] = {}
     for section in sections:

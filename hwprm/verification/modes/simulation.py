@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from hwprm.bundle import Bundle
 from hwprm.bundle.images import write_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
-from hwprm.core.errors import ConfigError
+from hwprm.core.errors import ConfigError, InputError
+from hwprm.core.files import put_file
 from hwprm.verification.comparison.compare import Comparison
 from hwprm.verification.comparison.events import Section
 from hwprm.verification.comparison.external_memory import waiting_cycles
@@ -138,12 +140,9 @@ def keep_wave(simulation: Simulation, mode: str, session: Session) -> tuple[str,
         simulation.config.wave_dir or Path()
     ) / f"{simulation.bundle.manifest.net}-{simulation.simulator.name}-{mode}.fst"
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(made, target)
-    except OSError as error:
-        raise ConfigError(
-            f"the waveform cannot be written to {target}: {error.strerror}; set verify.wave_dir"
-        ) from error
+        put_file(made, target)
+    except InputError as error:
+        raise ConfigError(f"the waveform is lost: {error} with verify.wave_dir") from error
     return (str(target),)
 
 
@@ -165,12 +164,15 @@ def run_folder(work: Path) -> Iterator[Path]:
 def _plan(simulation: Simulation, images: int) -> dict[str, Any]:
     manifest = simulation.bundle.manifest
     cycles, words = manifest.cycles.image, manifest.image_words
+    results = sum(prod(entry.shape) for entry in manifest.layers if entry.wide)
+    # The memory of the bulk mode is as slow as the user says, that of the others as fast as cocotb.
+    waiting = max(waiting_cycles(simulation.bundle, memory) for memory in (simulation.memory, MemoryConfig()))
     return {
         "seed": simulation.config.seed,
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * words + 20_000 + 20 * waiting_cycles(simulation.bundle, MemoryConfig()),
+        "limit_cycles": 8 * cycles + 20 * (words + results + waiting) + 20_000,
         "external": asdict(manifest.external) if manifest.external else None,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
     }

@@ -16,6 +16,7 @@ from cocotb_tools import config as cocotb_config
 
 from hwprm.bundle import Bundle
 from hwprm.core.errors import ConfigError, ToolError
+from hwprm.core.files import digest_of
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.process import run_logged
 from hwprm.verification.simulators.tools import Simulator
@@ -156,7 +157,7 @@ def _keep(products: Sequence[Path], kept: Path) -> None:
 
 
 def _key(sources: Sequence[Path], simulator: Simulator, kind: _Kind) -> str:
-    contents = [text for path in sources for text in (path.name, path.read_text())]
+    contents = [text for path in sources for text in (path.name, digest_of(path))]
     return _digest([*_facts(simulator), str(kind.wave), *kind.make, *contents])
 
 

@@ -6,6 +6,7 @@ import json
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +21,9 @@ from hwprm.verification.simulators.tools import Simulator
 
 __all__ = ["PLAN", "CocotbCase", "Invocation", "Session", "SessionRun"]
 
-#: What the testbench reads from its working folder: images, registers, seed.
-PLAN = "plan.json"
+#: What the testbench reads from its working folder: images, registers, seed; what it writes there: the event log, and
+#: the test under way (`hwprm.verification.bench`, which only a simulator can import).
+PLAN, EVENTS, RUNNING = "plan.json", "events.log", "running.json"
 
 #: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.
 MEMORY_TROUBLE = ("hwprm: cannot", "$readmem", "readmemh", "Not enough words", "Too many words")
@@ -47,7 +49,7 @@ class Session:
     @property
     def events(self) -> Path:
         """The testbench's event log."""
-        return self.folder / "events.log"
+        return self.folder / EVENTS
 
     def note(self, name: str) -> Any:
         """The JSON file `name` that the testbench wrote, None when it did not."""
@@ -155,14 +157,28 @@ def _failure(case: ET.Element) -> str | None:
     return None
 
 
+def _where(folder: Path) -> str:
+    """In which test, and about which cycle, a session that was stopped in `folder` stood."""
+    words = ""
+    with suppress(OSError, ValueError):
+        words += f" the test {json.loads((folder / RUNNING).read_text())!r}"
+    with suppress(OSError, IndexError, ValueError):
+        last = (folder / EVENTS).read_text().rpartition("\n")[0].rpartition("\n")[2].split()
+        words += f", whose event log ends in cycle {int(last[1])}" if last[0] != "M" else ""
+    return words
+
+
 def _trouble(invocation: Invocation, outcome: Outcome, cases: Sequence[CocotbCase] | None) -> str | None:
     returncode, tail = outcome.returncode, outcome.tail()
     for line in outcome.text().splitlines():
         if any(word in line for word in MEMORY_TROUBLE):
             return f"a memory image is missing or of the wrong length: {line.strip()}"
     if returncode is None:
-        limit = f"{invocation.timeout:g} s"
-        return f"the simulator was stopped after {limit} without finishing; the end of its output:\n{tail}"
+        where = _where(outcome.log.parent)
+        return (
+            f"the simulator was stopped after {invocation.timeout:g} s without finishing{where}; "
+            f"the end of its output:\n{tail}"
+        )
     failing = any(case.failure for case in cases or ())
     if not cases:
         return f"the simulator ended (exit code {returncode}) without test results; the end of its output:\n{tail}"
