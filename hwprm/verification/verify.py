@@ -12,6 +12,7 @@ from hwprm.bundle import Bundle
 from hwprm.bundle.images import random_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.core.cache import default_cache, trim
 from hwprm.core.errors import ConfigError
 from hwprm.intnet.reference import logits, run
 from hwprm.verification.comparison.events import Section
@@ -21,7 +22,7 @@ from hwprm.verification.modes.protocol import run_protocol
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation
 from hwprm.verification.results.junit import write_error, write_junit, write_unfinished
 from hwprm.verification.results.report import Case, VerifyReport
-from hwprm.verification.simulators.builds import build, default_work
+from hwprm.verification.simulators.builds import build
 from hwprm.verification.simulators.tools import Simulator, find_simulator
 
 __all__ = ["verify_bundle"]
@@ -103,6 +104,7 @@ def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress:
 
             outcomes.append(_run(simulation, mode, tell))
             done += PARTS[mode]
+    trim(simulations[0].work, int(config.keep * 1e9))
     return outcomes
 
 
@@ -123,7 +125,7 @@ def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memo
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
-    work = (config.work or default_work()).absolute()  # tools run in folders of their own
+    work = (config.work or default_cache()).absolute()  # tools run in folders of their own
     return Simulation(
         bundle=bundle,
         simulator=simulator,
