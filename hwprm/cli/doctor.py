@@ -30,7 +30,9 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     talk.say(f"missing or too old: {', '.join(bad)}" if bad else "everything needed is here")
     place = default_cache()
     size = size_of(place)
-    talk.say(f"compiled simulations and fetched data: {size / 1e6:,.1f} MB in {place} (limit: `hwprm verify --keep`)")
+    talk.say(
+        f"compiled simulations and fetched data: {size / 1e6:,.1f} MB in {place} (limit: `hwprm verify --cache-gb`)"
+    )
     code = ToolError.exit_code if bad else 0
     data = {"tools": [asdict(tool) for tool in tools], "good": not bad, "cache": {"folder": str(place), "bytes": size}}
     return Outcome(data=data, tables=(table,), exit_code=code)

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -138,6 +138,7 @@ def _guarded(
             settings = settle()
             begun = True
             talk = Talk(quiet=settings.run.quiet or not first, json=settings.run.json and first)
+            _warn(talk, [*arguments.values(), settings.run.teacher])
             outcome = body(talk, settings, **arguments)
             talk.finish(outcome)
         return outcome.exit_code
@@ -161,6 +162,13 @@ def _guarded(
         traceback.print_exc()
         talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
         return CRASHED
+
+
+def _warn(talk: Talk, given: Iterable[Any]) -> None:
+    """Say it where one of the files `given` may do more than be read; docs/trust.md."""
+    for file in given:
+        if isinstance(file, str | Path) and Path(file).suffix == ".pt2":
+            talk.say(f"warning: reading {file} may run code that is in it (pickled objects); open only what you trust")
 
 
 def _note_refusal(overrides: Mapping[tuple[str, str], Any], error: HwprmError) -> None:

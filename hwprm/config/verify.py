@@ -54,7 +54,7 @@ class VerifyConfig:
     #: Folder that keeps compiled simulations; `~/.cache/hwprm` by default.
     work: Path | None = None
     #: Gigabytes of compiled simulations that the folder keeps; those used least recently go first.
-    keep: float = 2.0
+    cache_gb: float = 2.0
     #: Compile for speed with Verilator; without it a small design is through sooner, and a large one much later.
     optimise: bool = True
     #: Seconds after which one simulator run is given up.
@@ -79,8 +79,8 @@ class VerifyConfig:
             raise ConfigError(f"verify.timeout must be more than 0 seconds, not {self.timeout!r}")
         if self.timeout > SECONDS_MAX:
             raise ConfigError(f"verify.timeout must be {SECONDS_MAX} seconds or less, not {self.timeout!r}")
-        if not 0 <= self.keep <= COUNT_MAX:
-            raise ConfigError(f"verify.keep must be in 0..{COUNT_MAX} gigabytes, not {self.keep!r}")
+        if not 0 <= self.cache_gb <= COUNT_MAX:
+            raise ConfigError(f"verify.cache_gb must be in 0..{COUNT_MAX} gigabytes, not {self.cache_gb!r}")
         _ = self.wave_window
 
     def bulk_images(self, simulator: str) -> int:

@@ -104,7 +104,7 @@ def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress:
 
             outcomes.append(_run(simulation, mode, tell))
             done += PARTS[mode]
-    trim(simulations[0].work, int(config.keep * 1e9))
+    trim(simulations[0].work, int(config.cache_gb * 1e9))
     return outcomes
 
 
