@@ -171,3 +171,23 @@ def test_refusals():
         GraphModule(Graph((x, fc), ("forward",)))
     with pytest.raises(ModelError, match=r"^'relu1' has no parameters; layers that have are conv1, conv2, fc1, fc2$"):
         GraphModule(lenet5_graph()).weight("relu1")
+
+
+@pytest.mark.parametrize("channels", [2, 3, 5])
+def test_gradients_of_strided_single_pixels_with_few_channels(channels):
+    """oneDNN's own gradient of this form corrupts memory on processors without AVX-512."""
+    rng = np.random.default_rng(channels)
+    weight = rng.normal(size=(6, channels, 1, 1)).astype(np.float32)
+    image = Input(name="x", inputs=(), shape=(channels, 6, 6))
+    conv = Conv2d(name="conv", inputs=("x",), weight=weight, bias=np.zeros(6, np.float32), stride=(2, 2))
+    module = GraphModule(Graph((image, conv), ("conv",)))
+    for parameter in module.parameters():
+        if parameter.ndim == 4:
+            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+    for _ in range(40):
+        x = torch.randn(6, channels, 6, 6).contiguous(memory_format=torch.channels_last).requires_grad_()
+        module(x).square().sum().backward()
+        made = torch.einsum("oc,nchw->nohw", torch.from_numpy(weight[:, :, 0, 0]), x.detach()[:, :, ::2, ::2])
+        wanted = torch.zeros_like(x).detach()
+        wanted[:, :, ::2, ::2] = torch.einsum("oc,nohw->nchw", torch.from_numpy(weight[:, :, 0, 0]), 2 * made)
+        torch.testing.assert_close(x.grad, wanted)
