@@ -13,7 +13,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.bundle.manifest import Manifest
+from hwprm.bundle.manifest import COUNT_MAX, Manifest
+from hwprm.compiler.layout.memory import Placement
+from hwprm.compiler.timing.cycles import LayerCycles
 from hwprm.core.errors import BundleError, ModelError
 from hwprm.core.files import read_json
 from hwprm.core.numerics import signed_range
@@ -97,13 +99,33 @@ class Bundle:
     def program(self) -> Mapping[str, Any]:
         """The compiled program as plain data, without ROM contents: what `hwprm.compile.Program.as_dict` made.
 
-        Raises BundleError when the bundle has none.
+        Raises BundleError when the bundle has none, or its numbers are none.
         """
         path = self.folder / "program" / "program.json"
         try:
-            return decode(dict[str, Any], read_json(path))
-        except (OSError, ValueError) as error:
+            plain = decode(dict[str, Any], read_json(path))
+            self._check_program(plain)
+            return plain
+        except (OSError, ValueError, LookupError, TypeError) as error:
             raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
+
+    def _check_program(self, plain: Mapping[str, Any]) -> None:
+        """Raise ValueError, LookupError or TypeError where what a report shows of a program is something else."""
+        names = [layer.name for layer in self.manifest.layers]
+        if "onchip_bits" in plain:
+            decode(dict[str, int], plain["onchip_bits"], "onchip_bits")
+        if "memory" in plain:
+            decode(tuple[int, int], [plain["memory"][key] for key in ("banks", "words")], "memory")
+            decode(tuple[Placement, ...], plain["memory"]["tensors"], "memory.tensors")
+        if "cycles" in plain:
+            decode(tuple[int, int], [plain["cycles"][key] for key in ("rows", "cols")], "cycles")
+            layers = decode(tuple[LayerCycles, ...], plain["cycles"]["layers"], "cycles.layers")
+            if [layer.name for layer in layers] != names:
+                raise ValueError("cycles.layers are not those of the manifest")
+            for layer in layers:
+                numbers = {key: value for key, value in vars(layer).items() if key != "name"}
+                if any(not 0 <= value <= COUNT_MAX for value in numbers.values()) or not (layer.bound and layer.cycles):
+                    raise ValueError(f"cycles.layers: a number of {layer.name!r} is out of range")
 
     @cached_property
     def kept_channels(self) -> Mapping[str, tuple[int, ...]]:

@@ -13,6 +13,7 @@ from hwprm.core.plain import decode
 from hwprm.intnet import image_shape
 
 __all__ = [
+    "COUNT_MAX",
     "FORMAT",
     "ArrayEntry",
     "CycleEntry",
