@@ -100,8 +100,8 @@ def icarus(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_compared_is_in_the_file(tmp_path: Path) -> None:
     write_junit(report(None, values=0), tmp_path / "junit.xml")
     root = ET.parse(tmp_path / "junit.xml").getroot()
-    assert (root.get("tests"), root.get("errors")) == ("2", "1")
-    assert [error.get("message") for error in root.iter("error")] == ["nothing was compared"]
+    assert (root.get("tests"), root.get("failures")) == ("2", "1")
+    assert [failure.get("message") for failure in root.iter("failure")] == ["nothing was compared"]
 
 
 @pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/null")], ids=["pipe", "device"])
