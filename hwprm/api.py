@@ -75,6 +75,8 @@ __all__ = [
 Stop = Literal["admm", "shrink", "purify", "compact", "finetune"]
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
+#: Calibration images on which the two references are compared.
+CROSSCHECKED = 4
 
 
 def load(network: str, file: Path | str, config: WeightsConfig | None = None) -> Model:
@@ -251,11 +253,11 @@ def quantize(
 ) -> IntegerNetwork:
     """The integer network of `model`, its scales calibrated with the training images of `data`.
 
-    Raises ModelError when an accumulator cannot be held, DataError when the images do not fit.
+    The references in torch and in numpy compute its first calibration images and are compared in every integer.
+    Raises ModelError when an accumulator cannot be held, DataError when the images do not fit, MismatchError when the
+    references differ.
     """
-    from hwprm.sources import as_network
-
-    return as_network(model, data, config, name)
+    return _integers(model, data, config, name)
 
 
 def compile(
@@ -269,22 +271,23 @@ def compile(
 ) -> Bundle:
     """Quantise where needed, compile for `array`, and emit the new folder `out`: Verilog, ROMs, test bench, images.
 
-    Zero filters and columns of the network are compacted away exactly. The test images of `data` become the bundle's.
-    Raises InputError when `out` is not empty or cannot be made, ConfigError when the array cannot hold the network.
+    Zero filters and columns of the network are removed exactly. The test images of `data` become the bundle's.
+    Raises InputError when `out` is not empty or cannot be made, ConfigError when the array cannot hold the network,
+    PassError when the compiler itself changes an integer on the first of the images.
     """
     from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig, EmitConfig
     from hwprm.core.files import check_output
     from hwprm.emission import emit_bundle
     from hwprm.quantization import quantise_images
-    from hwprm.sources import as_dataset, as_network
+    from hwprm.sources import as_dataset
 
     check_output(Path(out))
     dataset = as_dataset(data)
-    net = as_network(source, dataset, quantize)
+    net = _integers(source, dataset, quantize)
     count = (emit or EmitConfig()).images
     images = quantise_images(dataset.x_test[:count], dataset.input_scale, net)
-    program = compile_network(net, array or ArrayConfig())
+    program = compile_network(net, array or ArrayConfig(), images=images)
     labels = dataset.test_labels
     return emit_bundle(program, images, None if labels is None else labels[:count], Path(out))
 
@@ -369,6 +372,26 @@ def doctor() -> tuple[Tool, ...]:
     from hwprm.core.versions import survey
 
     return survey()
+
+
+def _integers(
+    source: Network | IntegerNetwork, data: Data, config: QuantizeConfig | None, name: str | None = None
+) -> IntegerNetwork:
+    """`source` as integers; where it is quantised here, with both references compared on `CROSSCHECKED` images."""
+    from hwprm.bundle import Bundle
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.sources import as_dataset, as_network, holds
+
+    if isinstance(source, IntegerNetwork | Bundle) or holds(source) in ("network", "bundle"):
+        return as_network(source, data, config, name)
+    from hwprm.graph import plain
+    from hwprm.quantization import crosscheck, quantise_images  # these need torch, which integers do without
+
+    dataset = as_dataset(data)
+    net = as_network(source, dataset, config, name)
+    images = quantise_images(plain(dataset.x_train)[:CROSSCHECKED], dataset.input_scale, net)
+    crosscheck(net, images)
+    return replace(net, crosschecked=len(images))
 
 
 def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:

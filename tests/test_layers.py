@@ -18,7 +18,7 @@ PACKAGE = ROOT / "hwprm"
 #: Every place of the package in the order of the flow, what stands on nothing first. A module belongs to the longest
 #: place that its name starts with; the ``__init__`` of a folder comes after all that the folder holds.
 ORDER = (
-    *("core", "config", "graph", "intnet", "data", "model", "nets", "training"),
+    *("core", "config", "graph.rules", "graph.ops", "graph", "intnet", "data", "model", "nets", "training"),
     *("pruning.accounting", "pruning.statistics", "pruning.paths", "pruning.compaction", "pruning.channels"),
     *("pruning.prm", "pruning.admm", "pruning.shrinking", "pruning.widths", "pruning"),
     *("quantization.lowering", "quantization", "frontend"),

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.bundle.manifest import COUNT_MAX, Manifest
-from hwprm.compiler.layout.memory import Placement
-from hwprm.compiler.timing.cycles import LayerCycles
+from hwprm.bundle.manifest import Manifest
+from hwprm.bundle.program import check_program
+from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import BundleError, ModelError
-from hwprm.core.files import read_json
 from hwprm.core.numerics import signed_range
-from hwprm.core.plain import decode
 from hwprm.intnet import IntegerNetwork
 
 __all__ = ["MANIFEST", "SEAL", "Bundle", "hash_file"]
@@ -82,7 +79,10 @@ class Bundle:
 
     @cached_property
     def network(self) -> IntegerNetwork:
-        """The compacted network that the hardware computes. Raises BundleError when it is not the manifest's."""
+        """The network that the hardware computes, as the compiler's passes left it.
+
+        Raises BundleError when it is not the manifest's.
+        """
         net, manifest = IntegerNetwork.load(self.folder / "network"), self.manifest
         inputs = [(entry.name, entry.shape) for entry in manifest.inputs]
         layers = [(entry.name, entry.shape, entry.wide, entry.upsample) for entry in manifest.layers]
@@ -96,53 +96,15 @@ class Bundle:
         return net
 
     @cached_property
-    def program(self) -> Mapping[str, Any]:
-        """The compiled program as plain data, without ROM contents: what `hwprm.compile.Program.as_dict` made.
-
-        Raises BundleError when the bundle has none, or its numbers are none.
-        """
-        path = self.folder / "program" / "program.json"
+    def program(self) -> ProgramRecord:
+        """The compiled program without ROM contents. Raises BundleError when the bundle has none that it can read."""
+        folder = self.folder / "program"
         try:
-            plain = decode(dict[str, Any], read_json(path))
-            self._check_program(plain)
-            return plain
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
-
-    def _check_program(self, plain: Mapping[str, Any]) -> None:
-        """Raise ValueError, LookupError or TypeError where what a report shows of a program is something else."""
-        names = [layer.name for layer in self.manifest.layers]
-        if "onchip_bits" in plain:
-            decode(dict[str, int], plain["onchip_bits"], "onchip_bits")
-        if "memory" in plain:
-            decode(tuple[int, int], [plain["memory"][key] for key in ("banks", "words")], "memory")
-            decode(tuple[Placement, ...], plain["memory"]["tensors"], "memory.tensors")
-        if "cycles" in plain:
-            decode(tuple[int, int], [plain["cycles"][key] for key in ("rows", "cols")], "cycles")
-            layers = decode(tuple[LayerCycles, ...], plain["cycles"]["layers"], "cycles.layers")
-            if [layer.name for layer in layers] != names:
-                raise ValueError("cycles.layers are not those of the manifest")
-            for layer in layers:
-                numbers = {key: value for key, value in vars(layer).items() if key != "name"}
-                if any(not 0 <= value <= COUNT_MAX for value in numbers.values()) or not (layer.bound and layer.cycles):
-                    raise ValueError(f"cycles.layers: a number of {layer.name!r} is out of range")
-
-    @cached_property
-    def kept_channels(self) -> Mapping[str, tuple[int, ...]]:
-        """By layer, the number in the network that was compiled of every channel; without the layers that it added.
-
-        Raises BundleError when the program does not say.
-        """
-        try:
-            kept = decode(dict[str, tuple[int, ...]], self.program["kept_channels"], "kept_channels")
-            for layer in self.manifest.layers:
-                if layer.name in kept and len(kept[layer.name]) != layer.shape[0]:
-                    raise ValueError(f"kept_channels.{layer.name} does not fit {layer.shape[0]} channels")
-        except (ValueError, KeyError) as error:
-            raise BundleError(
-                f"{self.folder / 'program'} cannot be understood ({error}); emit the bundle again"
-            ) from error
-        return kept
+            program = ProgramRecord.load(folder)
+            check_program(program, self.manifest)
+            return program
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
+            raise BundleError(f"{folder} cannot be understood ({error}); emit the bundle again") from error
 
     @cached_property
     def images(self) -> NDArray[np.int64]:

@@ -16,6 +16,7 @@ __all__ = [
     "COUNT_MAX",
     "FORMAT",
     "ArrayEntry",
+    "ChecksEntry",
     "CycleEntry",
     "ExternalEntry",
     "InputEntry",
@@ -156,6 +157,19 @@ class ExternalEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ChecksEntry:
+    """What was compared, integer by integer, before the bundle was written.
+
+    `passes` of the compiler changed no integer on `pass_images` sample images; the references in torch and in numpy
+    agreed on `crosscheck_images` calibration images, 0 where nobody compared them.
+    """
+
+    passes: tuple[str, ...] = ()
+    pass_images: int = 0
+    crosscheck_images: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything a user of a bundle needs to know about it. No dates, no paths of this machine."""
 
@@ -175,6 +189,8 @@ class Manifest:
     images: int
     layer_images: int
     chunk_images: int
+    #: Nothing in the bundles of versions that did not compare.
+    checks: ChecksEntry = ChecksEntry()
     files: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:

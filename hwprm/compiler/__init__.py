@@ -2,13 +2,17 @@
 
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits
+from hwprm.compiler.passes.proof import Proof
 from hwprm.compiler.program import Program, compile_network, estimate
+from hwprm.compiler.record import ProgramRecord
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 
 __all__ = [
     "CycleReport",
     "LayerCycles",
     "Program",
+    "ProgramRecord",
+    "Proof",
     "RomImage",
     "accumulator_bits",
     "compile_network",

@@ -6,41 +6,51 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.compiler.encoding.encode import encode_roms, list_bases
-from hwprm.compiler.encoding.external import ExternalImage, build_image, plan_rings
+from hwprm.compiler.encoding.external import ExternalImage, build_image, size_rings
 from hwprm.compiler.encoding.onchip import check_budget, onchip_bits
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import accumulator_bits
+from hwprm.compiler.layout.layout import lay_out
 from hwprm.compiler.layout.memory import MemoryPlan
 from hwprm.compiler.layout.schedule import Tile
-from hwprm.compiler.passes.compact import compaction, unchanged
 from hwprm.compiler.passes.ordering import order_filters
 from hwprm.compiler.passes.pools import split_pools
-from hwprm.compiler.timing.cycles import CycleReport
-from hwprm.compiler.timing.outline import draft_network
+from hwprm.compiler.passes.proof import Proof, rewrite, sample_images
+from hwprm.compiler.passes.rewritten import Pass
+from hwprm.compiler.passes.unneeded import remove_unneeded
+from hwprm.compiler.record import ProgramRecord, RomSize
+from hwprm.compiler.timing.cycles import CycleReport, count_cycles
 from hwprm.compiler.timing.stalls import steady_stalls
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.core.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 
-__all__ = ["Program", "compile_network", "estimate"]
+__all__ = ["PASSES", "Program", "compile_network", "estimate"]
+
+#: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows after
+#: each that it changed no integer.
+PASSES: tuple[Pass, ...] = (remove_unneeded, split_pools, order_filters)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Program:
     """Everything that emission and verification need.
 
-    `network` is what the hardware computes: the given one without what no output depends on, with some max pools apart
-    (`split_pools`), filters in the order of their tiles (`order_filters`). `kept` maps each tensor of the given network
-    that is left to the numbers its channels had, in this order.
+    `network` is what the hardware computes: the given one after all `PASSES`. `kept` maps each tensor of the given
+    network that is left to the numbers its channels had, in this order.
     """
 
     network: IntegerNetwork
     kept: dict[str, tuple[int, ...]]
+    #: None where the passes were not proven, in estimates only.
+    proof: Proof | None
     array: ArrayConfig
     hardware: Hardware
     geometry: tuple[LayerGeometry, ...]
@@ -80,61 +90,66 @@ class Program:
         """The ROM called `name`. Raises KeyError when there is none."""
         return {rom.name: rom for rom in self.roms}[name]
 
-    def as_dict(self) -> dict[str, Any]:
-        """The program without its contents, as plain data for manifests and reports."""
-        return {
-            "design_hash": self.design_hash,
-            "hardware": asdict(self.hardware),
-            "layers": list(self.layers),
-            "accumulator_bits": self.accumulator,
-            "memory": {
-                "banks": self.plan.banks,
-                "words": self.plan.words,
-                "tensors": [asdict(p) for p in self.plan.placements],
-            },
-            "roms": {rom.name: {"width": rom.width, "depth": rom.depth, "bits": rom.bits} for rom in self.roms},
-            "tiles": [asdict(tile) for tile in self.tiles],
-            "onchip_bits": self.onchip,
-            "cycles": self.cycles.as_dict(),
-        }
+    @property
+    def record(self) -> ProgramRecord:
+        """The program without its contents, as a bundle keeps it."""
+        return ProgramRecord(
+            hardware=self.hardware,
+            layers=self.layers,
+            accumulator_bits=self.accumulator,
+            plan=self.plan,
+            roms=tuple(RomSize(name=rom.name, width=rom.width, depth=rom.depth) for rom in self.roms),
+            tiles=self.tiles,
+            onchip_bits=self.onchip,
+            cycles=self.cycles,
+            kept_channels=self.kept,
+        )
 
 
-def compile_network(net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False) -> Program:
-    """Compile `net` for `array`: compact, lay out, order filters, encode.
+def compile_network(
+    net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False, images: NDArray[np.int64] | None = None
+) -> Program:
+    """Compile `net` for `array`: rewrite it in passes, each of them proven, lay it out, encode it.
 
-    A network that was compiled before stays `as_is`: compacted again, what its sums became could lose more channels.
-    Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network,
-    ModelError when nothing of the network is left.
+    A network that was compiled before stays `as_is`: without what it does not need removed again, because what its sums
+    became could lose more channels. `images`, as in `hwprm.intnet.images`, are to prove the passes on, beside some that
+    are made up. Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the
+    network, ModelError when nothing of the network is left, PassError when a pass is at fault.
     """
-    smaller = unchanged(net) if as_is else compaction(net)
-    kept = dict(smaller.kept)
-    split = split_pools(smaller.network, array)
-    _check_supported(split)
-    draft = draft_network(split, array)
-    if array.order_filters:
-        draft, orders = order_filters(draft, array)
-        kept |= {name: tuple(kept[name][i] for i in order) for name, order in orders.items() if name in kept}
-    net, hw, tiles = draft.network, draft.hardware, draft.schedule.tiles
+    return _compiled(net, array, PASSES[1:] if as_is else PASSES, sample_images(net, images))
+
+
+def _compiled(
+    net: IntegerNetwork, array: ArrayConfig, passes: tuple[Pass, ...], samples: NDArray[np.int64] | None
+) -> Program:
+    rewritten, given = rewrite(net, array, passes, samples)
+    net = rewritten.network
+    _check_supported(net)
+    layout = lay_out(net, array)
+    ordered = order_filters in passes and given[passes.index(order_filters)] is not net
+    unordered = lay_out(given[passes.index(order_filters)], array) if ordered else None
+    hw, tiles = layout.hardware, layout.schedule.tiles
     if array.weights == "axi":
-        hw = replace(hw, external=plan_rings(array, tiles, [layer.name for layer in net.layers], hw))
+        hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in net.layers], hw))
     check_budget(hw, array.onchip_bits)
-    roms = encode_roms(net, draft.geometry, draft.plan, draft.schedule, hw)
+    roms = encode_roms(net, layout.geometry, layout.plan, layout.schedule, hw)
     image = None
     if hw.external:
-        bases = list_bases(draft.schedule, draft.geometry).tolist()
+        bases = list_bases(layout.schedule, layout.geometry).tolist()
         image = build_image(tiles, bases, {rom.name: rom for rom in roms}, hw)
         hw = replace(hw, external=replace(hw.external, boot_bursts=image.boot_bursts, bursts=image.bursts))
     return Program(
         network=net,
-        kept=kept,
+        kept=dict(rewritten.kept),
+        proof=None if samples is None else Proof(passes=tuple(one.__name__ for one in passes), images=len(samples)),
         array=array,
         hardware=replace(hw, design_hash=_design_hash(hw, roms)),
-        geometry=draft.geometry,
-        plan=draft.plan,
-        tiles=draft.schedule.tiles,
+        geometry=layout.geometry,
+        plan=layout.plan,
+        tiles=tiles,
         roms=roms,
         external=image,
-        cycles=draft.cycles,
+        cycles=count_cycles(layout, unordered),
     )
 
 
@@ -143,9 +158,10 @@ def estimate(
 ) -> CycleReport:
     """Exact cycles of `net` on `array`, and stalls for `memory` if it reads one, without emitting or simulating.
 
-    `as_is` is that of `compile_network`.
+    `as_is` is that of `compile_network`. The passes are not proven: searches ask for thousands of estimates, whatever
+    is emitted in the end is compiled and proven once, and a pass that changed integers would still be counted right.
     """
-    program = compile_network(net, array, as_is=as_is)
+    program = _compiled(net, array, PASSES[1:] if as_is else PASSES, None)
     return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
 
 

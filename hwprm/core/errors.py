@@ -4,6 +4,7 @@
 
     HwprmError
     ├── MismatchError        exit 1   integers that should be equal are not
+    │   └── PassError                 a pass of the compiler changed what a network computes
     ├── InputError           exit 2   bad file, option, value or data
     │   ├── DataError                 a data set is truncated, mislabelled, of the wrong shape
     │   ├── ModelError                a network is malformed, not finite, pruned to nothing
@@ -24,6 +25,7 @@ __all__ = [
     "InputError",
     "MismatchError",
     "ModelError",
+    "PassError",
     "TimingError",
     "ToolError",
     "UnsupportedError",
@@ -40,6 +42,14 @@ class MismatchError(HwprmError):
     """Two integer results that must be equal differ; the text names layer, index, expected and got."""
 
     exit_code = 1
+
+
+class PassError(MismatchError):
+    """A pass of the compiler broke a rule, or changed an integer: a fault of hwprm. `name` is that of the pass."""
+
+    def __init__(self, name: str, what: str) -> None:
+        super().__init__(f"the compiler's pass {name} {what}; this is a fault of hwprm, please report it")
+        self.name = name
 
 
 class InputError(HwprmError):

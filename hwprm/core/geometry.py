@@ -5,10 +5,12 @@ Where taps fall decides whether a constant may be folded exactly.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Taps", "conv_output_size", "pool_output_size", "taps_inside", "window_taps"]
+__all__ = ["Taps", "Window", "conv_output_size", "pool_output_size", "taps_inside", "window_taps"]
 
 BoolArray = NDArray[np.bool_]
 Pair = tuple[int, int]
@@ -49,20 +51,30 @@ class Taps:
         self.seen: bool = bool(rows.any(axis=1).all() and cols.any(axis=1).all())
 
 
-def window_taps(
-    size: Pair,
-    out: Pair,
-    kernel: Pair,
-    stride: Pair,
-    padding: Quad,
-    dilation: Pair,
-    region: Quad | None = None,
-) -> Taps:
-    """`Taps` of a window over a map of `size` that makes a map of `out`; padding is (top, bottom, left, right).
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A sliding window of two dimensions; padding is (top, bottom, left, right), everything else (rows, columns)."""
+
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Quad = (0, 0, 0, 0)
+    dilation: Pair = (1, 1)
+
+    def reach(self, size: Pair, out: Pair) -> Quad:
+        """The padding of a `size` map, and what the last of `out` positions reads beyond it (ceil mode)."""
+        top, bottom, left, right = self.padding
+        last = [(out[i] - 1) * self.stride[i] + self.dilation[i] * (self.kernel[i] - 1) + 1 for i in (0, 1)]
+        beyond = (max(0, last[0] - size[0] - top - bottom), max(0, last[1] - size[1] - left - right))
+        return (top, bottom + beyond[0], left, right + beyond[1])
+
+
+def window_taps(size: Pair, out: Pair, window: Window, region: Quad | None = None) -> Taps:
+    """`Taps` of `window` over a map of `size` that makes a map of `out`.
 
     With a `region` (top, bottom, left, right), ends exclusive, only the positions inside it count.
     """
     top, bottom, left, right = region or (0, out[0], 0, out[1])
+    kernel, stride, padding, dilation = window.kernel, window.stride, window.padding, window.dilation
     rows = taps_inside(size[0], out[0], kernel[0], stride[0], padding[0], dilation[0])
     cols = taps_inside(size[1], out[1], kernel[1], stride[1], padding[2], dilation[1])
     return Taps(rows[top:bottom], cols[left:right])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +59,7 @@ def _parts(program: Program) -> Parts:
         external=_external(program) if ext else None,
         banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),
+        proof=program.proof,
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
     )
 
@@ -96,5 +96,4 @@ def _cycles(report: CycleReport) -> CycleEntry:
 
 def _save_program(program: Program, folder: Path) -> None:
     folder.mkdir()
-    plain = program.as_dict() | {"kept_channels": {name: list(kept) for name, kept in program.kept.items()}}
-    (folder / "program.json").write_text(json.dumps(plain, indent=1) + "\n")
+    program.record.save(folder)

@@ -15,6 +15,7 @@ from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
 from hwprm.bundle.images import CHUNK_IMAGES
 from hwprm.bundle.manifest import (
     ArrayEntry,
+    ChecksEntry,
     CycleEntry,
     ExternalEntry,
     InputEntry,
@@ -24,6 +25,7 @@ from hwprm.bundle.manifest import (
     RegisterEntry,
     RomEntry,
 )
+from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import new_folder
@@ -72,6 +74,8 @@ class Parts:
     channel_lanes: frozenset[str] = frozenset()
     #: In place of ROMs.
     external: ExternalParts | None = None
+    #: What the compiler showed of its passes.
+    proof: Proof | None = None
 
 
 def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: Path) -> Bundle:
@@ -129,6 +133,11 @@ def _describe(parts: Parts, images: int) -> Manifest:
         images=images,
         layer_images=min(images, LAYER_IMAGES),
         chunk_images=CHUNK_IMAGES,
+        checks=ChecksEntry(
+            passes=parts.proof.passes if parts.proof else (),
+            pass_images=parts.proof.images if parts.proof else 0,
+            crosscheck_images=net.crosschecked,
+        ),
         files={},
     )
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend.channels import size
-from hwprm.frontend.values import Activation, RefusalError, Value, as_array
+from hwprm.frontend.calls import shape_of
+from hwprm.frontend.values import Activation, Value, as_array
 from hwprm.frontend.walk import Walk
 from hwprm.graph import Add, BatchNorm, Channels, Upsample
+from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["add", "divide", "multiply", "negate", "reverse_subtract", "subtract"]
 
@@ -74,7 +75,7 @@ def _sum(walk: Walk, node: torch.fx.Node, *parts: tuple[Any, float]) -> Value:
 def _scaled(walk: Walk, node: torch.fx.Node, x: torch.fx.Node, factor: float) -> str:
     """The tensor of a summand times `factor`, broadcast to the shape of the sum."""
     source = walk.activation(x)
-    shape, wanted = size(x), size(node)
+    shape, wanted = shape_of(x), shape_of(node)
     if len(shape) != len(wanted):
         raise RefusalError(f"it broadcasts {shape} to {wanted}", "add tensors of one shape")
     if factor != 1:
@@ -108,7 +109,7 @@ def _affine(
 
 
 def _ones(x: torch.fx.Node) -> torch.Tensor:
-    return torch.ones(size(x)[1], dtype=torch.float64)
+    return torch.ones(shape_of(x)[1], dtype=torch.float64)
 
 
 def _varies(walk: Walk, operand: Any) -> bool:
@@ -117,12 +118,12 @@ def _varies(walk: Walk, operand: Any) -> bool:
 
 def _per_channel(walk: Walk, operand: Any, x: torch.fx.Node, node: torch.fx.Node) -> torch.Tensor:
     """The constant `operand` as one number for each channel of `x`, float64 ``(C,)``."""
-    shape = size(x)
+    shape = shape_of(x)
     if isinstance(operand, int | float):
         return _ones(x) * operand
     tensor = walk.constant(operand, "operand").to(torch.float64)
     batch = tensor.shape[0] if tensor.ndim == len(shape) else 1
-    if size(node)[1:] != shape[1:] or batch != 1:
+    if shape_of(node)[1:] != shape[1:] or batch != 1:
         raise RefusalError(
             f"it broadcasts {shape} and {tuple(tensor.shape)}", "keep the tensor's shape: one constant per channel"
         )

@@ -1,4 +1,4 @@
-"""Handlers of operators that join, choose or reorder channels."""
+"""Handlers of splits, and of views and permutations that reorder channels."""
 
 from __future__ import annotations
 
@@ -10,23 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from hwprm.frontend.values import Activation, RefusalError, Value
+from hwprm.frontend.calls import check_axis, shape_of
+from hwprm.frontend.values import Activation, Value
 from hwprm.frontend.walk import Walk
-from hwprm.graph import Channels, Concat
+from hwprm.graph import Channels
+from hwprm.graph.rules.imports import RefusalError
 
-__all__ = [
-    "SPLITS",
-    "cat",
-    "channel_shuffle",
-    "choose",
-    "index_select",
-    "narrow",
-    "part",
-    "permute",
-    "regroup",
-    "slice_channels",
-    "split",
-]
+__all__ = ["SPLITS", "choose", "part", "permute", "regroup", "split"]
 
 Args = Mapping[str, Any]
 
@@ -42,19 +32,10 @@ SPLITS = (
     "aten.unsafe_split.Tensor",
 )
 
-_WHOLE = "keep the whole tensor, or choose channels only"
-
-
-def cat(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Concatenation of channels."""
-    _check_axis(args["tensors"][0], args["dim"], "it joins along", "concatenate channels (dim=1)")
-    sources = tuple(walk.activation(part).name for part in args["tensors"])
-    return walk.add(Concat(name=walk.plain_name(node), inputs=sources))
-
 
 def split(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """chunk, split: stands for the tensor that is split; `part` makes the pieces."""
-    _check_axis(args["self"], args["dim"], "it splits", "split channels (dim=1)")
+    check_axis(shape_of(args["self"]), args["dim"], "it splits", "split channels (dim=1)")
     return walk.activation(args["self"])
 
 
@@ -67,35 +48,6 @@ def part(walk: Walk, node: torch.fx.Node, pieces: torch.fx.Node, index: int) -> 
     return choose(walk, node, pieces, range(first, first + sizes[index]))
 
 
-def slice_channels(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``x[:, start:end:step]``."""
-    before, after = size(args["self"]), size(node)
-    if before[1:] == after[1:]:
-        return walk.activation(args["self"], padded=True)
-    _check_axis(args["self"], args["dim"], f"it makes {after} of {before} along", _WHOLE)
-    return choose(walk, node, args["self"], range(before[1])[args["start"] : args["end"] : args["step"]])
-
-
-def narrow(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``narrow(x, 1, start, length)``."""
-    before, after = size(args["self"]), size(node)
-    _check_axis(args["self"], args["dim"], f"it makes {after} of {before} along", _WHOLE)
-    first = args["start"] % before[1]
-    return choose(walk, node, args["self"], range(first, first + args["length"]))
-
-
-def index_select(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``index_select(x, 1, index)`` with a constant index."""
-    _check_axis(args["self"], args["dim"], "it selects along", _WHOLE)
-    return choose(walk, node, args["self"], walk.constant(args["index"], "index").tolist())
-
-
-def channel_shuffle(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``channel_shuffle(x, groups)``: the groups' first channels first, then their second ones, and so on."""
-    order = np.arange(size(args["self"])[1]).reshape(args["groups"], -1).T
-    return choose(walk, node, args["self"], order.ravel().tolist())
-
-
 def choose(walk: Walk, node: torch.fx.Node, source: torch.fx.Node, indices: Sequence[int]) -> Value:
     """The chosen channels of `source`; the tensor itself when it is all of them in order."""
     x = walk.activation(source)
@@ -104,7 +56,7 @@ def choose(walk: Walk, node: torch.fx.Node, source: torch.fx.Node, indices: Sequ
 
 def regroup(walk: Walk, node: torch.fx.Node, source: torch.fx.Node) -> Value:
     """A view that splits the channel axis into several, or makes one of them again; None when it is no such view."""
-    before, after = size(source), size(node)
+    before, after = shape_of(source), shape_of(node)
     x = walk.activation(source, padded=True, ordered=True)
     if min(len(before), len(after)) < 4 or max(len(before), len(after)) < 5:
         return None
@@ -121,7 +73,7 @@ def regroup(walk: Walk, node: torch.fx.Node, source: torch.fx.Node) -> Value:
 def permute(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """permute and transpose of the axes into which a view has split the channels: what a channel shuffle is made of."""
     x = walk.activation(args["self"], padded=True, ordered=True)
-    count = len(size(args["self"]))
+    count = len(shape_of(args["self"]))
     axes = list(range(count))
     if "dims" in args:
         axes = [axis % count for axis in args["dims"]]
@@ -132,14 +84,10 @@ def permute(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
         return x
     if x.order is None or axes[0] != 0 or axes[-2:] != [count - 2, count - 1]:
         raise RefusalError(
-            f"it reorders the axes of {size(args['self'])}", "keep the order (batch, C, H, W); only channels may move"
+            f"it reorders the axes of {shape_of(args['self'])}",
+            "keep the order (batch, C, H, W); only channels may move",
         )
     return replace(x, order=x.order.transpose([axis - 1 for axis in axes[1:-2]]))
-
-
-def size(node: torch.fx.Node) -> tuple[int, ...]:
-    """Shape of an argument, batch included."""
-    return tuple(node.meta["val"].shape)
 
 
 def _channels(walk: Walk, source: torch.fx.Node) -> int:
@@ -151,10 +99,3 @@ def _ordered(walk: Walk, node: torch.fx.Node, x: Activation, indices: Sequence[i
     if list(indices) == list(range(channels)):
         return x
     return walk.add(Channels(name=walk.plain_name(node), inputs=(x.name,), indices=tuple(map(int, indices))))
-
-
-def _check_axis(source: torch.fx.Node, dim: int, problem: str, remedy: str) -> None:
-    """Raise RefusalError unless `dim` is the channel axis of a map or vector."""
-    count = len(size(source))
-    if count not in (2, 4) or dim % count != 1:
-        raise RefusalError(f"{problem} axis {dim} of {size(source)}", remedy)

@@ -1,4 +1,6 @@
-"""One handler per supported operator of torch's ATen, before and after `run_decompositions`."""
+"""Handlers of torch's calls, before and after `run_decompositions`: the operators' own, and those of spellings that
+mean several operators, another one, or none: views, padding, arithmetic, splits.
+"""
 
 from __future__ import annotations
 
@@ -8,155 +10,17 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import arithmetic, averages, channels, resize
+from hwprm.frontend import arithmetic, channels, resize
+from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
-from hwprm.frontend.values import Activation, RefusalError, Value, as_array, pair
+from hwprm.frontend.values import Activation, Value
 from hwprm.frontend.walk import Handler, Walk
-from hwprm.graph import BatchNorm, Conv2d, Flatten, Linear, MaxPool2d, Relu, Unflatten
+from hwprm.graph import Flatten, Unflatten
+from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["HANDLERS"]
 
 Args = Mapping[str, Any]
-
-
-def conv(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """conv2d with integer padding, with 'same' or 'valid', and the decomposed convolution."""
-    source = walk.activation(args["input"], padded=True)
-    weight = walk.constant(args["weight"], "weight")
-    bias = walk.constant(args["bias"], "bias") if args["bias"] is not None else weight.new_zeros(len(weight))
-    if weight.ndim != 4 or args.get("transposed"):
-        kind = "transposed" if args.get("transposed") else f"{weight.ndim - 2}-dimensional"
-        raise RefusalError(f"it is a {kind} convolution", "use conv2d instead")
-    if ndim(args["input"]) != 4:
-        raise RefusalError("its input has no batch dimension", "export with an input (batch, C, H, W)")
-    dilation = pair(args["dilation"])
-    kernel = (int(weight.shape[2]), int(weight.shape[3]))
-    inner = conv_padding(args["padding"], kernel, dilation)
-    top, bottom, left, right = (a + b for a, b in zip(source.padding, inner, strict=True))
-    return walk.add(
-        Conv2d(
-            name=walk.layer_name(node, args["weight"]),
-            inputs=(source.name,),
-            weight=as_array(weight),
-            bias=as_array(bias),
-            stride=pair(args["stride"]),
-            padding=(top, bottom, left, right),
-            dilation=dilation,
-            groups=int(args["groups"]),
-        )
-    )
-
-
-def conv_padding(padding: Any, kernel: tuple[int, int], dilation: tuple[int, int]) -> tuple[int, int, int, int]:
-    """(top, bottom, left, right) of torch's padding argument; 'same' puts the odd one at the bottom and right."""
-    if padding == "same":
-        total = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
-        return total[0] // 2, total[0] - total[0] // 2, total[1] // 2, total[1] - total[1] // 2
-    rows, cols = (0, 0) if padding == "valid" else pair(padding)
-    return rows, rows, cols, cols
-
-
-def linear(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``linear(input, weight (M, K), bias)``."""
-    return _linear(walk, node, args["input"], args["weight"], args["bias"], transposed=False)
-
-
-def addmm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``addmm(bias, input, weight (K, M))``: what linear decomposes to."""
-    if args["beta"] != 1 or args["alpha"] != 1:
-        raise RefusalError(f"beta is {args['beta']} and alpha {args['alpha']}", "use torch.nn.Linear")
-    return _linear(walk, node, args["mat1"], args["mat2"], args["self"], transposed=True)
-
-
-def mm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``mm(input, weight (K, M))``: what linear without bias decomposes to."""
-    other = args["mat2"] if "mat2" in args else args["other"]
-    return _linear(walk, node, args["self"], other, None, transposed=True)
-
-
-def _linear(walk: Walk, node: torch.fx.Node, source: Any, weight_arg: Any, bias_arg: Any, *, transposed: bool) -> Value:
-    x = walk.activation(source)
-    weight = walk.constant(weight_arg, "weight")
-    if ndim(source) != 2 or weight.ndim != 2:
-        raise RefusalError("it works on the last axis of a map", "flatten the map first (torch.flatten(x, 1))")
-    weight = weight.t() if transposed else weight
-    bias = walk.constant(bias_arg, "bias") if bias_arg is not None else weight.new_zeros(len(weight))
-    if bias.shape != (len(weight),):
-        raise RefusalError(f"its bias has shape {tuple(bias.shape)}", "use torch.nn.Linear")
-    name = walk.layer_name(node, weight_arg)
-    return walk.add(Linear(name=name, inputs=(x.name,), weight=as_array(weight), bias=as_array(bias)))
-
-
-def relu(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """ReLU; it passes zero padding on, which it does not change."""
-    source = walk.activation(args["self"], padded=True)
-    _check_in_place(node, args, "use ReLU(inplace=False)")
-    made = walk.add(Relu(name=walk.plain_name(node), inputs=(source.name,)))
-    return Activation(name=made.name, padding=source.padding)
-
-
-def checked(handler: Handler, remedy: str) -> Handler:
-    """`handler` for an operator that may also work in place."""
-
-    def wrapped(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-        _check_in_place(node, args, remedy)
-        return handler(walk, node, args)
-
-    return wrapped
-
-
-def _check_in_place(node: torch.fx.Node, args: Args, remedy: str) -> None:
-    """Raise RefusalError when an operator whose name ends in _ overwrites what something else reads."""
-    if str(node.target).split(".")[1].endswith("_") and shared(args["self"]):
-        raise RefusalError("it overwrites a tensor that something else reads", remedy)
-
-
-def max_pool(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """max_pool2d; of the decomposed one only the values (item 0) may be used, see `getitem`."""
-    if ndim(args["self"]) != 4:
-        raise RefusalError("its input has no batch dimension", "export with an input (batch, C, H, W)")
-    kernel = pair(args["kernel_size"])
-    rows, cols = pair(args["padding"])
-    source = walk.activation(args["self"], padded=True)
-    if (rows, cols) != (0, 0) or args["ceil_mode"] or not walk.never_negative(source.name):
-        source = walk.activation(args["self"])  # only then zeros ahead of it are as good as its own padding
-    return walk.add(
-        MaxPool2d(
-            name=walk.plain_name(node),
-            inputs=(source.name,),
-            kernel=kernel,
-            stride=pair(args["stride"]) if args["stride"] else kernel,
-            padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
-            dilation=pair(args["dilation"]),
-            ceil_mode=bool(args["ceil_mode"]),
-        )
-    )
-
-
-def batch_norm(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Batch norm in evaluation mode, as exported or decomposed."""
-    source = walk.activation(args["input"])
-    if args.get("training") or args.get("running_mean") is None:
-        raise RefusalError(
-            "it normalises with the statistics of the batch",
-            "call model.eval() before exporting and keep track_running_stats=True",
-        )
-    if ndim(args["input"]) not in (2, 4):
-        raise RefusalError("it normalises a sequence", "use it on (batch, C, H, W) or (batch, K)")
-    mean, var = walk.constant(args["running_mean"], "mean"), walk.constant(args["running_var"], "variance")
-    weight = torch.ones_like(mean) if args["weight"] is None else walk.constant(args["weight"], "weight")
-    bias = torch.zeros_like(mean) if args["bias"] is None else walk.constant(args["bias"], "bias")
-    return walk.add(
-        BatchNorm(
-            name=walk.layer_name(node, args["running_mean"]),
-            inputs=(source.name,),
-            weight=as_array(weight),
-            bias=as_array(bias),
-            mean=as_array(mean),
-            var=as_array(var),
-            eps=float(args["eps"]),
-        )
-    )
 
 
 def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -248,6 +112,17 @@ def leaves(node: torch.fx.Node) -> bool:
     return ready and all(user.op == "output" or leaves(user) for user in node.users)
 
 
+def in_place(handler: Handler, remedy: str) -> Handler:
+    """`handler` for an operator that may also work in place."""
+
+    def checked(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+        if str(node.target).split(".")[1].endswith("_") and shared(args["self"]):
+            raise RefusalError("it overwrites a tensor that something else reads", remedy)
+        return handler(walk, node, args)
+
+    return checked
+
+
 def shared(node: torch.fx.Node) -> bool:
     """Whether anything but one chain of views reads the memory of `node`."""
     if len(node.users) > 1:
@@ -270,35 +145,25 @@ HOST = (
     "aten.softmax.int",
 )
 
+_IMPORTED = tuple(imported())
+
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (
-    channels.narrow,
     channels.permute,
-    channels.slice_channels,
     channels.split,
     dropout,
     getitem,
     reshape,
     same,
+    *(handler for entry, handler in _IMPORTED if entry.view),
 )
 
 HANDLERS: Mapping[str, Handler] = {
-    **dict.fromkeys(("aten.conv2d.default", "aten.conv2d.padding", "aten.convolution.default"), conv),
-    "aten.linear.default": linear,
-    "aten.addmm.default": addmm,
-    **dict.fromkeys(("aten.mm.default", "aten.matmul.default"), mm),
-    **dict.fromkeys(("aten.relu.default", "aten.relu_.default"), relu),
-    **dict.fromkeys(("aten.max_pool2d.default", "aten.max_pool2d_with_indices.default"), max_pool),
-    **dict.fromkeys(
-        (
-            "aten.batch_norm.default",
-            "aten._native_batch_norm_legit_no_training.default",
-            "aten._native_batch_norm_legit.default",
-            "aten._native_batch_norm_legit.no_stats",
-            "aten.native_batch_norm.default",
-        ),
-        batch_norm,
-    ),
+    **{
+        target: in_place(handler, entry.in_place) if entry.in_place else handler
+        for entry, handler in _IMPORTED
+        for target in entry.targets
+    },
     **dict.fromkeys(
         (
             "aten._unsafe_view.default",
@@ -334,7 +199,7 @@ HANDLERS: Mapping[str, Handler] = {
     str(operator.getitem): getitem,
     **dict.fromkeys(HOST, host),
     **{
-        f"aten.{name}{place}.{overload}": checked(handler, "write x = x + y instead of x += y")
+        f"aten.{name}{place}.{overload}": in_place(handler, "write x = x + y instead of x += y")
         for name, handler in (
             ("add", arithmetic.add),
             ("div", arithmetic.divide),
@@ -347,35 +212,7 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
     **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
     "aten.neg.default": arithmetic.negate,
-    **dict.fromkeys(
-        (
-            "aten._upsample_nearest_exact2d.default",
-            "aten._upsample_nearest_exact2d.vec",
-            "aten.upsample_nearest2d.default",
-            "aten.upsample_nearest2d.vec",
-        ),
-        resize.upsample,
-    ),
     "aten.index.Tensor": resize.index,
-    **dict.fromkeys(("aten.cat.default", "aten.concat.default", "aten.concatenate.default"), channels.cat),
     **dict.fromkeys(channels.SPLITS, channels.split),
-    "aten.slice.Tensor": channels.slice_channels,
-    "aten.narrow.default": channels.narrow,
-    "aten.index_select.default": channels.index_select,
-    "aten.channel_shuffle.default": channels.channel_shuffle,
     **dict.fromkeys(("aten.permute.default", "aten.transpose.int"), channels.permute),
-    "aten.avg_pool2d.default": averages.avg_pool,
-    **dict.fromkeys(
-        ("aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool2d.default"), averages.adaptive_avg_pool
-    ),
-    "aten.adaptive_max_pool2d.default": averages.adaptive_max_pool,
-    "aten.mean.dim": averages.mean,
-    **dict.fromkeys(
-        tuple(
-            f"aten.{name}{place}.default"
-            for name in ("clamp", "clamp_max", "clamp_min", "hardtanh", "relu6")
-            for place in ("", "_")
-        ),
-        checked(averages.clamp, "use inplace=False"),
-    ),
 }

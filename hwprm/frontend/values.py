@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-__all__ = ["Activation", "Constant", "RefusalError", "Value", "as_array", "pair"]
+from hwprm.graph.rules.arrays import Quad
 
-Quad = tuple[int, int, int, int]
+__all__ = ["Activation", "Constant", "Value", "as_array"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,23 +36,6 @@ class Constant:
 
 #: None stands for sizes and other values that are no tensors.
 Value = Activation | Constant | None
-
-
-class RefusalError(Exception):
-    """Raised by an operator's handler; the walk turns it into a finding and goes on."""
-
-    def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.remedy = remedy
-
-
-def pair(value: Any) -> tuple[int, int]:
-    """torch's one-or-two integers: 3, [3] and [3, 3] are all (3, 3)."""
-    numbers = [value] if isinstance(value, int) else list(value)
-    if len(numbers) not in (1, 2) or not all(isinstance(n, int) for n in numbers):
-        raise RefusalError(f"{value!r} is no pair of integers", "use a two-dimensional operator of fixed sizes")
-    return (numbers[0], numbers[-1])
 
 
 def as_array(tensor: torch.Tensor) -> NDArray[Any]:

@@ -11,18 +11,18 @@ from torch.export.graph_signature import InputKind, OutputKind
 
 from hwprm.core.names import as_name
 from hwprm.frontend.findings import Finding, Severity
-from hwprm.frontend.values import Activation, Constant, RefusalError, Value
-from hwprm.graph import AvgPool2d, Channels, Clamp, Concat, Flatten, Input, MaxPool2d, Node, Relu, Upsample
+from hwprm.frontend.values import Activation, Constant, Value
+from hwprm.graph import OPERATORS, Input, Node
+from hwprm.graph.rules.arrays import Quad
+from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["SAME_OUTPUT", "Handler", "Walk"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
 
-DEFAULT_REMEDY = (
-    "use conv2d, linear, relu, clamp, max_pool2d, avg_pool2d, batch_norm (evaluation mode), add, cat, channel slices, "
-    "nearest upsampling, flatten or zero padding instead"
-)
+_OFFERED = ", ".join(kind.offered for kind in OPERATORS.values() if kind.offered)
+DEFAULT_REMEDY = f"use {_OFFERED} or zero padding instead"
 
 #: Operators that count as working in place and change no value; torch.tensor() inside forward() makes them.
 HARMLESS = ("aten.detach_.default",)
@@ -99,18 +99,14 @@ class Walk:
         path = module_path(value.origins[0]) if isinstance(value, Constant) and value.origins else ""
         return self._claim(path or node.name, own=bool(path))
 
-    def add(self, node: Node) -> Activation:
+    def add(self, node: Node, padding: Quad = (0, 0, 0, 0)) -> Activation:
         self.nodes.append(node)
-        return Activation(name=node.name)
+        return Activation(name=node.name, padding=padding)
 
     def never_negative(self, name: str) -> bool:
-        """Whether a ReLU or clamp keeps the tensor `name` from falling below 0."""
+        """Whether the tensor `name` is known to be 0 or more everywhere, by a ReLU or clamp."""
         node = next((node for node in self.nodes if node.name == name), None)
-        if isinstance(node, Clamp):
-            return node.low is not None and node.low >= 0
-        if isinstance(node, AvgPool2d | Channels | Concat | Flatten | MaxPool2d | Upsample):
-            return all(self.never_negative(source) for source in node.inputs)
-        return isinstance(node, Relu)
+        return node is not None and node.never_negative([self.never_negative(source) for source in node.inputs])
 
     def plain_name(self, node: torch.fx.Node) -> str:
         """A free name for a node without parameters."""

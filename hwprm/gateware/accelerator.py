@@ -1,8 +1,9 @@
 """The accelerator: the blocks wired together, image in, output words out."""
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,12 +23,27 @@ from hwprm.gateware.memory.vector_memory import VectorMemory
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, entry_format, table_formats
+from hwprm.isa.latencies import (
+    ISSUE_TO_ARRAY,
+    ISSUE_TO_MEMORY,
+    ISSUE_TO_WEIGHT_ADDRESS,
+    LANE_ADDRESS,
+    MEMORY_READ,
+    VECTOR_READ,
+    operand_to_sum,
+    tag_to_sum,
+)
 
 __all__ = ["Accelerator"]
 
-#: Cycles from the issue of an entry to its lane words, and to its operands at the array.
-TO_MEMORY = Rom.LATENCY + LaneAddresses.LATENCY
-TO_ARRAY = TO_MEMORY + VectorMemory.READ_LATENCY
+
+class Words(NamedTuple):
+    """What the tables say of an issued entry: its word `MEMORY_READ` cycles after its issue, its weights with its
+    operands, and with its lane words whether an entry was issued at all."""
+
+    entry: Value
+    weight: Value
+    issued: Value
 
 
 class Accelerator(wiring.Component):
@@ -106,7 +122,7 @@ class Accelerator(wiring.Component):
             words = self._external_words(m, sequencer, store, drain, registers)
         else:
             words = self._rom_words(m, sequencer, store, drain, registers)
-        self._compute(m, sequencer, memory, drain, ingress, *words)
+        self._compute(m, sequencer, memory, drain, ingress, words)
         self._results(m, sequencer, drain, store, egress)
         self._memory_writes(m, memory, store, ingress)
         self._streams(m, ingress, egress)
@@ -129,8 +145,8 @@ class Accelerator(wiring.Component):
             "params": (drain.param_addr, drain.param),
         }
 
-    def _rom_words(self, m: Module, sequencer, store, drain, registers):
-        """All tables from ROMs; returns list entry and weights, each at its time, and that they always are there."""
+    def _rom_words(self, m: Module, sequencer, store, drain, registers) -> Words:
+        """All tables from ROMs, whose words always are there."""
         hw = self._hw
 
         def rom(name: str, width: int, depth: int):
@@ -146,21 +162,21 @@ class Accelerator(wiring.Component):
         weights = rom("weights", hw.cols * hw.weight_bits, hw.weights)
         m.d.comb += [
             entries.addr.eq(sequencer.entry_addr),
-            weights.addr.eq(delay(m, sequencer.weight_addr, TO_ARRAY - Rom.LATENCY, name="weight_addr")),
+            weights.addr.eq(delay(m, sequencer.weight_addr, ISSUE_TO_WEIGHT_ADDRESS, name="weight_addr")),
             sequencer.words_ready.eq(1),
             sequencer.tail_ready.eq(1),
             sequencer.loaded.eq(1),
             sequencer.run.eq(registers.run),
         ]
-        return entries.data, weights.data, Const(1)
+        return Words(entries.data, weights.data, Const(1))
 
-    def _external_words(self, m: Module, sequencer, store, drain, registers):
-        """All tables from external memory; returns list entry and weights, each at its time, and that it is one.
+    def _external_words(self, m: Module, sequencer, store, drain, registers) -> Words:
+        """All tables from external memory.
 
         In a cycle that issues nothing whatever is read counts as zero, so that the sums stand still.
         """
         hw = self._hw
-        m.submodules.tables = tables = ExternalTables(hw, weight_delay=TO_ARRAY - Rom.LATENCY)
+        m.submodules.tables = tables = ExternalTables(hw, weight_delay=ISSUE_TO_WEIGHT_ADDRESS)
         for name, member in self._axi_ports().items():
             outer, inner = getattr(self, f"m_axi_{name}"), getattr(tables, f"m_axi_{name}")
             m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
@@ -177,35 +193,35 @@ class Accelerator(wiring.Component):
             registers.memory_error.eq(tables.error),
             self.probe_memory_stall.eq(sequencer.memory_stalled),
         ]
-        issued = delay(m, sequencer.use.valid, TO_MEMORY, name="issued", reset_less=False)
-        used = delay(m, issued, VectorMemory.READ_LATENCY, name="used", reset_less=False)
-        return tables.entry, Mux(used, tables.weight, 0), issued
+        issued = delay(m, sequencer.use.valid, ISSUE_TO_MEMORY, name="issued", reset_less=False)
+        used = delay(m, issued, VECTOR_READ, name="used", reset_less=False)
+        return Words(tables.entry, Mux(used, tables.weight, 0), issued)
 
-    def _compute(self, m: Module, sequencer, memory, drain, ingress, entry, weight, issued):
+    def _compute(self, m: Module, sequencer, memory, drain, ingress, words: Words):
         """Entry issued -> list word -> lane words -> bank words -> operands, weights beside them -> array -> drain."""
         hw = self._hw
         m.submodules.lanes = lanes = LaneAddresses(hw)
         m.submodules.array = array = SystolicArray(hw, self._element)
         slot = sequencer.slot
         m.d.comb += [
-            lanes.entry.eq(entry),
+            lanes.entry.eq(words.entry),
             lanes.layer.eq(sequencer.layer),
             lanes.offset.eq(Mux(ingress.buffer, hw.input_words, 0)),
             lanes.start.eq(sequencer.lanes_start),
             sequencer.lanes_ready.eq(lanes.ready),
-            lanes.advance.eq(delay(m, slot.advance, Rom.LATENCY, name="advance")),
-            lanes.restart.eq(delay(m, slot.restart, Rom.LATENCY, name="restart") | sequencer.lanes_restart),
+            lanes.advance.eq(delay(m, slot.advance, MEMORY_READ, name="advance")),
+            lanes.restart.eq(delay(m, slot.restart, MEMORY_READ, name="restart") | sequencer.lanes_restart),
             memory.rotation.eq(lanes.rotation),
             # The next layer's constants come two cycles behind the last entry, whose lanes are read only then.
             memory.stride.eq(delay(m, sequencer.layer.stride, 1, name="stride")),
         ]
-        guard = delay(m, lanes.entry.guard, LaneAddresses.LATENCY, name="guard")
-        flags = {key: delay(m, slot[key], TO_ARRAY, name=f"slot_{key}") for key in ("first", "close", "open")}
+        guard = delay(m, lanes.entry.guard, LANE_ADDRESS, name="guard")
+        flags = {key: delay(m, slot[key], ISSUE_TO_ARRAY, name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
-            keep = delay(m, lanes.inside[r] | ~guard, VectorMemory.READ_LATENCY, name=f"keep{r}")
+            keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ, name=f"keep{r}")
             m.d.comb += [
                 memory.words[r].eq(lanes.words[r]),
-                memory.inside[r].eq(lanes.inside[r] & ~guard & issued),
+                memory.inside[r].eq(lanes.inside[r] & ~guard & words.issued),
                 array.operands[r].act.eq(memory.data[r]),
                 array.operands[r].first.eq(flags["first"]),
             ]
@@ -214,9 +230,9 @@ class Accelerator(wiring.Component):
                 m.d.comb += array.operands[r].keep.eq(keep)
         bits = hw.weight_bits
         for c in range(hw.cols):
-            m.d.comb += array.weights[c].eq(weight[c * bits : (c + 1) * bits])
+            m.d.comb += array.weights[c].eq(words.weight[c * bits : (c + 1) * bits])
 
-        ahead = TO_ARRAY + SystolicArray.latency(hw) - Drain.lead(hw)
+        ahead = ISSUE_TO_ARRAY + operand_to_sum(hw) - tag_to_sum(hw)
         tag = Signal(drain.tag.shape())
         m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
         m.d.comb += [

@@ -4,28 +4,28 @@ from hwprm.graph.batches import Batch, Scale, Shapes, by_input, fitting_batch, i
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.lazy import Images, LazyImages, plain
-from hwprm.graph.nodes import (
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Channels,
-    Clamp,
-    Concat,
-    Conv2d,
-    Flatten,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Relu,
-    Shape,
-    Unflatten,
-    Upsample,
-    Windows,
-)
+from hwprm.graph.ops import OPERATORS
+from hwprm.graph.ops.adaptive_avg_pool2d import AdaptiveAvgPool2d
+from hwprm.graph.ops.add import Add
+from hwprm.graph.ops.avg_pool2d import AvgPool2d
+from hwprm.graph.ops.batch_norm import BatchNorm
+from hwprm.graph.ops.channels import Channels
+from hwprm.graph.ops.clamp import Clamp
+from hwprm.graph.ops.concat import Concat
+from hwprm.graph.ops.conv2d import Conv2d
+from hwprm.graph.ops.flatten import Flatten
+from hwprm.graph.ops.input import Input
+from hwprm.graph.ops.linear import Linear
+from hwprm.graph.ops.max_pool2d import MaxPool2d
+from hwprm.graph.ops.relu import Relu
+from hwprm.graph.ops.unflatten import Unflatten
+from hwprm.graph.ops.upsample import Upsample
+from hwprm.graph.rules.arrays import Shape
+from hwprm.graph.rules.node import Node
+from hwprm.graph.rules.stages import Windows
 
 __all__ = [
+    "OPERATORS",
     "WEIGHTED",
     "AdaptiveAvgPool2d",
     "Add",

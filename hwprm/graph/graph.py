@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,25 +18,12 @@ from safetensors.numpy import load_file, save
 from hwprm.core.errors import ModelError
 from hwprm.core.files import read_json, write_file
 from hwprm.core.names import check_name
-from hwprm.graph import nodes as node_types
-from hwprm.graph.nodes import (
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Channels,
-    Clamp,
-    Concat,
-    Conv2d,
-    FloatArray,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Shape,
-    Unflatten,
-    Upsample,
-)
+from hwprm.graph.ops import OPERATORS
+from hwprm.graph.ops.conv2d import Conv2d
+from hwprm.graph.ops.input import Input
+from hwprm.graph.ops.linear import Linear
+from hwprm.graph.rules.arrays import FloatArray, Shape
+from hwprm.graph.rules.node import Node
 
 __all__ = ["WEIGHTED", "Graph"]
 
@@ -90,7 +77,7 @@ class Graph:
         shapes: dict[str, Shape] = {}
         for node in self.nodes:
             ins = [shapes[name] for name in node.inputs]
-            _check_fit(node, ins)
+            node.check(ins)
             shapes[node.name] = node.infer_shape(*ins)
             if any(size < 1 for size in shapes[node.name]):
                 raise ModelError(
@@ -182,58 +169,10 @@ def _arrays(node: Node) -> dict[str, Any]:
 
 
 def _load_node(entry: dict[str, Any], arrays: Mapping[str, Any]) -> Node:
-    kind: type[Node] = getattr(node_types, entry["op"])
+    if entry["op"] not in OPERATORS:
+        raise ValueError(f"this version knows no operator {entry['op']!r}")
+    kind = OPERATORS[entry["op"]]
     prefix = f"{entry['name']}."
     values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items() if k != "op"}
     values |= {f.name: arrays[prefix + f.name] for f in dataclasses.fields(kind) if prefix + f.name in arrays}
     return kind(**values)
-
-
-def _check_fit(node: Node, inputs: Iterable[Shape]) -> None:
-    """Raise ModelError when a node does not fit what it reads."""
-    inputs = list(inputs)
-    if isinstance(node, Add | Concat):
-        _check_joined(node, inputs)
-    if isinstance(node, Clamp):
-        _check_ends(node)
-    if isinstance(node, Channels) and any(not 0 <= c < inputs[0][0] for c in node.indices):
-        raise ModelError(f"{node.name!r} takes channels {node.indices} of a tensor {inputs[0]}; number them from 0")
-    for shape in inputs:
-        if isinstance(node, Conv2d) and (len(shape) != 3 or shape[0] != node.weight.shape[1] * node.groups):
-            raise ModelError(
-                f"conv {node.name!r} expects {node.weight.shape[1] * node.groups} input channels, it reads {shape}"
-            )
-        if isinstance(node, Conv2d) and len(node.weight) % node.groups:
-            raise ModelError(
-                f"conv {node.name!r} has {len(node.weight)} filters, which {node.groups} groups cannot share"
-            )
-        if isinstance(node, Linear) and shape != (node.weight.shape[1],):
-            raise ModelError(f"linear {node.name!r} expects {node.weight.shape[1]} inputs, it reads {shape}")
-        if isinstance(node, MaxPool2d | AvgPool2d | AdaptiveAvgPool2d | Upsample) and len(shape) != 3:
-            kind = {MaxPool2d: "max pool", Upsample: "upsampling"}.get(type(node), "average pool")
-            raise ModelError(f"{kind} {node.name!r} needs a map (C, H, W), it reads {shape}")
-        if isinstance(node, Unflatten) and len(shape) != 1:
-            raise ModelError(f"{node.name!r} makes a map of a vector (K,), it reads {shape}")
-        if isinstance(node, BatchNorm) and node.mean.shape != (shape[0],):
-            raise ModelError(f"batch norm {node.name!r} has {len(node.mean)} channels, it reads {shape}")
-        if isinstance(node, BatchNorm) and not np.all(node.var + node.eps > 0):
-            raise ModelError(f"batch norm {node.name!r} has a variance that is not above 0; mend its running_var")
-        if isinstance(node, WEIGHTED) and node.bias.shape != (len(node.weight),):
-            raise ModelError(f"{node.name!r} has {len(node.weight)} filters and a bias of shape {node.bias.shape}")
-
-
-def _check_joined(node: Add | Concat, shapes: list[Shape]) -> None:
-    """Raise ModelError when the tensors that `node` joins do not agree."""
-    if len(shapes) < (2 if isinstance(node, Add) else 1):
-        raise ModelError(f"{node.name!r} joins {len(shapes)} tensors; give it two or more")
-    free = 0 if isinstance(node, Add) else 1  # the number of leading sizes that may differ
-    if any(len(shape) != len(shapes[0]) or shape[free:] != shapes[0][free:] for shape in shapes):
-        word = "adds" if isinstance(node, Add) else "joins the channels of"
-        raise ModelError(f"{node.name!r} {word} tensors {', '.join(map(str, shapes))}, whose sizes differ")
-
-
-def _check_ends(node: Clamp) -> None:
-    if not all(end is None or np.isfinite(end) for end in (node.low, node.high)):
-        raise ModelError(f"clamp {node.name!r} has ends {node.low} and {node.high}; give None for an open end")
-    if node.low is not None and node.high is not None and node.low > node.high:
-        raise ModelError(f"clamp {node.name!r} has low {node.low} above high {node.high}; swap them")

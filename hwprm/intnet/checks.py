@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from hwprm.core.errors import ModelError
-from hwprm.core.geometry import window_taps
+from hwprm.core.geometry import Window, window_taps
 from hwprm.core.names import check_name
 from hwprm.core.numerics import (
     ACC_BITS_MAX,
@@ -106,7 +106,8 @@ def _check_upsample(layer: GemmLayer) -> None:
 
 
 def _check_pool(name: str, pool: Pool, size: tuple[int, int]) -> None:
-    taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
+    window = Window(kernel=pool.kernel, stride=pool.stride, padding=pool.padding, dilation=pool.dilation)
+    taps = window_taps(size, pool.output_size(size), window)
     if not taps.seen:
         raise ModelError(f"layer {name!r}: a pooling window lies wholly in the padding; use less padding")
 

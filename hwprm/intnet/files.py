@@ -61,6 +61,8 @@ def save_parts(net: Structure, folder: Path) -> None:
         "tensors": [asdict(tensor) for tensor in net.tensors],
         "layers": layers,
     }
+    if net.crosschecked:
+        plan["crosschecked"] = net.crosschecked
     write_file(folder / "weights.safetensors", save(arrays))
     (folder / "network.json").write_text(json.dumps(plan, indent=1) + "\n")
 
@@ -80,6 +82,7 @@ def load_parts(cls: type[Net], folder: Path) -> Net:
             outputs=tuple(plan["outputs"]),
             weight_bits=plan["weight_bits"],
             act_bits=plan["act_bits"],
+            crosschecked=int(plan.get("crosschecked", 0)),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no readable integer network ({error}); quantise again") from error

@@ -34,6 +34,8 @@ class Structure:
     outputs: tuple[str, ...]
     weight_bits: int
     act_bits: int
+    #: Images on which the references in torch and in numpy were compared when the network was quantised; 0 for none.
+    crosschecked: int = 0
 
     @cached_property
     def tensor(self) -> Mapping[str, Tensor]:

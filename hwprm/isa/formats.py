@@ -1,4 +1,4 @@
-"""The words of the five ROMs. `docs/architecture.md` draws where each is read."""
+"""The words of the ROMs (docs/hardware.md); those of the sixth, `weights`, are a column's weights side by side."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Hardware`: every number the gateware is built from. The compiler derives it; nothing in it is guessed."""
+"""`Hardware`: every number the gateware is built from. The compiler works it out; nothing in it is guessed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 from hwprm.isa.external import ExternalMemory
 
-__all__ = ["Hardware", "InputGeometry", "MixedRadix"]
+__all__ = ["RADIX_BITS", "Hardware", "InputGeometry", "MixedRadix"]
+
+#: Select bits of one level of a drain multiplexer, which has a register behind it.
+RADIX_BITS = 4
 
 
 class MixedRadix(NamedTuple):
@@ -76,7 +79,7 @@ class Hardware:
     #: Smallest and largest requantisation shift that occur.
     shift_min: int
     shift_max: int
-    #: Depths of the five ROMs.
+    #: Depths of the six ROMs.
     entries: int
     weights: int
     params: int
@@ -134,8 +137,8 @@ class Hardware:
 
     @property
     def mux_levels(self) -> int:
-        """Register levels of the drain multiplexer: one per radix-16 stage."""
-        return 1 if self.cols <= 16 else 2
+        """Levels of the drain multiplexer, each of radix ``2**RADIX_BITS`` and with a register."""
+        return max(1, -(-(self.cols - 1).bit_length() // RADIX_BITS))
 
     def address(self, linear: int) -> MixedRadix:
         """Mixed-radix form of a linear address or difference; words wrap, so negative ones are fine."""

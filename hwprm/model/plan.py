@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of, write_file
 from hwprm.graph import Graph
+from hwprm.graph.liveness import filled_lines
 from hwprm.model.model import Model, Stage
 
 __all__ = ["LayerPlan", "Plan", "load_export", "mask_of", "save_export"]
@@ -172,7 +173,7 @@ def _as_planned(layer: Any, plan: Plan) -> bool:
 
 def _alive(weight: Any) -> LayerPlan:
     matrix = weight.reshape(len(weight), -1) != 0
-    rows, cols = (tuple(matrix.any(axis=axis).nonzero()[0].tolist()) for axis in (1, 0))
+    rows, cols = (tuple(line.nonzero()[0].tolist()) for line in filled_lines(weight))
     return LayerPlan(shape=weight.shape, rows=rows, cols=cols, mask=mask_of(matrix[np.ix_(rows, cols)]))
 
 

@@ -11,45 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from hwprm.core.errors import ModelError, UnsupportedError
-from hwprm.graph import (
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Channels,
-    Clamp,
-    Concat,
-    Conv2d,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Relu,
-    Unflatten,
-    Upsample,
-)
-from hwprm.graph.nodes import FloatArray
+from hwprm.graph import Add, BatchNorm, Conv2d, Graph, Input, Linear, MaxPool2d, Node, Relu
+from hwprm.graph.rules.arrays import FloatArray
+from hwprm.graph.rules.node import Holder, Weighted
 
 __all__ = ["GraphModule"]
-
-Quad = tuple[int, int, int, int]
-
-_WITHOUT_PARAMETERS = (
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    Channels,
-    Clamp,
-    Concat,
-    Flatten,
-    Input,
-    MaxPool2d,
-    Relu,
-    Unflatten,
-    Upsample,
-)
 
 
 class GraphModule(nn.Module):
@@ -58,7 +24,7 @@ class GraphModule(nn.Module):
     Dots in node names become underscores there (torch forbids them). ``forward`` takes ``(n, *input shape)`` of each
     input in the graph's order, and gives the output tensor, or a tuple of them where the graph has several. In train
     mode batch norm uses and updates batch statistics; in eval mode the module computes what the graph means.
-    Raises UnsupportedError for an operator that it does not know, ModelError when names collide.
+    Raises UnsupportedError for an operator without a torch computation, ModelError when names collide.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -128,15 +94,8 @@ class GraphModule(nn.Module):
         return self.graph.replace(*changed)
 
     def _compute(self, node: Node, x: Tensor, *more: Tensor) -> Tensor:
-        if isinstance(node, Conv2d):
-            return _conv(node, x, self.weight(node.name), self.bias(node.name))
-        if isinstance(node, Linear):
-            return functional.linear(x, self.weight(node.name), self.bias(node.name))
-        if isinstance(node, MaxPool2d):
-            return _max_pool(node, x)
-        if isinstance(node, BatchNorm):
-            return cast(Tensor, self.holder(node.name)(x))
-        return _without_parameters(node, x, *more)
+        held = self.holder(node.name) if node.name in self.holders else None
+        return cast(Tensor, node.compute(torch, held, x, *more))
 
 
 def _reads_alone(graph: Graph, node: Node) -> bool:
@@ -156,13 +115,16 @@ def _only_pooled(graph: Graph, node: Node) -> bool:
 
 def _holder(node: Node) -> nn.Module | None:
     """A module that holds copies of `node`'s arrays under torch's names, None for a node without any."""
-    if isinstance(node, Conv2d | Linear):
-        return _WeightAndBias(node.weight, node.bias)
+    if node.holder is Holder.NONE:
+        return None
     if isinstance(node, BatchNorm):
         return _BatchNorm(node)
-    if isinstance(node, _WITHOUT_PARAMETERS):
-        return None
-    raise UnsupportedError(f"{node.name!r}: {type(node).__name__} cannot be trained here; remove it from the network")
+    if isinstance(node, Weighted):
+        return _WeightAndBias(node.weight, node.bias)
+    raise UnsupportedError(
+        f"{node.name!r}: training keeps the parameters of layers with a matrix and of batch norms, "
+        f"{type(node).__name__} is neither; make it one of them"
+    )
 
 
 class _WeightAndBias(nn.Module):
@@ -200,73 +162,6 @@ def _tensor(array: FloatArray) -> Tensor:
     return torch.from_numpy(np.array(array))
 
 
-def _without_parameters(node: Node, x: Tensor, *more: Tensor) -> Tensor:
-    if isinstance(node, Add):
-        return sum(more, start=x)
-    if isinstance(node, Concat):
-        return torch.cat((x, *more), dim=1)
-    if isinstance(node, Channels):
-        return x[:, list(node.indices)]
-    if isinstance(node, Clamp):
-        return x if node.low is None and node.high is None else torch.clamp(x, node.low, node.high)
-    if isinstance(node, AvgPool2d):
-        return _avg_pool(node, x)
-    if isinstance(node, AdaptiveAvgPool2d):
-        return functional.adaptive_avg_pool2d(x, node.size)
-    if isinstance(node, Unflatten):
-        return x[:, :, None, None]
-    if isinstance(node, Upsample):
-        return x.repeat_interleave(node.factors[0], 2).repeat_interleave(node.factors[1], 3)
-    return functional.relu(x) if isinstance(node, Relu) else x.flatten(1)
-
-
-def _conv(node: Conv2d, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    top, bottom, left, right = node.padding
-    padding = (top, left)
-    if (top, left) != (bottom, right):
-        x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
-    stride = node.stride
-    if stride != (1, 1) and node.weight.shape[2:] == (1, 1) and padding == (0, 0):
-        # A step between pixels that are read alone is a choice of pixels. With fewer than 8 channels, innermost in
-        # memory, oneDNN's AVX2 gradient of the strided form writes past its buffers (torch 2.13).
-        x, stride = x[:, :, :: stride[0], :: stride[1]], (1, 1)
-    return functional.conv2d(x, weight, bias, stride, padding, node.dilation, node.groups)
-
-
-def _max_pool(node: MaxPool2d, x: Tensor) -> Tensor:
-    """Pad with minus infinity by hand, as far as the last window reaches: any padding and ceil_mode then work."""
-    pads = _reach(node.kernel, node.stride, node.dilation, node.padding, x, node.infer_shape(tuple(x.shape[1:])))
-    if any(pads):
-        x = functional.pad(x, pads, value=float("-inf"))
-    return functional.max_pool2d(x, node.kernel, node.stride, 0, node.dilation)
-
-
-def _avg_pool(node: AvgPool2d, x: Tensor) -> Tensor:
-    """Sums over the padded map, then the divisors by hand: any padding and ceil_mode then work."""
-    shape = tuple(x.shape[1:])
-    pads = _reach(node.kernel, node.stride, (1, 1), node.padding, x, node.infer_shape(shape))
-    divisors = node.divisors(shape)
-    if any(pads):
-        x = functional.pad(x, pads)
-    sums = functional.avg_pool2d(x, node.kernel, node.stride, divisor_override=1)
-    return sums / torch.from_numpy(divisors).to(x)
-
-
-def _reach(
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-    padding: Quad,
-    x: Tensor,
-    shape: tuple[int, ...],
-) -> Quad:
-    """Padding in torch's order (left, right, top, bottom), as far as the last window reaches."""
-    top, bottom, left, right = padding
-    need = [(shape[1 + i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1 for i in (0, 1)]
-    beyond = [max(0, need[0] - x.shape[2] - top - bottom), max(0, need[1] - x.shape[3] - left - right)]
-    return (left, right + beyond[1], top, bottom + beyond[0])
-
-
 def _with_arrays(node: Node, holder: nn.Module) -> Node:
     def array(name: str) -> FloatArray:
         return cast(FloatArray, getattr(holder, name).detach().cpu().contiguous().numpy().copy())
@@ -275,5 +170,5 @@ def _with_arrays(node: Node, holder: nn.Module) -> Node:
         return replace(
             node, weight=array("weight"), bias=array("bias"), mean=array("running_mean"), var=array("running_var")
         )
-    assert isinstance(node, Conv2d | Linear)
+    assert isinstance(node, Weighted)
     return replace(node, weight=array("weight"), bias=array("bias"))

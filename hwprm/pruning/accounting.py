@@ -19,8 +19,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
+
 from hwprm.core.errors import ConfigError, ModelError
 from hwprm.graph import Conv2d, Graph, Linear
+from hwprm.graph.liveness import filled_lines
 
 __all__ = ["Accounting", "Count", "LayerCount", "account", "against"]
 
@@ -180,11 +183,10 @@ def _count(original: Conv2d | Linear, left: Conv2d | Linear | None, weight_bits:
     base_cols = original.weight.size // base_rows
     rows = cols = biases = nonzero = 0
     if left is not None:
-        matrix = left.weight.reshape(len(left.bias), -1) != 0
-        with_weight = matrix.any(axis=1)
-        rows, cols = int(with_weight.sum()), int(matrix.any(axis=0).sum())
+        with_weight, columns = filled_lines(left.weight)
+        rows, cols = int(with_weight.sum()), int(columns.sum())
         biases = int((with_weight | (left.bias != 0)).sum())
-        nonzero = int(matrix.sum())
+        nonzero = int(np.count_nonzero(left.weight))
     index_bits = (base_cols - 1).bit_length() if cols < base_cols else 0
     return LayerCount(
         name=original.name,

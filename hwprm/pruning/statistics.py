@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.graph import WEIGHTED, Add, BatchNorm, Clamp, Concat, Conv2d, Flatten, Graph, Linear, Relu
+from hwprm.graph import Conv2d, Graph, Linear
+from hwprm.graph.liveness import channel_pixels, reached_from
 
 __all__ = [
     "LayerStatistics",
-    "channel_pixels",
     "columns_per_channel",
     "layer_statistics",
     "makes_output",
@@ -58,7 +58,7 @@ class LayerStatistics:
 
 def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
     """Statistics of every weighted layer of `graph`, in order."""
-    from_input = _reached_from_input(graph)
+    from_input = reached_from(graph, {node.name for node in graph.inputs})
     result = []
     for layer in graph.weighted:
         square = matrix_view(graph, layer).astype(np.float64) ** 2
@@ -88,36 +88,6 @@ def columns_per_channel(graph: Graph, layer: Conv2d | Linear) -> int:
     return math.prod(layer.weight.shape[2:]) if isinstance(layer, Conv2d) else channel_pixels(graph, layer.inputs[0])
 
 
-def channel_pixels(graph: Graph, name: str) -> int:
-    """Entries of the vector `name` that belong to one channel: the pixels of the map it was flattened from.
-
-    1 where there was no map, or where vectors that differ in this are joined.
-    """
-    pixels: dict[str, int] = {}
-    for node in graph.nodes:
-        found = {pixels[source] for source in node.inputs}
-        pixels[node.name] = 1
-        if isinstance(node, Flatten):
-            shape = graph.shapes[node.inputs[0]]
-            pixels[node.name] = int(np.prod(shape[1:])) if len(shape) > 1 else found.pop()
-        elif isinstance(node, Add | BatchNorm | Clamp | Concat | Relu) and len(found) == 1:
-            pixels[node.name] = found.pop()
-    return pixels[name]
-
-
 def makes_output(graph: Graph, name: str) -> bool:
     """Does the tensor `name`, or one made of it without another matrix, leave the network?"""
-    seen = {name}
-    for node in graph.nodes:
-        if not isinstance(node, WEIGHTED) and not seen.isdisjoint(node.inputs):
-            seen.add(node.name)
-    return not seen.isdisjoint(graph.outputs)
-
-
-def _reached_from_input(graph: Graph) -> set[str]:
-    """Tensors that an input of the network gets to without a matrix between."""
-    found: set[str] = set()
-    for node in graph.nodes:
-        if not isinstance(node, WEIGHTED) and (not node.inputs or not found.isdisjoint(node.inputs)):
-            found.add(node.name)
-    return found
+    return not reached_from(graph, {name}).isdisjoint(graph.outputs)

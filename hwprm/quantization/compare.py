@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hwprm.core.errors import MismatchError
 from hwprm.graph import Batch, Graph, Scale
-from hwprm.intnet import IntegerNetwork
+from hwprm.intnet import IntegerNetwork, reference
 from hwprm.quantization.calibrate import float_tensors, real_images
 from hwprm.quantization.emulate import run_torch
 from hwprm.quantization.lowering.lower import lower
@@ -21,14 +21,21 @@ __all__ = ["crosscheck", "signal_to_noise"]
 IntArray = NDArray[np.int64]
 
 
-def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, IntArray]) -> int:
+def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, IntArray] | None = None) -> int:
     """Compare the torch reference with the numpy one on every tensor of integer `images`; returns how many values.
 
-    `expected` is ``hwprm.intnet.reference.run(net, images)``; it is handed in because the torch tower does not import
-    `hwprm.verify`. Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch), or
-    when a tensor is missing.
+    `expected` is ``hwprm.intnet.reference.run(net, images)`` where the caller has it; without, images are computed and
+    compared one by one. Raises MismatchError with layer, image, channel, row, column, expected (numpy) and got (torch),
+    or when a tensor is missing.
     """
-    got = run_torch(net, images)
+    if expected is not None:
+        return _compare(net, expected, run_torch(net, images))
+    singly = (images[i : i + 1] for i in range(len(images)))
+    return sum(_compare(net, reference.run(net, one), run_torch(net, one), i) for i, one in enumerate(singly))
+
+
+def _compare(net: IntegerNetwork, expected: Mapping[str, IntArray], got: Mapping[str, IntArray], first: int = 0) -> int:
+    """Number of the values compared; `first` is the number of the first image among all."""
     if set(expected) != set(got):
         raise MismatchError(f"numpy makes the tensors {sorted(expected)}, torch {sorted(got)}")
     for name in (tensor.name for tensor in net.tensors):
@@ -39,7 +46,7 @@ def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, Int
             image, channel, row, column = (int(i) for i in wrong[0])
             where = (image, channel, row, column)
             raise MismatchError(
-                f"layer {name!r}, image {image}, channel {channel}, row {row}, column {column}: "
+                f"layer {name!r}, image {first + image}, channel {channel}, row {row}, column {column}: "
                 f"expected {expected[name][where]} (numpy), got {got[name][where]} (torch); {len(wrong)} values differ"
             )
     return sum(array.size for array in expected.values())

@@ -11,6 +11,7 @@ from amaranth.hdl import Module, Signal, signed
 from hwprm.gateware.core.array import SystolicArray
 from hwprm.gateware.core.processing_element import ProcessingElement
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import operand_to_sum
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 
@@ -32,7 +33,7 @@ def _drained(hw: Hardware, tiles: list[list[Pass]], element: ProcessingElement |
                 slots.append((acts[k], weights[k], k == 0, last, p == 0, keep))
         ends.append(len(slots) - 1)
     assert all(b - a >= hw.cols for a, b in pairwise(ends)), "the drain needs a cycle per filter"
-    latency = SystolicArray.latency(hw)
+    latency = operand_to_sum(hw)
     result = np.full((len(tiles), hw.rows, hw.cols), -(1 << 60))
     selects = {end + latency + c: c for end in ends for c in range(hw.cols)}
     reads = {end + latency + c + r + hw.mux_levels: [] for end in ends for c in range(hw.cols) for r in range(hw.rows)}
@@ -113,7 +114,7 @@ def test_what_passes_through_meets_its_sum_one_cycle_ahead(rows, cols, stages, p
     hw = hardware(rows=rows, cols=cols, residual_bits=1, multiplier_stages=stages, pooling=pooling)
     dut = SystolicArray(hw)
     acts = np.random.default_rng(0).integers(-128, 128, (cols + 3, rows))
-    first = len(acts) - 1 + SystolicArray.latency(hw) + hw.mux_levels  # `drained` of row 0 shows column 0
+    first = len(acts) - 1 + operand_to_sum(hw) + hw.mux_levels  # `drained` of row 0 shows column 0
     seen = {}
 
     async def bench(ctx):
@@ -184,4 +185,4 @@ def test_latency_of_the_first_result(pooling, stages):
             await ctx.tick()
 
     simulate(dut, bench, deadline=50)
-    assert changed[0] == SystolicArray.latency(hw) + hw.mux_levels
+    assert changed[0] == operand_to_sum(hw) + hw.mux_levels

@@ -8,6 +8,7 @@ import pytest
 from hwprm.core.numerics import SHIFT_MAX, SHIFT_MIN, requantise, signed_range
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import REQUANTISE
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 
@@ -21,11 +22,11 @@ def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple
         ports = (dut.clamp_low, dut.clamp_high, dut.wide_low, dut.wide_high)
         for port, value in zip(ports, (*ends, *wide), strict=True):
             ctx.set(port, value)
-        padded = [*cases.tolist(), *[cases[-1].tolist()] * Requantiser.LATENCY]
+        padded = [*cases.tolist(), *[cases[-1].tolist()] * REQUANTISE]
         for i, (acc, bias, mult, shift) in enumerate(padded):
             ctx.set(dut.acc, acc)
             ctx.set(dut.param, {"bias": bias, "mult": mult, "shift": shift - hw.shift_min})
-            if i >= Requantiser.LATENCY:
+            if i >= REQUANTISE:
                 results.append((ctx.get(dut.result), ctx.get(dut.wide)))
             await ctx.tick()
 
@@ -55,13 +56,13 @@ def test_residuals_join_a_cycle_later():
     async def bench(ctx):
         ctx.set(dut.clamp_low, -128)
         ctx.set(dut.clamp_high, 127)
-        for i in range(len(cases) + Requantiser.LATENCY + 1):
+        for i in range(len(cases) + REQUANTISE + 1):
             ahead, now = cases[min(i, len(cases) - 1)].tolist(), cases[max(min(i, len(cases)) - 1, 0)].tolist()
             ctx.set(dut.residual, ahead[2])
             ctx.set(dut.factor, ahead[3])
             ctx.set(dut.acc, now[0])
             ctx.set(dut.param, {"bias": now[1], "mult": now[4], "shift": now[5] - 16, "residual": 5555})
-            if i > Requantiser.LATENCY:
+            if i > REQUANTISE:
                 results.append(ctx.get(dut.result))
             await ctx.tick()
 
@@ -122,7 +123,7 @@ def test_ties_go_up():
 
 
 def test_latency():
-    """A single value among zeros comes out after LATENCY cycles, and only then."""
+    """A single value among zeros comes out after REQUANTISE cycles, and only then."""
     hw = hardware(shift_min=1)
     dut = Requantiser(hw, wide=False)
     seen = []
@@ -141,4 +142,4 @@ def test_latency():
             await ctx.tick()
 
     simulate(dut, bench, deadline=50)
-    assert seen == [(Requantiser.LATENCY, 42)]
+    assert seen == [(REQUANTISE, 42)]

@@ -7,6 +7,7 @@ import pytest
 
 from hwprm.gateware.memory.vector_memory import VectorMemory
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import VECTOR_READ, VECTOR_WRITE
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 
@@ -47,7 +48,7 @@ GEOMETRIES = {
 
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_random_writes_and_reads(name):
-    """A read and a write every cycle; a read sees every write of WRITE_LATENCY cycles before."""
+    """A read and a write every cycle; a read sees every write of VECTOR_WRITE cycles before."""
     hw = hardware(**GEOMETRIES[name], memory_words=11, act_bits=6)
     rng = np.random.default_rng(len(name))
     dut, size = VectorMemory(hw), hw.banks * hw.memory_words
@@ -67,7 +68,7 @@ def test_random_writes_and_reads(name):
             in_flight = [places for _, places, _ in pending if set(places) & set(touched)]
             _present_read(ctx, dut, hw, at, choice, inside)
             if not in_flight:
-                expected[cycle + VectorMemory.READ_LATENCY] = np.where(inside, model[touched], 0)
+                expected[cycle + VECTOR_READ] = np.where(inside, model[touched], 0)
             ctx.set(dut.write, 0)
             if rng.random() < 0.7:
                 first = int(rng.integers(0, hw.rows))
@@ -78,7 +79,7 @@ def test_random_writes_and_reads(name):
                 data = rng.integers(-32, 32, hw.rows)
                 _present_write(ctx, dut, hw, to, first, last, data, choice)
                 places = to + stride * np.arange(first, last)
-                pending.append((cycle + VectorMemory.WRITE_LATENCY, places, data[first:last]))
+                pending.append((cycle + VECTOR_WRITE, places, data[first:last]))
             if cycle in expected:
                 assert [ctx.get(lane) for lane in dut.data] == expected[cycle].tolist(), cycle
             await ctx.tick()
@@ -88,7 +89,7 @@ def test_random_writes_and_reads(name):
 
 
 def test_latencies():
-    """A written word is seen by addresses WRITE_LATENCY cycles later, and its data READ_LATENCY after that."""
+    """A written word is seen by addresses VECTOR_WRITE cycles later, and its data VECTOR_READ after that."""
     hw = hardware(rows=2, banks=2, memory_words=4)
     dut = VectorMemory(hw)
     seen = []
@@ -104,7 +105,7 @@ def test_latencies():
             await ctx.tick()
 
     simulate(dut, bench, deadline=50)
-    assert seen[0] == VectorMemory.WRITE_LATENCY + VectorMemory.READ_LATENCY
+    assert seen[0] == VECTOR_WRITE + VECTOR_READ
 
 
 def test_masked_lanes_are_not_written():
@@ -117,9 +118,9 @@ def test_masked_lanes_are_not_written():
         _present_write(ctx, dut, hw, 3, 1, 3, np.array([9, 8, 7, 6]))
         await ctx.tick()
         ctx.set(dut.write, 0)
-        await ctx.tick().repeat(VectorMemory.WRITE_LATENCY)
+        await ctx.tick().repeat(VECTOR_WRITE)
         _present_read(ctx, dut, hw, 3, 0, np.ones(4))
-        await ctx.tick().repeat(VectorMemory.READ_LATENCY)
+        await ctx.tick().repeat(VECTOR_READ)
         assert [ctx.get(lane) for lane in dut.data] == [1, 8, 7, 4]
 
     simulate(dut, bench, deadline=50)

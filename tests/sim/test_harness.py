@@ -164,7 +164,6 @@ def test_a_design_that_takes_nothing(tmp_path: Path, work: Path) -> None:
     taken = r"test first_beat_after_reset: image 0: beat 0 was not taken within \d+ cycles, in cycle \d+"
     assert re.search(taken, text)
     assert "without finishing" not in text
-    assert "0 of 0 images were seen to start" in text
 
 
 def test_registers_that_do_not_answer(tmp_path: Path, work: Path) -> None:
@@ -189,8 +188,8 @@ def test_a_result_without_an_end(tmp_path: Path, work: Path, mode: str) -> None:
 
 def test_a_simulator_that_never_ends(tmp_path: Path, work: Path) -> None:
     folder = edited_core(tmp_path / "b", ("    wire write =", "    initial #200 while (1) begin end\n    wire write ="))
-    text = failures(check(folder, work, modes=("bulk",), timeout=5.0))
-    assert "the simulator was stopped after 5 s without finishing the test 'stream'" in text
+    text = failures(check(folder, work, modes=("bulk",), timeout=20.0))
+    assert "the simulator was stopped after 20 s without finishing the test 'stream'" in text
 
 
 def test_a_simulator_that_ends_early(tmp_path: Path, work: Path) -> None:

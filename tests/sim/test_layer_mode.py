@@ -27,7 +27,6 @@ from hwprm.emission import emit_bundle
 from hwprm.intnet import Pool, Term
 from hwprm.isa import store_format
 from hwprm.verification import VerifyReport, verify_bundle
-from hwprm.verification.modes.single_layer import load_program
 from tests.sim.standin import CORE, standin_bundle
 from tests.support.networks import Spec, network, seeded_weights
 from tests.support.random_networks import random_residuals
@@ -67,7 +66,7 @@ def test_a_fault_of_one_layer_is_named_and_stops_no_other(bundle: Bundle, work: 
 
 
 def test_a_store_beside_its_place(bundle: Bundle, work: Path, tmp_path: Path) -> None:
-    form = store_format(load_program(bundle).hardware)
+    form = store_format(bundle.program.hardware)
 
     def move(lines: list[str]) -> None:
         fields = form.decode(int(lines[2], 16))

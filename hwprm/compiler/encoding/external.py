@@ -18,7 +18,7 @@ from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError
 from hwprm.isa import HEADER, TARGETS, ExternalMemory, Hardware, RowShape, entry_format
 
-__all__ = ["ExternalImage", "build_image", "entry_shape", "kept_lists", "plan_rings", "weight_shape"]
+__all__ = ["ExternalImage", "build_image", "entry_shape", "kept_lists", "size_rings", "weight_shape"]
 
 ByteArray = NDArray[np.uint8]
 
@@ -52,7 +52,7 @@ def weight_shape(hw: Hardware, external: ExternalMemory) -> RowShape:
     return RowShape.of(hw.cols * hw.weight_bits, external.beat_bits)
 
 
-def plan_rings(array: ArrayConfig, tiles: Sequence[Tile], layers: Sequence[str], hw: Hardware) -> ExternalMemory:
+def size_rings(array: ArrayConfig, tiles: Sequence[Tile], layers: Sequence[str], hw: Hardware) -> ExternalMemory:
     """The read master and rings that hold what must stay on the chip, twice as a rule; no bursts counted yet.
 
     Raises ConfigError when a ring that was asked for is too small.

@@ -15,7 +15,7 @@ from hwprm.core.numerics import ACC_BITS_MAX, signed_width
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware, InputGeometry
 
-__all__ = ["accumulator_bits", "derive_hardware", "sum_bits"]
+__all__ = ["accumulator_bits", "hardware_for", "sum_bits"]
 
 
 def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
@@ -28,7 +28,7 @@ def sum_bits(net: IntegerNetwork) -> dict[str, int]:
     return {layer.name: signed_width(*net.sum_limits(layer)) for layer in net.layers}
 
 
-def derive_hardware(
+def hardware_for(
     net: IntegerNetwork, array: ArrayConfig, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule
 ) -> Hardware:
     """All parameters but the design hash, which is empty.

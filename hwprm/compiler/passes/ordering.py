@@ -22,13 +22,14 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.compiler.layout.layout import Layout, lay_out
 from hwprm.compiler.passes.cluster import tile_order
-from hwprm.compiler.timing.cycles import LayerCycles
-from hwprm.compiler.timing.outline import Draft, draft_network
+from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
+from hwprm.compiler.timing.cycles import count_cycles
 from hwprm.config import ArrayConfig
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 
-__all__ = ["Bond", "Orders", "channel_bonds", "order_filters", "reorder"]
+__all__ = ["Bond", "Orders", "better_orders", "channel_bonds", "order_filters", "reorder"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -44,27 +45,29 @@ class Bond:
     block: IntArray
 
 
-def order_filters(draft: Draft, array: ArrayConfig) -> tuple[Draft, Orders]:
-    """`draft` with its filters in an order of fewer cycles, and that order; `draft` and nothing where there is none."""
+def order_filters(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
+    """A pass: `net` with its filters in an order of fewer cycles, where `array` asks for it and there is one."""
+    orders = better_orders(net, array) if array.order_filters else {}
+    if not orders:
+        return as_it_is(net)
+    kept = all_channels(net) | {name: tuple(map(int, order)) for name, order in orders.items()}
+    return Rewritten(network=reorder(net, orders), kept=kept)
+
+
+def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
+    """The orders of the filters of `net` that save cycles on `array`; none where nothing does."""
+    layout = lay_out(net, array)
     found: list[Orders] = []
-    for bond in channel_bonds(draft.network):
-        order = _order_of(bond, draft, array)
+    for bond in channel_bonds(net):
+        order = _order_of(bond, layout, array)
         if not np.array_equal(order, np.arange(len(order))):
             found.append(dict.fromkeys(bond.names, order))
     if not found:
-        return draft, {}
+        return {}
     # A layer's cycles depend on its own order only, so bonds are judged one by one.
-    tried = _cycles_of(draft_network(reorder(draft.network, _union(found)), array))
-    before = _cycles_of(draft)
-    orders = _union([one for one in found if sum(before[name].cycles - tried[name].cycles for name in one) > 0])
-    if not orders:
-        return draft, {}
-    better = draft_network(reorder(draft.network, orders), array)
-    layers = tuple(
-        replace(layer, unordered_cycles=before[layer.name].cycles, unordered_listed=before[layer.name].listed)
-        for layer in better.cycles.layers
-    )
-    return replace(better, cycles=replace(better.cycles, layers=layers)), orders
+    tried = _cycles_of(lay_out(reorder(net, _union(found)), array))
+    before = _cycles_of(layout)
+    return _union([one for one in found if sum(before[name] - tried[name] for name in one) > 0])
 
 
 def channel_bonds(net: IntegerNetwork) -> tuple[Bond, ...]:
@@ -108,17 +111,17 @@ def _union(orders: list[Orders]) -> Orders:
     return {name: order for one in orders for name, order in one.items()}
 
 
-def _cycles_of(draft: Draft) -> dict[str, LayerCycles]:
-    return {layer.name: layer for layer in draft.cycles.layers}
+def _cycles_of(layout: Layout) -> dict[str, int]:
+    return {layer.name: layer.cycles for layer in count_cycles(layout).layers}
 
 
-def _order_of(bond: Bond, draft: Draft, array: ArrayConfig) -> IntArray:
+def _order_of(bond: Bond, layout: Layout, array: ArrayConfig) -> IntArray:
     """The order that makes the lists of the bond's layers short, each entry weighed with the cycles it takes."""
     same = np.arange(len(bond.block))
-    makers = [geo for geo in draft.geometry if geo.layer.name in bond.names]
+    makers = [geo for geo in layout.geometry if geo.layer.name in bond.names]
     if len(same) <= array.cols or len(np.unique(bond.block)) == len(same):
         return same
-    parts = [_columns_used(draft.network.layers[geo.index]) for geo in makers]
+    parts = [_columns_used(layout.network.layers[geo.index]) for geo in makers]
     costs = [len(geo.windows) * geo.pixel_tiles(array.rows) for geo in makers]
     scale = reduce(gcd, costs)
     weight = np.repeat([cost // scale for cost in costs], [part.shape[1] for part in parts])

@@ -14,6 +14,7 @@ import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry
 from hwprm.compiler.layout.lists import tile_columns
+from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
 from hwprm.config import ArrayConfig
 from hwprm.core.numerics import choose_multiplier
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
@@ -24,8 +25,8 @@ __all__ = ["split_pools"]
 LAYER_OVERHEAD = 32
 
 
-def split_pools(net: IntegerNetwork, array: ArrayConfig) -> IntegerNetwork:
-    """`net` with every max pool that is better off alone as an identity layer behind ``<layer>_map``.
+def split_pools(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
+    """A pass: `net` with every max pool that is better off alone as an identity layer behind ``<layer>_map``.
 
     Outputs of the network keep their pools: their words are wider than the memory.
     """
@@ -41,9 +42,10 @@ def split_pools(net: IntegerNetwork, array: ArrayConfig) -> IntegerNetwork:
         layers += [replace(layer, name=whole, pool=None, upsample=(1, 1)), _pooling(layer, whole)]
         tensors[whole] = replace(net.tensor[layer.name], name=whole, shape=(len(layer.bias), *net.conv_size(layer)))
     if len(layers) == len(net.layers):
-        return net
+        return as_it_is(net)
     order = [*net.inputs, *(layer.name for layer in layers)]
-    return replace(net, layers=tuple(layers), tensors=tuple(tensors[name] for name in order))
+    split = replace(net, layers=tuple(layers), tensors=tuple(tensors[name] for name in order))
+    return Rewritten(network=split, kept=all_channels(net))
 
 
 def _pooling(layer: GemmLayer, source: str) -> GemmLayer:

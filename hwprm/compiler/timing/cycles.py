@@ -2,33 +2,25 @@
 
 A layer takes its issue cycles, one per list entry and pixel tile plus the idle ones, and then a tail until the next
 layer may read what it stored. Tail = pipeline depth + skew of the rows + one cycle per filter (and write) of the last
-tile. `tests` and every verification compare the sum with the simulated counter, without tolerance.
+tile; what a block takes is in `hwprm.isa.latencies`. `tests` and every verification compare the sum with the simulated
+counter, without tolerance.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_result, issue_to_vector, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles"]
-
-#: Issue of an entry to its operands at the array: list ROM, lane addresses, bank read, lane rotation.
-FETCH = 4
-#: Operand, product beyond the counted multiplier stages, accumulator.
-ACCUMULATE = 2
-#: Bias, multiplication, shift, clamp.
-REQUANTISE = 4
-#: Reading the next layer's constants and walking its lanes, beyond a cycle per lane; hidden by the drain as a rule.
-LANE_SETUP = 4
-#: Vector queue, then the sequencer sees the layer done and issues.
-HANDOVER = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,11 +112,14 @@ class CycleReport:
         }
 
 
-def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: Hardware) -> CycleReport:
-    """Exact cycles per layer and per image."""
+def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport:
+    """Exact cycles per layer and per image of what `layout` lays out, beside those of `unordered`: the same network
+    before its filters were ordered, where that changed anything.
+    """
+    hw = layout.hardware
     layers = []
-    for geo in geometry:
-        mine = [tile for tile in tiles if tile.layer == geo.index]
+    for geo in layout.geometry:
+        mine = [tile for tile in layout.schedule.tiles if tile.layer == geo.index]
         issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
@@ -154,6 +149,12 @@ def count_cycles(geometry: Sequence[LayerGeometry], tiles: Sequence[Tile], hw: H
                 unordered_listed=listed,
             )
         )
+    if unordered is not None:
+        before = {layer.name: layer for layer in count_cycles(unordered).layers}
+        layers = [
+            replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
+            for one in layers
+        ]
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
 
 
@@ -170,9 +171,9 @@ def _kept(geo: LayerGeometry) -> tuple[int, int]:
 
 def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     """Cycles from the layer's last issue to the next layer's first, less the one that any next issue takes."""
-    result = FETCH + ACCUMULATE + hw.multiplier_stages + hw.pooling + hw.mux_levels + REQUANTISE
     if geo.layer.wide:
-        drained = result + last.filters - 1 + HANDOVER
+        done = issue_to_result(hw) + last.filters - 1
     else:
-        drained = result + hw.rows - 1 + last.filters * last.last_writes + HANDOVER
-    return max(drained, hw.rows + LANE_SETUP) - 1
+        done = issue_to_vector(hw) + STORE_QUEUE + last.filters * last.last_writes - 1
+    # Setting up the next layer's lanes is hidden by the drain as a rule.
+    return max(done + DONE_TO_ISSUE, setup_to_issue(hw)) - 1

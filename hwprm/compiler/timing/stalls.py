@@ -1,9 +1,9 @@
 """The memory model: exactly how many cycles an image waits for external memory, from latency and bandwidth.
 
 One recurrence over the events of the machine, each a cycle number: a burst is asked for, its beats arrive, a beat is
-unpacked, a slot is issued, a row is freed. Every event is the latest of the few that it waits for, plus a constant of
-the gateware; slots pull beats, beats wait for slots that are long past. Middle pixel tiles find everything in the
-rings and are skipped.
+unpacked, a slot is issued, a row is freed. Every event is the latest of the few that it waits for, plus a latency of
+the gateware (`hwprm.isa.latencies`); slots pull beats, beats wait for slots that are long past. Middle pixel tiles find
+everything in the rings and are skipped.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from hwprm.compiler.encoding.external import entry_shape, kept_lists, weight_sha
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.config import MemoryConfig
 from hwprm.isa import ExternalMemory, Hardware, RowShape
+from hwprm.isa.latencies import (
+    FIFO_HEAD,
+    ISSUE_TO_WEIGHT_ADDRESS,
+    READER_ASK,
+    READER_ROOM,
+    ROW_FREED,
+    ROW_READY,
+)
 
 __all__ = ["ImageTiming", "MemoryModel", "steady_stalls"]
 
-#: A burst is asked for; its address stands on the bus.
-ASK = 1
-#: A beat arrives; it is at the head of the FIFO.
-FIFO = 2
-#: A row is complete, or freed; whoever waited for it goes on.
-NEXT = 1
-#: A slot is issued; its weights are read.
-WEIGHT_DELAY = 3
 #: Images after which timing that never repeats is taken as it is.
 IMAGES_MAX = 32
 #: A start so late that every buffer is full.
@@ -62,7 +62,7 @@ class _Ring:
     def room_from(self) -> int:
         """First cycle in which the next beat fits; it must have been freed by then, or nothing would ever move."""
         row = len(self.complete) - self.rows
-        return self.freed[row] + NEXT if row >= 0 else 0
+        return self.freed[row] + ROW_FREED if row >= 0 else 0
 
 
 class MemoryModel:
@@ -87,7 +87,7 @@ class MemoryModel:
         self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
         self._stream = self._targets(external)
         self._unpacked: list[int] = []
-        self._asked = first_accept - ASK - 1
+        self._asked = first_accept - READER_ASK - 1
         self._ready = 0
         self._arrived, self._credit = first_accept - self._cycles - 1, self._beats - 1
 
@@ -120,26 +120,26 @@ class MemoryModel:
         tail = tile.busy - self._cols if tile.residuals else None  # from here on there must be no gap
         for slot in range(tile.busy):
             if slot % entry_words == 0:
-                there = self._complete(entries, entries.first_row + slot // entry_words) + NEXT
+                there = self._complete(entries, entries.first_row + slot // entry_words) + ROW_READY
                 at = there if there > at else at
             if slot < tile.length and slot % weight_words == 0:
-                there = self._complete(weights, weights.first_row + slot // weight_words) + NEXT
+                there = self._complete(weights, weights.first_row + slot // weight_words) + ROW_READY
                 at = there if there > at else at
             if slot == tail:
                 ends = entries.first_row + last // entry_words, weights.first_row + (tile.length - 1) // weight_words
-                there = max(self._complete(entries, ends[0]), self._complete(weights, ends[1])) + NEXT
+                there = max(self._complete(entries, ends[0]), self._complete(weights, ends[1])) + ROW_READY
                 at = there if there > at else at
             if once and not keep and (slot % entry_words == entry_words - 1 or slot == last):
                 entries.freed.append(at)
             if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
-                weights.freed.append(at + WEIGHT_DELAY)
+                weights.freed.append(at + ISSUE_TO_WEIGHT_ADDRESS)
             at += 1
         at += tile.idle
         if not once:
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
             if not keep:
                 entries.freed += _row_ends(at, tile.busy, entry_words)
-            weights.freed += _row_ends(at + last_pass + WEIGHT_DELAY, tile.length, weight_words)
+            weights.freed += _row_ends(at + last_pass + ISSUE_TO_WEIGHT_ADDRESS, tile.length, weight_words)
             at += tile.busy + tile.idle
         weights.first_row += weights.shape.rows(tile.length)
         if not keep:
@@ -173,7 +173,7 @@ class MemoryModel:
             at = self._ready
         self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
         self._arrived = at
-        at += FIFO
+        at += FIFO_HEAD
         return unpacked[-1] + 1 if unpacked and unpacked[-1] >= at else at
 
     def _ask(self, beat: int) -> None:
@@ -181,8 +181,8 @@ class MemoryModel:
         self._asked += 1
         popped = beat + self._external.burst_beats - self._external.fifo_beats - 1
         if popped >= 0:
-            self._asked = max(self._asked, self._unpacked[popped] + NEXT)
-        self._ready = self._asked + ASK + self._latency
+            self._asked = max(self._asked, self._unpacked[popped] + READER_ROOM)
+        self._ready = self._asked + READER_ASK + self._latency
 
     def _targets(self, external: ExternalMemory) -> Iterator[_Ring | None]:
         """The ring that each beat goes to, None for a header, padding or a table."""

@@ -7,10 +7,11 @@ from amaranth.lib.wiring import In, Out
 from hwprm.gateware.core.processing_element import ProcessingElement, operand_flags
 from hwprm.gateware.primitives.arithmetic import delay, multiplex
 from hwprm.isa import Hardware
+from hwprm.isa.hardware import RADIX_BITS
+from hwprm.isa.latencies import DRAIN_LEVEL, OPERAND, RESIDUAL_PRODUCT, operand_to_sum
 
 __all__ = ["SystolicArray", "operand_layout"]
 
-RADIX_BITS = 4
 #: Inputs of one drain multiplexer before a register.
 RADIX = 1 << RADIX_BITS
 
@@ -24,10 +25,10 @@ class SystolicArray(wiring.Component):
     """``rows`` x ``cols`` processing elements, output-stationary. No flow control: an operand per lane per cycle.
 
     Row r is skewed by r cycles and column c by c, so that the operands of one list entry, which enter together, meet
-    in every PE. The result of PE (r, c) stands `latency(hw) + r + c` cycles after the last operand entered, for one
-    cycle at least, until the next sum replaces it. So draining needs no second register per PE: a multiplexer per row
-    follows the wavefront, one filter a cycle. `select` of row 0 travels down with the skew of the rows, and `drained`
-    of row r is the selected result ``mux_levels`` cycles after its select, hence skewed by r.
+    in every PE. The result of PE (r, c) stands ``operand_to_sum(hw) + r + c`` (`hwprm.isa.latencies`) cycles after the
+    last operand entered, for one cycle at least, until the next sum replaces it. So draining needs no second register
+    per PE: a multiplexer per row follows the wavefront, a filter a cycle. `select` of row 0 travels down with the skew
+    of the rows, and `drained` of row r is the selected result ``mux_levels`` cycles after its select, so skewed by r.
 
     With residuals the rows are delay lines as well: one cycle before `drained` of row r is the result of column c,
     `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
@@ -55,18 +56,13 @@ class SystolicArray(wiring.Component):
             }
         )
 
-    @staticmethod
-    def latency(hw: Hardware) -> int:
-        """Cycles from an operand at the edge to the result in PE (0, 0)."""
-        return 2 + hw.multiplier_stages + hw.pooling
-
     def elaborate(self, platform):
         m = Module()
         hw = self._hw
         columns = [delay(m, self.weights[c], c, name=f"skew_weight{c}") for c in range(hw.cols)]
         select = self.select
         # The last operand is at the east end cols cycles after it entered, its result at the drain's after these.
-        behind = self.latency(hw) + hw.mux_levels - 2
+        behind = operand_to_sum(hw) - OPERAND + DRAIN_LEVEL * hw.mux_levels - RESIDUAL_PRODUCT
         for r in range(hw.rows):
             operand = self.operands[r]
             west = {key: delay(m, operand[key], r, name=f"skew_{key}{r}") for key in ("act", *operand_flags(hw))}

@@ -8,8 +8,8 @@ from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import layout_of, tag_layout
-from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, layer_format, param_format
+from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, TAG_TO_SELECT, tag_to_sum
 
 __all__ = ["Drain"]
 
@@ -17,10 +17,10 @@ __all__ = ["Drain"]
 class Drain(wiring.Component):
     """One filter a cycle, from the cycle after a tag arrives until the tag's filters are through.
 
-    The tag must arrive `lead` cycles before PE (0, 0) holds the result: one, and one more where residuals are
-    multiplied in the meantime. The next tag may arrive together with the last
+    The tag must arrive `tag_to_sum` (`hwprm.isa.latencies`) cycles before PE (0, 0) holds the result: some more where
+    residuals are multiplied in the meantime. The next tag may arrive together with the last
     filter. `layer` must be constant until the layer's last vector has left. Latency from the first select to the
-    first wide word ``mux_levels + Requantiser.LATENCY``; a vector takes ``rows - 1`` more.
+    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE``; a vector takes ``rows - 1`` more.
 
     Members
     -------
@@ -62,11 +62,6 @@ class Drain(wiring.Component):
             }
         )
 
-    @staticmethod
-    def lead(hw: Hardware) -> int:
-        """Cycles from a tag to the result in PE (0, 0)."""
-        return 1 + bool(hw.residual_bits)
-
     def elaborate(self, platform):
         m = Module()
         hw = self._hw
@@ -79,13 +74,15 @@ class Drain(wiring.Component):
             m.d.sync += [active.eq(1), tag.eq(self.tag), filt.eq(0), address.eq(self.tag.param_base)]
         with m.Elif(active):
             m.d.sync += [active.eq(~last), filt.eq(filt + 1), address.eq(address + 1)]
-        m.d.comb += self.select.eq(delay(m, filt, self.lead(hw) - 1, name="filter"))
-        m.d.comb += self.param_addr.eq(delay(m, address, hw.mux_levels - Rom.LATENCY, name="param_address"))
+        ahead = tag_to_sum(hw) - TAG_TO_SELECT  # filters are counted before residuals are multiplied
+        levels = DRAIN_LEVEL * hw.mux_levels
+        m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
+        m.d.comb += self.param_addr.eq(delay(m, address, levels - MEMORY_READ, name="param_address"))
 
         flags = Signal(self.flags_layout)
         m.d.comb += [flags.tile_first.eq(filt == 0), flags.tile_last.eq(last)]
         m.d.comb += [flags[name].eq(tag[name]) for name in ("layer_first", "pixel_first", "layer_last", "frame_last")]
-        latency = self.lead(hw) - 1 + hw.mux_levels + Requantiser.LATENCY
+        latency = ahead + levels + REQUANTISE
         valid = delay(m, active, latency, name="valid", reset_less=False)
         m.d.comb += [
             self.wide_valid.eq(valid & self.layer.wide),
@@ -104,7 +101,7 @@ class Drain(wiring.Component):
         param = self.param.as_value()
         for r in range(hw.rows):
             m.submodules[f"requantiser{r}"] = lane = Requantiser(hw, wide=r == 0)
-            after = delay(m, param, 1, name=f"param{r}")
+            after = delay(m, param, 1, name=f"param{r}")  # the next row's, and behind a residual's product
             if hw.residual_bits:
                 m.d.comb += [lane.residual.eq(self.passed[r]), lane.factor.eq(layout(param).residual)]
             m.d.comb += [

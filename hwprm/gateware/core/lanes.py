@@ -16,7 +16,8 @@ class LaneAddresses(wiring.Component):
 
     `start` makes a walker visit pixels 0..rows-1 (``rows`` cycles, then `ready`), whose state becomes the lanes'
     first position; `restart` puts the lanes there; `advance` moves every lane on by a pixel tile. Both act after the
-    entry of the same cycle. Latency from entry to words: 1 cycle.
+    entry of the same cycle. Latencies are `LANES_START` and `LANE_ADDRESS` of
+    `hwprm.isa.latencies`.
 
     Members
     -------
@@ -31,8 +32,6 @@ class LaneAddresses(wiring.Component):
     inside : Out(1).array(rows)
     rotation : Out(bank_bits), bank of lane 0
     """
-
-    LATENCY = 1
 
     def __init__(self, hw: Hardware):
         self._hw = hw

@@ -20,7 +20,8 @@ class ProcessingElement:
     """Builds one PE into an existing module: a hierarchy of a module per PE makes Verilog ten times as long.
 
     No flow control: one operand pair per cycle, always. Latency from operands at the west and north edge to the
-    accumulator: ``2 + multiplier_stages``; the pooled maximum is one cycle later.
+    accumulator: ``OPERAND + multiplier_stages + ACCUMULATE`` of `hwprm.isa.latencies`; the pooled maximum is `MAXIMUM`
+    later.
     A vendor variant overrides `product` and nothing else.
     """
 

@@ -12,12 +12,12 @@ __all__ = ["Requantiser"]
 
 
 class Requantiser(wiring.Component):
-    """One lane. A result every cycle, `LATENCY` cycles after its accumulator; no flow control.
+    """One lane. A result every cycle, `REQUANTISE` (`hwprm.isa.latencies`) cycles after its sum; no flow control.
 
     ``result = clamp(round_shift((acc + bias + residual * factor) * mult, shift))``; the residual and its factor, which
-    only designs with residuals have, come one cycle before the accumulator. The rounding ``(x + 2**(s-1)) >> s`` is
-    computed as ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift is wired, the rest is a
-    barrel.
+    only designs with residuals have, come `RESIDUAL_PRODUCT` cycles before the accumulator. The rounding
+    ``(x + 2**(s-1)) >> s`` is computed as ``((x >> (s - 1)) + 1) >> 1``, the same integer. The design's smallest shift
+    is wired, the rest is a barrel.
 
     Members
     -------
@@ -30,8 +30,6 @@ class Requantiser(wiring.Component):
     result : Out(signed(act_bits))
     wide : Out(signed(32)), the same value with the wide clamp
     """
-
-    LATENCY = 4
 
     def __init__(self, hw: Hardware, *, wide: bool):
         self._hw, self._wide = hw, wide

@@ -1,6 +1,8 @@
 """The store unit: takes drained vectors and writes them where the plan says, a write per row that a vector touches."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from typing import NamedTuple
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
@@ -11,6 +13,60 @@ from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, store_format
 
 __all__ = ["StoreUnit"]
+
+
+class _Ends(NamedTuple):
+    """What this write ends: a row of the map, at lane `lane`; the repetitions of a piece, where a layer upsamples; the
+    vector; and whether the vector's filter, pixel tile and filter tile are the last of theirs."""
+
+    row: Value
+    lane: Value
+    piece: Value
+    vector: Value
+    last_filter: Value
+    last_tile: Value
+    layer: Value
+
+
+class _Place:
+    """Where the walk stands: registers, and beside them what they hold in this cycle (`filters`, `pixels`, `room`,
+    `room_start`, `at`), which at a layer's first vector is what its descriptor says."""
+
+    def __init__(self, hw: Hardware, store, first_lane):
+        self.hw, self.store = hw, store
+        count = store.width.shape().width
+        filters, pixels = store.filters, store.pixels
+        self.filters_left, self.pixels_left = Signal.like(filters), Signal.like(pixels, name="pixels_left")
+        # Pixels to the end of the row: now, and at the tile's start.
+        self.room_left, self.room_first = Signal(count), Signal(count, name="room_first")
+        self.lane, self.filter_index = Signal.like(first_lane), Signal(range(max(2, hw.cols)), name="filter_index")
+        self.fresh = Signal(init=1)  # no layer begun: constants stand at the ROM's output
+        names = ("tile", "next", "vector", "here")  # filter tile's base, next pixel tile, this vector, this row
+        self.base, self.after, self.vector, self.here = (
+            Signal(address_layout(hw), name=f"at_{name}") for name in names
+        )
+        self.filters = Mux(self.fresh, store.filters, self.filters_left)
+        self.pixels = Mux(self.fresh, store.pixels, self.pixels_left)
+        self.room = Mux(self.fresh, store.width, self.room_left)
+        self.room_start = Mux(self.fresh, store.width, self.room_first)
+        self.at = {
+            name: (Mux(self.fresh, store.base_word, signal.word), Mux(self.fresh, 0, signal.bank))
+            for name, signal in (("base", self.base), ("vector", self.vector), ("here", self.here))
+        }
+
+    def begin(self) -> list:
+        """A layer's first write takes its descriptor over."""
+        st = self.store
+        counts = [self.filters_left.eq(st.filters), self.pixels_left.eq(st.pixels), self.room_first.eq(st.width)]
+        return [*counts, *_go(self.base, self.at["base"]), *_go(self.vector, self.at["vector"])]
+
+    def go(self, pair) -> list:
+        """On to a new vector at address `pair`."""
+        return [*_go(self.here, pair), *_go(self.vector, pair)]
+
+
+def _go(target, pair) -> list:
+    return [target.word.eq(pair[0]), target.bank.eq(pair[1])]
 
 
 class StoreUnit(wiring.Component):
@@ -87,95 +143,83 @@ class StoreUnit(wiring.Component):
         return head != tail, take
 
     def _walk(self, m: Module, ready, take):
-        hw, st = self._hw, self.store
-        count = st.width.shape().width
-        filters_left, pixels_left = Signal.like(st.filters), Signal.like(st.pixels)
-        room, room_first = Signal(count), Signal(count)  # pixels to the end of the row: now, and at the tile's start
-        lane, filter_index = Signal.like(self.first_lane), Signal(range(max(2, hw.cols)))
-        fresh = Signal(init=1)  # no layer begun: constants stand at the ROM's output
-        names = ("tile", "next", "vector", "here")  # filter tile's base, next pixel tile, this vector, this row
-        base, after, vector, here = (Signal(address_layout(hw), name=f"at_{name}") for name in names)
-        filters_now = Mux(fresh, st.filters, filters_left)
-        pixels_now = Mux(fresh, st.pixels, pixels_left)
-        room_now = Mux(fresh, st.width, room)
-        room_start = Mux(fresh, st.width, room_first)
-        zero = {"word": st.base_word, "bank": 0}
-        at = {
-            key: (Mux(fresh, zero["word"], signal.word), Mux(fresh, zero["bank"], signal.bank))
-            for key, signal in (("base", base), ("vector", vector), ("here", here))
-        }
-
+        hw = self._hw
+        now = _Place(hw, self.store, self.first_lane)
+        first_piece, pieces_done = Const(1), Const(1)
         if hw.upsampling:
             first_piece, pieces_done, offset = self._repetitions(m, ready)
-            write_at = add_mixed(m, hw.banks, at["here"], offset, name="write")
+            write_at = add_mixed(m, hw.banks, now.at["here"], offset, name="write")
         else:
-            write_at = at["here"]
+            write_at = now.at["here"]
 
         limit = Signal.like(self.last_lane)  # lanes of this pixel tile
         end = Signal.like(self.last_lane)
-        row_ends, vector_ends = Signal(), Signal()
+        row_ends, vector_ends = (Signal() for _ in range(2))
         last_filter, last_tile, layer_ends = Signal(), Signal(), Signal()
         m.d.comb += [
-            limit.eq(Mux(pixels_now < hw.rows, pixels_now, hw.rows)),
-            row_ends.eq(room_now <= limit - lane),
-            end.eq(Mux(row_ends, lane + room_now, limit)),
+            limit.eq(Mux(now.pixels < hw.rows, now.pixels, hw.rows)),
+            row_ends.eq(now.room <= limit - now.lane),
+            end.eq(Mux(row_ends, now.lane + now.room, limit)),
             vector_ends.eq(pieces_done & (end == limit) if hw.upsampling else end == limit),
-            last_filter.eq((filter_index == hw.cols - 1) | (filter_index + 1 == filters_now)),
-            last_tile.eq(pixels_now <= hw.rows),
-            layer_ends.eq(filters_now <= hw.cols),
+            last_filter.eq((now.filter_index == hw.cols - 1) | (now.filter_index + 1 == now.filters)),
+            last_tile.eq(now.pixels <= hw.rows),
+            layer_ends.eq(now.filters <= hw.cols),
             self.write.eq(ready),
             self.write_at.word.eq(write_at[0]),
             self.write_at.bank.eq(write_at[1]),
-            self.first_lane.eq(lane),
+            self.first_lane.eq(now.lane),
             self.last_lane.eq(end),
             take.eq(ready & vector_ends),
             self.layer_done.eq(take & last_filter & last_tile & layer_ends),
         ]
+        self._advance(m, ready, now, _Ends(row_ends, end, pieces_done, vector_ends, last_filter, last_tile, layer_ends))
+        self._descriptor(m)
+        fresh_vector = ready & (now.lane == 0) & first_piece if hw.upsampling else ready & (now.lane == 0)
+        self._probe(m, fresh_vector, now, limit)
+
+    def _advance(self, m: Module, ready, now: _Place, ends: _Ends):
+        """Where the write behind this one goes: the rest of the vector, or the first piece of the next."""
+        hw, st = self._hw, self.store
         gap = (st.gap_word, st.gap_bank)
         tile = hw.address(hw.rows)
         ahead = (st.advance_word, st.advance_bank) if hw.upsampling else (Const(tile.word, hw.word_bits), tile.bank)
-        below = add_mixed(m, hw.banks, at["here"], gap, name="row_below")
-        beyond = add_mixed(m, hw.banks, at["here"], ahead, name="beyond")
+        below = add_mixed(m, hw.banks, now.at["here"], gap, name="row_below")
+        beyond = add_mixed(m, hw.banks, now.at["here"], ahead, name="beyond")
         beyond_row = add_mixed(m, hw.banks, beyond, gap, name="beyond_row")
-        channel = add_mixed(m, hw.banks, at["vector"], (st.channel_word, st.channel_bank), name="channel")
-        below_tile = add_mixed(m, hw.banks, at["base"], (st.tile_word, st.tile_bank), name="filter_tile")
+        channel = add_mixed(m, hw.banks, now.at["vector"], (st.channel_word, st.channel_bank), name="channel")
+        below_tile = add_mixed(m, hw.banks, now.at["base"], (st.tile_word, st.tile_bank), name="filter_tile")
 
         # Where the next pixel tile starts is seen at the end of each vector of this one; all say the same for filter 0.
-        next_room = Mux(row_ends, st.width, room_now - (end - lane))
-        next_at = tuple(Mux(row_ends, a, b) for a, b in zip(beyond_row, beyond, strict=True))
-        tile_room = Signal(count)
-
-        def go(target, pair):
-            return [target.word.eq(pair[0]), target.bank.eq(pair[1])]
+        next_room = Mux(ends.row, st.width, now.room - (ends.lane - now.lane))
+        next_at = tuple(Mux(ends.row, a, b) for a, b in zip(beyond_row, beyond, strict=True))
+        tile_room = Signal.like(now.room_left)
 
         with m.If(ready):
-            m.d.sync += fresh.eq(0)
-            with m.If(fresh):
-                m.d.sync += [filters_left.eq(st.filters), pixels_left.eq(st.pixels), room_first.eq(st.width)]
-                m.d.sync += [*go(base, at["base"]), *go(vector, at["vector"])]
-            with m.If(vector_ends & (filter_index == 0)):
-                m.d.sync += [*go(after, next_at), tile_room.eq(next_room)]
-            with m.If(~vector_ends):
-                m.d.sync += [*go(here, below), lane.eq(end), room.eq(st.width)]
+            m.d.sync += now.fresh.eq(0)
+            with m.If(now.fresh):
+                m.d.sync += now.begin()
+            with m.If(ends.vector & (now.filter_index == 0)):
+                m.d.sync += [*_go(now.after, next_at), tile_room.eq(next_room)]
+            with m.If(~ends.vector):
+                m.d.sync += [*_go(now.here, below), now.lane.eq(ends.lane), now.room_left.eq(st.width)]
                 if hw.upsampling:
-                    with m.If(~pieces_done):
-                        m.d.sync += [*go(here, at["here"]), lane.eq(lane), room.eq(room_now)]
-            with m.Elif(~last_filter):
-                m.d.sync += [*go(here, channel), *go(vector, channel), lane.eq(0), room.eq(room_start)]
-                m.d.sync += filter_index.eq(filter_index + 1)
-            with m.Elif(~last_tile):
-                first = filter_index == 0  # a tile of one filter: `after` is being written only now
-                start = tuple(Mux(first, a, b) for a, b in zip(next_at, (after.word, after.bank), strict=True))
+                    with m.If(~ends.piece):
+                        m.d.sync += [*_go(now.here, now.at["here"]), now.lane.eq(now.lane), now.room_left.eq(now.room)]
+            with m.Elif(~ends.last_filter):
+                m.d.sync += [*now.go(channel), now.lane.eq(0), now.room_left.eq(now.room_start)]
+                m.d.sync += now.filter_index.eq(now.filter_index + 1)
+            with m.Elif(~ends.last_tile):
+                first = now.filter_index == 0  # a tile of one filter: `after` is being written only now
+                after = (now.after.word, now.after.bank)
+                start = tuple(Mux(first, a, b) for a, b in zip(next_at, after, strict=True))
                 start_room = Mux(first, next_room, tile_room)
-                m.d.sync += [*go(here, start), *go(vector, start), room.eq(start_room), room_first.eq(start_room)]
-                m.d.sync += [lane.eq(0), filter_index.eq(0), pixels_left.eq(pixels_now - hw.rows)]
+                m.d.sync += [*now.go(start), now.room_left.eq(start_room), now.room_first.eq(start_room)]
+                m.d.sync += [now.lane.eq(0), now.filter_index.eq(0), now.pixels_left.eq(now.pixels - hw.rows)]
             with m.Else():
-                m.d.sync += [*go(here, below_tile), *go(vector, below_tile), *go(base, below_tile)]
-                m.d.sync += [room.eq(st.width), room_first.eq(st.width), lane.eq(0), filter_index.eq(0)]
-                m.d.sync += [pixels_left.eq(st.pixels), filters_left.eq(filters_now - hw.cols), fresh.eq(layer_ends)]
-        self._descriptor(m)
-        fresh_vector = ready & (lane == 0) & first_piece if hw.upsampling else ready & (lane == 0)
-        self._probe(m, fresh_vector, filter_index, pixels_now, filters_now, limit)
+                m.d.sync += [*now.go(below_tile), *_go(now.base, below_tile)]
+                m.d.sync += [now.room_left.eq(st.width), now.room_first.eq(st.width), now.lane.eq(0)]
+                m.d.sync += [now.filter_index.eq(0), now.pixels_left.eq(st.pixels)]
+                m.d.sync += [now.filters_left.eq(now.filters - hw.cols), now.fresh.eq(ends.layer)]
 
     def _repetitions(self, m: Module, ready):
         """Counts the writes of one piece of a vector; returns (at the first, at the last, distance from the first)."""
@@ -203,11 +247,11 @@ class StoreUnit(wiring.Component):
         m.d.comb += self.store_addr.eq(Mux(self.layer_done, following, index))
         m.d.sync += index.eq(self.store_addr)
 
-    def _probe(self, m: Module, valid, filter_index, pixels, filters, limit):
+    def _probe(self, m: Module, valid, now: _Place, limit):
         m.d.comb += [
             self.probe_valid.eq(valid),
             self.probe_layer.eq(self.store.layer),
-            self.probe_filter.eq(self.store.filters - filters + filter_index),
-            self.probe_pixel.eq(self.store.pixels - pixels),
+            self.probe_filter.eq(self.store.filters - now.filters + now.filter_index),
+            self.probe_pixel.eq(self.store.pixels - now.pixels),
             self.probe_lanes.eq(limit),
         ]

@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hwprm.gateware.primitives.arithmetic import delay, multiplex
 from hwprm.gateware.primitives.memories import Ram, address_bits
 from hwprm.isa import RowShape
+from hwprm.isa.latencies import MEMORY_READ
 
 __all__ = ["RowMemory"]
 
@@ -25,8 +26,6 @@ class RowMemory(wiring.Component):
     addr : In(word number)
     data : Out(width), one cycle later
     """
-
-    LATENCY = Ram.LATENCY
 
     def __init__(self, *, width: int, depth: int, beat_bits: int):
         self._shape, self._beat_bits = RowShape.of(width, beat_bits), beat_bits
@@ -61,7 +60,7 @@ class RowMemory(wiring.Component):
             data = Cat(self._word_part(m, i, part) for i in range(shape.beats))
         m.d.sync += self.written.eq(self.written + self.row_done)
         if shape.words > 1:
-            select = delay(m, self.addr[:word_bits], Ram.LATENCY, name="select")
+            select = delay(m, self.addr[:word_bits], MEMORY_READ, name="select")
             data = multiplex([data[i * shape.width : (i + 1) * shape.width] for i in range(shape.words)], select)
         m.d.comb += self.data.eq(data)
         return m

@@ -8,6 +8,7 @@ from hwprm.gateware.primitives.arithmetic import delay, multiplex, rotate_left, 
 from hwprm.gateware.primitives.layouts import address_layout
 from hwprm.gateware.primitives.memories import Ram, address_bits
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import MEMORY_READ
 
 __all__ = ["VectorMemory"]
 
@@ -16,11 +17,11 @@ class VectorMemory(wiring.Component):
     """``banks`` RAMs. Linear address L lies in bank ``L mod banks``, word ``L div banks``.
 
     Read: lane r reads word `words[r]` of bank ``(rotation + r * strides[stride]) mod banks``; these are different
-    banks because the number of banks is coprime with every stride. `data[r]` comes `READ_LATENCY` cycles later, zero
-    where `inside[r]` was 0.
+    banks because the number of banks is coprime with every stride. `data[r]` comes `VECTOR_READ` cycles later, zero
+    where `inside[r]` was 0. Both latencies are those of `hwprm.isa.latencies`.
 
     Write: lane r of `write_data` goes to linear address ``write_at + r * store_strides[write_stride]`` for
-    first_lane <= r < last_lane, and can be read by addresses presented `WRITE_LATENCY` cycles later. One write a cycle,
+    first_lane <= r < last_lane, and can be read by addresses presented `VECTOR_WRITE` cycles later. One write a cycle,
     no flow control. Lane 0 may be written at any stride.
 
     Members
@@ -37,9 +38,6 @@ class VectorMemory(wiring.Component):
     last_lane : In(range(rows + 1))
     write_data : In(act_bits).array(rows)
     """
-
-    READ_LATENCY = 2
-    WRITE_LATENCY = 3
 
     def __init__(self, hw: Hardware):
         self._hw = hw
@@ -81,11 +79,11 @@ class VectorMemory(wiring.Component):
         addresses = rotate_right(m, by_slot, self.rotation, name="read_address")
         for bank, address in zip(banks, addresses, strict=True):
             m.d.comb += bank.read_addr.eq(address)
-        rotation = delay(m, self.rotation, Ram.LATENCY, name="rotation")
-        stride = delay(m, self.stride, Ram.LATENCY, name="stride")
+        rotation = delay(m, self.rotation, MEMORY_READ, name="rotation")
+        stride = delay(m, self.stride, MEMORY_READ, name="stride")
         slots = rotate_left(m, [bank.read_data for bank in banks], rotation, name="read_data")
         for r in range(hw.rows):
-            inside = delay(m, self.inside[r], Ram.LATENCY, name=f"inside{r}")
+            inside = delay(m, self.inside[r], MEMORY_READ, name=f"inside{r}")
             chosen = multiplex([slots[r * s % hw.banks] for s in hw.strides], stride)
             m.d.sync += self.data[r].eq(Mux(inside, chosen, 0))
 

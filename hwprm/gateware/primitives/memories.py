@@ -21,7 +21,7 @@ def address_bits(depth: int) -> int:
 
 
 class Rom(wiring.Component):
-    """Synchronous ROM: `data` holds the word at `addr` one cycle later.
+    """Synchronous ROM: `data` holds the word at `addr` `MEMORY_READ` (`hwprm.isa.latencies`) cycles later.
 
     `contents` is needed for simulation by Amaranth only; emitted Verilog reads ``mem/<name>.mem``.
 
@@ -30,8 +30,6 @@ class Rom(wiring.Component):
     addr : In(address_bits(depth))
     data : Out(width)
     """
-
-    LATENCY = 1
 
     def __init__(self, *, name: str, width: int, depth: int, contents: Sequence[int] | None = None):
         if depth < 1 or width < 1:
@@ -71,8 +69,6 @@ class Ram(wiring.Component):
     read_addr : In(address_bits(depth))
     read_data : Out(width)
     """
-
-    LATENCY = 1
 
     def __init__(self, *, width: int, depth: int):
         if depth < 1 or width < 1:

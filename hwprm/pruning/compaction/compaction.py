@@ -11,40 +11,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from functools import singledispatch
 from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from hwprm.core.errors import ModelError, UnsupportedError
-from hwprm.graph import (
-    AdaptiveAvgPool2d,
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Channels,
-    Clamp,
-    Concat,
-    Conv2d,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Relu,
-    Unflatten,
-    Upsample,
-    evaluate,
-)
+from hwprm.core.errors import ModelError
+from hwprm.graph import BatchNorm, Conv2d, Graph, Linear, Node, evaluate
+from hwprm.graph.liveness import filled_lines, kept_channels
 from hwprm.model import Model, Stage
 from hwprm.model.plan import mask_of
 from hwprm.pruning.accounting import account, against
-from hwprm.pruning.paths.paths import emptied_layers, needed_channels, remove_unused_paths
+from hwprm.pruning.paths.paths import emptied_layers, remove_unused_paths
 from hwprm.pruning.paths.summands import drop_constant_summands, without_copies
 
-__all__ = ["compact", "compact_graph", "cut_channels", "cut_node", "kept_channels", "prove_equal"]
+__all__ = ["compact", "compact_graph", "cut_channels", "prove_equal"]
 
 BoolArray = NDArray[np.bool_]
 Plan = dict[str, dict[str, Any]]
@@ -108,142 +89,17 @@ def prove_equal(before: Graph, after: Graph, *, seed: int = 0) -> None:
             )
 
 
-def kept_channels(graph: Graph) -> dict[str, BoolArray]:
-    """What stays of each tensor ``(C,)``: the channels that an output needs, and those that are bonded to one."""
-    keep = {name: mask.copy() for name, mask in needed_channels(graph).items()}
-    nodes = [node for node in graph.nodes if node.inputs]
-    before = -1
-    while (total := sum(int(mask.sum()) for mask in keep.values())) != before:
-        before = total
-        for node in reversed(nodes):
-            if keep[node.name].any():  # else it is dead, and does not hold on to what it reads
-                _bond(node, keep[node.name], [keep[name] for name in node.inputs])
-    return keep
-
-
 def cut_channels(graph: Graph, keep: Mapping[str, BoolArray]) -> Graph:
     """`graph` with the channels `keep` alone; nodes of which nothing is kept are gone."""
     nodes = tuple(
-        cut_node(node, keep[node.name], [keep[name] for name in node.inputs])
-        for node in graph.nodes
-        if keep[node.name].any()
+        node.cut(keep[node.name], [keep[name] for name in node.inputs]) for node in graph.nodes if keep[node.name].any()
     )
     return Graph(nodes, graph.outputs)
 
 
-@singledispatch
-def _bond(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
-    """Keep together (in place) the output and input channels of `node` that only go together."""
-    raise UnsupportedError(f"{node.name!r}: compaction does not know {type(node).__name__}; leave the network as it is")
-
-
-@_bond.register
-def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> None:
-    if node.groups == 1:
-        _read_something(ins[0])
-        return
-    filters, channels = out.reshape(node.groups, -1), ins[0].reshape(node.groups, -1)  # views
-    live = np.flatnonzero(filters.any(axis=1) | channels.any(axis=1))
-    for mask in (filters, channels):  # every group that is left has as many of them as the fullest
-        most = max(1, int(mask.sum(axis=1).max()))
-        for group in live:
-            spare = np.flatnonzero(~mask[group])
-            mask[group, spare[: most - int(mask[group].sum())]] = True
-
-
-@_bond.register
-def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> None:
-    _read_something(ins[0])
-
-
-@_bond.register(AdaptiveAvgPool2d)
-@_bond.register(Add)
-@_bond.register(AvgPool2d)
-@_bond.register(BatchNorm)
-@_bond.register(Clamp)
-@_bond.register(MaxPool2d)
-@_bond.register(Relu)
-@_bond.register(Unflatten)
-@_bond.register(Upsample)
-def _(node: Node, out: BoolArray, ins: list[BoolArray]) -> None:
-    for mask in ins:
-        out |= mask
-    for mask in ins:
-        mask |= out
-
-
-@_bond.register
-def _(node: Concat, out: BoolArray, ins: list[BoolArray]) -> None:
-    parts = np.split(out, np.cumsum([len(mask) for mask in ins])[:-1])  # views
-    for part, mask in zip(parts, ins, strict=True):
-        part |= mask
-        mask |= part
-
-
-@_bond.register
-def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> None:
-    ins[0][np.array(node.indices, dtype=np.intp)[out]] = True
-
-
-@_bond.register
-def _(node: Flatten, out: BoolArray, ins: list[BoolArray]) -> None:
-    pixels = out.reshape(len(ins[0]), -1)
-    ins[0] |= pixels.any(axis=1)
-    pixels |= ins[0][:, None]
-
-
-def _read_something(channels: BoolArray) -> None:
-    """A layer without weights that has to stay (its constant is needed) still has to read a channel."""
-    if not channels.any():
-        channels[0] = True
-
-
-@singledispatch
-def cut_node(node: Node, out: BoolArray, ins: list[BoolArray]) -> Node:
-    """`node` with the channels `out` ``(C,)`` of its tensor alone, reading those of `ins` of each input."""
-    return node
-
-
-@cut_node.register
-def _(node: Input, out: BoolArray, ins: list[BoolArray]) -> Node:
-    return node
-
-
-@cut_node.register
-def _(node: Conv2d, out: BoolArray, ins: list[BoolArray]) -> Node:
-    if node.groups == 1:
-        return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
-    groups = int(out.reshape(node.groups, -1).any(axis=1).sum())
-    channels = ins[0].reshape(node.groups, -1)
-    filters = len(out) // node.groups
-    weight = np.stack([node.weight[m, channels[m // filters]] for m in np.flatnonzero(out)])
-    return replace(node, weight=weight, bias=node.bias[out], groups=groups)
-
-
-@cut_node.register
-def _(node: Linear, out: BoolArray, ins: list[BoolArray]) -> Node:
-    return replace(node, weight=node.weight[out][:, ins[0]], bias=node.bias[out])
-
-
-@cut_node.register
-def _(node: BatchNorm, out: BoolArray, ins: list[BoolArray]) -> Node:
-    return replace(node, weight=node.weight[out], bias=node.bias[out], mean=node.mean[out], var=node.var[out])
-
-
-@cut_node.register
-def _(node: Concat, out: BoolArray, ins: list[BoolArray]) -> Node:
-    return replace(node, inputs=tuple(name for name, mask in zip(node.inputs, ins, strict=True) if mask.any()))
-
-
-@cut_node.register
-def _(node: Channels, out: BoolArray, ins: list[BoolArray]) -> Node:
-    place = np.cumsum(ins[0]) - 1
-    return replace(node, indices=tuple(int(place[node.indices[c]]) for c in np.flatnonzero(out)))
-
-
 def _plan(layer: Conv2d | Linear, keep: BoolArray) -> dict[str, Any]:
     matrix = layer.weight.reshape(len(layer.bias), -1) != 0
-    cols = matrix.any(axis=0)
+    _, cols = filled_lines(layer.weight)
     mask = mask_of(matrix[np.ix_(keep, cols)])
     return {"rows": np.flatnonzero(keep).tolist(), "cols": np.flatnonzero(cols).tolist(), "mask": mask}
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.graph import BatchNorm, Conv2d, Graph, Linear, Node
-from hwprm.pruning.compaction.compaction import cut_channels, kept_channels
+from hwprm.graph.liveness import kept_channels
+from hwprm.pruning.compaction.compaction import cut_channels
 
 __all__ = ["narrow", "widen"]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.graph import Add, BatchNorm, Channels, Concat, Conv2d, Graph, Linear, Node, Shape
+from hwprm.graph import Add, BatchNorm, Concat, Conv2d, Graph, Linear, Node
+from hwprm.graph.liveness import needed_channels
 from hwprm.pruning.paths.constants import fold_constants
-from hwprm.pruning.paths.paths import needed_channels
 
 __all__ = ["drop_constant_summands", "without_copies"]
 
@@ -62,14 +61,8 @@ def without_copies(graph: Graph) -> Graph:
     left: list[Node] = []
     for old in graph.nodes:
         node = replace(old, inputs=tuple(same.get(name, name) for name in old.inputs)) if old.inputs else old
-        if node.name not in graph.outputs and _copies(node, graph.shapes):
+        if node.name not in graph.outputs and node.copies([graph.shapes[name] for name in old.inputs]):
             same[node.name] = node.inputs[0]
         else:
             left.append(node)
     return Graph(tuple(left), graph.outputs)
-
-
-def _copies(node: Node, shapes: Mapping[str, Shape]) -> bool:
-    if isinstance(node, Channels):
-        return node.indices == tuple(range(shapes[node.inputs[0]][0]))
-    return isinstance(node, Concat) and len(node.inputs) == 1

@@ -43,6 +43,39 @@ class _Outcome:
     paths: Removals
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Problem:
+    """The network to purify, its norms as they were loaded, and how."""
+
+    graph: Graph
+    statistics: Sequence[LayerStatistics]
+    config: PurifyConfig
+
+    def at(self, share: Sequence[float]) -> _Outcome:
+        """What thresholds make of it that take each of `SEARCHED` the given share. Raises EmptiedError."""
+        config = self.config
+        limits = {layer.name: relative_thresholds(layer, config.scale, share, config.th2) for layer in self.statistics}
+        return self.try_limits(limits)
+
+    def try_limits(self, limits: Mapping[str, Thresholds]) -> _Outcome:
+        """Purification with `limits`, then path removal. Raises EmptiedError naming layer and threshold."""
+        purified, removed = apply_thresholds(self.graph, self.statistics, limits)
+        if empty := emptied_layers(purified):
+            used = ", ".join(f"{key} = {value:.6g}" for key, value in limits[empty[0]].to_json().items())
+            raise EmptiedError(
+                f"layer {empty[0]!r} would be emptied: after its thresholds ({used}) and its neighbours' no path "
+                "from input to output is left through it; lower the thresholds"
+            )
+        if lost := constant_outputs(purified) and constant_outputs(purified) - constant_outputs(self.graph):
+            output, channel = min(lost)
+            raise EmptiedError(
+                f"class {channel} of {output!r} would be lost: no weight that depends on the input is left for it, so "
+                "its score would always be the same; lower the thresholds"
+            )
+        closed, paths = remove_unused_paths(purified, inexact=self.config.inexact)
+        return _Outcome(thresholds=limits, purified=purified, closed=closed, removed=removed, paths=paths)
+
+
 def purify(
     model: Model, config: PurifyConfig, evaluate: Evaluate | None = None, progress: Progress | None = None
 ) -> Model:
@@ -62,10 +95,10 @@ def purify(
         )
     if empty := emptied_layers(model.graph):
         raise ModelError(f"layer {empty[0]!r} has no weight left even before purification; prune it less")
-    statistics = layer_statistics(model.graph)
+    problem = _Problem(graph=model.graph, statistics=layer_statistics(model.graph), config=config)
     if config.mode == "absolute":
         limits = Thresholds(th1=config.th1, th2=config.th2, th3=config.th3, th4=config.th4)
-        outcome = _try(model.graph, statistics, {layer.name: limits for layer in statistics}, config)
+        outcome = problem.try_limits({layer.name: limits for layer in problem.statistics})
         found: dict[str, Any] = {}
     else:
         if evaluate is None:
@@ -73,54 +106,28 @@ def purify(
                 "purify.mode 'auto' needs validation images to measure accuracy with; hold some out of the training "
                 "images, or set purify.mode to 'absolute' and give th1..th4"
             )
-        outcome, found = _search(model.graph, statistics, config, evaluate, progress)
+        outcome, found = _search(problem, evaluate, progress)
     return model.advance(outcome.closed, Stage.PURIFIED, **_meta(model, config, outcome, found))
 
 
-def _try(
-    graph: Graph, statistics: Sequence[LayerStatistics], limits: Mapping[str, Thresholds], config: PurifyConfig
-) -> _Outcome:
-    """Purification with `limits`, then path removal. Raises EmptiedError naming layer and threshold."""
-    purified, removed = apply_thresholds(graph, statistics, limits)
-    if empty := emptied_layers(purified):
-        used = ", ".join(f"{key} = {value:.6g}" for key, value in limits[empty[0]].to_json().items())
-        raise EmptiedError(
-            f"layer {empty[0]!r} would be emptied: after its thresholds ({used}) and its neighbours' no path "
-            "from input to output is left through it; lower the thresholds"
-        )
-    if lost := constant_outputs(purified) and constant_outputs(purified) - constant_outputs(graph):
-        output, channel = min(lost)
-        raise EmptiedError(
-            f"class {channel} of {output!r} would be lost: no weight that depends on the input is left for it, so its "
-            "score would always be the same; lower the thresholds"
-        )
-    closed, paths = remove_unused_paths(purified, inexact=config.inexact)
-    return _Outcome(thresholds=limits, purified=purified, closed=closed, removed=removed, paths=paths)
-
-
-def _search(
-    graph: Graph,
-    statistics: Sequence[LayerStatistics],
-    config: PurifyConfig,
-    evaluate: Evaluate,
-    progress: Progress | None,
-) -> tuple[_Outcome, dict[str, Any]]:
+def _search(problem: _Problem, evaluate: Evaluate, progress: Progress | None) -> tuple[_Outcome, dict[str, Any]]:
     """Bisect the share of columns, then of channels, then of filters; each rule may use a third of the allowed drop.
 
     What an earlier rule leaves of its third (or gains) a later one may use. Accuracy need not fall evenly with the
     share, so this finds a boundary, not always the last.
     """
-    start = evaluate(graph)
+    config = problem.config
+    start = evaluate(problem.graph)
     total, done = len(SEARCHED) * config.steps, 0
     share = [0.0] * len(SEARCHED)
-    best, accuracy = _at(graph, statistics, config, share), start
+    best, accuracy = problem.at(share), start
     for rule in range(len(SEARCHED)):
         floor = start - config.drop * (rule + 1) / len(SEARCHED)
         low, high = 0.0, 1.0
         for _ in range(config.steps):
             middle = (low + high) / 2
             trial = [*share[:rule], middle, *share[rule + 1 :]]
-            outcome, percent = _measure(graph, statistics, config, trial, evaluate, best, accuracy)
+            outcome, percent = _measure(problem, trial, evaluate, best, accuracy)
             if outcome is not None and percent >= floor:
                 best, accuracy, low = outcome, percent, middle
             else:
@@ -134,25 +141,14 @@ def _search(
 
 
 def _measure(
-    graph: Graph,
-    statistics: Sequence[LayerStatistics],
-    config: PurifyConfig,
-    share: Sequence[float],
-    evaluate: Evaluate,
-    best: _Outcome,
-    accuracy: float,
+    problem: _Problem, share: Sequence[float], evaluate: Evaluate, best: _Outcome, accuracy: float
 ) -> tuple[_Outcome | None, float]:
     """The outcome at `share` and its accuracy; None when a layer would be emptied. Equal removals cost no run."""
     try:
-        outcome = _at(graph, statistics, config, share)
+        outcome = problem.at(share)
     except EmptiedError:
         return None, 0.0
     return outcome, accuracy if outcome.removed == best.removed else evaluate(outcome.closed)
-
-
-def _at(graph: Graph, statistics: Sequence[LayerStatistics], config: PurifyConfig, share: Sequence[float]) -> _Outcome:
-    limits = {layer.name: relative_thresholds(layer, config.scale, share, config.th2) for layer in statistics}
-    return _try(graph, statistics, limits, config)
 
 
 def _weights(outcome: _Outcome) -> int:

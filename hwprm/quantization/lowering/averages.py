@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import UnsupportedError
-from hwprm.graph import AdaptiveAvgPool2d, AvgPool2d, Windows
+from hwprm.graph import Windows
+from hwprm.graph.rules.stages import Kernel, Mean
 from hwprm.quantization.lowering.fused import FusedLayer
 from hwprm.quantization.lowering.views import FusedTerm, View, terms_of
 
@@ -21,32 +22,31 @@ __all__ = ["average_layer", "common_multiple", "divided_weights"]
 CANDIDATES = 4096
 
 
-def average_layer(node: AvgPool2d | AdaptiveAvgPool2d, view: View, counts: dict[str, int]) -> FusedLayer:
-    """The layer of an average pool of `view`, whose tensors have `counts` channels.
+def average_layer(name: str, mean: Mean, view: View, counts: dict[str, int]) -> FusedLayer:
+    """The layer `name` that is the `mean` of `view`, whose tensors have `counts` channels.
 
     Raises UnsupportedError when a window lies wholly in the padding.
     """
     channels = len(view.channels)
-    rows, cols = (_side(*side) for side in zip(node.windows(view.shape), view.size, strict=True))
+    rows, cols = (_side(*side) for side in zip((mean.rows, mean.cols), view.size, strict=True))
     terms: list[FusedTerm] = []
     divisors = set()
     for y, x in product(rows.runs, cols.runs):
         divisor = y.divisor * x.divisor
         if divisor < 1:
-            raise UnsupportedError(f"average pool {node.name!r} has a window of nothing but padding; use less padding")
+            raise UnsupportedError(f"average pool {name!r} has a window of nothing but padding; use less padding")
         divisors.add(divisor)
-        terms += terms_of(
-            view,
-            counts,
-            np.full((channels, 1, y.length, x.length), 1.0 / divisor),
+        kernel = Kernel(
+            weight=np.full((channels, 1, y.length, x.length), 1.0 / divisor),
             stride=(rows.stride, cols.stride),
             padding=(y.before, y.after, x.before, x.after),
             groups=channels,
             region=(y.first, y.last, x.first, x.last) if len(rows.runs) * len(cols.runs) > 1 else None,
         )
+        terms += terms_of(view, counts, kernel)
     one_tensor = len(view.sources) == 1
     exact = tuple(sorted(divisors)) if one_tensor else ()
-    return FusedLayer(name=node.name, terms=tuple(terms), bias=np.zeros(channels), divisors=exact)
+    return FusedLayer(name=name, terms=tuple(terms), bias=np.zeros(channels), divisors=exact)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,20 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hwprm.graph import BatchNorm, Conv2d, Graph, Linear, Node
 
-__all__ = ["fold_batchnorm", "scale_and_shift"]
-
-FloatArray = NDArray[np.float64]
-
-
-def scale_and_shift(norm: BatchNorm) -> tuple[FloatArray, FloatArray]:
-    """The pair (a, b), each ``(C,)`` float64, with ``batchnorm(x) = a * x + b`` per channel."""
-    mean, var, weight, bias = (np.asarray(v, np.float64) for v in (norm.mean, norm.var, norm.weight, norm.bias))
-    a = weight / np.sqrt(var + norm.eps)
-    return a, bias - a * mean
+__all__ = ["fold_batchnorm"]
 
 
 def fold_batchnorm(graph: Graph) -> Graph:
@@ -54,7 +44,7 @@ def _takes_norm(node: Node) -> bool:
 
 
 def _into_before(layer: Conv2d | Linear, norm: BatchNorm) -> Node:
-    a, b = scale_and_shift(norm)
+    a, b = norm.scale_and_shift()
     weight = np.asarray(layer.weight, np.float64)
     column = a.reshape(-1, *(1,) * (weight.ndim - 1))
     return replace(layer, weight=weight * column, bias=np.asarray(layer.bias, np.float64) * a + b)
@@ -62,7 +52,7 @@ def _into_before(layer: Conv2d | Linear, norm: BatchNorm) -> Node:
 
 def _into_behind(layer: Node, norm: BatchNorm) -> Node:
     assert isinstance(layer, Conv2d | Linear)  # _takes_norm has looked
-    a, b = scale_and_shift(norm)
+    a, b = norm.scale_and_shift()
     weight = np.asarray(layer.weight, np.float64)
     groups = layer.groups if isinstance(layer, Conv2d) else 1
     # Filters of group g read channels g * C/G ... of the norm.

@@ -17,25 +17,13 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from hwprm.core.errors import ModelError, UnsupportedError
-from hwprm.graph import (
-    Add,
-    Channels,
-    Clamp,
-    Concat,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Relu,
-    Unflatten,
-    Upsample,
-)
+from hwprm.graph import Graph, Input
+from hwprm.graph.rules.stages import AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
+from hwprm.quantization.lowering.stages import Refused, Step, staged
 from hwprm.quantization.lowering.start import as_pool, identity_layer, start_layer
 from hwprm.quantization.lowering.views import View, whole_view
 
@@ -56,7 +44,7 @@ def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
     Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut or normalised, joined in
     front of no linear layer, or an average reads nothing but padding.
     """
-    graph = _live(fold_batchnorm(remove_unused_paths(graph)[0]))
+    graph = staged(_live(fold_batchnorm(remove_unused_paths(graph)[0])))
     return add_copies(_Lowering(graph, separate).network())
 
 
@@ -78,12 +66,12 @@ class _Lowering:
         graph = self.graph
         refused: list[tuple[str, str]] = []
         for node in graph.nodes:
-            if node.name in self.views:
+            if node.name in self.views or not isinstance(node, Step):  # taken in by an earlier layer, or an input
                 continue
             try:
-                self._node(node, [self.views[name] for name in node.inputs])
+                self._step(node, [self.views[name] for name in node.inputs])
             except UnsupportedError as error:
-                refused.append((node.name, str(error)))
+                refused.append((node.origin, str(error)))
                 self.shapes[node.name] = _as_map(graph.shapes[node.name])  # go on, to find what else there is
                 self.views[node.name] = whole_view(node.name, self.shapes[node.name])
         if refused:
@@ -99,59 +87,62 @@ class _Lowering:
             tensor_of=tensor_of,
         )
 
-    def _node(self, node: Node, reads: list[View]) -> None:
-        if isinstance(node, Unflatten) and (reads[0].size != (1, 1) or reads[0].flattened):
+    def _step(self, step: Step, reads: list[View]) -> None:
+        stage = step.stage
+        if isinstance(stage, Refused):
+            raise UnsupportedError(stage.text)
+        if isinstance(stage, AsMap) and (reads[0].size != (1, 1) or reads[0].flattened):
             raise UnsupportedError(
-                f"{node.name!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
+                f"{step.origin!r} makes channels of the pixels of a flattened map; keep (batch, C, H, W) instead"
             )
-        if isinstance(node, Flatten | Unflatten):
-            self.views[node.name] = reads[0]
-        elif isinstance(node, Concat | Channels):
-            self.views[node.name] = self._joined(node, reads)
+        if isinstance(stage, AsVector | AsMap):
+            self.views[step.name] = reads[0]
+        elif isinstance(stage, Picked):
+            self.views[step.name] = self._picked(step, stage, reads)
         else:
-            self._layer(node, reads)
+            self._layer(step, reads)
 
-    def _layer(self, node: Node, reads: list[View]) -> None:
-        layer = start_layer(node, reads, {name: shape[0] for name, shape in self.shapes.items()})
-        layer, chain = _absorb(self.graph, layer, node)
-        if isinstance(node, Add) and (joined := self._joined_sum(node, reads, layer)):
+    def _layer(self, step: Step, reads: list[View]) -> None:
+        layer = start_layer(step.name, step.stage, reads, {name: shape[0] for name, shape in self.shapes.items()})
+        layer, chain = _absorb(self.graph, layer, step)
+        if isinstance(step.stage, Sum) and (joined := self._joined_sum(step, reads, layer)):
             layer = joined
         maps = [self.graph.shapes[name] for name in chain if len(self.graph.shapes[name]) == 3]
-        vector = (len(layer.bias), 1, 1) if isinstance(node, Linear) else reads[0].shape
+        vector = (len(layer.bias), 1, 1) if isinstance(step.stage, Matrix) else reads[0].shape
         shape = _as_map(maps[-1]) if maps else vector  # behind a flatten, what was flattened
         self.shapes[layer.name] = shape
         self.views |= dict.fromkeys(chain, whole_view(layer.name, shape))
         self.layers.append(layer)
         self.maker[chain[-1]] = layer
 
-    def _joined_sum(self, node: Add, reads: list[View], alone: FusedLayer) -> FusedLayer | None:
-        """The layer of one operand of `node` with the other as its residual, taken out of `layers`; None: none can.
+    def _joined_sum(self, step: Step, reads: list[View], alone: FusedLayer) -> FusedLayer | None:
+        """The layer of one operand of `step` with the other as its residual, taken out of `layers`; None: none can.
 
         `alone` is the sum as a layer of its own. The layer made last is the first choice.
         """
-        if len(set(node.inputs)) != 2 or len(reads) != 2 or alone.pool or node.name in self.separate:
+        if len(set(step.inputs)) != 2 or len(reads) != 2 or alone.pool or step.name in self.separate:
             return None
         for layer in reversed(self.layers):
-            for name, view in zip(node.inputs, reversed(reads), strict=True):
-                wanted = self.graph.consumers(name) == (node,) and name not in self.graph.outputs
+            for name, view in zip(step.inputs, reversed(reads), strict=True):
+                wanted = self.graph.consumers(name) == (step,) and name not in self.graph.outputs
                 if self.maker.get(name) is layer and wanted and _takes_residual(layer) and len(view.sources) == 1:
                     self.layers.remove(layer)
                     channels = tuple(channel for _, channel in view.channels)
-                    residual = FusedResidual(sum=node.name, source=view.sources[0], channels=channels)
+                    residual = FusedResidual(sum=step.name, source=view.sources[0], channels=channels)
                     return replace(layer, residual=residual, low=alone.low, high=alone.high, upsample=alone.upsample)
         return None
 
-    def _joined(self, node: Node, reads: list[View]) -> View:
+    def _picked(self, step: Step, stage: Picked, reads: list[View]) -> View:
         parts = tuple(part for view in reads for part in view.flattened or (view,))
-        if len(self.graph.shapes[node.name]) == 1 and any(part.size != (1, 1) for part in parts):
-            if isinstance(node, Concat):
+        shapes = [self.graph.shapes[name] for name in step.inputs]
+        joined = stage.channels == tuple((i, c) for i, shape in enumerate(shapes) for c in range(shape[0]))
+        if len(self.graph.shapes[step.name]) == 1 and any(part.size != (1, 1) for part in parts):
+            if joined:
                 return View(channels=(), size=(1, 1), flattened=parts)
             raise UnsupportedError(
-                f"{node.name!r} cuts flattened maps, whose channels lie apart; slice channels before the flatten"
+                f"{step.origin!r} cuts flattened maps, whose channels lie apart; slice channels before the flatten"
             )
-        channels = tuple(pair for view in reads for pair in view.channels)
-        if isinstance(node, Channels):
-            channels = tuple(channels[c] for c in node.indices)
+        channels = tuple(reads[number].channels[channel] for number, channel in stage.channels)
         first = channels[0][0]
         all_of_it = channels == tuple((first, c) for c in range(self.shapes[first][0]))
         return View(channels=channels, size=reads[0].size, whole=first if all_of_it else None)
@@ -204,29 +195,27 @@ def _live(graph: Graph) -> Graph:
     return Graph(tuple(n for n in graph.nodes if n.name in needed or isinstance(n, Input)), graph.outputs)
 
 
-def _absorb(graph: Graph, layer: FusedLayer, node: Node) -> tuple[FusedLayer, list[str]]:
-    """`layer` with the clamps, max pool, upsamplings and flattens behind `node` that it can take in, and their names.
+def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, list[str]]:
+    """`layer` with the clamps, max pool, upsamplings and flattens behind `step` that it can take in, and their names.
 
     What something else reads, or what leaves the network, ends the chain.
     """
-    chain = [node.name]
+    chain = [step.name]
     while chain[-1] not in graph.outputs:
         readers = graph.consumers(chain[-1])
-        if len(readers) != 1:
+        if len(readers) != 1 or not isinstance(readers[0], Step):
             break
-        reader = readers[0]
-        if isinstance(reader, Relu):
-            layer = layer.clamped(0.0, None)
-        elif isinstance(reader, Clamp):
-            layer = layer.clamped(reader.low, reader.high)
-        elif isinstance(reader, MaxPool2d) and layer.pool is None and layer.upsample == (1, 1):
-            layer = replace(layer, pool=as_pool(reader))
-        elif isinstance(reader, Upsample):
-            factors = layer.upsample[0] * reader.factors[0], layer.upsample[1] * reader.factors[1]
+        stage = readers[0].stage
+        if isinstance(stage, Clamped):
+            layer = layer.clamped(stage.low, stage.high)
+        elif isinstance(stage, Largest) and layer.pool is None and layer.upsample == (1, 1):
+            layer = replace(layer, pool=as_pool(stage))
+        elif isinstance(stage, Repeated):
+            factors = layer.upsample[0] * stage.factors[0], layer.upsample[1] * stage.factors[1]
             layer = replace(layer, upsample=factors)
-        elif not isinstance(reader, Flatten) and not (isinstance(reader, Unflatten) and _one_pixel(graph, chain)):
+        elif not isinstance(stage, AsVector) and not (isinstance(stage, AsMap) and _one_pixel(graph, chain)):
             break
-        chain.append(reader.name)
+        chain.append(readers[0].name)
     return layer, chain
 
 

@@ -12,6 +12,8 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.graph.rules.stages import Kernel
+
 __all__ = ["FusedTerm", "View", "linear_terms", "merge_terms", "terms_of", "whole_view"]
 
 FloatArray = NDArray[np.float64]
@@ -66,38 +68,30 @@ def linear_terms(view: View, channels: dict[str, int], weight: FloatArray) -> tu
     parts = view.flattened or (view,)
     blocks = np.split(weight, np.cumsum([prod(part.shape) for part in parts])[:-1], axis=1)
     split = zip(parts, blocks, strict=True)
-    return tuple(term for part, block in split for term in terms_of(part, channels, block.reshape(-1, *part.shape)))
+    kernels = [(part, Kernel(weight=block.reshape(-1, *part.shape))) for part, block in split]
+    return tuple(term for part, kernel in kernels for term in terms_of(part, channels, kernel))
 
 
-def terms_of(
-    view: View,
-    channels: dict[str, int],
-    weight: FloatArray,
-    *,
-    stride: Pair = (1, 1),
-    padding: Quad = (0, 0, 0, 0),
-    dilation: Pair = (1, 1),
-    groups: int = 1,
-    region: Quad | None = None,
-) -> tuple[FusedTerm, ...]:
-    """Terms that compute the convolution of `view` with `weight` ``(M, C // groups, KH, KW)``.
+def terms_of(view: View, channels: dict[str, int], kernel: Kernel) -> tuple[FusedTerm, ...]:
+    """Terms that compute the convolution of `view` with `kernel`.
 
     `channels` tells how many channels each tensor has. A whole tensor keeps its groups; any other view is expanded to
     one group, a channel that appears twice gets the sum of its weights.
     """
+    groups = kernel.groups
     if view.whole is not None:
-        sources = {view.whole: weight}
+        sources = {view.whole: kernel.weight}
     else:
-        sources, groups = _scatter(view, channels, _dense(weight, groups)), 1
+        sources, groups = _scatter(view, channels, _dense(kernel.weight, groups)), 1
     return tuple(
         FusedTerm(
             source=name,
             weight=array,
-            stride=stride,
-            padding=padding,
-            dilation=dilation,
+            stride=kernel.stride,
+            padding=kernel.padding,
+            dilation=kernel.dilation,
             groups=groups,
-            region=region,
+            region=kernel.region,
         )
         for name, array in sources.items()
     )

@@ -136,17 +136,15 @@ def network_facts(net: IntegerNetwork) -> Facts:
 
 def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
-    from hwprm.compiler import CycleReport
-
     own = bundle.manifest.array
     return {
         "net": bundle.manifest.net,
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
-        "cycles": cycle_facts(CycleReport.from_dict(bundle.program["cycles"])),
+        "cycles": cycle_facts(bundle.program.cycles),
         "memory": {
-            "onchip_bits": bundle.program["onchip_bits"],
+            "onchip_bits": dict(bundle.program.onchip_bits),
             "external_bytes": bundle.manifest.external.bytes if bundle.manifest.external else 0,
         },
     }

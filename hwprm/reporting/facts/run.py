@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwprm.bundle import Bundle
-from hwprm.compiler import CycleReport
 from hwprm.config.options import options_of, show
 from hwprm.config.settings import SECTIONS
 from hwprm.model import Model
@@ -33,7 +32,7 @@ def run_facts(
     bundle = Bundle.load(out / "bundle")
     waterfall = model.meta["waterfall"] + done["quantize"]["waterfall"]
     simulated = done["verify"]["simulated"]
-    cycles = cycle_facts(CycleReport.from_dict(bundle.program["cycles"]), simulated["layers"], simulated["image"])
+    cycles = cycle_facts(bundle.program.cycles, simulated["layers"], simulated["image"])
     own = bundle.manifest.array
     return {
         "format": FORMAT,

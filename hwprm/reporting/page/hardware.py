@@ -98,21 +98,21 @@ def memory_section(content: Content) -> Iterator[Section]:
     """Which words of the activation memory hold what, and for how long."""
     if content.bundle is None:
         return
-    memory, bits = content.bundle.program["memory"], content.bundle.manifest.array.act_bits
+    memory, bits = content.bundle.program.plan, content.bundle.manifest.array.act_bits
     names = [layer.name for layer in content.bundle.network.layers]
-    found = blocks(content.bundle.network, memory["tensors"])
-    word_bits = memory["banks"] * bits
-    total = memory["words"] * word_bits
+    found = blocks(content.bundle.network, memory.placements)
+    word_bits = memory.banks * bits
+    total = memory.words * word_bits
     lead = (
-        f"{memory['banks']} banks of {memory['words']:,} words of {bits} bits, {total:,} bits in all. "
+        f"{memory.banks} banks of {memory.words:,} words of {bits} bits, {total:,} bits in all. "
         "Across: the layers of one image. Down: the address in every bank."
     )
     if not steps_named(names):
         lead += " Layers are numbered as in the table below."
     figure = Figure(
         title="Activation memory",
-        picture=memory_picture(found, memory["words"], names, word_bits),
-        axis=axis_picture(memory["words"]),
+        picture=memory_picture(found, memory.words, names, word_bits),
+        axis=axis_picture(memory.words),
         caption="A tensor stays from the layer that makes it to the last one that reads it.",
     )
     parts = (Figures(figures=(figure,)), _memory_table(found, word_bits, names))
@@ -145,7 +145,7 @@ def _external_section(bundle: Bundle) -> Section:
     """Bits of each memory on the chip, the largest first, beside an image that lies outside."""
     external = bundle.manifest.external
     assert external is not None
-    memories = sorted(bundle.program["onchip_bits"].items(), key=lambda item: (-item[1], item[0]))
+    memories = sorted(bundle.program.onchip_bits.items(), key=lambda item: (-item[1], item[0]))
     most, total = memories[0][1], sum(bits for _, bits in memories)
     bars = tuple(Bar(label=name, value=f"{bits:,} bits", note="", picture=bar(bits / most)) for name, bits in memories)
     lead = (

@@ -14,6 +14,7 @@ import numpy as np
 from markupsafe import Markup
 
 from hwprm.graph import Graph
+from hwprm.graph.liveness import filled_lines
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
 from hwprm.reporting.curves.svg import element, number, picture, runs
@@ -172,11 +173,8 @@ def _left(model: Model) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
 
 
 def _nonzero(matrix: np.ndarray[Any, Any]) -> dict[str, tuple[int, ...]]:
-    filled = matrix != 0
-    return {
-        "rows": tuple(np.flatnonzero(filled.any(axis=1)).tolist()),
-        "cols": tuple(np.flatnonzero(filled.any(axis=0)).tolist()),
-    }
+    rows, cols = filled_lines(matrix)
+    return {"rows": tuple(np.flatnonzero(rows).tolist()), "cols": tuple(np.flatnonzero(cols).tolist())}
 
 
 def _fine(value: float) -> str:

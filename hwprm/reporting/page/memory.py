@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
+from hwprm.compiler.layout.memory import Placement
 from hwprm.intnet import IntegerNetwork
 from hwprm.reporting.curves.svg import element, number, picture
 
@@ -32,18 +32,18 @@ class Block:
     last: int
 
 
-def blocks(net: IntegerNetwork, placements: Sequence[Mapping[str, Any]]) -> tuple[Block, ...]:
-    """Blocks of all stored tensors of `placements` (``Program.as_dict()["memory"]["tensors"]``).
+def blocks(net: IntegerNetwork, placements: Sequence[Placement]) -> tuple[Block, ...]:
+    """Blocks of all stored tensors of `placements` of the memory plan.
 
     A tensor lives from the layer that makes it to the last one that reads it; an image has two buffers of all inputs,
     which take turns: one is read while the next image is written to the other.
     """
     birth = {layer.name: i for i, layer in enumerate(net.layers)}
     death = {source: i for i, layer in enumerate(net.layers) for source in layer.sources}
-    buffer = sum(place["words"] for place in placements if place["name"] in net.inputs)
+    buffer = sum(place.words for place in placements if place.name in net.inputs)
     found = []
     for place in placements:
-        name, base, words = place["name"], place["base"], place["words"]
+        name, base, words = place.name, place.base, place.words
         if name in net.inputs:
             end = len(net.layers) - 1
             found.append(Block(name=name, base=base, words=words, first=0, last=end))

@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import singledispatch
 
-from hwprm.graph import (
-    Add,
-    AvgPool2d,
-    BatchNorm,
-    Channels,
-    Clamp,
-    Concat,
-    Conv2d,
-    Flatten,
-    Graph,
-    Input,
-    Linear,
-    MaxPool2d,
-    Node,
-    Relu,
-    Shape,
-)
+from hwprm.graph import Graph, Input, Node, Shape
+from hwprm.graph.rules.node import Told
+from hwprm.graph.rules.text import grouped, sizes, strided
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 from hwprm.reporting.page.parts import Network, NetworkRow
 from hwprm.reporting.page.rail import rail
 
 __all__ = ["Step", "channelwise", "graph_steps", "integer_steps", "network_part"]
 
-#: Operators that are told in one line with the step that they follow.
-FOLLOWERS = (BatchNorm, Relu, Clamp, MaxPool2d, AvgPool2d, Flatten)
 #: Classes of dots.
 WEIGHTED, JOINED, PLAIN = "weighted", "joined", "plain"
 
@@ -54,7 +37,7 @@ def graph_steps(before: Graph, after: Graph | None = None) -> tuple[Step, ...]:
     return tuple(
         Step(
             name=group[0].name,
-            what=" · ".join(_describe(node) for node in told),
+            what=" · ".join(node.describe() for node in told),
             kind=_kind(group[0]),
             inputs=tuple(place[name] for name in group[0].inputs),
             before=before.shapes[told[-1].name],
@@ -106,7 +89,7 @@ def _groups(graph: Graph) -> list[list[Node]]:
     groups: list[list[Node]] = []
     ends: dict[str, list[Node]] = {}  # last node of a group -> the group
     for node in graph.nodes:
-        group = ends.get(node.inputs[0]) if isinstance(node, FOLLOWERS) else None
+        group = ends.get(node.inputs[0]) if node.told in (Told.FOLLOWING, Told.HIDDEN) else None
         alone = group is not None and len(graph.consumers(group[-1].name)) == 1 and group[-1].name not in graph.outputs
         if group is None or not alone or isinstance(group[0], Input):
             group = []
@@ -119,8 +102,8 @@ def _groups(graph: Graph) -> list[list[Node]]:
 
 
 def _told(group: list[Node]) -> list[Node]:
-    """What is shown of a group: a flatten behind something else only relabels, and its shape says less."""
-    return [group[0], *(node for node in group[1:] if not isinstance(node, Flatten))]
+    """What is shown of a group: what only relabels something else, like a flatten, has a shape that says less."""
+    return [group[0], *(node for node in group[1:] if node.told is not Told.HIDDEN)]
 
 
 def _shape_after(group: list[Node], after: Graph) -> Shape | None:
@@ -136,7 +119,7 @@ def _reads(steps: tuple[Step, ...], index: int) -> str:
 
 
 def _kind(node: Node) -> str:
-    return WEIGHTED if isinstance(node, Conv2d | Linear) else JOINED if isinstance(node, Add | Concat) else PLAIN
+    return {Told.WEIGHTED: WEIGHTED, Told.JOINED: JOINED}.get(node.told, PLAIN)
 
 
 def _text(shape: Shape | None) -> str:
@@ -151,72 +134,10 @@ def _describe_layer(layer: GemmLayer) -> Iterator[str]:
     if layer.clamp[0] == 0:
         yield "ReLU"
     if layer.pool:
-        yield f"max pool {_size(layer.pool.kernel)}{_stride(layer.pool.stride, layer.pool.kernel)}"
+        yield f"max pool {sizes(layer.pool.kernel)}{strided(layer.pool.stride, layer.pool.kernel)}"
 
 
 def _describe_term(term: Term) -> str:
     if channelwise(term):
-        return f"channel by channel{_stride(term.stride, (1, 1))}"
-    return f"conv {_size(term.weight.shape[2:])}{_stride(term.stride, (1, 1))}{_grouped(term.groups)}"
-
-
-@singledispatch
-def _describe(node: Node) -> str:
-    return type(node).__name__.lower()
-
-
-@_describe.register
-def _(node: Conv2d) -> str:
-    return f"conv {_size(node.weight.shape[2:])}{_stride(node.stride, (1, 1))}{_grouped(node.groups)}"
-
-
-@_describe.register
-def _(node: MaxPool2d) -> str:
-    return f"max pool {_size(node.kernel)}{_stride(node.stride, node.kernel)}"
-
-
-@_describe.register
-def _(node: AvgPool2d) -> str:
-    return f"average pool {_size(node.kernel)}{_stride(node.stride, node.kernel)}"
-
-
-@_describe.register
-def _(node: Add) -> str:
-    return "sum"
-
-
-@_describe.register
-def _(node: Concat) -> str:
-    return "concatenation"
-
-
-@_describe.register
-def _(node: Channels) -> str:
-    return "choice of channels"
-
-
-@_describe.register
-def _(node: BatchNorm) -> str:
-    return "batch norm"
-
-
-@_describe.register
-def _(node: Relu) -> str:
-    return "ReLU"
-
-
-@_describe.register
-def _(node: Clamp) -> str:
-    return f"clamp {'−∞' if node.low is None else f'{node.low:g}'}..{'∞' if node.high is None else f'{node.high:g}'}"
-
-
-def _size(pair: tuple[int, ...]) -> str:
-    return "×".join(map(str, pair))
-
-
-def _stride(stride: tuple[int, int], usual: tuple[int, ...]) -> str:
-    return "" if stride == tuple(usual) else f" stride {stride[0] if stride[0] == stride[1] else _size(stride)}"
-
-
-def _grouped(groups: int) -> str:
-    return "" if groups == 1 else f", {groups} groups"
+        return f"channel by channel{strided(term.stride, (1, 1))}"
+    return f"conv {sizes(term.weight.shape[2:])}{strided(term.stride, (1, 1))}{grouped(term.groups)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hwprm.bundle.manifest import ChecksEntry
 from hwprm.reporting.page.content import Content
 from hwprm.reporting.page.hardware import cycles_section, memory_section, rom_section
 from hwprm.reporting.page.parts import Column, Section, Table, Tile
@@ -108,6 +109,15 @@ def _tiles(content: Content) -> Iterator[Tile]:
         yield Tile(label="Cycles per image", value=f"{facts['predicted']['image']:,}", note="predicted")
 
 
+def _compared_before(content: Content) -> Iterator[tuple[str, str]]:
+    """What the compiler and the quantiser compared before anything was simulated, as the bundle's manifest says."""
+    checks = content.bundle.manifest.checks if content.bundle else ChecksEntry()
+    if checks.passes:
+        yield "Compiler passes that changed no integer", f"{', '.join(checks.passes)}; {checks.pass_images} images"
+    if checks.crosscheck_images:
+        yield "References in torch and numpy equal", f"{checks.crosscheck_images} images"
+
+
 def verification_section(content: Content) -> Iterator[Section]:
     """Simulators, images, integers compared, mismatches, cycles; then each simulator and mode."""
     verify = content.facts.get("verify")
@@ -124,6 +134,7 @@ def verification_section(content: Content) -> Iterator[Section]:
         ("Cycles per image, predicted", f"{cycles['predicted']:,}"),
         ("Cycles per image, simulated", "not counted" if simulated is None else f"{simulated:,}"),
         ("Seed of gaps and back-pressure", str(verify["seed"])),
+        *_compared_before(content),
     )
     columns = (Column(title="What", numeric=False), Column(title="Value", numeric=False))
     parts = [Table(caption="Result", columns=columns, rows=rows)]

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hwprm.bundle import Bundle
-from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
 from hwprm.core.errors import BundleError
-from hwprm.core.plain import decode
-from hwprm.isa import Hardware
 from hwprm.verification.comparison.events import Section
 
 __all__ = ["compare_stalls", "memory_model", "memory_plusargs", "waiting_cycles"]
@@ -39,13 +36,11 @@ def waiting_cycles(bundle: Bundle, memory: MemoryConfig) -> int:
 
 
 def memory_model(bundle: Bundle, memory: MemoryConfig, first_accept: int) -> MemoryModel:
-    """The model of the bundle's own program. Raises BundleError when ``program.json`` cannot be understood."""
-    plain = bundle.program
+    """The model of the bundle's own program. Raises BundleError when its numbers do not fit together."""
+    program = bundle.program
     try:
-        hardware = decode(Hardware, plain["hardware"], "hardware")
-        tiles = decode(tuple[Tile, ...], plain["tiles"], "tiles")
-        return MemoryModel(tiles, bundle.manifest.cycles.layers, hardware, memory, first_accept)
-    except (KeyError, ValueError, IndexError, ArithmeticError) as error:
+        return MemoryModel(program.tiles, bundle.manifest.cycles.layers, program.hardware, memory, first_accept)
+    except (ValueError, LookupError, ArithmeticError) as error:
         raise BundleError(f"{bundle.folder}: its program cannot be understood ({error}); emit it again") from error
 
 

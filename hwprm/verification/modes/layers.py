@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle.manifest import LayerEntry
+from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import ConfigError
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
@@ -33,7 +34,7 @@ from hwprm.verification.modes.simulation import (
     start_session,
     write_inputs,
 )
-from hwprm.verification.modes.single_layer import CompiledProgram, load_program
+from hwprm.verification.modes.single_layer import isolate
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.builds import build
 from hwprm.verification.simulators.session import Session, SessionRun
@@ -117,7 +118,7 @@ class _Desk:
 
     simulation: Simulation
     build: Path
-    program: CompiledProgram
+    program: ProgramRecord
     memory: ActivationMemory
     #: Every tensor of the chosen images, from the reference.
     tensors: Mapping[str, IntArray]
@@ -125,7 +126,7 @@ class _Desk:
 
     @classmethod
     def of(cls, simulation: Simulation) -> _Desk:
-        program = load_program(simulation.bundle)
+        program = simulation.bundle.program
         images = simulation.images[: simulation.config.layer_count]
         built = build(simulation.bundle, simulation.simulator, simulation.work, **simulation.config.build)
         facts = (built.parent.name, str(simulation.config.seed), images.tobytes().hex(), version("hwprm"))
@@ -180,7 +181,7 @@ def _start(desk: _Desk, piece: _Piece) -> _Started:
         folder = stack.enter_context(run_folder(simulation.work))
         stored = [entry for entry in simulation.bundle.manifest.layers if not entry.wide]
         store = None if piece.entry.wide else stored.index(piece.entry)
-        desk.program.isolate(simulation.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
+        isolate(desk.program, simulation.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
         contents = desk.before(piece)
         (folder / "memory").mkdir()
         desk.memory.write(contents, folder / "memory")
@@ -240,7 +241,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     else:
         got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.simulation.bundle.kept_channels.get(entry.name))
+    comparison = comparison.of(desk.simulation.bundle.program.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)

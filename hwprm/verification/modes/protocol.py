@@ -75,7 +75,7 @@ def _compare(
     session: Session, sections: tuple[Section, ...], bundle: Bundle, tensors: Mapping[str, IntArray]
 ) -> tuple[dict[str, list[Comparison]], dict[str, str]]:
     """Comparisons by layer, and by cocotb test the reason why its images could not be compared."""
-    manifest, kept = bundle.manifest, bundle.kept_channels
+    manifest, kept = bundle.manifest, bundle.program.kept_channels
     compared: dict[str, list[Comparison]] = {entry.name: [] for entry in manifest.layers}
     missing: dict[str, str] = {}
     for section in sections:

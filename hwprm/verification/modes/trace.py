@@ -51,7 +51,7 @@ def read_trace(path: Path, manifest: Manifest, images: int) -> list[dict[int, Ve
 
 def compare_trace(simulation: Simulation, path: Path, images: NDArray[np.int64]) -> dict[str, Comparison]:
     """Every stored layer of `images` ``(n, C, H, W)`` as traced in `path` against the reference, by tensor name."""
-    manifest, kept = simulation.bundle.manifest, simulation.bundle.kept_channels
+    manifest, kept = simulation.bundle.manifest, simulation.bundle.program.kept_channels
     total: dict[str, Comparison] = {}
     for i, vectors in enumerate(read_trace(path, manifest, len(images))):
         tensors = {name: tensor[0] for name, tensor in run(simulation.bundle.network, images[i : i + 1]).items()}

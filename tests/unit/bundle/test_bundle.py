@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from hwprm.bundle import MANIFEST, SEAL, Bundle, hash_file
-from hwprm.bundle.manifest import Manifest
+from hwprm.bundle.manifest import ChecksEntry, Manifest
+from hwprm.compiler import Proof
 from hwprm.core.errors import BundleError, ConfigError, InputError
 from hwprm.emission.writer import write_bundle
 from hwprm.intnet.reference import run
@@ -46,6 +48,25 @@ def test_contents(made: Bundle) -> None:
     assert {"tb/tb_hwprm.v", "mem/weights.mem", "golden/images_0.mem", "README.md"} <= names
     assert [path.name for path in made.sources()] == ["hwprm_core.v", "hwprm_ram.v", "hwprm_rom.v", "hwprm_top.v"]
     assert made.testbench.is_file()
+
+
+def test_older_manifests_lack_the_checks(made: Bundle) -> None:
+    plain = json.loads((made.folder / MANIFEST).read_text())
+    assert plain.pop("checks") == {"passes": [], "pass_images": 0, "crosscheck_images": 0}
+    assert Manifest.from_json(plain) == made.manifest
+
+
+def test_checks_stand_in_manifest_and_readme(tmp_path: Path) -> None:
+    proof = Proof(passes=("one", "two"), images=8)
+    checked = replace(parts(), network=replace(network(), crosschecked=4), proof=proof)
+    bundle = write_bundle(checked, images(), None, tmp_path / "bundle")
+    assert Bundle.load(bundle.folder).manifest.checks == ChecksEntry(
+        passes=("one", "two"), pass_images=8, crosscheck_images=4
+    )
+    assert bundle.network.crosschecked == 4
+    text = (bundle.folder / "README.md").read_text()
+    assert "On 8 sample images none of the compiler's passes (one, two) changed an integer of any tensor." in text
+    assert "On 4 calibration images the references in torch and in numpy agreed" in text
 
 
 def test_golden_vectors(made: Bundle) -> None:

@@ -22,15 +22,24 @@ def removable(net):
     """Sets of channels {(tensor, channel)} that no output depends on, or that are constants biases could take over.
 
     Channels that a group of a grouped convolution ties together are tried together. What a layer without weights
-    reads only because it must read something, and what that needs, is left out.
+    reads only because it must read something, and what that needs, is left out; so is what a channel needs that stays
+    only because it is tied to others, as each channel that stays keeps its integers.
     """
     rng = np.random.default_rng(0)
     generic, constants = _generic(net, rng)
     images = rng.normal(size=(12, *net.input.shape))
-    form = _for_form(net)
+    ends = {(name, c) for name in (*net.inputs, *net.outputs) for c in range(net.tensor[name].shape[0])}
+    idle = [
+        key
+        for bundle in _bundles(net)
+        if len(bundle) > 1 and (bundle & ends or any(_matters(generic, constants, bundle, image) for image in images))
+        for key in bundle
+        if not any(_matters(generic, constants, {key}, image) for image in images)
+    ]
+    form = _for_form(net, idle)
     found = []
     for bundle in _bundles(net):
-        if bundle & form or any(name in (*net.inputs, *net.outputs) for name, _ in bundle):
+        if bundle & (form | ends):
             continue
         if all(key in constants for key in bundle):
             gone = all(_foldable(net, name, channel, constants[name, channel]) for name, channel in bundle)
@@ -111,9 +120,9 @@ def _bundles(net):
     return list({id(one): one for one in bundle.values()}.values())
 
 
-def _for_form(net):
-    """The channel that a layer without weights reads, and everything that one needs."""
-    wanted = [
+def _for_form(net, idle):
+    """The channel that a layer without weights reads, the `idle` ones, and everything that these need."""
+    wanted = idle + [
         (layer.terms[0].source, 0)
         for layer in net.layers
         if not layer.residual and not any(term.weight.any() for term in layer.terms)

@@ -55,7 +55,7 @@ def test_hash_is_sha256_in_hexadecimal():
 
 def test_program_as_data():
     program = compiled(small_lenet(), 3, 4)
-    data = json.loads(json.dumps(program.as_dict()))
+    data = json.loads(json.dumps(program.record.as_dict()))
     assert data["layers"] == list(program.layers) == ["conv1", "conv2", "fc1", "fc2"]
     assert data["roms"]["weights"]["width"] == 4 * 8
     assert data["cycles"]["total"] == program.cycles.total

@@ -10,8 +10,7 @@ from torch.nn import functional
 from torch.nn.utils import prune
 
 from hwprm.frontend import check, load_pt2, to_graph
-from hwprm.graph import Conv2d, Flatten, Linear, MaxPool2d
-from hwprm.graph.evaluation import evaluate
+from hwprm.graph import Conv2d, Flatten, Linear, MaxPool2d, evaluate
 
 from .modules import Branches, Everything, randomise
 

@@ -237,6 +237,17 @@ def test_round_trip_and_same_bytes(tmp_path: Path, added: Residual | None) -> No
             assert b.weight.dtype == np.int64
 
 
+def test_the_record_of_the_crosscheck_is_optional(tmp_path: Path) -> None:
+    net = replace(network(), crosschecked=4)
+    net.save(tmp_path / "new")
+    assert IntegerNetwork.load(tmp_path / "new").crosschecked == 4
+    network().save(tmp_path / "old")
+    plan = json.loads((tmp_path / "old" / "network.json").read_text())
+    assert "crosschecked" not in plan
+    assert IntegerNetwork.load(tmp_path / "old").crosschecked == 0
+    assert json.loads((tmp_path / "new" / "network.json").read_text()) == plan | {"crosschecked": 4}
+
+
 def test_unreadable_folders(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no readable integer network .*; quantise again"):
         IntegerNetwork.load(tmp_path)

@@ -250,6 +250,21 @@ def test_crosscheck_names_the_first_difference() -> None:
         crosscheck(net, x, expected | {"c": planted})
 
 
+def test_crosscheck_computes_what_it_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, x = small()
+    assert crosscheck(net, x) == crosscheck(net, x, reference.run(net, x))
+
+    def off_by_one(net: IntegerNetwork, images: np.ndarray) -> dict[str, np.ndarray]:
+        tensors = run_torch(net, images)
+        if np.array_equal(images[0], x[5]):
+            tensors["l"] = tensors["l"] - 1
+        return tensors
+
+    monkeypatch.setattr("hwprm.quantization.compare.run_torch", off_by_one)
+    with pytest.raises(MismatchError, match=r"^layer 'l', image 5, channel 0, row 0, column 0: "):
+        crosscheck(net, x)
+
+
 def test_more_bits_are_closer_to_the_floats() -> None:
     graph = conv_graph(weights(), np.array([0.5, 0.25, 0.1]))
     ratios = []

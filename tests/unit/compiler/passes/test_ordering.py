@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from hwprm.compiler import compile_network, estimate
 from hwprm.compiler.passes.cluster import tile_order, union_weight
-from hwprm.compiler.passes.compact import compaction
 from hwprm.compiler.passes.ordering import channel_bonds, reorder
+from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
 from hwprm.intnet import Term
@@ -68,7 +68,7 @@ def test_compiled_network_computes_the_same_in_no_more_cycles(net, rows, cols):
     assert ordered.unordered == plain.total >= ordered.total
     assert [layer.unordered_listed for layer in ordered.layers] == [layer.listed for layer in plain.layers]
     assert (ordered.total < plain.total) == (
-        program.kept != {name: tuple(index) for name, index in compaction(net).kept.items()}
+        program.kept != {name: tuple(index) for name, index in remove_unneeded(net).kept.items()}
     )
 
 

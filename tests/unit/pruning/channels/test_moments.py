@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from hwprm.data import Dataset
-from hwprm.graph import BatchNorm, Conv2d, Graph, Input, Linear, Relu, evaluate
-from hwprm.graph.nodes import Flatten
+from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, Relu, evaluate
 from hwprm.pruning.channels.blocks import narrow
 from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.channels.moments import channel_moments, compensated, scores, with_new_statistics

@@ -10,10 +10,9 @@ import torch
 from hypothesis import given, settings
 
 from hwprm.core.errors import ModelError
-from hwprm.graph import Graph, evaluate
+from hwprm.graph import Conv2d, Graph, evaluate
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
-from hwprm.pruning import compaction
 from hwprm.pruning.compaction.compaction import compact, compact_graph, prove_equal
 from hwprm.pruning.paths.paths import remove_unused_paths
 from tests.unit.pruning.lenet import after_admm, lenet5
@@ -139,7 +138,7 @@ def test_the_proof_notices_a_difference(monkeypatch):
     graph = after_admm(3, 20)
     with pytest.raises(ModelError, match=r"compaction changed output 'fc2' by 0\.\d+"):
         prove_equal(graph, remove_unused_paths(after_admm(3, 19))[0])
-    cut = compaction.cut_node
+    cut = Conv2d.cut
 
     def wrong(node, out, ins):
         done = cut(node, out, ins)
@@ -147,7 +146,7 @@ def test_the_proof_notices_a_difference(monkeypatch):
             done.bias[0] += 1e-6
         return done
 
-    monkeypatch.setattr(compaction, "cut_node", wrong)
+    monkeypatch.setattr(Conv2d, "cut", wrong)
     with pytest.raises(ModelError, match="please report this network"):
         compact_graph(graph)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, reject, settings
 
-from hwprm.compiler.passes.compact import compact_network, compaction
+from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.intnet.reference import run
 from hwprm.pruning.compaction.compaction import compact_graph
@@ -25,14 +25,14 @@ def test_masked_and_compact_networks_quantise_to_the_same_integers():
     small_net = quantise_network(small, images, 1 / 255)
     masked, compacted = (run(net, quantise_images(images, 1 / 255, net)) for net in (masked_net, small_net))
     np.testing.assert_array_equal(masked[masked_net.outputs[0]], compacted[small_net.outputs[0]])
-    assert [t.shape for t in compact_network(masked_net).tensors] == [t.shape for t in small_net.tensors]
+    assert [t.shape for t in remove_unneeded(masked_net).network.tensors] == [t.shape for t in small_net.tensors]
 
 
 def test_integer_compaction_of_a_network_with_dead_paths_and_constants():
     graph = after_admm(8, 30, dtype=np.float32)  # 18 filters of conv1 unread, 42 of conv2 constant
     images = np.random.default_rng(1).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
     net = quantise_network(graph, images, 1 / 255)
-    done = compaction(net)
+    done = remove_unneeded(net)
     before = run(net, quantise_images(images, 1 / 255, net))
     after = run(done.network, quantise_images(images, 1 / 255, done.network))
     for name, value in after.items():
@@ -67,7 +67,7 @@ def test_path_removal_and_compaction_of_joined_inputs_change_no_integer(graph):
         reject()
     assert_same_integers(graph, x, 1.0)
     try:
-        small = compact_network(net)
+        small = remove_unneeded(net).network
     except ModelError as error:
         assert "does not depend on the input" in str(error)
         return

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from hwprm.core.errors import ConfigError, UnsupportedError
-from hwprm.graph import Conv2d, Graph, Linear, Node, evaluate
-from hwprm.pruning.paths.paths import needed_channels, remove_unused_paths
+from hwprm.graph import Conv2d, Linear, evaluate
+from hwprm.graph.liveness import needed_channels
+from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.pruning.paths.removals import Kind, Rule
 from tests.unit.pruning.random_graphs import Builder, graphs, opened, with_dtype
 
@@ -205,16 +206,6 @@ def test_refusal_says_where_and_why():
         remove_unused_paths(graph, inexact="refuse")
     with pytest.raises(ConfigError, match=r"prune.inexact must be 'keep' or 'refuse', not 'drop'"):
         remove_unused_paths(graph, inexact="drop")
-
-
-def test_unknown_operator_is_refused():
-    class Strange(Node):
-        pass
-
-    graph = lenet_like(0.0, 0)
-    nodes = (*graph.nodes, Strange(name="odd", inputs=(graph.outputs[0],)))
-    with pytest.raises(UnsupportedError, match="'odd': unused-path removal does not know Strange"):
-        remove_unused_paths(Graph(nodes, ("odd",)))
 
 
 def test_float32_bias_is_rounded_once():

@@ -10,13 +10,14 @@ import pytest
 
 from hwprm.config.purify import PurifyConfig
 from hwprm.core.errors import ModelError, UnsupportedError
-from hwprm.graph import Add, BatchNorm, Concat, Flatten, Graph, Node, evaluate
+from hwprm.graph import Add, BatchNorm, Concat, Flatten, Graph, evaluate
+from hwprm.graph.liveness import channel_pixels
 from hwprm.model import Model, Stage
 from hwprm.pruning.accounting import account
 from hwprm.pruning.compaction.compaction import compact, compact_graph
 from hwprm.pruning.paths.paths import emptied_layers, remove_unused_paths
 from hwprm.pruning.prm.purification import purify
-from hwprm.pruning.statistics import channel_pixels, layer_statistics
+from hwprm.pruning.statistics import layer_statistics
 from tests.unit.pruning.random_dags import DagBuilder, images
 
 STEM, CONV1A, CONV1B, CONV2A, CONV2B, SHORTCUT, FC = "conv1", "conv3", "conv5", "conv8", "conv10", "conv11", "fc15"
@@ -348,16 +349,6 @@ def test_statistics_behind_joined_vectors():
     mixed = Concat(name="cat", inputs=(flat, "image"))
     assert channel_pixels(Graph((*graph.nodes, image, mixed), ("cat",)), "cat") == 1
     assert [s.makes_output for s in layer_statistics(residual_net())] == [False] * 6 + [True]
-
-
-def test_unknown_operators_are_refused_by_name():
-    class Upsample(Node):
-        pass
-
-    graph = residual_net()
-    nodes = tuple(Upsample(name=n.name, inputs=n.inputs) if n.name == "relu7" else n for n in graph.nodes)
-    with pytest.raises(UnsupportedError, match="'relu7': unused-path removal does not know Upsample; prune without it"):
-        compact_graph(Graph(nodes, graph.outputs))
 
 
 def test_float32_networks_stay_float32():

@@ -1,4 +1,4 @@
-"""Exact removal of what an integer network does not need: the last pass before scheduling.
+"""Exact removal of what an integer network does not need: filters, channels, terms, layers.
 
 Two sweeps over the layers reach the fixed point:
 
@@ -18,21 +18,23 @@ No sum needs more bits than before: a folded constant lies within the range its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
+from hwprm.config import ArrayConfig
 from hwprm.core.errors import ModelError
-from hwprm.core.geometry import window_taps
+from hwprm.core.geometry import Window, window_taps
 from hwprm.core.numerics import requantise
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Compaction", "compact_network", "compaction", "unchanged"]
+__all__ = ["remove_unneeded"]
 
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -40,57 +42,48 @@ BoolArray = NDArray[np.bool_]
 Constants = dict[int, int]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Compaction:
-    """A compacted network and where its channels come from.
-
-    `kept` maps each tensor that is left to the numbers its channels had before; on these channels every tensor
-    is equal to the original's, integer for integer.
-    """
-
-    network: IntegerNetwork
-    kept: Mapping[str, tuple[int, ...]]
-
-
-def compact_network(net: IntegerNetwork) -> IntegerNetwork:
-    """`net` without the filters, channels, terms and layers that no output depends on; the same integers come out.
+def remove_unneeded(net: IntegerNetwork, _: ArrayConfig | None = None) -> Rewritten:
+    """A pass: `net` without the filters, channels, terms and layers that no output depends on, for any array.
 
     Raises ModelError when an output no longer depends on the input, naming the layers without weights.
     """
-    return compaction(net).network
-
-
-def compaction(net: IntegerNetwork) -> Compaction:
-    """`compact_network` with the list of kept channels. Raises ModelError like it."""
-    done = _compact_once(net)
-    while (again := _compact_once(done.network)).kept != _identity(done.network):
+    done = _remove_once(net)
+    while (again := _remove_once(done.network)).kept != all_channels(done.network):
         kept = {name: tuple(done.kept[name][i] for i in index) for name, index in again.kept.items()}
-        done = Compaction(network=again.network, kept=kept)
+        done = Rewritten(network=again.network, kept=kept)
     _check_outputs(done.network)
-    return done
+    return done if _changed(net, done.network) else as_it_is(net)
 
 
-def unchanged(net: IntegerNetwork) -> Compaction:
-    """`net` as it is."""
-    return Compaction(network=net, kept=_identity(net))
+def _changed(net: IntegerNetwork, other: IntegerNetwork) -> bool:
+    """Whether the layers of `other`, made from those of `net`, lack anything or hold other numbers."""
+    if net.tensors != other.tensors:
+        return True
+    return any(
+        [term.source for term in one.terms] != [term.source for term in two.terms]
+        or (one.residual is None) != (two.residual is None)
+        or not all(np.array_equal(a, b) for a, b in zip(_arrays(one), _arrays(two), strict=True))
+        for one, two in zip(net.layers, other.layers, strict=True)
+    )
 
 
-def _identity(net: IntegerNetwork) -> dict[str, tuple[int, ...]]:
-    return {tensor.name: tuple(range(tensor.shape[0])) for tensor in net.tensors}
+def _arrays(layer: GemmLayer) -> list[IntArray]:
+    residual = [layer.residual.channel, layer.residual.mult] if layer.residual else []
+    return [layer.bias, *residual, *(term.weight for term in layer.terms)]
 
 
-def _compact_once(net: IntegerNetwork) -> Compaction:
+def _remove_once(net: IntegerNetwork) -> Rewritten:
     folded = _fold_constants(net)
     need = _needed_channels(folded)
     kept = {name: np.flatnonzero(mask) for name, mask in need.items() if mask.any()}
-    layers = tuple(_cut_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
+    layers = tuple(_kept_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
     tensors = tuple(
         replace(tensor, shape=(len(kept[tensor.name]), *tensor.shape[1:]))
         for tensor in folded.tensors
         if tensor.name in kept
     )
     network = replace(folded, layers=layers, tensors=tensors)
-    return Compaction(network=network, kept={name: tuple(map(int, index)) for name, index in kept.items()})
+    return Rewritten(network=network, kept={name: tuple(map(int, index)) for name, index in kept.items()})
 
 
 def _fold_constants(net: IntegerNetwork) -> IntegerNetwork:
@@ -110,9 +103,9 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
     for term in layer.terms:
         weight = np.array(term.weight, dtype=np.int64)
         size = net.tensor[term.source].shape[1:]
-        taps = window_taps(
-            size, term.output_size(size), weight.shape[2:], term.stride, term.padding, term.dilation, term.region
-        )
+        kernel = (weight.shape[2], weight.shape[3])
+        window = Window(kernel=kernel, stride=term.stride, padding=term.padding, dilation=term.dilation)
+        taps = window_taps(size, term.output_size(size), window, term.region)
         weight[:, :, taps.never] = 0
         always = taps.always & (term.region is None)  # a bias is for the whole map
         for channel, value in constants[term.source].items():
@@ -137,7 +130,8 @@ def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
     """Filters of `layer` without a weight, and the value they put out everywhere."""
     if layer.pool is not None:
         pool, size = layer.pool, net.conv_size(layer)
-        taps = window_taps(size, pool.output_size(size), pool.kernel, pool.stride, pool.padding, pool.dilation)
+        window = Window(kernel=pool.kernel, stride=pool.stride, padding=pool.padding, dilation=pool.dilation)
+        taps = window_taps(size, pool.output_size(size), window)
         if not taps.seen:  # a window of nothing but padding has no maximum
             return {}
     silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
@@ -195,17 +189,17 @@ def _group_filters(term: Term, group: int) -> slice:
     return slice(group * height, (group + 1) * height)
 
 
-def _cut_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
+def _kept_layer(net: IntegerNetwork, layer: GemmLayer, kept: Mapping[str, NDArray[np.intp]]) -> GemmLayer:
     filters = kept[layer.name]
-    cut = [_cut_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
-    residual = layer.residual and _cut_residual(layer.residual, filters, kept)
-    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else cut[:1]
-    terms = [term for term in cut if term.weight.any()] or spare
+    left = [_kept_term(term, filters, kept[term.source]) for term in layer.terms if term.source in kept]
+    residual = layer.residual and _kept_residual(layer.residual, filters, kept)
+    spare = [_no_weights(residual, len(filters), len(kept[residual.source]))] if residual else left[:1]
+    terms = [term for term in left if term.weight.any()] or spare
     per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
     return replace(layer, terms=tuple(terms), residual=residual, **per_filter)
 
 
-def _cut_residual(
+def _kept_residual(
     residual: Residual, filters: NDArray[np.intp], kept: Mapping[str, NDArray[np.intp]]
 ) -> Residual | None:
     """None where nothing is left to add; a filter without a residual names channel 0."""
@@ -221,7 +215,7 @@ def _no_weights(residual: Residual, filters: int, channels: int) -> Term:
     return Term(source=residual.source, weight=np.zeros((filters, channels, 1, 1), np.int64))
 
 
-def _cut_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
+def _kept_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
     if term.groups == 1:
         return replace(term, weight=term.weight[np.ix_(filters, channels)])
     height = term.weight.shape[0] // term.groups  # whole groups are kept, so the channels of each are complete

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from hwprm.compiler.passes.compact import compact_network, compaction
+from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError
 from hwprm.core.numerics import requantise
 from hwprm.intnet import Pool, Residual, Tensor, reference
@@ -19,7 +19,7 @@ from tests.unit.compiler.random_dags import make_layer, make_net, networks, tens
 
 
 def assert_same(net, images=2):
-    done = compaction(net)
+    done = remove_unneeded(net)
     rng = np.random.default_rng(0)
     for _ in range(images):
         image = rng.integers(-128, 128, net.input.shape)
@@ -42,7 +42,7 @@ def test_outputs_stay_equal_and_nothing_more_can_go(net):
         assert any(np.array_equal(first[name], second[name]) for name in net.outputs)
         return
     assert removable(done.network) == []
-    again = compaction(done.network)
+    again = remove_unneeded(done.network)
     assert again.kept == {t.name: tuple(range(t.shape[0])) for t in done.network.tensors}
     assert [len(la.terms) for la in again.network.layers] == [len(la.terms) for la in done.network.layers]
 
@@ -80,7 +80,7 @@ def test_folding_adds_constant_times_weights_to_the_bias():
     constant = int(requantise(90000, a.mult[2], a.shift[2], *a.clamp))
     assert constant > 0
     expected = b.bias + constant * b.terms[0].weight[:, 2].sum(axis=(1, 2))
-    np.testing.assert_array_equal(compact_network(net).layers[1].bias, expected)
+    np.testing.assert_array_equal(remove_unneeded(net).network.layers[1].bias, expected)
 
 
 def test_unread_filter_goes_and_frees_what_it_read():
@@ -185,7 +185,7 @@ def test_network_without_a_weight_is_refused():
     net = _chain(np.random.default_rng(1), 0, 0)
     net.layers[1].terms[0].weight[:] = 0
     with pytest.raises(ModelError, match=r"output 'y' does not depend on the input: .* left in 'b', 'y'; prune"):
-        compact_network(net)
+        remove_unneeded(net)
 
 
 def test_a_grouped_layer_that_nobody_reads_goes_though_its_channels_stay():
@@ -207,20 +207,20 @@ def test_an_input_that_nobody_reads_stays():
     layer = net.layers[0]
     silent = replace(layer.terms[1], weight=np.zeros_like(layer.terms[1].weight))
     net = replace(net, layers=(replace(layer, terms=(layer.terms[0], silent)), net.layers[1]))
-    small = compact_network(net)
+    small = remove_unneeded(net).network
     assert [term.source for term in small.layers[0].terms] == ["a"]
     assert small.input_shapes == net.input_shapes == {"a": (2, 5, 6), "b": (1, 5, 6)}
     images = np.random.default_rng(0).integers(-128, 128, (2, 90))
     np.testing.assert_array_equal(reference.run(small, images)["out"], reference.run(net, images)["out"])
     deaf = replace(layer.terms[0], weight=np.zeros_like(layer.terms[0].weight))
     with pytest.raises(ModelError, match="output 'out' does not depend on the input"):
-        compact_network(replace(net, layers=(replace(layer, terms=(deaf, silent)), net.layers[1])))
+        remove_unneeded(replace(net, layers=(replace(layer, terms=(deaf, silent)), net.layers[1])))
 
 
 def test_nothing_to_do_changes_nothing():
     net = _chain(np.random.default_rng(2), 1, 0)
     net.layers[0].terms[0].weight[2] = 1
-    small = compact_network(net)
+    small = remove_unneeded(net).network
     for old, new in zip(net.layers, small.layers, strict=True):
         np.testing.assert_array_equal(old.bias, new.bias)
         np.testing.assert_array_equal(old.terms[0].weight, new.terms[0].weight)

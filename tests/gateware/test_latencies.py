@@ -1,0 +1,404 @@
+"""Every latency of `hwprm.isa.latencies`, measured: each block alone on the simulator, cycles counted from input on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.core.array import SystolicArray
+from hwprm.gateware.core.drain import Drain
+from hwprm.gateware.core.lanes import LaneAddresses
+from hwprm.gateware.core.processing_element import ProcessingElement, operand_flags
+from hwprm.gateware.core.requantiser import Requantiser
+from hwprm.gateware.core.sequencer import Sequencer
+from hwprm.gateware.core.store import StoreUnit
+from hwprm.gateware.external.reader import StreamReader
+from hwprm.gateware.memory.beat_fifo import BeatFifo
+from hwprm.gateware.memory.ring import Ring
+from hwprm.gateware.memory.row_memory import RowMemory
+from hwprm.gateware.memory.vector_memory import VectorMemory
+from hwprm.gateware.primitives.memories import Ram, Rom
+from hwprm.isa import ExternalMemory, Hardware
+from hwprm.isa.latencies import (
+    FIRST_ISSUE,
+    LATENCIES,
+    OPERAND,
+    READER_ASK,
+    REQUANTISE,
+    VECTOR_READ,
+)
+from tests.support.bench import simulate
+from tests.support.hardware import hardware
+
+#: What is measured: a block, and the name of the output that is looked at.
+Block = Callable[[Any, str], Any]
+
+
+class Late(wiring.Component):
+    """`block` with one more register behind its output `port`: the fault that every measurement must see."""
+
+    def __init__(self, block: Any, port: str) -> None:
+        self.block, self.port = block, port
+        super().__init__(block.signature)
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        m.submodules.block = self.block
+        outer, inner = (self.block.signature.flatten(obj) for obj in (self, self.block))
+        for (path, member, mine), (_, _, its) in zip(outer, inner, strict=True):
+            if member.flow is In:
+                m.d.comb += Value.cast(its).eq(Value.cast(mine))
+            else:
+                domain = m.d.sync if path[0] == self.port else m.d.comb
+                domain += Value.cast(mine).eq(Value.cast(its))
+        return m
+
+
+class Cell(wiring.Component):
+    """A processing element alone, with ports of its own."""
+
+    def __init__(self, hw: Hardware) -> None:
+        self.hw = hw
+        flags = dict.fromkeys(operand_flags(hw), In(1))
+        ports = {"act": In(hw.act_bits), "weight": In(hw.weight_bits), "east": Out(hw.act_bits)}
+        super().__init__(ports | flags | {"result": Out(hw.acc_bits)})
+
+    def elaborate(self, platform: Any) -> Module:
+        m = Module()
+        west = {key: getattr(self, key) for key in ("act", *operand_flags(self.hw))}
+        east, _, result = ProcessingElement(self.hw).build(m, west, self.weight, "pe")
+        m.d.comb += [self.east.eq(east["act"]), self.result.eq(result)]
+        return m
+
+
+def cycles(dut: Any, given: Mapping[str, Any], seen: Callable[[Any], bool], before: Any = None, once: str = "") -> int:
+    """Cycles from the one that sets the inputs `given`, `once` of them for that cycle only, to the first `seen`.
+
+    `before` prepares the block.
+    """
+    counted = []
+
+    async def bench(ctx: Any) -> None:
+        if before is not None:
+            await before(ctx)
+        assert not seen(ctx), "it was there before"
+        for name, value in given.items():
+            ctx.set(getattr(dut, name), value)
+        count = 0
+        while not seen(ctx):
+            await ctx.tick()
+            count += 1
+            if once:
+                port = getattr(dut, once)
+                ctx.set(port, {"valid": 0} if once == "tag" else 0)
+        counted.append(count)
+
+    simulate(dut, bench, deadline=200)
+    return int(counted[0])
+
+
+def rom_read(block: Block) -> int:
+    dut = block(Rom(name="r", width=4, depth=2, contents=[3, 5]), "data")
+    return cycles(dut, {"addr": 1}, lambda ctx: ctx.get(dut.data) == 5, lambda ctx: ctx.tick())
+
+
+def ram_read(block: Block) -> int:
+    dut = block(Ram(width=4, depth=2), "read_data")
+
+    async def fill(ctx: Any) -> None:
+        for port, value in ((dut.write_enable, 1), (dut.write_addr, 1), (dut.write_data, 5)):
+            ctx.set(port, value)
+        await ctx.tick()
+        ctx.set(dut.write_enable, 0)
+        await ctx.tick().repeat(3)
+
+    return cycles(dut, {"read_addr": 1}, lambda ctx: ctx.get(dut.read_data) == 5, fill)
+
+
+def row_memory_read(block: Block) -> int:
+    dut = block(RowMemory(width=8, depth=4, beat_bits=16), "data")
+
+    async def fill(ctx: Any) -> None:
+        ctx.set(dut.beat, 0x0503)
+        ctx.set(dut.push, 1)
+        await ctx.tick()
+        ctx.set(dut.push, 0)
+        await ctx.tick().repeat(3)
+
+    return cycles(dut, {"addr": 1}, lambda ctx: ctx.get(dut.data) == 5, fill)
+
+
+def lanes_start(block: Block) -> int:
+    hw = hardware(rows=5)
+    dut = block(LaneAddresses(hw), "ready")
+    begun = []
+
+    def ready(ctx: Any) -> bool:
+        begun.append(not ctx.get(dut.ready))
+        return any(begun[2:]) and not begun[-1]  # it is ready before, and must have been busy
+
+    return cycles(dut, {"start": 1}, ready, once="start") - hw.rows
+
+
+def lane_address(block: Block) -> int:
+    dut = block(LaneAddresses(hardware()), "words")
+    return cycles(dut, {"entry": {"word": 5}}, lambda ctx: ctx.get(dut.words[0]) == 5)
+
+
+def vector_read(block: Block) -> int:
+    dut = block(VectorMemory(hardware()), "data")
+
+    async def fill(ctx: Any) -> None:
+        for port, value in ((dut.write_data[0], 7), (dut.last_lane, 1), (dut.write, 1)):
+            ctx.set(port, value)
+        await ctx.tick()
+        ctx.set(dut.write, 0)
+        ctx.set(dut.inside[0], 1)
+        ctx.set(dut.words[0], 1)
+        await ctx.tick().repeat(9)
+        ctx.set(dut.words[0], 0)
+
+    return cycles(dut, {}, lambda ctx: ctx.get(dut.data[0]) == 7, fill)
+
+
+def vector_write(block: Block) -> int:
+    """A read that always asks for the word shows it as soon as an address finds it, and `VECTOR_READ` later."""
+    dut = block(VectorMemory(hardware()), "data")
+
+    async def ask(ctx: Any) -> None:
+        ctx.set(dut.inside[0], 1)
+        ctx.set(dut.write_data[0], 7)
+        ctx.set(dut.last_lane, 1)
+        await ctx.tick().repeat(4)
+
+    return cycles(dut, {"write": 1}, lambda ctx: ctx.get(dut.data[0]) == 7, ask, once="write") - VECTOR_READ
+
+
+def operand(block: Block) -> int:
+    dut = block(Cell(hardware()), "east")
+    return cycles(dut, {"act": 3}, lambda ctx: ctx.get(dut.east) == 3)
+
+
+def _sum(block: Block, hw: Hardware) -> int:
+    dut = block(Cell(hw), "result")
+
+    async def hold(ctx: Any) -> None:
+        for flag in operand_flags(hw):
+            ctx.set(getattr(dut, flag), 1)
+        await ctx.tick().repeat(8)
+
+    return cycles(dut, {"act": 3, "weight": 4}, lambda ctx: ctx.get(dut.result) == 12, hold) - hw.multiplier_stages
+
+
+def accumulate(block: Block) -> int:
+    found = {_sum(block, hardware(multiplier_stages=stages)) for stages in (0, 1, 3)}
+    (total,) = found
+    return total - OPERAND
+
+
+def maximum(block: Block) -> int:
+    hw = hardware(pooling=True)
+    return _sum(block, hw) - _sum(lambda dut, port: dut, hardware())
+
+
+def tag_to_select(block: Block) -> int:
+    """The first filter's select is 0; the second's, one cycle later, is the first to be seen."""
+    dut = block(Drain(hardware()), "select")
+    tag = {"valid": 1, "filters": 1}
+    return cycles(dut, {"tag": tag}, lambda ctx: ctx.get(dut.select) == 1, once="tag") - 1
+
+
+def drain_level(block: Block) -> int:
+    found = set()
+    for cols in (2, 17):
+        hw = hardware(rows=1, cols=cols)
+        dut = block(SystolicArray(hw), "drained")
+
+        async def settle(ctx: Any, dut: Any = dut, cols: int = cols) -> None:
+            ctx.set(dut.operands[0], {"act": 1, "first": 1})
+            for c in range(cols):
+                ctx.set(dut.weights[c], c + 1)
+            await ctx.tick().repeat(cols + 9)
+
+        def last(ctx: Any, dut: Any = dut, cols: int = cols) -> bool:
+            return bool(ctx.get(dut.drained[0]) == cols)
+
+        found.add(cycles(dut, {"select": cols - 1}, last, settle) / hw.mux_levels)
+    (level,) = found
+    return int(level)
+
+
+def residual_product(block: Block) -> int:
+    dut = block(Requantiser(hardware(residual_bits=4), wide=False), "result")
+    return cycles(dut, {"residual": 6, "factor": 2}, lambda ctx: ctx.get(dut.result) == 6, _identity(dut)) - REQUANTISE
+
+
+def requantise(block: Block) -> int:
+    dut = block(Requantiser(hardware(), wide=False), "result")
+    return cycles(dut, {"acc": 12}, lambda ctx: ctx.get(dut.result) == 6, _identity(dut))
+
+
+def _identity(dut: Any) -> Any:
+    """Half of the sum, whatever it is, from now on."""
+
+    async def hold(ctx: Any) -> None:
+        ctx.set(dut.param, {"bias": 0, "mult": 1, "shift": 0})
+        ctx.set(dut.clamp_low, -128)
+        ctx.set(dut.clamp_high, 127)
+        await ctx.tick().repeat(8)
+
+    return hold
+
+
+def store_queue(block: Block) -> int:
+    dut = block(StoreUnit(hardware()), "write")
+
+    async def describe(ctx: Any) -> None:
+        ctx.set(dut.store, {"width": 9, "pixels": 9, "filters": 2})
+        await ctx.tick()
+
+    return cycles(dut, {"vector_valid": 1}, lambda ctx: ctx.get(dut.write), describe, once="vector_valid")
+
+
+async def _started(ctx: Any, dut: Any) -> None:
+    """One layer of one entry, everything ready but the lanes."""
+    tile = {"layer_first": 1, "layer_last": 1, "frame_last": 1}
+    for port in (dut.words_ready, dut.tail_ready, dut.loaded, dut.run, dut.image_ready, dut.room):
+        ctx.set(port, 1)
+    ctx.set(dut.tile, tile)
+    await ctx.tick().repeat(6)
+
+
+def first_issue(block: Block) -> int:
+    dut = block(Sequencer(hardware()), "tag")
+    return cycles(dut, {"lanes_ready": 1}, lambda ctx: ctx.get(dut.tag.valid), lambda ctx: _started(ctx, dut))
+
+
+def setup(block: Block) -> int:
+    dut = block(Sequencer(hardware()), "lanes_start")
+
+    async def issue(ctx: Any) -> None:
+        await _started(ctx, dut)
+        ctx.set(dut.lanes_ready, 1)
+        while not ctx.get(dut.tag.valid):
+            await ctx.tick()
+
+    return cycles(dut, {"lanes_ready": 0}, lambda ctx: ctx.get(dut.lanes_start), issue)
+
+
+def layer_done(block: Block) -> int:
+    dut = block(Sequencer(hardware()), "tag")
+
+    async def issue(ctx: Any) -> None:
+        await _started(ctx, dut)
+        ctx.set(dut.lanes_ready, 1)
+        await ctx.tick().repeat(9)  # the first layer is issued, the next one waits
+
+    return cycles(dut, {"layer_done": 1}, lambda ctx: ctx.get(dut.tag.valid), issue, once="layer_done") - FIRST_ISSUE
+
+
+EXTERNAL = ExternalMemory(
+    beat_bits=16, burst_beats=2, outstanding=1, entry_rows=2, weight_rows=2, chunk=2, boot_bursts=1, bursts=4
+)
+
+
+def reader_ask(block: Block) -> int:
+    dut = block(StreamReader(EXTERNAL), "arvalid")
+    return cycles(dut, {"start": 1}, lambda ctx: ctx.get(dut.arvalid), lambda ctx: ctx.tick())
+
+
+def reader_room(block: Block) -> int:
+    """The only burst has come and waits; its last beat is taken, and the next burst is asked for."""
+    dut = block(StreamReader(EXTERNAL), "arvalid")
+
+    async def fill(ctx: Any) -> None:
+        ctx.set(dut.start, 1)
+        ctx.set(dut.arready, 1)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.rvalid, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.rvalid, 0)
+        await ctx.tick().repeat(4)
+        ctx.set(dut.pop, 1)
+        await ctx.tick()
+
+    return cycles(dut, {"pop": 1}, lambda ctx: ctx.get(dut.arvalid), fill, once="pop") - READER_ASK
+
+
+def fifo_head(block: Block) -> int:
+    dut = block(BeatFifo(width=4, depth=4), "valid")
+    return cycles(dut, {"write": 1}, lambda ctx: ctx.get(dut.valid), once="write")
+
+
+def _ring(block: Block, port: str) -> Any:
+    return block(Ring(width=16, rows=2, beat_bits=16, read_delay=0), port)
+
+
+def row_ready(block: Block) -> int:
+    dut = _ring(block, "ready")
+    return cycles(dut, {"push": 1}, lambda ctx: ctx.get(dut.ready), lambda ctx: ctx.tick(), once="push")
+
+
+def row_freed(block: Block) -> int:
+    dut = _ring(block, "room")
+
+    async def fill(ctx: Any) -> None:
+        ctx.set(dut.push, 1)
+        await ctx.tick().repeat(2)
+        ctx.set(dut.push, 0)
+        await ctx.tick().repeat(3)
+        ctx.set(dut.ends, 1)
+        ctx.set(dut.release, 1)
+
+    return cycles(dut, {"step": 1}, lambda ctx: ctx.get(dut.room), fill, once="step")
+
+
+MEASURED: tuple[tuple[str, Callable[[Block], int]], ...] = (
+    ("SETUP", setup),
+    ("FIRST_ISSUE", first_issue),
+    ("LAYER_DONE", layer_done),
+    ("MEMORY_READ", rom_read),
+    ("MEMORY_READ", ram_read),
+    ("MEMORY_READ", row_memory_read),
+    ("LANES_START", lanes_start),
+    ("LANE_ADDRESS", lane_address),
+    ("VECTOR_READ", vector_read),
+    ("VECTOR_WRITE", vector_write),
+    ("OPERAND", operand),
+    ("ACCUMULATE", accumulate),
+    ("MAXIMUM", maximum),
+    ("TAG_TO_SELECT", tag_to_select),
+    ("DRAIN_LEVEL", drain_level),
+    ("RESIDUAL_PRODUCT", residual_product),
+    ("REQUANTISE", requantise),
+    ("STORE_QUEUE", store_queue),
+    ("READER_ASK", reader_ask),
+    ("READER_ROOM", reader_room),
+    ("FIFO_HEAD", fifo_head),
+    ("ROW_READY", row_ready),
+    ("ROW_FREED", row_freed),
+)
+IDS = [measure.__name__ for _, measure in MEASURED]
+
+
+@pytest.mark.parametrize(("name", "measure"), MEASURED, ids=IDS)
+def test_the_table_is_what_is_measured(name: str, measure: Callable[[Block], int]) -> None:
+    assert measure(lambda dut, port: dut) == LATENCIES[name]
+
+
+@pytest.mark.parametrize(("name", "measure"), MEASURED, ids=IDS)
+def test_a_register_too_many_is_seen(name: str, measure: Callable[[Block], int]) -> None:
+    if measure is drain_level:
+        with pytest.raises(ValueError, match="unpack"):  # one register is half a level of the wide array
+            measure(Late)
+    else:
+        assert measure(Late) == LATENCIES[name] + 1
+
+
+def test_every_latency_is_measured() -> None:
+    assert {name for name, _ in MEASURED} == LATENCIES.keys()
