@@ -29,13 +29,14 @@ from numpy.typing import NDArray
 from hwprm.bundle import Bundle
 from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig, MemoryConfig, VerifyConfig
+from hwprm.core.cache import default_cache
 from hwprm.data import Dataset, load_dataset
 from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
 from hwprm.quantization import integer_accuracy, quantise_images
 from hwprm.verification.modes.bulk import run_bulk
-from hwprm.verification.modes.job import Job
-from hwprm.verification.simulators.builds import build, default_work
+from hwprm.verification.modes.simulation import Simulation
+from hwprm.verification.simulators.builds import build
 from hwprm.verification.simulators.tools import find_simulator
 
 LIMIT_SECONDS = 600.0
@@ -65,7 +66,7 @@ def main() -> None:
         program = compile_network(net, ArrayConfig(rows=args.rows, cols=args.cols))
         bundle = emit_bundle(program, images[:4], data.y_test[:4], Path(folder) / "bundle")
         say("building the simulation")
-        build(bundle, find_simulator("verilator"), default_work())
+        build(bundle, find_simulator("verilator"), default_cache())
         say(f"{len(images)} images in {args.processes} simulations")
         began = time.monotonic()
         parts = _simulate(bundle.folder, images, args.processes)
@@ -115,16 +116,16 @@ def _part(folder: Path, images: NDArray[np.int64]) -> Part:
     bundle = Bundle.load(folder)
     config = VerifyConfig(images=len(images), modes=("bulk",))
     simulator = find_simulator("verilator")
-    job = Job(
+    simulation = Simulation(
         bundle=bundle,
         simulator=simulator,
         config=config,
         memory=MemoryConfig(),
-        work=default_work(),
+        work=default_cache(),
         images=images,
         stored=len(images),
     )
-    outcome = run_bulk(job, len(images))
+    outcome = run_bulk(simulation, len(images))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     words = [[int(text, 16) for _, text in frame.beats] for frame in outcome.sections[0].frames]
     return Part(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwprm.core.errors import ConfigError, InputError, ModelError
+from hwprm.core.names import as_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -216,7 +217,7 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
 
         dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)
-        called = name or model.meta.get("name", title(source))
+        called = name or as_name(str(model.meta.get("name", title(source))))
         return quantise_network(model.graph, plain(dataset.x_train), dataset.input_scale, config, name=called)
     for key in ("weight_bits", "act_bits"):
         asked, own = getattr(config or QuantizeConfig(), key), getattr(net, key)

@@ -1,25 +1,24 @@
 """Bulk mode: the Verilog testbench streams images at full speed; Python wakes at frame ends only."""
 
-import json
-from pathlib import Path
-
 import cocotb
-from cocotb.triggers import ValueChange
 
-from hwprm.verification.bench import Bench, write_note
+from hwprm.verification.bench import Bench, begin, next_event, read_plan, write_note
 
 
 @cocotb.test()
 async def stream(dut):
     """Every image goes in and one result comes out for each; logits are compared afterwards from the event log."""
-    count = json.loads(Path("plan.json").read_text())["images"]
+    begin("stream")
+    count = read_plan()["images"]
     dut.rst.value = 0
     stuck = await watch(dut, count)
-    done = int(dut.frames_done.value)
-    assert not stuck, f"the design fell silent after {done} of {count} images, in cycle {int(dut.cycle.value)}"
+    done, now = int(dut.frames_done.value), int(dut.cycle.value)
+    assert not stuck, (
+        f"test stream: image {done}: the design fell silent after {done} of {count} images, in cycle {now}"
+    )
 
     dut.py_enable.value = 1
-    bench = Bench(dut, memory=False)
+    bench = Bench(dut, "stream", memory=False)
     await bench.ticks(4)
     names = ("STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS")
     counters = {name: await bench.read(name) for name in names}
@@ -31,7 +30,7 @@ async def stream(dut):
 async def watch(dut, count):
     """Wait for `count` frames; True when the watchdog barked first."""
     while True:
-        await ValueChange(dut.progress)
+        await next_event(dut, "stream")
         if int(dut.stuck.value):
             return True
         if int(dut.frames_done.value) >= count:

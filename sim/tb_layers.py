@@ -1,19 +1,18 @@
 """One layer alone: its tensors lie in the activation memory, it runs in repeat mode, its second start ends the test."""
 
 import cocotb
-from cocotb.triggers import ValueChange
 
-from hwprm.verification.bench import Bench
+from hwprm.verification.bench import Bench, next_event
 
 
 @cocotb.test()
 async def layer(dut):
     """Python sets the repeat bit and waits; results and cycles are compared afterwards."""
     dut.py_enable.value = 1
-    bench = Bench(dut, source=False)
+    bench = Bench(dut, "layer", source=False)
     await bench.reset()
     await bench.write("CONTROL", 0b11)
     dut.py_enable.value = 0
     while not (int(dut.layer_over.value) or int(dut.stuck.value)):
-        await ValueChange(dut.progress)
-    assert not int(dut.stuck.value), f"the layer was not through in cycle {int(dut.cycle.value)}"
+        await next_event(dut, "layer")
+    assert not int(dut.stuck.value), f"test layer: the layer was not through in cycle {int(dut.cycle.value)}"

@@ -5,7 +5,6 @@ leaves a note of the images that ran to the end, in order.
 """
 
 import cocotb
-from cocotb.triggers import RisingEdge
 
 from hwprm.verification.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
 
@@ -18,7 +17,7 @@ def note(mark, name, images):
 @cocotb.test()
 async def registers(dut):
     """Constants, design hash, and a status that is idle after reset."""
-    bench = Bench(dut)
+    bench = Bench(dut, "registers")
     await bench.reset(mark=1)
     for name, entry in bench.plan["registers"].items():
         if entry["value"] is not None:
@@ -32,7 +31,7 @@ async def registers(dut):
 @cocotb.test()
 async def random_traffic(dut):
     """Random gaps in the image, random back-pressure on the logits, registers used meanwhile, gaps there too."""
-    bench = Bench(dut)
+    bench = Bench(dut, "random_traffic")
     count = bench.plan["images"]
     await bench.reset(mark=2)
     note(2, "random_traffic", list(range(count)))
@@ -60,7 +59,7 @@ async def random_traffic(dut):
 @cocotb.test()
 async def back_to_back(dut):
     """Images without a gap between them; counters and the cycle counter."""
-    bench = Bench(dut)
+    bench = Bench(dut, "back_to_back")
     count = bench.plan["images"]
     await bench.reset(mark=3)
     note(3, "back_to_back", list(range(count)))
@@ -78,7 +77,7 @@ async def back_to_back(dut):
 @cocotb.test()
 async def first_beat_after_reset(dut):
     """TVALID is high throughout reset and the first beat is taken in the first cycle that offers it."""
-    bench = Bench(dut, source=False)
+    bench = Bench(dut, "first_beat_after_reset", source=False)
     dut.mark.value = 4
     note(4, "first_beat_after_reset", [0])
     dut.rst.value = 1
@@ -92,10 +91,7 @@ async def first_beat_after_reset(dut):
     for i in range(len(bench.images[0])):
         dut.s_axis_tdata.value = bench.images[0][i]
         dut.s_axis_tlast.value = int(i == len(bench.images[0]) - 1)
-        while True:
-            await RisingEdge(dut.py_clk)
-            if dut.s_axis_tready.value:
-                break
+        await bench.taken(0, i)
     dut.s_axis_tvalid.value = 0
     await bench.expect([0])
 
@@ -103,7 +99,7 @@ async def first_beat_after_reset(dut):
 @cocotb.test()
 async def reset_in_mid_image(dut):
     """Reset while an image is computed and half of the next one has been received; the one after is right."""
-    bench = Bench(dut)
+    bench = Bench(dut, "reset_in_mid_image")
     last = bench.plan["images"] - 1
     await bench.reset(mark=5)
     bench.send(0)
@@ -121,7 +117,7 @@ async def reset_in_mid_image(dut):
 @cocotb.test()
 async def short_image(dut):
     """TLAST comes early: flagged, dropped, the next image is right; the flag clears by writing a one."""
-    bench = Bench(dut)
+    bench = Bench(dut, "short_image")
     await bench.reset(mark=6)
     note(6, "short_image", [1 % bench.plan["images"]])
     lengths = sorted({1, len(bench.images[0]) // 2, len(bench.images[0]) - 1} - {0, len(bench.images[0])})
@@ -139,7 +135,7 @@ async def short_image(dut):
 @cocotb.test()
 async def long_image(dut):
     """TLAST comes late: flagged, dropped, the next image is right; the flag clears by writing a one."""
-    bench = Bench(dut)
+    bench = Bench(dut, "long_image")
     await bench.reset(mark=7)
     note(7, "long_image", [0])
     words = len(bench.images[0])
@@ -157,7 +153,7 @@ async def long_image(dut):
 @cocotb.test()
 async def stalled_sink(dut):
     """Nobody takes logits for a long time; nothing is lost, and the cycle counter leaves the waiting out."""
-    bench = Bench(dut)
+    bench = Bench(dut, "stalled_sink")
     order = [i % bench.plan["images"] for i in range(3)]
     await bench.reset(mark=8)
     note(8, "stalled_sink", order)
@@ -174,7 +170,7 @@ async def stalled_sink(dut):
 @cocotb.test()
 async def run_control(dut):
     """With CONTROL bit 0 cleared no image is started; setting it again starts the one that waits."""
-    bench = Bench(dut)
+    bench = Bench(dut, "run_control")
     await bench.reset(mark=9)
     note(9, "run_control", [0])
     assert await bench.read("CONTROL") == 1, "CONTROL is not 1 after reset"

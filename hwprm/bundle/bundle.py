@@ -13,15 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle.manifest import Manifest
+from hwprm.bundle.program import check_program
 from hwprm.compiler import ProgramRecord
-from hwprm.core.errors import BundleError
+from hwprm.core.errors import BundleError, ModelError
 from hwprm.core.files import digest_of
+from hwprm.core.numerics import signed_range
 from hwprm.intnet import IntegerNetwork
 
 __all__ = ["MANIFEST", "SEAL", "Bundle"]
 
 #: The list of everything else, and the hash of that list.
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
+#: What a bundle has whatever its manifest says.
+NEEDED = (
+    *("golden/images.npy", "network/network.json", "network/weights.safetensors", "program/program.json"),
+    "tb/tb_hwprm.v",
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,16 +48,16 @@ class Bundle:
         try:
             text = (folder / MANIFEST).read_bytes()
             seal = (folder / SEAL).read_text().split()[:1]
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            name = Path(str(error.filename)).name if isinstance(error, OSError) else SEAL
             raise BundleError(
-                f"{folder} is no bundle: {Path(str(error.filename)).name} cannot be read; "
-                "write one with `hwprm compile`"
+                f"{folder} is no bundle: {name} cannot be read; write one with `hwprm compile`"
             ) from error
         if not allow_edited and seal != [hashlib.sha256(text).hexdigest()]:
             raise BundleError(_edited(folder, MANIFEST))
         try:
             manifest = Manifest.from_json(json.loads(text))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModelError) as error:
             raise BundleError(f"{folder / MANIFEST} cannot be understood ({error}); emit the bundle again") from error
         bundle = cls(folder=folder, manifest=manifest)
         bundle._check_files(allow_edited)
@@ -58,7 +65,7 @@ class Bundle:
 
     def _check_files(self, allow_edited: bool) -> None:
         there = {p.relative_to(self.folder).as_posix() for p in self.folder.rglob("*") if p.is_file()}
-        listed = set(self.manifest.files)
+        listed = {*self.manifest.files, *NEEDED}
         for name in sorted(listed - there):
             raise BundleError(f"{self.folder} is incomplete: {name} is missing; emit the bundle again")
         if allow_edited:
@@ -73,32 +80,54 @@ class Bundle:
 
     @cached_property
     def network(self) -> IntegerNetwork:
-        """The network that the hardware computes, as the compiler's passes left it."""
-        return IntegerNetwork.load(self.folder / "network")
+        """The network that the hardware computes, as the compiler's passes left it.
+
+        Raises BundleError when it is not the manifest's.
+        """
+        net, manifest = IntegerNetwork.load(self.folder / "network"), self.manifest
+        inputs = [(entry.name, entry.shape) for entry in manifest.inputs]
+        layers = [(entry.name, entry.shape, entry.wide, entry.upsample) for entry in manifest.layers]
+        found = [(layer.name, net.tensor[layer.name].shape, layer.wide, layer.upsample) for layer in net.layers]
+        bits = (net.weight_bits, net.act_bits), (manifest.array.weight_bits, manifest.array.act_bits)
+        if list(net.input_shapes.items()) != inputs or found != layers or bits[0] != bits[1]:
+            raise BundleError(
+                f"{self.folder}: the network in network/ has other inputs, layers or widths than {MANIFEST} says; "
+                "emit the bundle again"
+            )
+        return net
 
     @cached_property
     def program(self) -> ProgramRecord:
         """The compiled program without ROM contents. Raises BundleError when the bundle has none that it can read."""
         folder = self.folder / "program"
         try:
-            return ProgramRecord.load(folder)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            program = ProgramRecord.load(folder)
+            check_program(program, self.manifest)
+            return program
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
             raise BundleError(f"{folder} cannot be understood ({error}); emit the bundle again") from error
 
     @cached_property
     def images(self) -> NDArray[np.int64]:
         """The stored test images as integers, ``(n, C, H, W)``, or packed rows ``(n, beats)`` of several inputs."""
-        return self._array("images")
+        low, high = signed_range(self.manifest.array.act_bits)
+        images = self._array("images", (self.manifest.images, *self.manifest.image_shape))
+        if images.min() < low or images.max() > high:
+            raise BundleError(
+                f"{self.folder}: an image holds more than {self.manifest.array.act_bits} bits; emit again"
+            )
+        return images
 
     @cached_property
     def labels(self) -> NDArray[np.int64] | None:
         """Class of every stored image ``(n,)``, or None when the bundle was made without."""
-        return self._array("labels") if "golden/labels.npy" in self.manifest.files else None
+        return self._array("labels", (self.manifest.images,)) if "golden/labels.npy" in self.manifest.files else None
 
     def golden(self, tensor: str) -> NDArray[np.int64]:
         """Expected integers of `tensor`: of every stored image for outputs, of the first few for other layers."""
-        index = [layer.name for layer in self.manifest.layers].index(tensor)
-        return self._array(f"layer_{index}")
+        (layer,) = (layer for layer in self.manifest.layers if layer.name == tensor)
+        count = self.manifest.images if layer.wide else self.manifest.layer_images
+        return self._array(f"layer_{layer.index}", (count, *layer.shape))
 
     def sources(self) -> tuple[Path, ...]:
         """The Verilog files of the design, in a fixed order."""
@@ -109,13 +138,23 @@ class Bundle:
         """The Verilog testbench top."""
         return self.folder / "tb" / "tb_hwprm.v"
 
-    def _array(self, name: str) -> NDArray[np.int64]:
+    def _array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
         path = self.folder / "golden" / f"{name}.npy"
         try:
-            array: NDArray[np.int64] = np.load(path, allow_pickle=False).astype(np.int64)
-            return array
-        except (OSError, ValueError) as error:
-            raise BundleError(f"{path} cannot be read ({error}); emit the bundle again") from error
+            found = np.load(path, allow_pickle=False, mmap_mode="r")  # mapped: a header may promise any size
+        except Exception as error:  # what a header of any text makes numpy raise is not documented
+            raise BundleError(f"{path} cannot be read ({_plainly(error)}); emit the bundle again") from error
+        if not isinstance(found, np.ndarray) or found.shape != shape or found.dtype.kind not in "iu":
+            what = f"{found.dtype} {found.shape}" if isinstance(found, np.ndarray) else "an archive"
+            raise BundleError(f"{path} holds {what}, the manifest says integers {shape}; emit the bundle again")
+        array: NDArray[np.int64] = found.astype(np.int64)
+        return array
+
+
+def _plainly(error: Exception) -> str:
+    """What numpy says, without its advice to allow pickles, which run code."""
+    text = str(error)
+    return "it is no array of numbers" if "pickle" in text else text or type(error).__name__
 
 
 def _edited(folder: Path, name: str) -> str:

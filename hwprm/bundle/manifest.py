@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Self
 
-from hwprm.core.records import with_tuples
+from hwprm.bundle.images import CHUNK_IMAGES
+from hwprm.core.names import check_name
+from hwprm.core.plain import decode
 from hwprm.intnet import image_shape
 
 __all__ = [
+    "COUNT_MAX",
     "FORMAT",
     "ArrayEntry",
     "ChecksEntry",
@@ -196,21 +199,13 @@ class Manifest:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Self:
-        """Read what `to_json` made. Raises ValueError, KeyError or TypeError when it is anything else."""
+        """Read what `to_json` made. Raises ValueError, KeyError, TypeError or ModelError when it is anything else."""
         fields = dict(plain)
         if (found := fields.pop("format")) != FORMAT:
             raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
-        fields["array"] = ArrayEntry(**fields["array"])
-        fields["checks"] = ChecksEntry(**with_tuples(fields.get("checks", {})))
-        fields["cycles"] = CycleEntry(**with_tuples(fields["cycles"]))
-        fields["inputs"] = tuple(InputEntry(**with_tuples(entry)) for entry in fields["inputs"])
-        fields["layers"] = tuple(LayerEntry(**with_tuples(entry)) for entry in fields["layers"])
-        if fields["external"] is not None:
-            fields["external"] = ExternalEntry(**fields["external"])
-        lists = {"ports": PortEntry, "probes": PortEntry, "registers": RegisterEntry, "roms": RomEntry}
-        for key, kind in lists.items():
-            fields[key] = tuple(kind(**entry) for entry in fields[key])
-        return cls(**fields)
+        manifest = decode(cls, fields)
+        check_manifest(manifest)
+        return manifest
 
     def port(self, name: str) -> PortEntry:
         """The port or probe of that name. Raises KeyError when there is none."""
@@ -234,3 +229,63 @@ class Manifest:
     def image_words(self) -> int:
         """Beats of one image."""
         return prod(self.image_shape)
+
+
+#: Ports, probes and registers that verification looks at; a design with external memory has the last two besides.
+PORTS = ("s_axis_tdata", "probe_layer", "probe_filter", "probe_pixel", "probe_lanes", "probe_data")
+REGISTERS = (
+    *("ID", "CONTROL", "STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS"),
+)
+BASES = ("BASE", "BASE_HIGH")
+#: Most of anything that is counted: cycles, images, words.
+COUNT_MAX = 1 << 40
+
+
+def check_manifest(manifest: Manifest) -> None:
+    """Raise ValueError or ModelError when the parts of `manifest` do not fit together; types are right already."""
+    there = [entry.name for entry in (*manifest.ports, *manifest.probes)]
+    there += [register.name for register in manifest.registers]
+    tensors = [entry.name for entry in manifest.inputs] + [layer.name for layer in manifest.layers]
+    for name in (manifest.net, *there, *tensors, *(rom.name for rom in manifest.roms)):
+        check_name("an entry", name)
+    if len(set(tensors)) != len(tensors):
+        raise ValueError("two of its tensors share a name")
+    _check_ranges(manifest)
+    if [layer.index for layer in manifest.layers] != list(range(len(manifest.layers))):
+        raise ValueError("its layers are not numbered in order")
+    if not manifest.inputs or not any(layer.wide for layer in manifest.layers):
+        raise ValueError("it names no input or no output")
+    cycles = manifest.cycles
+    counts = (cycles.layers, cycles.listed, cycles.unordered_layers, cycles.unordered_listed)
+    if any(len(each) != len(manifest.layers) for each in counts):
+        raise ValueError("it does not count the cycles of every layer")
+    for layer in manifest.layers:
+        if any(size % times for size, times in zip(layer.shape[1:], layer.upsample, strict=True)):
+            raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
+    if missing := sorted({*PORTS, *REGISTERS, *(BASES if manifest.external else ())} - set(there)):
+        raise ValueError(f"it has no port, probe or register {missing[0]!r}")
+
+
+def _check_ranges(manifest: Manifest) -> None:
+    array, external = manifest.array, manifest.external
+    shapes = [entry.shape for entry in manifest.inputs] + [layer.shape for layer in manifest.layers]
+    ranges = [
+        *(("array", size, 1, 1 << 16) for size in (array.rows, array.cols)),
+        *(("array", bits, 2, 64) for bits in (array.weight_bits, array.act_bits, array.acc_bits)),
+        *(("shape", size, 1, 1 << 24) for shape in shapes for size in shape),
+        *(("shape", prod(shape), 1, 1 << 32) for shape in shapes),
+        *(("upsample", times, 1, 1 << 16) for layer in manifest.layers for times in layer.upsample),
+        *(("width", port.width, 1, 1 << 20) for port in (*manifest.ports, *manifest.probes)),
+        *(("offset", register.offset, 0, (1 << 16) - 1) for register in manifest.registers),
+        *(("cycles", count, 0, COUNT_MAX) for count in manifest.cycles.layers),
+        ("cycles", manifest.cycles.image, 1, COUNT_MAX),
+        ("images", manifest.images, 1, COUNT_MAX),
+        ("layer_images", manifest.layer_images, 1, manifest.images),
+        ("chunk_images", manifest.chunk_images, CHUNK_IMAGES, CHUNK_IMAGES),
+    ]
+    if external:
+        ranges += [("external", count, 1, COUNT_MAX) for count in asdict(external).values()]
+        ranges += [("external.beat_bits", external.beat_bits % 8, 0, 0)]
+    for what, found, low, high in ranges:
+        if not low <= found <= high:
+            raise ValueError(f"{what}: {found} is outside {low}..{high}")

@@ -27,15 +27,16 @@ def compile(
     compacted away, exactly. The test images of --data become the bundle's.
     """
     from hwprm import api
-    from hwprm.core.files import check_output
+    from hwprm.core.files import check_output, lock_folder
     from hwprm.reporting import describe, tables
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("bundle")
     check_output(out)
-    data = as_dataset(settings.data)
-    talk.say(f"data: {data.name}, {data.source}")
-    with talk.stage("compile"):
-        api.compile(source, data, out=out, array=settings.array, quantize=settings.quantize, emit=settings.emit)
+    with lock_folder(out):
+        data = as_dataset(settings.data)
+        talk.say(f"data: {data.name}, {data.source}")
+        with talk.stage("compile"):
+            api.compile(source, data, out=out, array=settings.array, quantize=settings.quantize, emit=settings.emit)
     facts = describe(out)
     return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))

@@ -17,6 +17,7 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing."""
     from rich.table import Table
 
+    from hwprm.core.cache import default_cache, size_of
     from hwprm.core.errors import ToolError
     from hwprm.core.versions import State, survey
 
@@ -27,5 +28,11 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
         table.add_row(tool.name, tool.found, tool.tested, f"[{colours[tool.state]}]{tool.state}[/]", tool.mend)
     bad = [tool.name for tool in tools if tool.state is State.BAD]
     talk.say(f"missing or too old: {', '.join(bad)}" if bad else "everything needed is here")
+    place = default_cache()
+    size = size_of(place)
+    talk.say(
+        f"compiled simulations and fetched data: {size / 1e6:,.1f} MB in {place} (limit: `hwprm verify --cache-gb`)"
+    )
     code = ToolError.exit_code if bad else 0
-    return Outcome(data={"tools": [asdict(tool) for tool in tools], "good": not bad}, tables=(table,), exit_code=code)
+    data = {"tools": [asdict(tool) for tool in tools], "good": not bad, "cache": {"folder": str(place), "bytes": size}}
+    return Outcome(data=data, tables=(table,), exit_code=code)

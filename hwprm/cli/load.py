@@ -25,11 +25,12 @@ def load(
     """Load a public checkpoint, its tensors named as in torchvision; the result is a dense model folder."""
     from hwprm import api
     from hwprm.cli.steps import finish_model
-    from hwprm.core.files import check_output
+    from hwprm.core.files import check_output, lock_folder
     from hwprm.reporting.record.record import applied
 
     out = settings.run.out or Path("model")
     check_output(out)
-    with talk.stage("load"):
-        model = api.load(network, file, settings.weights)
-    return finish_model(model, out, settings, applied("weights"))
+    with lock_folder(out):
+        with talk.stage("load"):
+            model = api.load(network, file, settings.weights)
+        return finish_model(model, out, settings, applied("weights"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -44,14 +44,15 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     on, so one with other options, another network, teacher or other data starts anew. What such a run left stays until
     this one has ended well.
     """
-    from hwprm.core.files import check_output
+    from hwprm.core.files import check_output, lock_folder
     from hwprm.reporting.record.live import Watch
     from hwprm.reporting.record.record import LOG
     from hwprm.sources import as_split
     from hwprm.training.distributed import process_group
 
-    with process_group(settings.train) as group:
+    with process_group(settings.train) as group, ExitStack() as locked:
         first = group.rank == 0
+        group.from_first(lambda: locked.enter_context(lock_folder(out)))
         with group.first_alone():  # it may download
             check_output(out)
             split = as_split(settings.data)

@@ -10,8 +10,8 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -132,15 +132,20 @@ def _guarded(
     talk = Talk(
         quiet=bool(overrides.get(("run", "quiet"))) or not first, json=first and bool(overrides.get(("run", "json")))
     )
+    begun = False
     try:
         with _terminable():
             settings = settle()
+            begun = True
             talk = Talk(quiet=settings.run.quiet or not first, json=settings.run.json and first)
+            _warn(talk, [*arguments.values(), settings.run.teacher])
             outcome = body(talk, settings, **arguments)
             talk.finish(outcome)
         return outcome.exit_code
     except HwprmError as error:
         talk.fail(error)
+        if not begun:
+            _note_refusal(overrides, error)
         return error.exit_code
     except KeyboardInterrupt as stop:
         where = f", {str(stop).partition(';')[0]}" if str(stop) else ""
@@ -157,6 +162,22 @@ def _guarded(
         traceback.print_exc()
         talk.progress.print("this is a fault in hwprm itself; please report it with the text above", soft_wrap=True)
         return CRASHED
+
+
+def _warn(talk: Talk, given: Iterable[Any]) -> None:
+    """Say it where one of the files `given` may do more than be read; docs/trust.md."""
+    for file in given:
+        if isinstance(file, str | Path) and Path(file).suffix == ".pt2":
+            talk.say(f"warning: reading {file} may run code that is in it (pickled objects); open only what you trust")
+
+
+def _note_refusal(overrides: Mapping[tuple[str, str], Any], error: HwprmError) -> None:
+    """Let the JUnit file that the command line names say what is wrong with the other options."""
+    if place := overrides.get(("run", "junit")):
+        from hwprm.verification.results.junit import write_error
+
+        with suppress(InputError):  # that may be what failed
+            write_error("hwprm", error, Path(place))
 
 
 def _launcher() -> list[str]:
@@ -189,6 +210,8 @@ def _terminable() -> Iterator[None]:
 
 def _system_refused(error: Exception) -> InputError | None:
     """What the system has against writing, or reading, as an error of the user's; None when it is not that."""
+    if isinstance(error, MemoryError):
+        return InputError(f"memory does not suffice ({error}); ask for less at once, or use a machine with more")
     number = error.errno if isinstance(error, OSError) else None
     if number is None and "(os error " in str(error):  # safetensors hides the system's error in its text
         number = int(str(error).rpartition("(os error ")[2].partition(")")[0])

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from hwprm.compiler.layout.memory import MemoryPlan, Placement
 from hwprm.compiler.layout.schedule import Tile
-from hwprm.compiler.timing.cycles import CycleReport
-from hwprm.isa import ExternalMemory, Hardware, InputGeometry
+from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
+from hwprm.core.files import read_json
+from hwprm.core.plain import decode
+from hwprm.isa import Hardware
 
 __all__ = ["PROGRAM", "ProgramRecord", "RomSize"]
 
 #: Name of the file in the folder that is saved to.
 PROGRAM = "program.json"
-
-Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,24 +57,23 @@ class ProgramRecord:
         """Read what `save` wrote. Raises OSError where there is no file, ValueError, KeyError or TypeError where it is
         of another version.
         """
-        plain = json.loads((folder / PROGRAM).read_text())
-        memory = plain["memory"]
+        plain = read_json(folder / PROGRAM)
+        memory, roms = plain["memory"], decode(dict[str, dict[str, int]], plain["roms"], "roms")
+        decode(tuple[LayerCycles, ...], plain["cycles"]["layers"], "cycles.layers")
         return cls(
-            hardware=_hardware(plain["hardware"]),
-            layers=tuple(plain["layers"]),
-            accumulator_bits=plain["accumulator_bits"],
+            hardware=decode(Hardware, plain["hardware"], "hardware"),
+            layers=decode(tuple[str, ...], plain["layers"], "layers"),
+            accumulator_bits=decode(dict[str, int], plain["accumulator_bits"], "accumulator_bits"),
             plan=MemoryPlan(
-                banks=memory["banks"],
-                words=memory["words"],
-                placements=tuple(_made(Placement, entry) for entry in memory["tensors"]),
+                banks=decode(int, memory["banks"], "memory.banks"),
+                words=decode(int, memory["words"], "memory.words"),
+                placements=decode(tuple[Placement, ...], memory["tensors"], "memory.tensors"),
             ),
-            roms=tuple(
-                RomSize(name=name, width=size["width"], depth=size["depth"]) for name, size in plain["roms"].items()
-            ),
-            tiles=tuple(_made(Tile, entry) for entry in plain["tiles"]),
-            onchip_bits=plain["onchip_bits"],
+            roms=tuple(RomSize(name=name, width=size["width"], depth=size["depth"]) for name, size in roms.items()),
+            tiles=decode(tuple[Tile, ...], plain["tiles"], "tiles"),
+            onchip_bits=decode(dict[str, int], plain["onchip_bits"], "onchip_bits"),
             cycles=CycleReport.from_dict(plain["cycles"]),
-            kept_channels={name: tuple(numbers) for name, numbers in plain["kept_channels"].items()},
+            kept_channels=decode(dict[str, tuple[int, ...]], plain["kept_channels"], "kept_channels"),
         )
 
     def as_dict(self) -> dict[str, Any]:
@@ -97,17 +96,3 @@ class ProgramRecord:
             "cycles": self.cycles.as_dict(),
             "kept_channels": {name: list(numbers) for name, numbers in self.kept_channels.items()},
         }
-
-
-def _hardware(plain: Mapping[str, Any]) -> Hardware:
-    inputs = tuple(_made(InputGeometry, entry) for entry in plain["inputs"])
-    external = None if plain["external"] is None else _made(ExternalMemory, plain["external"])
-    return _made(Hardware, {**plain, "inputs": inputs, "external": external})
-
-
-def _made(kind: type[Kind], plain: Mapping[str, Any]) -> Kind:
-    """An object of the dataclass `kind`. JSON knows lists only; the fields of frozen dataclasses are tuples."""
-    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
-    if surplus := plain.keys() - known:
-        raise ValueError(f"unknown {sorted(surplus)}")
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()})

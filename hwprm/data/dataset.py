@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -54,9 +55,10 @@ class Dataset:
         """`y_test`, or None where there are no labels."""
         return self.y_test if self.classes else None
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Digest of everything that training and testing read; of lazy images, of the files they come from."""
+        # Made once for each object: nobody writes to the arrays of a data set.
         digest = hashlib.sha256(f"{self.name} {self.x_train.dtype} {self.x_train.shape}".encode())
         for array in (self.x_train, self.y_train, self.x_test, self.y_test):
             digest.update(array.fingerprint.encode() if isinstance(array, LazyImages) else array.tobytes())

@@ -54,7 +54,7 @@ def _parts(program: Program) -> Parts:
         core=core.text,
         ports=top_ports(8 * hw.data_bytes, ADDRESS_BITS) + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
-        registers=register_entries(program.design_hash, geometry),
+        registers=register_entries(program.design_hash, geometry, external=ext is not None),
         roms=() if ext else program.roms,
         external=_external(program) if ext else None,
         banks=hw.banks,

@@ -12,12 +12,14 @@ from hwprm.bundle.images import write_images
 from hwprm.intnet import IntegerNetwork
 from hwprm.intnet.reference import logits, run
 
-__all__ = ["LAYER_IMAGES", "write_golden"]
+__all__ = ["LAYER_IMAGES", "NARROW", "write_golden"]
 
 IntArray = NDArray[np.int64]
 
 #: Images of which every layer is stored.
 LAYER_IMAGES = 4
+#: Type of stored activations, by whether they have 8 bits or fewer.
+NARROW = {True: np.int8, False: np.int16}
 
 
 def write_golden(net: IntegerNetwork, images: IntArray, labels: IntArray | None, folder: Path) -> None:
@@ -27,7 +29,7 @@ def write_golden(net: IntegerNetwork, images: IntArray, labels: IntArray | None,
     of all images for outputs, of the first `LAYER_IMAGES` for the other layers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    narrow = np.int8 if net.act_bits <= 8 else np.int16
+    narrow = NARROW[net.act_bits <= 8]
     np.save(folder / "images.npy", images.astype(narrow))
     if labels is not None:
         np.save(folder / "labels.npy", np.asarray(labels, dtype=np.int64))

@@ -9,11 +9,17 @@ from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION, REGISTERS
 
 __all__ = ["register_entries"]
 
+#: Registers of designs with external memory alone; elsewhere their addresses are unmapped.
+EXTERNAL = ("BASE", "BASE_HIGH")
 
-def register_entries(design_hash: str, geometry: Mapping[str, int]) -> tuple[RegisterEntry, ...]:
-    """Every register; `geometry` gives constants by name, `design_hash` (64 hexadecimal digits) the HASH words.
 
-    HASH0 holds the least significant 32 bits. Raises KeyError when `geometry` names an unknown register.
+def register_entries(
+    design_hash: str, geometry: Mapping[str, int], *, external: bool = False
+) -> tuple[RegisterEntry, ...]:
+    """Every register that the design has, those of `external` memory where it reads one.
+
+    `geometry` gives constants by name, `design_hash` (64 hexadecimal digits) the HASH words: HASH0 holds the least
+    significant 32 bits. Raises KeyError when `geometry` names an unknown register.
     """
     number = int(design_hash, 16)
     constants = {"ID": ID_VALUE, "VERSION": INTERFACE_VERSION, **geometry}
@@ -23,4 +29,5 @@ def register_entries(design_hash: str, geometry: Mapping[str, int]) -> tuple[Reg
     return tuple(
         RegisterEntry(name=r.name, offset=r.offset, access=r.access, doc=r.doc, value=constants.get(r.name))
         for r in REGISTERS
+        if external or r.name not in EXTERNAL
     )

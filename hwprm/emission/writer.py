@@ -29,7 +29,7 @@ from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import digest_of, new_folder
-from hwprm.emission.golden import LAYER_IMAGES, write_golden
+from hwprm.emission.golden import LAYER_IMAGES, NARROW, write_golden
 from hwprm.emission.ports import AXI, AXIL
 from hwprm.emission.templates import render
 from hwprm.intnet import IntegerNetwork
@@ -39,6 +39,8 @@ __all__ = ["ExternalParts", "Parts", "write_bundle"]
 IntArray = NDArray[np.int64]
 
 
+#: Cycles that the testbenches hold reset for (`hwprm.verification.bench`).
+RESET_CYCLES = 8
 #: Registers' ports that the testbench drives itself to start the reading of external memory.
 BOOTED = tuple(f"{AXIL}{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready"))
 
@@ -97,7 +99,7 @@ def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: P
         write_golden(parts.network, images, labels, work / "golden")
         parts.network.save(work / "network")
         parts.save_program(work / "program")
-        (work / "README.md").write_text(render("README.md.j2", **_values(manifest)))
+        (work / "README.md").write_text(render("README.md.j2", **_readme_values(parts, manifest, labels is not None)))
         _seal(manifest, work)
     return Bundle.load(out)
 
@@ -161,6 +163,18 @@ def _values(manifest: Manifest) -> dict[str, object]:
         "image_words": manifest.image_words,
         # Two images in flight and one arriving; a design that is silent for longer hangs.
         "watchdog": 4 * (manifest.cycles.image + manifest.image_words) + 10_000,
+    }
+
+
+def _readme_values(parts: Parts, manifest: Manifest, labels: bool) -> dict[str, object]:
+    """Names that the README uses besides."""
+    tensors = parts.network.tensor
+    return _values(manifest) | {
+        "output_scales": {entry.name: tensors[entry.name].scale for entry in manifest.layers if entry.wide},
+        "image_shape": list(manifest.image_shape),
+        "narrow": NARROW[parts.network.act_bits <= 8].__name__,
+        "labels": labels,
+        "reset_cycles": RESET_CYCLES,
     }
 
 

@@ -9,6 +9,7 @@ import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
+from hwprm.core.names import as_name
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.values import Activation, Constant, Value
 from hwprm.graph import OPERATORS, Input, Node
@@ -112,6 +113,7 @@ class Walk:
         return self._claim(node.name, own=False)
 
     def _claim(self, wish: str, *, own: bool) -> str:
+        wish = as_name(wish)  # modules may be called what no file can
         name, i = wish, 1
         while name in self.used or (name in self.reserved and not (own and name == wish)):
             i += 1

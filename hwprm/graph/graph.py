@@ -13,9 +13,11 @@ from typing import Any, Self
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save, save_file
+from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
+from hwprm.core.files import read_json, write_file
+from hwprm.core.names import check_name
 from hwprm.graph.ops import OPERATORS
 from hwprm.graph.ops.conv2d import Conv2d
 from hwprm.graph.ops.input import Input
@@ -37,8 +39,8 @@ WEIGHTED = (Conv2d, Linear)
 class Graph:
     """A network: `nodes` in topological order, `outputs` the names whose tensors leave it.
 
-    Raises ModelError when a name is used twice, an input is unknown or comes later, an array is not finite,
-    or a shape does not fit.
+    Raises ModelError when a name is none (`hwprm.core.names`) or used twice, an input is unknown or comes later, an
+    array is not finite, or a shape does not fit.
     """
 
     nodes: tuple[Node, ...]
@@ -47,6 +49,7 @@ class Graph:
     def __post_init__(self) -> None:
         seen: set[str] = set()
         for node in self.nodes:
+            check_name("a node", node.name)
             if node.name in seen:
                 raise ModelError(f"two nodes are named {node.name!r}; give every layer its own name")
             for name in node.inputs:
@@ -114,7 +117,7 @@ class Graph:
     def save(self, folder: Path) -> None:
         """Write ``graph.json`` and ``weights.safetensors`` into `folder` (made if absent). Same graph, same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file(self.arrays, folder / WEIGHTS)
+        write_file(folder / WEIGHTS, save(self.arrays))
         (folder / "graph.json").write_text(json.dumps(self.structure, indent=1) + "\n")
 
     @property
@@ -126,7 +129,7 @@ class Graph:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises ModelError when a file is missing, cut short or of another format."""
         try:
-            return cls.assemble(json.loads((folder / "graph.json").read_text()), load_file(folder / WEIGHTS), folder)
+            return cls.assemble(read_json(folder / "graph.json"), load_file(folder / WEIGHTS), folder)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
             raise ModelError(f"{folder} holds no readable graph ({error}); make it again") from error
 

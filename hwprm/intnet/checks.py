@@ -6,6 +6,7 @@ import numpy as np
 
 from hwprm.core.errors import ModelError
 from hwprm.core.geometry import Window, window_taps
+from hwprm.core.names import check_name
 from hwprm.core.numerics import (
     ACC_BITS_MAX,
     MULT_BITS,
@@ -24,6 +25,9 @@ __all__ = ["check_network"]
 
 def check_network(net: Structure) -> None:
     """Raise ModelError, naming the layer, at the first rule that `net` breaks."""
+    check_name("the network", net.name)
+    for tensor in net.tensors:
+        check_name("a tensor", tensor.name)
     for label, bits in (("weight_bits", net.weight_bits), ("act_bits", net.act_bits)):
         if not 2 <= bits <= 16:
             raise ModelError(f"{label} must be in 2..16, not {bits}")

@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
+from hwprm.core.files import read_json, write_file
 from hwprm.core.records import with_tuples
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
@@ -63,14 +64,14 @@ def save_parts(net: Structure, folder: Path) -> None:
     }
     if net.crosschecked:
         plan["crosschecked"] = net.crosschecked
-    save_file(arrays, folder / "weights.safetensors")
+    write_file(folder / "weights.safetensors", save(arrays))
     (folder / "network.json").write_text(json.dumps(plan, indent=1) + "\n")
 
 
 def load_parts(cls: type[Net], folder: Path) -> Net:
     """Read a network of class `cls` from `folder`. Raises ModelError when that cannot be done."""
     try:
-        plan = json.loads((folder / "network.json").read_text())
+        plan = read_json(folder / "network.json")
         if plan["format"] != FORMAT:
             raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
         arrays = load_file(folder / "weights.safetensors")

@@ -16,10 +16,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
-from hwprm.core.files import check_digests, digest_of
+from hwprm.core.files import check_digests, digest_of, write_file
 from hwprm.core.formats import PLAN
 from hwprm.graph import Graph
 from hwprm.graph.liveness import filled_lines
@@ -136,7 +136,7 @@ def mask_of(kept: NDArray[np.bool_]) -> str | None:
 def save_export(model: Model, folder: Path) -> None:
     """Write ``plan.json`` and ``weights.safetensors`` into `folder`. Raises ModelError as `Plan.of` does."""
     plan = Plan.of(model)
-    save_file(model.graph.arrays, folder / WEIGHTS)
+    write_file(folder / WEIGHTS, save(model.graph.arrays))
     plain = {
         "format": PLAN,
         "network": plan.network,

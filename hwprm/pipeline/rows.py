@@ -5,13 +5,14 @@ Dense networks, and the rounds of gradual shrinking, are shared by all rows of o
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.core.errors import DataError, HwprmError
-from hwprm.core.files import digest_of, write_file
+from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.data import Dataset
 from hwprm.nets import reference_network
 from hwprm.pipeline.flow import row_flow
@@ -68,6 +69,13 @@ def reproduce(recipe: Recipe, out: Path, seeds: tuple[int, ...], listener: Liste
 
 def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
     """Run `recipe` with one seed into ``out/ROW/seed-N`` and return its result, there as ``result.json`` too."""
+    place = out / recipe.name / f"seed-{seed}"
+    with ExitStack() as locked:
+        Group.current().from_first(lambda: locked.enter_context(lock_folder(place)))
+        return _run_recipe(recipe, out, seed, listener)
+
+
+def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
     settings = recipe.with_seed(seed)
     place, shared = out / recipe.name / f"seed-{seed}", out / "shared"
     group = Group.current()

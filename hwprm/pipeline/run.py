@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hwprm.config import Settings
 from hwprm.config.presets import demo_settings
-from hwprm.core.files import write_file
+from hwprm.core.files import lock_folder, write_file
 from hwprm.pipeline.flow import FLOW
 from hwprm.pipeline.step import Facts, Listener, Run, Silent, check_run, run_steps, start_run
 from hwprm.pipeline.steps.given import Given
@@ -42,8 +42,14 @@ def main_job(out: Path, settings: Settings, split: Split, data: str | None = Non
 def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     """Run the main job into `out` and return the content of ``report.json`` (docs/report.md), shown by ``report.html``.
 
-    Raises what the steps raise; what they finished stays, and the next run goes on from there.
+    Raises what the steps raise; what they finished stays, and the next run goes on from there. Raises InputError when
+    another run is at work in `out`.
     """
+    with lock_folder(out):
+        return _run_demo(out, settings, listener)
+
+
+def _run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     check_run(out)
     split = as_split(settings.data)  # before anything is written: a wrong folder leaves nothing behind
     data = split.dataset

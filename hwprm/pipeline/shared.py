@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from hwprm.config import Settings
 from hwprm.config.recipes import Recipe
 from hwprm.config.settings import option_lines
 from hwprm.config.steps import PruneStep
+from hwprm.core.files import lock_folder
 from hwprm.pipeline.code import code_digest
 from hwprm.pipeline.flow import dense_flow
 from hwprm.pipeline.step import Listener, Run, run_steps, start_run
@@ -29,8 +31,11 @@ def run_dense(recipe: Recipe, run: Run, shared: Path, listener: Listener) -> Run
     steps = dense_flow(recipe)
     read = sorted({section for step in steps for section in step.options})
     dense = replace(run, out=shared / f"dense-{_digest(run, run.settings, read)}", done={})
-    Group.current().from_first(lambda: start_run(dense.out))
-    run_steps(dense, steps, listener)
+    group = Group.current()
+    with ExitStack() as locked:
+        group.from_first(lambda: locked.enter_context(lock_folder(dense.out)))
+        group.from_first(lambda: start_run(dense.out))
+        run_steps(dense, steps, listener)
     return dense
 
 

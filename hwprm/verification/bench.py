@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from cocotb.triggers import RisingEdge, Timer, with_timeout
+from cocotb.triggers import RisingEdge, Timer, ValueChange, with_timeout
 from cocotb.triggers import SimTimeoutError as SimTimeout
 from cocotbext.axi import (
     AxiLiteBus,
@@ -22,24 +22,41 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
-__all__ = ["CLOCK_NS", "STATUS_LONG", "STATUS_SHORT", "Bench", "bursts", "write_note"]
+__all__ = [
+    "CLOCK_NS",
+    "RUNNING",
+    "STATUS_LONG",
+    "STATUS_SHORT",
+    "Bench",
+    "begin",
+    "bursts",
+    "next_event",
+    "read_plan",
+    "write_note",
+]
 
 CLOCK_NS = 10
+#: The note that names the test under way; `hwprm.verification.simulators.session` reads it.
+RUNNING = "running.json"
 #: Bits of the STATUS register.
 STATUS_SHORT, STATUS_LONG = 1 << 1, 1 << 2
 #: The external image begins in a page above the first 4 GiB.
 PAGE = 4096
+#: Cycles that a register may take to answer, pauses of the bus included.
+REGISTER_CYCLES = 10_000
 
 
 class Bench:
-    """The design under test with a driver on every bus, on the image's if `source`.
+    """The design under test in the cocotb test called `test`, with a driver on every bus, on the image's if `source`.
 
-    Everything is timed by ``py_clk``, see tb_hwprm.v.
+    Everything is timed by ``py_clk``, see tb_hwprm.v. No wait is without end: what does not come within some multiple
+    of the predicted cycles never comes, and AssertionError says in which test, of which image, in which cycle.
     """
 
-    def __init__(self, dut: Any, *, source: bool = True, memory: bool = True) -> None:
-        self.dut = dut
-        self.plan: dict[str, Any] = json.loads(Path("plan.json").read_text())
+    def __init__(self, dut: Any, test: str, *, source: bool = True, memory: bool = True) -> None:
+        self.dut, self.test = dut, test
+        begin(test)
+        self.plan: dict[str, Any] = read_plan()
         images = np.load("images.npy")
         mask = (1 << len(dut.s_axis_tdata)) - 1
         #: Beats of every image, as unsigned words.
@@ -95,19 +112,24 @@ class Bench:
         beats = image if words is None else (image * (1 + words // len(image)))[:words]
         self.source.send_nowait(AxiStreamFrame(beats))
 
-    async def receive(self) -> list[int]:
-        """The next result, signed words. Raises AssertionError when none comes in time."""
-        limit = self.plan["limit_cycles"]
+    async def within(self, trigger: Any, cycles: int, what: str) -> Any:
+        """The outcome of `trigger`, which may take `cycles`; else AssertionError says `what` is missing, and when."""
         try:
-            frame = await with_timeout(self.sink.recv(), limit * CLOCK_NS, "ns")
+            return await with_timeout(trigger, cycles * CLOCK_NS, "ns")
         except SimTimeout:
-            raise AssertionError(f"no logits within {limit} cycles: the design hangs or lost an image") from None
+            now = int(self.dut.cycle.value)
+            raise AssertionError(f"test {self.test}: {what} within {cycles} cycles, in cycle {now}") from None
+
+    async def receive(self, image: int) -> list[int]:
+        """The next result, that of image `image`, signed words. Raises AssertionError when none comes in time."""
+        what = f"image {image}: no logits came"
+        frame = await self.within(self.sink.recv(), self.plan["limit_cycles"], what)
         return [word - (1 << 32) if word >> 31 else word for word in frame.tdata]
 
     async def expect(self, indices: Sequence[int]) -> None:
         """Receive the results of images `indices`, in that order, and nothing else."""
         for index in indices:
-            got, want = await self.receive(), self.logits[index]
+            got, want = await self.receive(index), self.logits[index]
             assert len(got) == len(want), f"image {index}: {len(got)} logits instead of {len(want)}, so TLAST is wrong"
             bad = [
                 f"logit {i}: expected {w}, got {g}" for i, (w, g) in enumerate(zip(want, got, strict=True)) if w != g
@@ -119,13 +141,25 @@ class Bench:
     async def read(self, name: str) -> int:
         """Value of the register called `name`."""
         offset = self.plan["registers"][name]["offset"]
-        word = await with_timeout(self.axil.read_dword(offset), 10_000 * CLOCK_NS, "ns")
-        return int(word)
+        what = f"register {name} did not answer a read"
+        return int(await self.within(self.axil.read_dword(offset), REGISTER_CYCLES, what))
 
     async def write(self, name: str, value: int) -> None:
         """Write the register called `name`."""
         offset = self.plan["registers"][name]["offset"]
-        await with_timeout(self.axil.write_dword(offset, value), 10_000 * CLOCK_NS, "ns")
+        what = f"register {name} did not answer a write"
+        await self.within(self.axil.write_dword(offset, value), REGISTER_CYCLES, what)
+
+    async def taken(self, image: int, beat: int) -> None:
+        """Wait until the beat that stands on ``s_axis`` is taken. Raises AssertionError when it is not in time."""
+
+        async def ready() -> None:
+            while True:
+                await RisingEdge(self.dut.py_clk)
+                if self.dut.s_axis_tready.value:
+                    return
+
+        await self.within(ready(), self.plan["limit_cycles"], f"image {image}: beat {beat} was not taken")
 
     async def wait_cycles(self, count: int) -> None:
         """Let `count` clock cycles pass without waking."""
@@ -139,6 +173,30 @@ def bursts(seed: int) -> Iterator[bool]:
         likelihood = rng.choice((0.0, 0.1, 0.5, 0.9))
         for _ in range(rng.randint(1, 60)):
             yield rng.random() < likelihood
+
+
+def read_plan() -> dict[str, Any]:
+    """What the process that started the simulator wrote for the testbench."""
+    plan: dict[str, Any] = json.loads(Path("plan.json").read_text())
+    return plan
+
+
+def begin(test: str) -> None:
+    """Note which test runs, so that whoever has to stop the simulator can say so."""
+    write_note(RUNNING, test)
+
+
+async def next_event(dut: Any, test: str) -> None:
+    """Wait for the next frame end, for the end of a layer alone, or for the watchdog of tb_hwprm.v.
+
+    Raises AssertionError when none of them comes in time, as with a result that never ends.
+    """
+    limit = read_plan()["limit_cycles"]
+    try:
+        await with_timeout(ValueChange(dut.progress), limit * CLOCK_NS, "ns")
+    except SimTimeout:
+        image, now = int(dut.frames_done.value), int(dut.cycle.value)
+        raise AssertionError(f"test {test}: image {image}: no end within {limit} cycles, in cycle {now}") from None
 
 
 def write_note(name: str, value: Any) -> None:

@@ -12,17 +12,17 @@ from hwprm.bundle import Bundle
 from hwprm.bundle.images import random_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
+from hwprm.core.cache import default_cache, trim
 from hwprm.core.errors import ConfigError
-from hwprm.core.files import check_file
-from hwprm.intnet.reference import run
+from hwprm.intnet.reference import logits, run
 from hwprm.verification.comparison.events import Section
 from hwprm.verification.modes.bulk import run_bulk
-from hwprm.verification.modes.job import Job, ModeOutcome
 from hwprm.verification.modes.layers import run_layers
 from hwprm.verification.modes.protocol import run_protocol
-from hwprm.verification.results.junit import write_junit
+from hwprm.verification.modes.simulation import ModeOutcome, Simulation
+from hwprm.verification.results.junit import write_error, write_junit, write_unfinished
 from hwprm.verification.results.report import Case, VerifyReport
-from hwprm.verification.simulators.builds import build, default_work
+from hwprm.verification.simulators.builds import build
 from hwprm.verification.simulators.tools import Simulator, find_simulator
 
 __all__ = ["verify_bundle"]
@@ -47,13 +47,30 @@ def verify_bundle(
     `memory` is how fast the testbench's external memory is in bulk mode, for designs that read one.
     `progress` is told before each step; `junit` is where to write JUnit XML. A mismatch is in the report (see
     `VerifyReport.ok` and `raise_on_failure`), it is not raised.
+    `junit` is red until the end, and whatever the end is, it says so (`hwprm.verification.results.junit`).
     Raises InputError when `junit` cannot be written, BundleError when the bundle is incomplete or edited, ToolError
     when a simulator is missing, too old or cannot compile it, ConfigError when the work folder cannot be
     written or the design has no layer mode.
     """
+    if junit is None:
+        return _verify(folder, config, memory or MemoryConfig(), progress or _silent)
+    name = folder.absolute().name
+    write_unfinished(name, junit)
+    try:
+        report = _verify(folder, config, memory or MemoryConfig(), progress or _silent)
+    except BaseException as error:  # Ctrl-C and SIGTERM too
+        write_error(name, error, junit)
+        raise
+    write_junit(report, junit)
+    return report
+
+
+def _silent(line: str, done: int, total: int) -> None:
+    """The progress that nobody follows."""
+
+
+def _verify(folder: Path, config: VerifyConfig, memory: MemoryConfig, progress: Progress) -> VerifyReport:
     start = time.monotonic()
-    if junit is not None:
-        check_file(junit)
     simulators = [find_simulator(name) for name in config.simulators]
     bundle = Bundle.load(folder, allow_edited=config.allow_edited)
     if "layers" in config.modes and bundle.manifest.external:
@@ -61,26 +78,23 @@ def verify_bundle(
             "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
             "--modes bulk --trace-images 1, which compares every layer too"
         )
-    jobs = [_job(bundle, simulator, config, memory or MemoryConfig()) for simulator in simulators]
-    outcomes = _simulate(jobs, config, progress or (lambda line, done, total: None))
+    simulations = [_simulation(bundle, simulator, config, memory) for simulator in simulators]
+    outcomes = _simulate(simulations, config, progress)
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
-    if len(jobs) == 2:
+    if len(simulations) == 2:
         cases += _agreement(outcomes, config.modes)
-    report = _report(bundle, jobs, outcomes, cases, time.monotonic() - start)
-    if junit is not None:
-        write_junit(report, junit)
-    return report
+    return _report(simulations, outcomes, cases, time.monotonic() - start)
 
 
-def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
+def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
     """Compile and run everything; `progress` hears what comes next."""
     modes = [mode for mode in ("protocol", "bulk", "layers") if mode in config.modes]
-    done, total = 0, len(jobs) * sum(PARTS[step] for step in ("build", *modes))
+    done, total = 0, len(simulations) * sum(PARTS[step] for step in ("build", *modes))
     outcomes = []
-    for job in jobs:
-        name = f"{job.simulator.name} {job.simulator.version}"
+    for simulation in simulations:
+        name = f"{simulation.simulator.name} {simulation.simulator.version}"
         progress(f"{name}: compiling", done, total)
-        build(job.bundle, job.simulator, job.work, **config.build)
+        build(simulation.bundle, simulation.simulator, simulation.work, **config.build)
         done += PARTS["build"]
         for mode in modes:
             begun = done
@@ -88,30 +102,31 @@ def _simulate(jobs: Sequence[Job], config: VerifyConfig, progress: Progress) -> 
             def tell(what: str, through: int = 0, of: int = 1, *, name: str = name, begun: int = begun) -> None:
                 progress(f"{name}: {what}", begun + PARTS["layers"] * through // of, total)
 
-            outcomes.append(_run(job, mode, tell))
+            outcomes.append(_run(simulation, mode, tell))
             done += PARTS[mode]
+    trim(simulations[0].work, int(config.cache_gb * 1e9))
     return outcomes
 
 
-def _run(job: Job, mode: str, tell: Callable[..., None]) -> ModeOutcome:
+def _run(simulation: Simulation, mode: str, tell: Callable[..., None]) -> ModeOutcome:
     """Run one mode; `tell` hears what comes next, and how many of how many layers are done."""
-    config = job.config
+    config = simulation.config
     if mode == "layers":
-        return run_layers(job, tell)
-    count = config.protocol_images if mode == "protocol" else config.bulk_images(job.simulator.name)
+        return run_layers(simulation, tell)
+    count = config.protocol_count if mode == "protocol" else config.bulk_images(simulation.simulator.name)
     tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
-    return run_protocol(job) if mode == "protocol" else run_bulk(job, count)
+    return run_protocol(simulation) if mode == "protocol" else run_bulk(simulation, count)
 
 
-def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Job:
+def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Simulation:
     manifest = bundle.manifest
     images = bundle.images
-    wanted = max(config.protocol_images, config.layer_images, *map(config.bulk_images, config.simulators))
+    wanted = max(config.protocol_count, config.layer_count, *map(config.bulk_images, config.simulators))
     if wanted > len(images):
         extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
         images = np.concatenate([images, extra])
-    work = (config.work or default_work()).absolute()  # tools run in folders of their own
-    return Job(
+    work = (config.work or default_cache()).absolute()  # tools run in folders of their own
+    return Simulation(
         bundle=bundle,
         simulator=simulator,
         config=config,
@@ -124,19 +139,15 @@ def _job(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: Mem
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:
     """The bundle's golden vectors against the reference run on the bundle's network, here and now."""
-    count = bundle.manifest.layer_images
-    tensors = run(bundle.network, bundle.images[:count])
+    expected = run(bundle.network, bundle.images[: bundle.manifest.layer_images])
+    expected |= logits(bundle.network, bundle.images)  # of outputs all images are stored
     for entry in bundle.manifest.layers:
-        golden = bundle.golden(entry.name)[:count]
-        same = golden.shape == tensors[entry.name].shape
-        wrong = int((golden != tensors[entry.name]).sum()) if same else golden.size
+        golden = bundle.golden(entry.name)
+        wrong = int((golden != expected[entry.name]).sum())
         yield Case(
             simulator="reference",
             mode="golden",
             name=f"layer {entry.name}",
-            values=0,
-            wrong=0,
-            seconds=0.0,
             failure=f"{wrong} golden integers are not what the reference computes" if wrong else None,
         )
 
@@ -153,9 +164,6 @@ def _agreement(outcomes: Sequence[ModeOutcome], modes: Sequence[str]) -> list[Ca
                 simulator="both",
                 mode=mode,
                 name="equal outputs and cycles",
-                values=0,
-                wrong=0,
-                seconds=0.0,
                 failure=failure and f"{first.simulator} and {second.simulator} disagree: {failure}",
             )
         )
@@ -181,20 +189,20 @@ def _difference(first: Sequence[Section], second: Sequence[Section], images: int
 
 
 def _report(
-    bundle: Bundle, jobs: Sequence[Job], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
+    simulations: Sequence[Simulation], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
 ) -> VerifyReport:
-    manifest = bundle.manifest
+    manifest = simulations[0].bundle.manifest
     images = max((outcome.images for outcome in outcomes), default=0)
-    stored = min(jobs[0].stored, images)
+    stored = min(simulations[0].stored, images)
     source = f"{stored} stored" + (f", {images - stored} random" if images > stored else "")
     names = [entry.name for entry in manifest.layers]
     return VerifyReport(
         net=manifest.net,
         design_hash=manifest.design_hash,
-        simulators=tuple(f"{job.simulator.name} {job.simulator.version}" for job in jobs),
+        simulators=tuple(f"{simulation.simulator.name} {simulation.simulator.version}" for simulation in simulations),
         images=images,
         image_source=source,
-        seed=jobs[0].config.seed,
+        seed=simulations[0].config.seed,
         values_compared=sum(case.values for case in cases),
         mismatches=sum(case.wrong for case in cases),
         cycles_predicted=manifest.cycles.image,

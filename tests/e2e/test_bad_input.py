@@ -6,6 +6,8 @@ import gzip
 import json
 import re
 import struct
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import pytest
 import torch
 from typer.testing import Result
 
-from hwprm.core.files import digest_of
+from hwprm.core.files import digest_of, lock_folder
 from hwprm.graph import Linear
 from hwprm.model import Model, Stage
 from tests.conftest import Run, tiny_graph
@@ -264,6 +266,35 @@ def test_output_that_is_not_empty(tmp_path: Path, run: Run, tiny_model: Path, ti
     words = r"the output folder .*full is not empty; choose another one or delete it$"
     _refused(run(verb, tiny_model, data=tiny_data, out=out), 2, words)
     assert [path.name for path in out.iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Iterator[Path]:
+    """An output folder that somebody is at work on."""
+    held, over = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with lock_folder(tmp_path / "busy"):
+            held.set()
+            over.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(60)
+    yield tmp_path / "busy"
+    over.set()
+    thread.join()
+
+
+@pytest.mark.parametrize("verb", ["train", "prune", "quantize", "compile", "export", "widths", "demo"])
+def test_output_that_another_run_is_at_work_on(
+    busy: Path, run: Run, tiny_model: Path, tiny_data: Path, verb: str
+) -> None:
+    words = (
+        r"the output folder .*busy is being written by another thread of this program; wait until that has ended, or"
+    )
+    data = {} if verb == "export" else {"data": tiny_data}
+    _refused(run(verb, *([] if verb == "demo" else [tiny_model]), out=busy, **data), 2, words)
 
 
 def test_output_inside_a_file(tmp_path: Path, run: Run, tiny_data: Path, tiny_model: Path) -> None:

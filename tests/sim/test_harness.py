@@ -72,6 +72,13 @@ def test_work_folder_may_be_relative(standin: Bundle, tmp_path: Path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["here"]
 
 
+@pytest.mark.parametrize("sim", ["verilator", "icarus"])
+def test_folders_with_spaces_and_quotation_marks(tmp_path: Path, sim: str) -> None:
+    place = tmp_path / """a b's "c" $d"""
+    config = VerifyConfig(sim=sim, images=1, modes=("bulk",), work=place / "work", optimise=False)  # type: ignore[arg-type]  # one of two
+    assert verify_bundle(standin_bundle(place / "bundle").folder, config).ok
+
+
 def test_results_file_is_looked_at_first(standin: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(InputError, match=r"^cannot write .*junit.xml: .*file is no writable folder"):
@@ -146,14 +153,43 @@ def test_a_hanging_design(tmp_path: Path, work: Path) -> None:
         tmp_path / "b", ("if (count == 36) begin state <= SEND", "if (count == 70) begin state <= SEND")
     )
     text = failures(check(folder, work))
-    assert "no logits within" in text
-    assert "the design fell silent after 0 of 6 images" in text
+    assert re.search(r"test back_to_back: image 0: no logits came within \d+ cycles, in cycle \d+", text)
+    silent = r"test stream: image 0: the design fell silent after 0 of 6 images, in cycle \d+"
+    assert re.search(silent, text)
+
+
+def test_a_design_that_takes_nothing(tmp_path: Path, work: Path) -> None:
+    ready = "(state == LOAD && (run || count != 0)) || state == DRAIN"
+    text = failures(check(edited_core(tmp_path / "b", (ready, "1'b0")), work))
+    taken = r"test first_beat_after_reset: image 0: beat 0 was not taken within \d+ cycles, in cycle \d+"
+    assert re.search(taken, text)
+    assert "without finishing" not in text
+
+
+def test_registers_that_do_not_answer(tmp_path: Path, work: Path) -> None:
+    folder = edited_core(
+        tmp_path / "b", ("s_axil_rvalid <= 1;\n            case", "s_axil_rvalid <= 0;\n            case")
+    )
+    text = failures(check(folder, work, modes=("protocol",)))
+    assert re.search(r"test registers: register ID did not answer a read within 10000 cycles, in cycle \d+", text)
+
+
+@pytest.mark.parametrize("mode", ["bulk", "protocol"])
+def test_a_result_without_an_end(tmp_path: Path, work: Path, mode: str) -> None:
+    folder = edited_core(
+        tmp_path / "b",
+        ("m_axis_tlast = count == 1", "m_axis_tlast = 0"),
+        ("count <= count + 1;\n                if (count == 1) begin state <= LOAD;", "if (0) begin state <= LOAD;"),
+    )
+    text = failures(check(folder, work, modes=(mode,)))
+    what = "test stream: image 0: no end" if mode == "bulk" else "test back_to_back: image 0: no logits came"
+    assert re.search(rf"{what} within \d+ cycles, in cycle \d+", text)
 
 
 def test_a_simulator_that_never_ends(tmp_path: Path, work: Path) -> None:
     folder = edited_core(tmp_path / "b", ("    wire write =", "    initial #200 while (1) begin end\n    wire write ="))
-    text = failures(check(folder, work, modes=("bulk",), timeout=5.0))
-    assert "the simulator was stopped after 5 s without finishing" in text
+    text = failures(check(folder, work, modes=("bulk",), timeout=20.0))
+    assert "the simulator was stopped after 20 s without finishing the test 'stream'" in text
 
 
 def test_a_simulator_that_ends_early(tmp_path: Path, work: Path) -> None:
@@ -222,10 +258,12 @@ def test_a_rom_image_cut_short(tmp_path: Path, work: Path) -> None:
     assert "a memory image is missing or of the wrong length" in text
 
 
-def test_edited_golden_vectors(tmp_path: Path, work: Path) -> None:
+@pytest.mark.parametrize("image", [0, 4])
+def test_edited_golden_vectors(tmp_path: Path, work: Path, image: int) -> None:
     folder = standin_bundle(tmp_path / "b").folder
     golden = np.load(folder / "golden" / "layer_1.npy")
-    golden[0, 0] += 1
+    assert len(golden) == 5, "logits are stored of more images than the other layers"
+    golden[image, 0] += 1
     np.save(folder / "golden" / "layer_1.npy", golden)
     text = failures(check(folder, work, modes=("bulk",), allow_edited=True))
     assert "1 golden integers are not what the reference computes" in text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import select
 import shutil
 import signal
 import subprocess
 import sys
-import time
+import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +149,12 @@ def test_an_interrupted_run_goes_on_with_what_is_left(bundle: Bundle, work: Path
     assert resumed(check(bundle.folder, work, resume=False)) == []
 
 
+def test_images_are_those_of_the_only_mode(bundle: Bundle, work: Path) -> None:
+    report = check(bundle.folder, work, images=2, layers=("fc2",))
+    names = [case.name for case in report.cases if case.mode == "layers"]
+    assert (names, report.images) == (["layer fc2", "image 1, layer fc2"], 2)
+
+
 def test_unknown_layers_are_refused(bundle: Bundle, work: Path) -> None:
     with pytest.raises(ConfigError, match=r"no layer is called 'conv9'; there are conv1, conv2, fc1, fc2"):
         check(bundle.folder, work, layers=("conv1", "conv9"))
@@ -154,23 +162,45 @@ def test_unknown_layers_are_refused(bundle: Bundle, work: Path) -> None:
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_leaves_no_simulator(tmp_path: Path, number: int, code: int) -> None:
-    endless = CORE.read_text().replace("    wire write =", "    initial #200 while (1) begin end\n    wire write =")
+    os.mkfifo(tmp_path / "started")
+    started = os.open(tmp_path / "started", os.O_RDONLY | os.O_NONBLOCK)
+    endless = f'''
+    integer fd;
+    initial #200 begin
+        fd = $fopen("{tmp_path}/started", "w");
+        $fdisplay(fd, "started");
+        $fclose(fd);
+        while (1) begin end
+    end
+    wire write ='''
+    endless = CORE.read_text().replace("    wire write =", endless)
     folder, work = standin_bundle(tmp_path / "b", endless).folder, tmp_path / "work"
+    junit = tmp_path / "junit.xml"
     command = [sys.executable, "-m", "hwprm.cli", "verify", str(folder), "--sim", "icarus", "--modes", "bulk"]
     process = subprocess.Popen(
-        [*command, "--images", "1", "--work", str(work)], stderr=subprocess.PIPE, text=True, preexec_fn=_listen
+        [*command, "--images", "1", "--work", str(work), "--junit", str(junit)],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=_listen,
     )
-    limit = time.monotonic() + 60
-    while not _simulators(work):
-        assert process.poll() is None, "it ended before the simulator ran"
-        assert time.monotonic() < limit, "no simulator was started"
-        time.sleep(0.02)
+    assert select.select([started], [], [], 120)[0], "no simulator was started"
+    os.close(started)
+    assert _simulators(work)
+    assert _error(junit) == "not finished: the verification is at work, or was killed"
     process.send_signal(number)
     words = process.communicate(timeout=60)[1]
     assert process.returncode == code
     assert "interrupted; continue with: hwprm verify" in words
+    assert _error(junit) == "interrupted"
     assert _simulators(work) == []
     assert list((work / "runs").iterdir()) == []
+
+
+def _error(junit: Path) -> str | None:
+    """Message of the only case in the file."""
+    (case,) = ET.parse(junit).getroot().iter("testcase")
+    error = case.find("error")
+    return None if error is None else error.get("message")
 
 
 def _listen() -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 
-from hwprm.bundle.images import write_images
 from hwprm.bundle.manifest import LayerEntry, Manifest
 from hwprm.intnet.reference import logits as reference_logits
 from hwprm.verification.comparison.compare import Comparison, compare_logits
 from hwprm.verification.comparison.events import Frame, Section, read_sections
-from hwprm.verification.comparison.stalls import compare_stalls, memory_plusargs, waiting_cycles
+from hwprm.verification.comparison.external_memory import compare_stalls, memory_plusargs, waiting_cycles
 from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden
-from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, running
+from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
 from hwprm.verification.modes.trace import compare_trace
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.session import Session
@@ -26,50 +26,51 @@ MODE = "bulk"
 TESTS = ["stream"]
 
 
-def run_bulk(job: Job, count: int) -> ModeOutcome:
-    """Stream the job's first `count` images; compare every logit, the cycle register and every frame interval.
+def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
+    """Stream the simulation's first `count` images; compare every logit, the cycle register and every frame interval.
 
     Of the first `verify.trace_images` of them every layer is compared too, and its cycles.
     """
-    manifest = job.bundle.manifest
-    images = job.images[:count]
-    traced = min(job.config.trace_images, count)
-    expected = reference_logits(job.bundle.network, images)
+    manifest = simulation.bundle.manifest
+    images = simulation.images[:count]
+    traced = min(simulation.config.trace_images, count)
+    expected = reference_logits(simulation.bundle.network, images)
     flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
-    with running(
-        job,
-        MODE,
-        images,
-        flat,
-        TESTS,
-        ["+bulk", f"+images={len(images)}", *([f"+trace_images={traced}"] if traced else []), *_memory(job)],
-        prepare=lambda folder: write_images(images, manifest.array.act_bits, folder),
-    ) as session:
+    trace = [f"+trace_images={traced}"] if traced else []
+    stimulus = Stimulus(
+        mode=MODE,
+        images=images,
+        logits=flat,
+        tests=TESTS,
+        plusargs=["+bulk", f"+images={len(images)}", *trace, *_memory(simulation)],
+    )
+    with running(simulation, stimulus) as session:
         sections = read_sections(session.events)
         counters = session.note("bulk.json")
-        compared = compare_trace(job, session.folder / "trace.txt", images[:traced])
-        waves = keep_wave(job, MODE, session)
+        compared = compare_trace(simulation, session.folder / "trace.txt", images[:traced])
+        waves = keep_wave(simulation, MODE, session)
     frames = sections[0].frames
-    cases = [_stream_case(job, session, sections[0])]
-    for name, first, last in _sets(job, len(images)):
+    cases = [_stream_case(simulation, session, sections[0])]
+    for name, first, last in _sets(simulation, len(images)):
         total = Comparison()
         for i in range(first, last):
             frame = frames[i] if i < len(frames) else None
             total += compare_logits(frame, i, manifest.layers, {k: v[i] for k, v in expected.items()})
-        cases.append(_case(job, name, total.values, total.wrong, total.failure))
+        cases.append(simulation.case(MODE, name, total))
     if len(frames) > len(images):
-        cases.append(_case(job, "surplus", failure=f"{len(frames)} images left the design, {len(images)} went in"))
-    interval, cycle_case = _cycles(job, manifest, frames, counters)
+        failure = f"{len(frames)} images left the design, {len(images)} went in"
+        cases.append(replace(simulation.case(MODE, "surplus"), failure=failure))
+    interval, cycle_case = _cycles(simulation, manifest, frames, counters)
     cases.append(cycle_case)
     if manifest.external:
-        cases.append(_stalls(job, sections[0], counters))
+        cases.append(_stalls(simulation, sections[0], counters))
     computed = counters["CYCLES"] - counters["MEMORY_STALLS"] if counters else None
     measured = first_layer_cycles(frames, manifest, computed) if traced else ()
     if traced:
-        cases += [_layer_case(job, entry, compared.get(entry.name), dict(measured)) for entry in manifest.layers]
+        cases += [_layer_case(simulation, entry, compared.get(entry.name), dict(measured)) for entry in manifest.layers]
     return ModeOutcome(
         mode=MODE,
-        simulator=job.simulator.name,
+        simulator=simulation.simulator.name,
         cases=tuple(cases),
         images=len(images),
         sections=tuple(sections),
@@ -80,43 +81,49 @@ def run_bulk(job: Job, count: int) -> ModeOutcome:
     )
 
 
-def _layer_case(job: Job, entry: LayerEntry, compared: Comparison | None, measured: Mapping[str, int]) -> Case:
+def _layer_case(
+    simulation: Simulation, entry: LayerEntry, compared: Comparison | None, measured: Mapping[str, int]
+) -> Case:
     """Values and cycles of a layer; cycles alone for outputs, whose values are compared with all images'."""
-    predicted, simulated = job.bundle.manifest.cycles.layers[entry.index], measured.get(entry.name)
-    failure = compared.failure if compared else None
+    predicted, simulated = simulation.bundle.manifest.cycles.layers[entry.index], measured.get(entry.name)
+    case = simulation.case(MODE, f"layer {entry.name}", compared)
+    failure = case.failure
     if failure is None and simulated != predicted:
         failure = f"layer {entry.name!r} takes {simulated} cycles, {predicted} are predicted"
-    compared = compared or Comparison()
     properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
-    return _case(job, f"layer {entry.name}", compared.values, compared.wrong, failure, properties)
+    return replace(case, failure=failure, properties=properties)
 
 
-def _memory(job: Job) -> list[str]:
+def _memory(simulation: Simulation) -> list[str]:
     """Arguments for the testbench's memory, and a watchdog as patient as that needs."""
-    manifest = job.bundle.manifest
+    manifest = simulation.bundle.manifest
     if manifest.external is None:
         return []
-    patience = 4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(job.bundle, job.memory)) + 10_000
-    return [*memory_plusargs(job.memory), f"+watchdog={patience}"]
+    patience = (
+        4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(simulation.bundle, simulation.memory))
+        + 10_000
+    )
+    return [*memory_plusargs(simulation.memory), f"+watchdog={patience}"]
 
 
-def _sets(job: Job, count: int) -> list[tuple[str, int, int]]:
-    stored = min(job.stored, count)
+def _sets(simulation: Simulation, count: int) -> list[tuple[str, int, int]]:
+    stored = min(simulation.stored, count)
     sets = [(f"images 0..{stored - 1}, stored", 0, stored)]
     if count > stored:
         sets.append((f"images {stored}..{count - 1}, random", stored, count))
     return sets
 
 
-def _stream_case(job: Job, session: Session, section: Section) -> Case:
+def _stream_case(simulation: Simulation, session: Session, section: Section) -> Case:
     failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
     if failure is None and section.stuck:
         failure = "the watchdog barked"
-    return _case(job, "stream", failure=failure, seconds=sum(case.seconds for case in session.cases))
+    seconds = sum(case.seconds for case in session.cases)
+    return replace(simulation.case(MODE, "stream"), failure=failure, seconds=seconds)
 
 
 def _cycles(
-    job: Job, manifest: Manifest, frames: Sequence[Frame], counters: dict[str, int] | None
+    simulation: Simulation, manifest: Manifest, frames: Sequence[Frame], counters: dict[str, int] | None
 ) -> tuple[int | None, Case]:
     """Steady-state cycles per image, and the case that holds them against the prediction."""
     predicted = manifest.cycles.image
@@ -138,38 +145,17 @@ def _cycles(
         ("cycles_register", str(register)),
         ("intervals", str(sum(intervals.values()))),
     )
-    return simulated, _case(job, "cycles per image", failure=failure, properties=properties)
+    return simulated, replace(simulation.case(MODE, "cycles per image"), failure=failure, properties=properties)
 
 
-def _stalls(job: Job, section: Section, counters: dict[str, int] | None) -> Case:
+def _stalls(simulation: Simulation, section: Section, counters: dict[str, int] | None) -> Case:
     register = counters["MEMORY_STALLS"] if counters else None
-    predicted, failure = compare_stalls(job.bundle, job.memory, section, register)
+    predicted, failure = compare_stalls(simulation.bundle, simulation.memory, section, register)
     properties = (
-        ("latency", str(job.memory.latency)),
-        ("bandwidth", job.memory.bandwidth),
+        ("latency", str(simulation.memory.latency)),
+        ("bandwidth", simulation.memory.bandwidth),
         ("images_predicted", str(len(predicted))),
         ("stalls_predicted", str(predicted[-1] if predicted else None)),
         ("stalls_register", str(register)),
     )
-    return _case(job, "memory stalls", failure=failure, properties=properties)
-
-
-def _case(
-    job: Job,
-    name: str,
-    values: int = 0,
-    wrong: int = 0,
-    failure: str | None = None,
-    properties: tuple[tuple[str, str], ...] = (),
-    seconds: float = 0.0,
-) -> Case:
-    return Case(
-        simulator=job.simulator.name,
-        mode=MODE,
-        name=name,
-        values=values,
-        wrong=wrong,
-        seconds=seconds,
-        failure=failure,
-        properties=properties,
-    )
+    return replace(simulation.case(MODE, "memory stalls"), failure=failure, properties=properties)

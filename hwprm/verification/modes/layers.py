@@ -1,6 +1,6 @@
 """Layer mode: each layer alone on the compiled simulation, its sources laid into the activation memory beforehand.
 
-The descriptors are cut to the layer, the host's part is done by the repeat bit, and the layer's second start ends the
+Descriptors are those of the layer alone, the repeat bit does the host's part, and the layer's second start ends the
 run: from its first start to the second it has taken exactly its cycles. Then the whole activation memory is compared,
 every word of every bank, so that a store that goes astray is found although no other layer is there to stumble on it.
 """
@@ -24,9 +24,17 @@ from hwprm.intnet.reference import run
 from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
 from hwprm.verification.comparison.compare import Comparison, compare_logits, compare_tensors
 from hwprm.verification.comparison.events import Frame, read_sections
-from hwprm.verification.modes.cut import cut_program
-from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, run_folder, start_session, write_inputs
 from hwprm.verification.modes.records import Records, records_of
+from hwprm.verification.modes.simulation import (
+    ModeOutcome,
+    Simulation,
+    Stimulus,
+    keep_wave,
+    run_folder,
+    start_session,
+    write_inputs,
+)
+from hwprm.verification.modes.single_layer import isolate
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.builds import build
 from hwprm.verification.simulators.session import Session, SessionRun
@@ -62,18 +70,18 @@ class _Started:
     resources: ExitStack
 
 
-def run_layers(job: Job, tell: Callable[[str, int, int], None] | None = None) -> ModeOutcome:
-    """Run every chosen layer of the job's first images alone; a failing layer does not stop the others.
+def run_layers(simulation: Simulation, tell: Callable[[str, int, int], None] | None = None) -> ModeOutcome:
+    """Run every chosen layer of the simulation's first images alone; a failing layer does not stop the others.
 
     `tell` hears which layer comes next, how many are done, and of how many. What has passed is recorded until all is
     done, so that an interrupted run can be resumed. Raises ConfigError for an unknown layer, BundleError when the
     program cannot be understood, ToolError when the simulation does not compile.
     """
     tell = tell or (lambda line, done, total: None)
-    desk = _Desk.of(job)
-    chosen, images = _chosen(job), range(job.config.layer_images)
+    desk = _Desk.of(simulation)
+    chosen, images = _chosen(simulation), range(simulation.config.layer_count)
     pieces = [_Piece(image=i, entry=entry) for i in images for entry in chosen]
-    if not job.config.resume:
+    if not simulation.config.resume:
         desk.records.drop([piece.name for piece in pieces])
     kept = {piece.name: _recalled(desk, piece) for piece in pieces}
     made: dict[str, tuple[Case, int | None]] = {name: case for name, case in kept.items() if case is not None}
@@ -85,19 +93,19 @@ def run_layers(job: Job, tell: Callable[[str, int, int], None] | None = None) ->
                 desk.records.put(piece.name, asdict(case) | {"cycles": cycles})
     desk.records.drop([piece.name for piece in pieces])
     measured = tuple((p.entry.name, cycles) for p in pieces if p.image == 0 and (cycles := made[p.name][1]) is not None)
-    whole = len(measured) == len(job.bundle.manifest.layers)
+    whole = len(measured) == len(simulation.bundle.manifest.layers)
     return ModeOutcome(
         mode=MODE,
-        simulator=job.simulator.name,
+        simulator=simulation.simulator.name,
         cases=tuple(made[piece.name][0] for piece in pieces),
-        images=job.config.layer_images,
+        images=simulation.config.layer_count,
         cycles=sum(cycles for _, cycles in measured) if whole else None,
         layer_cycles=measured if whole else (),
     )
 
 
-def _chosen(job: Job) -> list[LayerEntry]:
-    wanted, layers = job.config.layers, job.bundle.manifest.layers
+def _chosen(simulation: Simulation) -> list[LayerEntry]:
+    wanted, layers = simulation.config.layers, simulation.bundle.manifest.layers
     names = [entry.name for entry in layers]
     if unknown := sorted(set(wanted) - set(names)):
         raise ConfigError(f"verify.layers: no layer is called {unknown[0]!r}; there are {', '.join(names)}")
@@ -108,7 +116,7 @@ def _chosen(job: Job) -> list[LayerEntry]:
 class _Desk:
     """What all pieces share."""
 
-    job: Job
+    simulation: Simulation
     build: Path
     program: ProgramRecord
     memory: ActivationMemory
@@ -117,24 +125,24 @@ class _Desk:
     records: Records
 
     @classmethod
-    def of(cls, job: Job) -> _Desk:
-        program = job.bundle.program
-        images = job.images[: job.config.layer_images]
-        built = build(job.bundle, job.simulator, job.work, **job.config.build)
-        facts = (built.parent.name, str(job.config.seed), images.tobytes().hex(), version("hwprm"))
+    def of(cls, simulation: Simulation) -> _Desk:
+        program = simulation.bundle.program
+        images = simulation.images[: simulation.config.layer_count]
+        built = build(simulation.bundle, simulation.simulator, simulation.work, **simulation.config.build)
+        facts = (built.parent.name, str(simulation.config.seed), images.tobytes().hex(), version("hwprm"))
         return cls(
-            job=job,
+            simulation=simulation,
             build=built,
             program=program,
-            memory=ActivationMemory(plan=program.plan, bits=job.bundle.manifest.array.act_bits),
-            tensors=run(job.bundle.network, images),
-            records=records_of(job.bundle, job.work, facts),
+            memory=ActivationMemory(plan=program.plan, bits=simulation.bundle.manifest.array.act_bits),
+            tensors=run(simulation.bundle.network, images),
+            records=records_of(simulation.bundle, simulation.work, facts),
         )
 
     def before(self, piece: _Piece) -> Contents:
         """The memory when the layer starts: every tensor that is alive then, and random words elsewhere."""
-        net, index = self.job.bundle.network, piece.entry.index
-        contents = self.memory.random(self.job.config.seed + index)
+        net, index = self.simulation.bundle.network, piece.entry.index
+        contents = self.memory.random(self.simulation.config.seed + index)
         born = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
         alive = {source for layer in net.layers[index:] for source in layer.sources if born[source] < index}
         for name in sorted(alive):
@@ -148,10 +156,10 @@ def _all(
     """Run `pieces`, several simulators at a time; what runs when the generator is closed is ended and removed."""
     waiting = list(pieces)
     running: list[_Started] = []
-    jobs = desk.job.config.job_count
+    most = desk.simulation.config.job_count
     with ExitStack() as everything:
         while waiting or running:
-            while waiting and len(running) < jobs:
+            while waiting and len(running) < most:
                 piece = waiting.pop(0)
                 tell(f"layer {piece.entry.name}")
                 started = _start(desk, piece)
@@ -168,20 +176,26 @@ def _all(
 
 
 def _start(desk: _Desk, piece: _Piece) -> _Started:
-    job = desk.job
+    simulation = desk.simulation
     with ExitStack() as stack:
-        folder = stack.enter_context(run_folder(job.work))
-        stored = [entry for entry in job.bundle.manifest.layers if not entry.wide]
+        folder = stack.enter_context(run_folder(simulation.work))
+        stored = [entry for entry in simulation.bundle.manifest.layers if not entry.wide]
         store = None if piece.entry.wide else stored.index(piece.entry)
-        cut_program(desk.program, job.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
+        isolate(desk.program, simulation.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
         contents = desk.before(piece)
         (folder / "memory").mkdir()
         desk.memory.write(contents, folder / "memory")
         if not piece.entry.wide:
             desk.memory.put(contents, piece.entry.name, desk.tensors[piece.entry.name][piece.image])
-        write_inputs(job, folder, job.images[:1], np.zeros((1, 1), np.int64))
-        plusargs = ["+memory=memory", f"+results={int(piece.entry.wide)}"]
-        run = stack.enter_context(start_session(job, desk.build, folder, MODE, TESTS, plusargs))
+        stimulus = Stimulus(
+            mode=MODE,
+            images=simulation.images[:1],
+            logits=np.zeros((1, 1), np.int64),
+            tests=TESTS,
+            plusargs=["+memory=memory", f"+results={int(piece.entry.wide)}"],
+        )
+        write_inputs(simulation, stimulus, folder)
+        run = stack.enter_context(start_session(simulation, stimulus, desk.build, folder))
         return _Started(piece=piece, run=run, after=contents, resources=stack.pop_all())
 
 
@@ -189,11 +203,11 @@ def _judge(desk: _Desk, started: _Started) -> tuple[Case, int | None]:
     """Compare what a finished piece left behind; the case, and the cycles that it took."""
     entry = started.piece.entry
     session = started.run.finish()
-    keep_wave(desk.job, f"{MODE}-{started.piece.name}", session)
+    keep_wave(desk.simulation, f"{MODE}-{started.piece.name}", session)
     frames = read_sections(session.events)[-1].frames
     starts = [cycle for frame in frames for cycle in frame.starts]
     cycles = starts[1] - starts[0] if len(starts) > 1 else None
-    predicted = desk.job.bundle.manifest.cycles.layers[entry.index]
+    predicted = desk.simulation.bundle.manifest.cycles.layers[entry.index]
     comparison = _compare(desk, started, session, frames)
     failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
     failure = "\n".join(text for text in (comparison.failure, failure) if text) or None
@@ -218,14 +232,16 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     expected = desk.tensors[entry.name][image]
     found = desk.memory.read(session.folder / "memory")
     if entry.wide:
-        outputs = [other for other in desk.job.bundle.manifest.layers if other.wide and other.index < entry.index]
+        outputs = [
+            other for other in desk.simulation.bundle.manifest.layers if other.wide and other.index < entry.index
+        ]
         first = sum(int(np.prod(other.shape)) for other in outputs)
         beats = frames[0].beats[first : first + expected.size] if frames else []
         comparison = compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
     else:
         got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.job.bundle.program.kept_channels.get(entry.name))
+    comparison = comparison.of(desk.simulation.bundle.program.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)
@@ -236,7 +252,7 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
 
 def _case(desk: _Desk, piece: _Piece) -> Case:
     name = f"image {piece.image}, " * (piece.image > 0) + f"layer {piece.entry.name}"
-    return Case(simulator=desk.job.simulator.name, mode=MODE, name=name, values=0, wrong=0, seconds=0.0, failure=None)
+    return desk.simulation.case(MODE, name)
 
 
 def _recalled(desk: _Desk, piece: _Piece) -> tuple[Case, int | None] | None:

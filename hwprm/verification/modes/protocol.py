@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from hwprm.verification.comparison.compare import Comparison, compare_layers, co
 from hwprm.verification.comparison.events import Frame, Section, read_sections
 from hwprm.verification.comparison.timing import layer_cycles, loading_hidden
 from hwprm.verification.comparison.vectors import by_layer
-from hwprm.verification.modes.job import Job, ModeOutcome, keep_wave, running
+from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.session import Session
 
@@ -31,34 +32,36 @@ def test_names(mode: str) -> list[str]:
     return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)\(", text, re.MULTILINE)
 
 
-def run_protocol(job: Job) -> ModeOutcome:
-    """Run every protocol test on the job's first images and compare all layers of all images that ran to the end."""
-    manifest = job.bundle.manifest
-    images = job.images[: job.config.protocol_images]
-    tensors = run(job.bundle.network, images)
+def run_protocol(simulation: Simulation) -> ModeOutcome:
+    """Run every protocol test on the first images and compare all layers of all images that ran to the end."""
+    manifest = simulation.bundle.manifest
+    images = simulation.images[: simulation.config.protocol_count]
+    tensors = run(simulation.bundle.network, images)
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
-    with running(job, MODE, images, logits, test_names(MODE), ["+probe"]) as session:
+    stimulus = Stimulus(mode=MODE, images=images, logits=logits, tests=test_names(MODE), plusargs=["+probe"])
+    with running(simulation, stimulus) as session:
         sections = tuple(read_sections(session.events))
-        compared, missing = _compare(session, sections, job.bundle, tensors)
+        compared, missing = _compare(session, sections, simulation.bundle, tensors)
         steady = _steady_frames(session, sections)
-        waves = keep_wave(job, MODE, session)
+        waves = keep_wave(simulation, MODE, session)
     measured = layer_cycles(steady, manifest) if steady else ()
-    cases = [_case(job, "session", failure=session.trouble), *_cocotb_cases(job, session, missing)]
+    whole = replace(simulation.case(MODE, "session"), failure=session.trouble)
+    cases = [whole, *_cocotb_cases(simulation, session, missing)]
     for index, entry in enumerate(manifest.layers):
-        total = sum(compared[entry.name], Comparison())
+        case = simulation.case(MODE, f"layer {entry.name}", sum(compared[entry.name], Comparison()))
         simulated = dict(measured).get(entry.name)
         predicted = manifest.cycles.layers[index]
-        failure = total.failure
+        failure = case.failure
         last = index == len(manifest.layers) - 1
         # The last layer ends when the next image starts, which has to have come by then.
         exact = loading_hidden(manifest) or not last
         if failure is None and exact and simulated is not None and simulated != predicted:
             failure = f"layer {entry.name!r} takes {simulated} cycles, {predicted} are predicted"
         properties = (("cycles_predicted", str(predicted)), ("cycles_simulated", str(simulated)))
-        cases.append(_case(job, f"layer {entry.name}", total, failure, properties))
+        cases.append(replace(case, failure=failure, properties=properties))
     return ModeOutcome(
         mode=MODE,
-        simulator=job.simulator.name,
+        simulator=simulation.simulator.name,
         cases=tuple(cases),
         images=len(images),
         sections=sections,
@@ -93,32 +96,12 @@ def _compare(
     return compared, missing
 
 
-def _cocotb_cases(job: Job, session: Session, missing: Mapping[str, str]) -> list[Case]:
+def _cocotb_cases(simulation: Simulation, session: Session, missing: Mapping[str, str]) -> list[Case]:
     cases = []
     for case in session.cases:
         failure = case.failure or missing.get(case.name)
-        cases.append(_case(job, case.name, failure=failure, seconds=case.seconds))
+        cases.append(replace(simulation.case(MODE, case.name), failure=failure, seconds=case.seconds))
     return cases
-
-
-def _case(
-    job: Job,
-    name: str,
-    compared: Comparison | None = None,
-    failure: str | None = None,
-    properties: tuple[tuple[str, str], ...] = (),
-    seconds: float = 0.0,
-) -> Case:
-    return Case(
-        simulator=job.simulator.name,
-        mode=MODE,
-        name=name,
-        values=compared.values if compared else 0,
-        wrong=compared.wrong if compared else 0,
-        seconds=seconds,
-        failure=failure,
-        properties=properties,
-    )
 
 
 def _steady_frames(session: Session, sections: tuple[Section, ...]) -> tuple[Frame, Frame] | None:

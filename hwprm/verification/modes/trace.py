@@ -11,7 +11,7 @@ from hwprm.bundle.manifest import Manifest
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.compare import Comparison, compare_layers
 from hwprm.verification.comparison.vectors import Vectors, hex_values
-from hwprm.verification.modes.job import Job
+from hwprm.verification.modes.simulation import Simulation
 
 __all__ = ["compare_trace", "read_trace"]
 
@@ -49,12 +49,12 @@ def read_trace(path: Path, manifest: Manifest, images: int) -> list[dict[int, Ve
     return found
 
 
-def compare_trace(job: Job, path: Path, images: NDArray[np.int64]) -> dict[str, Comparison]:
+def compare_trace(simulation: Simulation, path: Path, images: NDArray[np.int64]) -> dict[str, Comparison]:
     """Every stored layer of `images` ``(n, C, H, W)`` as traced in `path` against the reference, by tensor name."""
-    manifest, kept = job.bundle.manifest, job.bundle.program.kept_channels
+    manifest, kept = simulation.bundle.manifest, simulation.bundle.program.kept_channels
     total: dict[str, Comparison] = {}
     for i, vectors in enumerate(read_trace(path, manifest, len(images))):
-        tensors = {name: tensor[0] for name, tensor in run(job.bundle.network, images[i : i + 1]).items()}
+        tensors = {name: tensor[0] for name, tensor in run(simulation.bundle.network, images[i : i + 1]).items()}
         compared = compare_layers(vectors, i, manifest.layers, tensors, manifest.array.act_bits)
         for name, comparison in compared.items():
             total[name] = total.get(name, Comparison()) + comparison.of(kept.get(name))

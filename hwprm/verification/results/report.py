@@ -17,10 +17,11 @@ class Case:
     simulator: str
     mode: str
     name: str
-    values: int
-    wrong: int
-    seconds: float
-    failure: str | None
+    #: Integers compared, and how many of them were wrong.
+    values: int = 0
+    wrong: int = 0
+    seconds: float = 0.0
+    failure: str | None = None
     properties: tuple[tuple[str, str], ...] = ()
 
 

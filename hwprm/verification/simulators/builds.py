@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
+import shlex
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -16,11 +18,13 @@ from cocotb_tools import config as cocotb_config
 
 from hwprm.bundle import Bundle
 from hwprm.core.errors import ConfigError, ToolError
+from hwprm.core.files import digest_of
+from hwprm.core.names import as_name
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.process import run_logged
 from hwprm.verification.simulators.tools import Simulator
 
-__all__ = ["TOP", "build", "default_work"]
+__all__ = ["TOP", "build"]
 
 TOP = "tb_hwprm"
 
@@ -37,13 +41,10 @@ CFLAGS = "-std=gnu++20 -fcoroutines"
 FAST, SLOW, SHARED = "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"
 ICARUS = ["-g2005"]
 BUILD_SECONDS = 3600.0
+#: cocotb's main program, as it is called where it is compiled.
+MAIN = "cocotb_main.cpp"
 #: Objects that every Verilator build has in common; half of the time of a small one.
 RUNTIME = ("verilated.o", "verilated_dpi.o", "verilated_vpi.o", "verilated_timing.o", "verilated_threads.o")
-
-
-def default_work() -> Path:
-    """Folder of kept builds when none is given."""
-    return Path.home() / ".cache" / "hwprm"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +71,12 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     kind = _Kind(wave=wave, optimise=optimise)
     kept = work / "builds" / f"{simulator.name}-{_key(sources, simulator, kind)}"
     if (kept / product).is_file():
+        with suppress(OSError):  # not ours to write, but to read
+            os.utime(kept)  # its last use, for `hwprm.core.cache.trim`
         return kept / product
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".build-", dir=kept.parent))
+        temporary = Path(tempfile.mkdtemp(prefix=".build-", dir=_workshop(kept.parent)))
     except OSError as error:
         raise ConfigError(f"builds cannot be kept in {work} ({error.strerror}); choose another with --work") from error
     try:
@@ -84,11 +87,17 @@ def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = Fals
     return kept / product
 
 
+def _workshop(folder: Path) -> Path | None:
+    """Where to compile: `folder`, or the system's place for such things where make would not work in that."""
+    return folder if re.fullmatch(r"[\w./+-]+", str(folder), re.ASCII) else None
+
+
 def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: Path, kind: _Kind) -> None:
+    files = _linked(sources, folder)
     if simulator.name == "icarus":
-        _run(simulator, _icarus(simulator, sources, kind), folder)
+        _run(simulator, _icarus(simulator, files, kind), folder)
         return
-    translate, make = _verilator(simulator, sources, folder, kind)
+    translate, make = _verilator(simulator, files, folder, kind)
     _run(simulator, translate, folder)
     shared = [word for word in make if not word.startswith(("OPT_FAST=", "VM_PARALLEL_BUILDS="))]
     runtime = work / "runtime" / _digest([*_facts(simulator), str(kind.wave), *shared])
@@ -99,6 +108,19 @@ def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: 
         _keep([path for path in folder.glob("verilat*.o") if path.name in RUNTIME], runtime)
 
 
+def _linked(sources: Sequence[Path], folder: Path) -> list[str]:
+    """Links in `folder` to `sources`, in the order in which they are read.
+
+    Neither make nor the tools' own command lines can tell a space or a quotation mark in a path from the end of it;
+    everything is compiled from inside the folder, by plain relative names.
+    """
+    files = []
+    for i, source in enumerate(_timed_first(sources)):
+        files.append(f"{i}_{as_name(source.name)}")
+        (folder / files[-1]).symlink_to(source.absolute())
+    return files
+
+
 def _run(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
     outcome = run_logged(command, folder, simulator.full_environment(), BUILD_SECONDS)
     if outcome.returncode != 0:
@@ -106,31 +128,31 @@ def _run(simulator: Simulator, command: Sequence[str], folder: Path) -> None:
         raise ToolError(f"{what}; the end of its output:\n{outcome.tail()}")
 
 
-def _icarus(simulator: Simulator, sources: Sequence[Path], kind: _Kind) -> list[str]:
+def _icarus(simulator: Simulator, files: Sequence[str], kind: _Kind) -> list[str]:
     define = ["-DHWPRM_WAVE"] if kind.wave else []
-    files = [str(path.absolute()) for path in _timed_first(sources)]
     return [str(simulator.executable), "-o", "sim.vvp", "-s", TOP, *ICARUS, *define, *files]
 
 
-def _verilator(simulator: Simulator, sources: Sequence[Path], folder: Path, kind: _Kind) -> tuple[list[str], list[str]]:
-    """The command that translates to C++, and the one that compiles that."""
-    libraries = cocotb_config.libs_dir
+def _verilator(simulator: Simulator, files: Sequence[str], folder: Path, kind: _Kind) -> tuple[list[str], list[str]]:
+    """The command that translates to C++, and the one that compiles that; `folder` gets links to what they need."""
+    libraries = shlex.quote(str(cocotb_config.libs_dir))
     link = f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator"
-    main = Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp"
+    (folder / MAIN).symlink_to(Path(cocotb_config.share_dir) / "lib" / "verilator" / "verilator.cpp")
     cflags, make = CFLAGS, [*kind.make, *simulator.make_arguments]
     if kind.wave and simulator.bundled_fst:
         # Its FST writer wants lz4 and zlib with their headers; ours have the four functions that it calls.
-        cflags += f" -I{resource_dir('sim') / 'include'}"
+        (folder / "include").symlink_to(resource_dir("sim").absolute() / "include")
+        cflags += " -Iinclude"
         make.append(f"LDLIBS={link} -pthread")
     trace = ["--trace-fst", "-DHWPRM_WAVE"] if kind.wave else []
     first = [
         str(simulator.executable),
         *VERILATOR,
         *trace,
-        *("--top-module", TOP, "-Mdir", str(folder), "-o", "sim"),
+        *("--top-module", TOP, "-Mdir", ".", "-o", "sim"),
         *("-CFLAGS", cflags, "-LDFLAGS", link),
-        str(main),
-        *(str(path.absolute()) for path in _timed_first(sources)),
+        MAIN,
+        *files,
     ]
     # Only the FST writer is compiled for a wave build; the testbench, not cocotb's main, opens the file.
     second = ["make", f"-j{os.cpu_count() or 1}", "-f", "Vtop.mk", *make]
@@ -148,7 +170,7 @@ def _keep(products: Sequence[Path], kept: Path) -> None:
     shell = Path(tempfile.mkdtemp(prefix=".keep-", dir=kept.parent))
     try:
         for product in products:
-            product.rename(shell / product.name)
+            shutil.move(product, shell / product.name)
         with suppress(OSError):  # the name is taken by a folder that is not empty
             shell.rename(kept)
     finally:
@@ -156,7 +178,7 @@ def _keep(products: Sequence[Path], kept: Path) -> None:
 
 
 def _key(sources: Sequence[Path], simulator: Simulator, kind: _Kind) -> str:
-    contents = [text for path in sources for text in (path.name, path.read_text())]
+    contents = [text for path in sources for text in (path.name, digest_of(path))]
     return _digest([*_facts(simulator), str(kind.wave), *kind.make, *contents])
 
 

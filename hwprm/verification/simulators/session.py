@@ -6,6 +6,7 @@ import json
 import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -15,13 +16,14 @@ from cocotb_tools import config as cocotb_config
 
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.builds import TOP
-from hwprm.verification.simulators.process import Running
+from hwprm.verification.simulators.process import Outcome, Running
 from hwprm.verification.simulators.tools import Simulator
 
-__all__ = ["PLAN", "CocotbCase", "Session", "SessionRun"]
+__all__ = ["PLAN", "CocotbCase", "Invocation", "Session", "SessionRun"]
 
-#: What the testbench reads from its working folder: images, registers, seed.
-PLAN = "plan.json"
+#: What the testbench reads from its working folder: images, registers, seed; what it writes there: the event log, and
+#: the test under way (`hwprm.verification.bench`, which only a simulator can import).
+PLAN, EVENTS, RUNNING = "plan.json", "events.log", "running.json"
 
 #: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.
 MEMORY_TROUBLE = ("hwprm: cannot", "$readmem", "readmemh", "Not enough words", "Too many words")
@@ -47,7 +49,7 @@ class Session:
     @property
     def events(self) -> Path:
         """The testbench's event log."""
-        return self.folder / "events.log"
+        return self.folder / EVENTS
 
     def note(self, name: str) -> Any:
         """The JSON file `name` that the testbench wrote, None when it did not."""
@@ -55,32 +57,43 @@ class Session:
         return json.loads(path.read_text()) if path.is_file() else None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Invocation:
+    """How a compiled simulation is started: `program` with the cocotb `module` of ``sim/``, which has `tests`."""
+
+    simulator: Simulator
+    program: Path
+    module: str
+    tests: Sequence[str]
+    plusargs: Sequence[str]
+    seed: int
+    #: Seconds after which it is given up.
+    timeout: float
+
+    @property
+    def command(self) -> list[str]:
+        """Program and arguments."""
+        if self.simulator.name == "icarus":
+            library = str(cocotb_config.lib_name_path("vpi", "icarus"))
+            return ["vvp", "-m", library, str(self.program), *self.plusargs, "-fst"]
+        seed = self.seed % 2147483646 + 1
+        return [str(self.program), "+verilator+rand+reset+2", f"+verilator+seed+{seed}", *self.plusargs]
+
+
 class SessionRun:
-    """The cocotb `module` of ``sim/`` running in `folder`, which holds ``plan.json``, ``mem`` and the image files.
+    """An `invocation` running in `folder`, which holds ``plan.json``, ``mem`` and the image files.
 
     Leaving the ``with`` block ends it. The run has failed when the process was stopped or crashed, wrote no results,
-    ran another set of tests than `expected_tests`, or complained about a memory image. A failing test is in its case
+    ran another set of tests than the module has, or complained about a memory image. A failing test is in its case
     instead.
     """
 
-    def __init__(
-        self,
-        simulator: Simulator,
-        program: Path,
-        folder: Path,
-        module: str,
-        *,
-        expected_tests: Sequence[str],
-        plusargs: Sequence[str],
-        seed: int,
-        timeout: float,
-    ) -> None:
-        self.folder = folder
+    def __init__(self, invocation: Invocation, folder: Path) -> None:
+        self.folder, self.invocation = folder, invocation
         self._results = folder / "results.xml"
-        self._tests, self._timeout = expected_tests, timeout
-        command = _command(simulator, program, seed, plusargs)
-        environment = {**simulator.full_environment(), **_cocotb_environment(module, self._results, seed)}
-        self._process = Running(command, folder, environment, timeout)
+        variables = _cocotb_environment(invocation.module, self._results, invocation.seed)
+        environment = {**invocation.simulator.full_environment(), **variables}
+        self._process = Running(invocation.command, folder, environment, invocation.timeout)
 
     def __enter__(self) -> Self:
         return self
@@ -102,18 +115,7 @@ class SessionRun:
         """Wait for the end and read what the run left."""
         outcome = self._process.wait()
         cases = _read_results(self._results)
-        return Session(
-            cases=cases or (),
-            trouble=_trouble(outcome.returncode, outcome.text(), outcome.tail(), cases, self._tests, self._timeout),
-            folder=self.folder,
-        )
-
-
-def _command(simulator: Simulator, program: Path, seed: int, plusargs: Sequence[str]) -> list[str]:
-    if simulator.name == "icarus":
-        library = str(cocotb_config.lib_name_path("vpi", "icarus"))
-        return ["vvp", "-m", library, str(program), *plusargs, "-fst"]
-    return [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2147483646 + 1}", *plusargs]
+        return Session(cases=cases or (), trouble=_trouble(self.invocation, outcome, cases), folder=self.folder)
 
 
 def _cocotb_environment(module: str, results: Path, seed: int) -> Mapping[str, str]:
@@ -155,24 +157,33 @@ def _failure(case: ET.Element) -> str | None:
     return None
 
 
-def _trouble(
-    returncode: int | None,
-    text: str,
-    tail: str,
-    cases: Sequence[CocotbCase] | None,
-    expected_tests: Sequence[str],
-    timeout: float,
-) -> str | None:
-    for line in text.splitlines():
+def _where(folder: Path) -> str:
+    """In which test, and about which cycle, a session that was stopped in `folder` stood."""
+    words = ""
+    with suppress(OSError, ValueError):
+        words += f" the test {json.loads((folder / RUNNING).read_text())!r}"
+    with suppress(OSError, IndexError, ValueError):
+        last = (folder / EVENTS).read_text().rpartition("\n")[0].rpartition("\n")[2].split()
+        words += f", whose event log ends in cycle {int(last[1])}" if last[0] != "M" else ""
+    return words
+
+
+def _trouble(invocation: Invocation, outcome: Outcome, cases: Sequence[CocotbCase] | None) -> str | None:
+    returncode, tail = outcome.returncode, outcome.tail()
+    for line in outcome.text().splitlines():
         if any(word in line for word in MEMORY_TROUBLE):
             return f"a memory image is missing or of the wrong length: {line.strip()}"
     if returncode is None:
-        return f"the simulator was stopped after {timeout:g} s without finishing; the end of its output:\n{tail}"
+        where = _where(outcome.log.parent)
+        return (
+            f"the simulator was stopped after {invocation.timeout:g} s without finishing{where}; "
+            f"the end of its output:\n{tail}"
+        )
     failing = any(case.failure for case in cases or ())
     if not cases:
         return f"the simulator ended (exit code {returncode}) without test results; the end of its output:\n{tail}"
     if returncode != 0 and not failing:
         return f"the simulator ended with exit code {returncode}; the end of its output:\n{tail}"
-    if sorted(case.name for case in cases) != sorted(expected_tests):
-        return f"the simulator ran the tests {[case.name for case in cases]}, not {list(expected_tests)}"
+    if sorted(case.name for case in cases) != sorted(invocation.tests):
+        return f"the simulator ran the tests {[case.name for case in cases]}, not {list(invocation.tests)}"
     return None

@@ -105,6 +105,31 @@ def test_readme_tells_ports_and_registers(made: Bundle) -> None:
     assert "45 clock cycles per image" in text
 
 
+def test_readme_tells_what_an_integrator_asks(made: Bundle) -> None:
+    text = (made.folder / "README.md").read_text()
+    assert "One step of an\nactivation is 1.0 of the network's real input" in text
+    assert "| score | 2 x 1 x 1 | 2 | 1.0 |" in text
+    for name, what, kind, shape in (
+        ("images", "test images 0..4", "int8", "(5, 1, 2, 3)"),
+        ("labels", "their classes", "int64", "(5,)"),
+        ("layer_0", "tensor squash of images 0..3", "int8", "(4, 1, 2, 3)"),
+        ("layer_1", "tensor score of images 0..4", "int32", "(5, 2, 1, 1)"),
+    ):
+        assert f"| `{name}.npy` | {what} | {kind} | {shape} |" in text
+        array = np.load(made.folder / "golden" / f"{name}.npy")
+        assert (str(array.dtype), str(array.shape)) == (kind, shape)
+    for words in (
+        "Hold `rst` for 8 rising edges",
+        "A missing TLAST",
+        "Busy is 1 while",
+        "Of the strobes",
+        "read 0, and",
+    ):
+        assert words in text
+    assert "BASE" not in text, "designs with ROMs have no such register"
+    assert not {"BASE", "BASE_HIGH"} & {register.name for register in made.manifest.registers}
+
+
 def test_no_empty_line_where_a_template_loops(made: Bundle) -> None:
     header = (made.folder / "rtl" / "hwprm_top.v").read_text().partition("`default_nettype")[0]
     assert "\n\n" not in header

@@ -67,6 +67,8 @@ def _app() -> typer.Typer:
             raise OSError(28, "No space left on device", "rtl/core.v")
         if name == "full_rust":
             raise ValueError("Error while serializing: I/O error: No space left on device (os error 28)")
+        if name == "memory":
+            raise MemoryError("Unable to allocate 7 PiB")
         if name == "interrupt":
             raise KeyboardInterrupt("stopped in epoch 3; more words")
         with talk.stage("building") as tick:
@@ -147,6 +149,18 @@ def test_full_disk_is_no_fault_of_ours(name: str, where: str) -> None:
     result = _call(name)
     words = f"error: the system refused{where}: No space left on device; make room or choose another place\n"
     assert (result.exit_code, result.stderr) == (2, words)
+
+
+def test_memory_that_does_not_suffice_is_no_fault_of_ours() -> None:
+    result = _call("memory")
+    assert (result.exit_code, "Traceback" in result.stderr) == (2, False)
+    assert "error: memory does not suffice (Unable to allocate 7 PiB); ask for less at once" in result.stderr
+
+
+def test_a_warning_where_a_file_may_run_code() -> None:
+    words = "warning: reading nets/m.pt2 may run code that is in it (pickled objects); open only what you trust\n"
+    assert words in _call("nets/m.pt2").stderr
+    assert "warning" not in _call("nets/m").stderr + _call("nets/m.pt2", "--quiet").stderr
 
 
 def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:

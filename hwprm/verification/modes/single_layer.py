@@ -1,21 +1,30 @@
-"""The program of one layer alone: descriptor ROMs cut to it, list, weight and parameter ROMs as they are."""
+"""The program of one layer alone: its descriptors by themselves, list, weight and parameter ROMs as they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from hwprm.compiler import ProgramRecord
+from hwprm.core.errors import BundleError
 from hwprm.isa import WordFormat, layer_format, store_format, tile_format
 
-__all__ = ["cut_program"]
+__all__ = ["isolate"]
 
 
-def cut_program(program: ProgramRecord, mem: Path, layer: int, store: int | None, out: Path) -> None:
-    """Fill the new folder `out` with the ROM images of `mem`, cut to `layer`, whose results `store` describes.
+def isolate(program: ProgramRecord, mem: Path, layer: int, store: int | None, out: Path) -> None:
+    """Fill the new folder `out` with the ROM images of `mem` for `layer` alone, whose results `store` describes.
 
     The layer's own words fill its ROMs from the start, marked as the last of an image; the layer ROM and the
-    store ROM, which the hardware walks by itself, hold nothing else. `store` is None for an output.
+    store ROM, which the hardware walks by itself, hold nothing else. `store` is None for an output. Raises BundleError
+    when a ROM image is cut short or holds no words of its format.
     """
+    try:
+        _isolate(program, mem, layer, store, out)
+    except (OSError, ValueError, LookupError) as error:
+        raise BundleError(f"{mem}: a ROM image cannot be understood ({error}); emit the bundle again") from error
+
+
+def _isolate(program: ProgramRecord, mem: Path, layer: int, store: int | None, out: Path) -> None:
     hw = program.hardware
     tiles = [i for i, tile in enumerate(program.tiles) if tile.layer == layer]
     out.mkdir()

@@ -1,65 +1,23 @@
-"""From the event log to named mismatches."""
+"""From stored vectors and beats to named mismatches."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.bundle.manifest import LayerEntry
 from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_logits, compare_outputs
-from hwprm.verification.comparison.events import Frame, Section, Store, read_sections
-from hwprm.verification.comparison.timing import compute_cycles, layer_cycles, loading_hidden
+from hwprm.verification.comparison.events import Frame, Store
 from hwprm.verification.comparison.vectors import by_layer
-from tests.sim.standin import parts
-from tests.sim.standin import standin_bundle as make_bundle
 
 MAP = LayerEntry(index=0, name="map", shape=(2, 2, 3), wide=False)
+
+
 OUT = LayerEntry(index=1, name="out", shape=(2, 1, 2), wide=True)
+
+
 LAYERS = (MAP, OUT)
-
-LOG = """\
-O 3 00000009 1
-M 1
-R 5
-P 6 0 0 0 2 0102
-R 11
-L 12
-P 13 0 1 2 2 ff80
-L 20
-F 30
-O 31 00000001 0
-L 33
-P 34 0 0 0 1 xxxx
-O 35 ffffffff 1
-F 40
-S 99
-"""
-
-
-def sections(tmp_path: Path, text: str) -> list[Section]:
-    (tmp_path / "events.log").write_text(text)
-    return read_sections(tmp_path / "events.log")
-
-
-def test_sections_and_frames(tmp_path: Path) -> None:
-    first, second = sections(tmp_path, LOG)
-    assert (first.mark, [frame.beats for frame in first.frames]) == (0, [[(3, "00000009")]])
-    assert (second.mark, second.stuck, len(second.frames)) == (1, True, 2)
-    frame, after = second.frames
-    assert frame.stores == [Store(13, 0, 1, 2, 2, "ff80")]
-    assert (frame.starts, frame.done, frame.complete) == ([12, 20], 30, True)
-    assert frame.beats == [(31, "00000001"), (35, "ffffffff")]
-    assert (after.starts, after.done, after.complete) == ([33], 40, False)
-
-
-def test_a_log_cut_short_and_no_log(tmp_path: Path) -> None:
-    (section,) = sections(tmp_path, "L 12\nF 30\nO 31 00000001 0\nO 32 0000")
-    assert section.frames[0].beats == [(31, "00000001")]
-    assert read_sections(tmp_path / "nowhere.log")[0].frames == []
 
 
 def stored(tensor: np.ndarray, lanes: int = 2, bits: int = 8) -> Frame:
@@ -170,27 +128,3 @@ def test_nothing_compared_is_a_failure() -> None:
     many = sum((compare_logits(None, i, LAYERS, {"out": np.ones((2, 1, 2), int)}) for i in range(3)), Comparison())
     assert many.failure is not None
     assert many.failure.splitlines()[-1] == "7 more of 12 values differ"
-
-
-def test_cycles_of_layers(tmp_path: Path) -> None:
-    manifest = make_bundle(tmp_path / "b").manifest
-    before, after = Frame(starts=[100, 130]), Frame(starts=[150])
-    assert layer_cycles((before, after), manifest) == (("squash", 30), ("score", 20))
-    assert layer_cycles((Frame(starts=[100]), after), manifest) == ()
-    assert layer_cycles((before, Frame()), manifest) == ()
-
-
-@pytest.mark.parametrize(("cycles", "hidden"), [(30, False), (31, True)])
-def test_when_loading_is_hidden(tmp_path: Path, cycles: int, hidden: bool) -> None:
-    assert parts(cycles=cycles).cycles.image == cycles
-    assert loading_hidden(make_bundle(tmp_path / "b", cycles=cycles).manifest) is hidden
-
-
-def test_cycles_lost_to_external_memory_are_told_apart(tmp_path: Path) -> None:
-    text = "A 3\nR 4\nA 7\nW 12 0\nL 12\nW 30 8\nL 30\nF 40\nW 50 9\nL 50\n"
-    (section,) = sections(tmp_path, text)
-    before, after = section.frames
-    assert (section.first_accept, before.waited, after.waited) == (7, [0, 8], [9])
-    manifest = make_bundle(tmp_path / "bundle").manifest
-    assert layer_cycles((before, after), manifest) == (("squash", 10), ("score", 19))
-    assert compute_cycles(before, after) == 29

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from hwprm.bundle import Bundle
 from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
+from hwprm.core.errors import BundleError
 from hwprm.verification.comparison.events import Section
 
 __all__ = ["compare_stalls", "memory_model", "memory_plusargs", "waiting_cycles"]
@@ -35,9 +36,12 @@ def waiting_cycles(bundle: Bundle, memory: MemoryConfig) -> int:
 
 
 def memory_model(bundle: Bundle, memory: MemoryConfig, first_accept: int) -> MemoryModel:
-    """The model of the bundle's own program. Raises BundleError when ``program.json`` is of another version."""
+    """The model of the bundle's own program. Raises BundleError when its numbers do not fit together."""
     program = bundle.program
-    return MemoryModel(program.tiles, bundle.manifest.cycles.layers, program.hardware, memory, first_accept)
+    try:
+        return MemoryModel(program.tiles, bundle.manifest.cycles.layers, program.hardware, memory, first_accept)
+    except (ValueError, LookupError, ArithmeticError) as error:
+        raise BundleError(f"{bundle.folder}: its program cannot be understood ({error}); emit it again") from error
 
 
 def compare_stalls(
@@ -66,6 +70,8 @@ def compare_stalls(
                 f"image {number}, layer {names[layer]!r} starts in cycle {got}, {want} is predicted for a latency "
                 f"of {memory.latency} cycles and {memory.bandwidth} beats per cycle"
             )
+    if not stalls:
+        return stalls, "no image was seen to start"
     if len(stalls) == len(section.frames) and register != stalls[-1]:
         return stalls, f"the MEMORY_STALLS register reads {register}, {stalls[-1]} are predicted"
     return stalls, None

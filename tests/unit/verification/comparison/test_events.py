@@ -1,0 +1,47 @@
+"""Reading the event log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwprm.verification.comparison.events import Section, Store, read_sections
+
+LOG = """\
+O 3 00000009 1
+M 1
+R 5
+P 6 0 0 0 2 0102
+R 11
+L 12
+P 13 0 1 2 2 ff80
+L 20
+F 30
+O 31 00000001 0
+L 33
+P 34 0 0 0 1 xxxx
+O 35 ffffffff 1
+F 40
+S 99
+"""
+
+
+def sections(tmp_path: Path, text: str) -> list[Section]:
+    (tmp_path / "events.log").write_text(text)
+    return read_sections(tmp_path / "events.log")
+
+
+def test_sections_and_frames(tmp_path: Path) -> None:
+    first, second = sections(tmp_path, LOG)
+    assert (first.mark, [frame.beats for frame in first.frames]) == (0, [[(3, "00000009")]])
+    assert (second.mark, second.stuck, len(second.frames)) == (1, True, 2)
+    frame, after = second.frames
+    assert frame.stores == [Store(13, 0, 1, 2, 2, "ff80")]
+    assert (frame.starts, frame.done, frame.complete) == ([12, 20], 30, True)
+    assert frame.beats == [(31, "00000001"), (35, "ffffffff")]
+    assert (after.starts, after.done, after.complete) == ([33], 40, False)
+
+
+def test_a_log_cut_short_and_no_log(tmp_path: Path) -> None:
+    (section,) = sections(tmp_path, "L 12\nF 30\nO 31 00000001 0\nO 32 0000")
+    assert section.frames[0].beats == [(31, "00000001")]
+    assert read_sections(tmp_path / "nowhere.log")[0].frames == []

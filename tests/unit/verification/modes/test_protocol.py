@@ -1,0 +1,10 @@
+"""The tests of the testbenches by name."""
+
+from __future__ import annotations
+
+from hwprm.verification.modes.protocol import test_names as names_of_tests
+
+
+def test_names_of_the_testbenches() -> None:
+    assert names_of_tests("bulk") == ["stream"]
+    assert {"registers", "reset_in_mid_image", "short_image", "long_image"} < set(names_of_tests("protocol"))
