@@ -28,7 +28,7 @@ from hwprm.config import ArrayConfig, VerifyConfig
 from hwprm.core.errors import MismatchError
 from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantization import quantise_images
+from hwprm.quantization import quantize_images
 from hwprm.verification import verify_bundle
 
 
@@ -103,7 +103,7 @@ def _count(title: str, net: IntegerNetwork, array: ArrayConfig, simulate: bool) 
 def simulated_cycles(net: IntegerNetwork, array: ArrayConfig) -> int:
     """Cycles of the simulated counter. Raises MismatchError when it, or any integer, is not as predicted."""
     data = embedded()
-    images = quantise_images(data.x_test[:4], data.input_scale, net)
+    images = quantize_images(data.x_test[:4], data.input_scale, net)
     with tempfile.TemporaryDirectory() as folder:
         bundle = emit_bundle(compile_network(net, array), images, data.y_test[:4], Path(folder) / "bundle")
         report = verify_bundle(bundle.folder, VerifyConfig(images=4))

@@ -20,7 +20,7 @@ from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.graph import Graph, Input, Linear
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 
 COLUMNS, FILTERS = 9216, 1024
 VGG_TARGET, LINEAR_TARGET = 0.95, 0.95
@@ -31,7 +31,7 @@ def main() -> None:
     """Count, print and write."""
     args = _arguments()
     graph = reference_graph("vgg16-cifar", None)
-    vgg = quantise_network(graph, reference_images("vgg16-cifar"), 1 / 255, name="vgg16-cifar")
+    vgg = quantize_network(graph, reference_images("vgg16-cifar"), 1 / 255, name="vgg16-cifar")
     linear = _linear()
     rows = [
         *(_row(vgg, bits, rate, None) for bits, rate in ((128, "1"), (128, "3/4"), (128, "1/2"), (256, "1/2"))),
@@ -56,7 +56,7 @@ def _linear() -> IntegerNetwork:
         Linear(name=name, inputs=(source,), weight=rng.normal(size=(filters, columns)), bias=np.zeros(filters))
         for name, source, filters, columns in (("fc6", "image", FILTERS, COLUMNS), ("fc7", "fc6", 16, FILTERS))
     ]
-    return quantise_network(Graph((image, *layers), ("fc7",)), rng.normal(size=(4, COLUMNS)), 1.0, name="linear")
+    return quantize_network(Graph((image, *layers), ("fc7",)), rng.normal(size=(4, COLUMNS)), 1.0, name="linear")
 
 
 def _row(net: IntegerNetwork, bits: int, bandwidth: str, kept: int | None) -> dict[str, Any]:

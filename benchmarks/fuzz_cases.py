@@ -23,7 +23,7 @@ from hwprm.graph import Graph, evaluate
 from hwprm.intnet import IntegerNetwork, image_shape, reference
 from hwprm.nets.random import RandomNetwork, random_network
 from hwprm.pruning.compaction.compaction import compact_graph
-from hwprm.quantization import crosscheck, quantise_images, quantise_network
+from hwprm.quantization import crosscheck, quantize_images, quantize_network
 from hwprm.verification import verify_bundle
 
 __all__ = ["Outcome", "run_case"]
@@ -135,12 +135,12 @@ def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]
     try:
         if seed % 2:
             graph, _ = compact_graph(graph)
-        net = quantise_network(graph, x, 1.0, case.bits)
+        net = quantize_network(graph, x, 1.0, case.bits)
     except ModelError as error:
         if "prune" in str(error):  # nothing is left of a layer
             return None, np.empty(0, np.int64)
         raise
-    images = quantise_images(x, 1.0, net)
+    images = quantize_images(x, 1.0, net)
     tensors = reference.run(net, images)
     crosscheck(net, images, tensors)
     try:

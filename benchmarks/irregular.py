@@ -36,7 +36,7 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline import demo_settings
 from hwprm.pruning.admm.budgets import PRESETS
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 
 ARRAYS = (ArrayConfig(), ArrayConfig(rows=16, cols=16))
 #: Kept weights of each layer in the ECCV 2018 paper's LeNet-5.
@@ -163,7 +163,7 @@ def _convolution(weight: FloatArray) -> IntegerNetwork:
         Conv2d(name="head", inputs=("conv",), weight=ones, bias=np.zeros(1, np.float32), stride=(MAP, MAP)),
     )
     images = np.random.default_rng(1).normal(size=(2, WIDTH, MAP, MAP))
-    return quantise_network(Graph(nodes, ("head",)), images, 1.0)
+    return quantize_network(Graph(nodes, ("head",)), images, 1.0)
 
 
 def _count(name: str, pruning: str, net: IntegerNetwork, array: ArrayConfig, accuracy: float | None) -> dict[str, Any]:

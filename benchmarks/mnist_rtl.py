@@ -33,7 +33,7 @@ from hwprm.core.cache import default_cache
 from hwprm.data import Dataset, load_dataset
 from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantization import integer_accuracy, quantise_images
+from hwprm.quantization import integer_accuracy, quantize_images
 from hwprm.verification.modes.bulk import run_bulk
 from hwprm.verification.modes.simulation import Simulation
 from hwprm.verification.simulators.builds import build
@@ -60,7 +60,7 @@ def main() -> None:
     args = _arguments()
     data = load_dataset("mnist" if args.data_dir else "mnist_subset", data_dir=args.data_dir)
     net, trained = _network(args.model)
-    images = quantise_images(data.x_test[: args.images], data.input_scale, net)
+    images = quantize_images(data.x_test[: args.images], data.input_scale, net)
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         program = compile_network(net, ArrayConfig(rows=args.rows, cols=args.cols))

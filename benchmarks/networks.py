@@ -17,7 +17,7 @@ from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import IntegerNetwork
 from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 from hwprm.pruning.admm.budgets import PRESETS
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 from hwprm.sources import as_network
 
 __all__ = [
@@ -70,7 +70,7 @@ def reference_graph(name: str, mask: Mask | None = None, seed: int = 0) -> Graph
 def reference(name: str, mask: Mask | None = None, seed: int = 0) -> IntegerNetwork:
     """`reference_graph` as integers, its scales from a few random images."""
     title = name if mask is None else f"{name}-{mask.rate:g}x"
-    return quantise_network(reference_graph(name, mask, seed), reference_images(name), 1 / 255, name=title)
+    return quantize_network(reference_graph(name, mask, seed), reference_images(name), 1 / 255, name=title)
 
 
 def reference_images(name: str, count: int = 4, seed: int = 0) -> NDArray[np.uint8]:
@@ -163,7 +163,7 @@ def convolution(inputs: int, filters: int, size: int, seed: int = 0) -> IntegerN
         ),
     )
     images = rng.integers(0, 256, (4, inputs, size, size), dtype=np.uint8)
-    return quantise_network(Graph(nodes, ("out",)), images, 1 / 255, name=f"conv-{inputs}-{filters}")
+    return quantize_network(Graph(nodes, ("out",)), images, 1 / 255, name=f"conv-{inputs}-{filters}")
 
 
 def fully_connected(inputs: int = 1024, outputs: int = 1024, seed: int = 0) -> IntegerNetwork:
@@ -175,7 +175,7 @@ def fully_connected(inputs: int = 1024, outputs: int = 1024, seed: int = 0) -> I
         Linear(name="fc", inputs=("image",), weight=weight, bias=np.zeros(outputs, np.float32)),
     )
     images = rng.integers(0, 256, (64, inputs), dtype=np.uint8)
-    return quantise_network(Graph(nodes, ("fc",)), images, 1 / 255, name=f"linear-{inputs}-{outputs}")
+    return quantize_network(Graph(nodes, ("fc",)), images, 1 / 255, name=f"linear-{inputs}-{outputs}")
 
 
 def stored_network(folder: Path) -> IntegerNetwork:
@@ -196,4 +196,4 @@ def _choose(rng: np.random.Generator, readable: NDArray[np.int64], count: int | 
 
 def _quantised(graph: Graph, name: str) -> IntegerNetwork:
     data = embedded()
-    return quantise_network(graph, data.x_train, data.input_scale, name=name)
+    return quantize_network(graph, data.x_train, data.input_scale, name=name)

@@ -25,7 +25,7 @@ from scale_sim import dataflows
 from hwprm.compiler import CycleReport, compile_network
 from hwprm.config import ArrayConfig
 from hwprm.graph import Conv2d, Graph
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 
 ARRAYS = ((8, 8), (16, 8), (16, 16))
 #: Most cycles over bound, per array.
@@ -91,7 +91,7 @@ def _network(name: str, layers: bool) -> list[dict[str, Any]]:
     masks = {"dense": None, "pruned": MASKS[name], "pruned, filters unrounded": UNROUNDED[name]}
     for kind, mask in masks.items():
         graph = reference_graph(name, mask)
-        net = quantise_network(graph, reference_images(name), 1 / 255, name=f"{name}-{kind}")
+        net = quantize_network(graph, reference_images(name), 1 / 255, name=f"{name}-{kind}")
         matrices = _matrices(graph)
         for (r, c), target in zip(ARRAYS, TARGETS.get((name, kind), (None,) * len(ARRAYS)), strict=True):
             report = compile_network(net, ArrayConfig(rows=r, cols=c)).cycles

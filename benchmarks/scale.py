@@ -113,12 +113,12 @@ def _make(name: str, folder: Path, modes: str) -> dict[str, Any]:
     import numpy as np
     from networks import MASKS, reference, reference_images
 
-    from hwprm.quantization import quantise_images
+    from hwprm.quantization import quantize_images
 
     network = ROWS[name].network
     net = reference(network, MASKS[network])
     net.save(folder / "network")
-    np.save(folder / "images.npy", quantise_images(reference_images(network, ROWS[name].images), 1 / 255, net))
+    np.save(folder / "images.npy", quantize_images(reference_images(network, ROWS[name].images), 1 / 255, net))
     weights = sum(int(np.count_nonzero(term.weight)) for layer in net.layers for term in layer.terms)
     return {"net": net.name, "weights": weights}
 

@@ -31,7 +31,7 @@ from hwprm.core.errors import MismatchError
 from hwprm.emission import emit_bundle
 from hwprm.intnet import IntegerNetwork
 from hwprm.intnet.reference import logits
-from hwprm.quantization import quantise_images
+from hwprm.quantization import quantize_images
 from hwprm.verification import verify_bundle
 from hwprm.verification.simulators.builds import CFLAGS, FAST, SHARED, SLOW, VERILATOR
 from hwprm.verification.simulators.tools import find_simulator
@@ -72,7 +72,7 @@ def _compare(name: str, net: IntegerNetwork, args: argparse.Namespace, folder: P
     data = embedded()
     program = compile_network(net, ArrayConfig(rows=args.rows, cols=args.cols))
     count = max(2 * SHORT, args.cycles // program.cycles.total)
-    images = quantise_images(data.x_test[np.arange(count) % len(data.x_test)], data.input_scale, net)
+    images = quantize_images(data.x_test[np.arange(count) % len(data.x_test)], data.input_scale, net)
     bundle = emit_bundle(program, images, None, folder / "bundle")
     expected = next(iter(logits(bundle.network, images).values())).reshape(count, -1)
     say(f"{name}: building the bare loop")

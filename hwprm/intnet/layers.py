@@ -5,7 +5,7 @@ Every layer is the same sentence, whatever the source operator was::
     acc[m, y, x] = bias[m] + sum over terms, c, ky, kx of weight[m, c, ky, kx] * x[c, tap(y, ky), tap(x, kx)]
     acc          = maximum over the pooling window, where there is one
     acc[m, y, x] = acc[m, y, x] + residual.mult[m] * r[residual.channel[m], y, x], where there is a residual
-    out          = requantise(acc, mult[m], shift[m], clamp_low, clamp_high)
+    out          = requantize(acc, mult[m], shift[m], clamp_low, clamp_high)
     tensor       = every pixel of out, repeated in a rectangle of `upsample`, (1, 1) as a rule
 
 A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on

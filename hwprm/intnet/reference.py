@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import InputError
-from hwprm.core.numerics import requantise, signed_range
+from hwprm.core.numerics import requantize, signed_range
 from hwprm.intnet.images import split_images
 from hwprm.intnet.layers import GemmLayer, Pool, Tensor, Term
 from hwprm.intnet.network import IntegerNetwork
@@ -82,7 +82,7 @@ def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntA
     if layer.pool:
         acc = _pool(layer.pool, acc)
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
-    out: IntArray = requantise(acc, mult, shift, *layer.clamp)
+    out: IntArray = requantize(acc, mult, shift, *layer.clamp)
     return out.repeat(layer.upsample[0], axis=2).repeat(layer.upsample[1], axis=3)
 
 

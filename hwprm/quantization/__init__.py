@@ -5,7 +5,7 @@ from hwprm.quantization.compare import crosscheck, signal_to_noise
 from hwprm.quantization.emulate import integer_accuracy, run_torch
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.lower import FusedLayer, FusedNetwork, lower
-from hwprm.quantization.network import quantise_images, quantise_network
+from hwprm.quantization.network import quantize_images, quantize_network
 
 __all__ = [
     "FusedLayer",
@@ -14,8 +14,8 @@ __all__ = [
     "fold_batchnorm",
     "integer_accuracy",
     "lower",
-    "quantise_images",
-    "quantise_network",
+    "quantize_images",
+    "quantize_network",
     "run_torch",
     "signal_to_noise",
     "stored_accuracy",

@@ -9,7 +9,7 @@ from hwprm.core.errors import InputError
 from hwprm.graph import Images, Scale
 from hwprm.intnet import IntegerNetwork
 from hwprm.quantization.emulate import count_right
-from hwprm.quantization.network import quantise_images
+from hwprm.quantization.network import quantize_images
 
 __all__ = ["stored_accuracy"]
 
@@ -23,12 +23,12 @@ def stored_accuracy(
     """Per cent of the images `x`, as a data set has them, times `input_scale`, that `net` puts in class `labels`.
 
     With `top` above 1 a class among that many first ones is right. Raises what `integer_accuracy` and
-    `quantise_images` raise.
+    `quantize_images` raise.
     """
     if not len(x) or len(x) != len(labels):
         raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(x)}")
     right = 0
     for start in range(0, len(x), BATCH):
         part = slice(start, start + BATCH)
-        right += count_right(net, quantise_images(x[part], input_scale, net), labels[part], top)
+        right += count_right(net, quantize_images(x[part], input_scale, net), labels[part], top)
     return 100.0 * right / len(x)

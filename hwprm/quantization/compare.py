@@ -14,7 +14,7 @@ from hwprm.intnet import IntegerNetwork, reference
 from hwprm.quantization.calibrate import float_tensors, real_images
 from hwprm.quantization.emulate import run_torch
 from hwprm.quantization.lowering.lower import lower
-from hwprm.quantization.network import quantise_images
+from hwprm.quantization.network import quantize_images
 
 __all__ = ["crosscheck", "signal_to_noise"]
 
@@ -59,7 +59,7 @@ def signal_to_noise(graph: Graph, net: IntegerNetwork, x: Batch, input_scale: Sc
     """
     fused = lower(graph, separate=net.tensor)
     wanted = float_tensors(fused, real_images(x, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
-    integers = run_torch(net, quantise_images(x, input_scale, net))
+    integers = run_torch(net, quantize_images(x, input_scale, net))
     ratios = {}
     for name, array in wanted.items():
         signal = float(np.square(array).sum())

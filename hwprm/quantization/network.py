@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.core.errors import ModelError
-from hwprm.core.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantise, signed_range
+from hwprm.core.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantize, signed_range
 from hwprm.graph import Batch, Graph, Scale, by_input
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
 from hwprm.intnet.regions import meeting_terms
@@ -18,7 +18,7 @@ from hwprm.quantization.lowering.lower import lower
 from hwprm.quantization.lowering.views import FusedTerm
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
 
-__all__ = ["quantise_images", "quantise_network"]
+__all__ = ["quantize_images", "quantize_network"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -29,7 +29,7 @@ FACTOR_MAX = 256.0
 BIAS_BITS_MAX = 40
 
 
-def quantise_network(
+def quantize_network(
     graph: Graph,
     calibration_images: Batch,
     input_scale: Scale,
@@ -65,14 +65,14 @@ def _check_ranges(fused: FusedNetwork, ranges: dict[str, float]) -> None:
             raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
 
 
-def quantise_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
+def quantize_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
     """Stored images as integers at the scales of `net`'s inputs, saturated: one array as in `hwprm.intnet.images`.
 
     Raises DataError when the set is empty, not finite, of another shape or for other inputs.
     """
     real = real_images(x, input_scale, net.input_shapes)
     tensors = {name: net.tensor[name] for name in net.inputs}
-    return pack_images(quantise(real[name], t.scale, *signed_range(t.bits)) for name, t in tensors.items())
+    return pack_images(quantize(real[name], t.scale, *signed_range(t.bits)) for name, t in tensors.items())
 
 
 class _Quantiser:
@@ -108,7 +108,7 @@ class _Quantiser:
         """The integer layer of `layer`, whose sources have been made."""
         wide = layer.name in self.fused.outputs
         weights, acc_scales = self._weights(layer)
-        bias = quantise(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
+        bias = quantize(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
         residual = self._residual(layer, acc_scales)
         if layer.identity:
             out_scale = float(acc_scales[0])
@@ -161,7 +161,7 @@ class _Quantiser:
             if too_coarse(added, scales):
                 self.too_coarse.add(layer.residual.sum)
             scales = added / whole_steps(added, scales, bits)
-        return [quantise(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
+        return [quantize(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
 
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
         """Output scale of an inner layer: its calibrated range fills the positive integers."""
@@ -215,8 +215,8 @@ def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
 def _clamp(layer: FusedLayer, scale: float, bits: int) -> tuple[int, int]:
     """The integers between which a layer's results lie: its clamp at `scale`, cut to `bits` bits."""
     ends = signed_range(bits)
-    low = ends[0] if layer.low is None else int(quantise(layer.low, scale, *ends))
-    high = ends[1] if layer.high is None else int(quantise(layer.high, scale, *ends))
+    low = ends[0] if layer.low is None else int(quantize(layer.low, scale, *ends))
+    high = ends[1] if layer.high is None else int(quantize(layer.high, scale, *ends))
     return low, high
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from hwprm.bundle import Bundle
 from hwprm.data import load_dataset
-from hwprm.quantization import quantise_images
+from hwprm.quantization import quantize_images
 from tests.conftest import Run
 
 pytestmark = pytest.mark.sim
@@ -63,7 +63,7 @@ def test_one_command_from_files_to_a_verified_bundle(pt2: Path, data: Path, run:
         ("facts", (5, 1, 1)),
     ]
     ds = load_dataset(str(data))
-    want = quantise_images(ds.x_test[: len(bundle.images)], ds.input_scale, bundle.network)
+    want = quantize_images(ds.x_test[: len(bundle.images)], ds.input_scale, bundle.network)
     np.testing.assert_array_equal(bundle.images, want)
     assert bundle.labels is None
 

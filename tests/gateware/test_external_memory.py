@@ -14,7 +14,7 @@ from hwprm.config import MemoryConfig
 from hwprm.frontend import to_graph
 from hwprm.gateware import Accelerator
 from hwprm.isa import register_offset
-from hwprm.quantization import quantise_images, quantise_network
+from hwprm.quantization import quantize_images, quantize_network
 from tests.support.axi_memory import BASE, AxiMemory, random_delays
 from tests.support.bench import Run, Stream, axil_read, axil_write, random_images, run_checked, simulate, stream_put
 from tests.support.networks import Spec, compiled, network, seeded_weights, small_lenet
@@ -88,10 +88,10 @@ def test_block_of_a_real_network():
     """Sums of several tensors, strides, averages: float module, integers, accelerator with slow memory."""
     module, shape = zoo_module("resnet"), ZOO["resnet"][1]
     x = np.random.default_rng(1).normal(size=(4, *shape))
-    net = quantise_network(to_graph(module, shape), x, 1.0)
+    net = quantize_network(to_graph(module, shape), x, 1.0)
     program = tightest(net, 6, 6, axi_data_bits=64, axi_burst=8)
     memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(25, "1/2"))
-    result = run_checked(program, quantise_images(x, 1.0, net)[:1], memory=memory)
+    result = run_checked(program, quantize_images(x, 1.0, net)[:1], memory=memory)
     assert check_stalls(program, memory, result) > 0
 
 

@@ -238,7 +238,7 @@ def residual_product(block: Block) -> int:
     return cycles(dut, {"residual": 6, "factor": 2}, lambda ctx: ctx.get(dut.result) == 6, _identity(dut)) - REQUANTISE
 
 
-def requantise(block: Block) -> int:
+def requantize(block: Block) -> int:
     dut = block(Requantiser(hardware(), wide=False), "result")
     return cycles(dut, {"acc": 12}, lambda ctx: ctx.get(dut.result) == 6, _identity(dut))
 
@@ -375,7 +375,7 @@ MEASURED: tuple[tuple[str, Callable[[Block], int]], ...] = (
     ("TAG_TO_SELECT", tag_to_select),
     ("DRAIN_LEVEL", drain_level),
     ("RESIDUAL_PRODUCT", residual_product),
-    ("REQUANTISE", requantise),
+    ("REQUANTISE", requantize),
     ("STORE_QUEUE", store_queue),
     ("READER_ASK", reader_ask),
     ("READER_ROOM", reader_room),

@@ -18,7 +18,7 @@ from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.frontend import check, export, to_graph
 from hwprm.intnet import reference
-from hwprm.quantization import crosscheck, quantise_images, quantise_network
+from hwprm.quantization import crosscheck, quantize_images, quantize_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
 
@@ -177,8 +177,8 @@ def test_operator(name: str) -> None:
     assert all("does not use" in finding.problem for finding in check(module, shape))
     graph = to_graph(module, shape)
     x = np.random.default_rng(1).normal(size=(4, *shape))
-    net = quantise_network(graph, x, 1.0)
-    images = quantise_images(x, 1.0, net)
+    net = quantize_network(graph, x, 1.0)
+    images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) > 0
     program = compile_network(net, ArrayConfig(rows=4, cols=3))
     wanted = reference.run(program.network, images)
@@ -195,10 +195,10 @@ def test_operator(name: str) -> None:
 
 def _assert_close(module: nn.Module, graph: object, x: np.ndarray) -> None:
     """Sixteen bits come close to the float module, output by output in its own order."""
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     with torch.no_grad():
         wanted = module.double()(torch.from_numpy(x))
-    got = reference.run(net, quantise_images(x, 1.0, net))
+    got = reference.run(net, quantize_images(x, 1.0, net))
     for tensor, array in zip(net.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
         real = got[tensor] * net.tensor[tensor].scale
         np.testing.assert_allclose(real.reshape(array.shape), array.numpy(), atol=2e-3 * float(array.abs().max()))
@@ -247,4 +247,4 @@ def test_outputs_that_are_one_tensor_leave_once_with_a_note() -> None:
     notes = [finding for finding in check(module, IMAGE) if "another output" in finding.problem]
     assert len(notes) == 2 and all(finding.severity == "note" for finding in notes)
     x = np.random.default_rng(1).normal(size=(4, *IMAGE))
-    assert len(quantise_network(to_graph(module, IMAGE), x, 1.0).outputs) == 2
+    assert len(quantize_network(to_graph(module, IMAGE), x, 1.0).outputs) == 2

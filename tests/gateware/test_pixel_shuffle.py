@@ -21,7 +21,7 @@ from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.paths.paths import remove_unused_paths
-from hwprm.quantization import crosscheck, quantise_images, quantise_network
+from hwprm.quantization import crosscheck, quantize_images, quantize_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
 from tests.support.rules import assert_rules_agree
@@ -67,11 +67,11 @@ def test_integers_are_those_of_the_float_network_and_of_the_hardware(name: str) 
         wanted = module(torch.from_numpy(x)).numpy()
         np.testing.assert_allclose(GraphModule(graph)(torch.from_numpy(x)).numpy(), wanted, atol=1e-12)
     np.testing.assert_allclose(evaluate(graph, x)[graph.outputs[0]], wanted, atol=1e-12)
-    fine = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
-    real = reference.run(fine, quantise_images(x, 1.0, fine))[fine.outputs[0]] * fine.tensor[fine.outputs[0]].scale
+    fine = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    real = reference.run(fine, quantize_images(x, 1.0, fine))[fine.outputs[0]] * fine.tensor[fine.outputs[0]].scale
     np.testing.assert_allclose(real.reshape(wanted.shape), wanted, atol=2e-3 * np.abs(wanted).max())
-    net = quantise_network(graph, x, 1.0)
-    stored = quantise_images(x, 1.0, net)
+    net = quantize_network(graph, x, 1.0)
+    stored = quantize_images(x, 1.0, net)
     found = reference.run(net, stored)
     assert crosscheck(net, stored, found) > 0
     program = compile_network(net, ArrayConfig(rows=4, cols=3))
@@ -89,8 +89,8 @@ def test_rules_agree(factor: int, shape: tuple[int, ...]) -> None:
 def test_it_is_exact() -> None:
     """No number changes: the integers behind it are those before it, in other places."""
     graph = to_graph(NETWORKS["twice"]().double().eval(), SHAPE)
-    net = quantise_network(graph, images(), 1.0)
-    found = reference.run(net, quantise_images(images(), 1.0, net))
+    net = quantize_network(graph, images(), 1.0)
+    found = reference.run(net, quantize_images(images(), 1.0, net))
     before, after = found["conv"], found["pixel_shuffle"]  # the first stage joined the convolution
     before = before[:, :, ::2]
     np.testing.assert_array_equal(

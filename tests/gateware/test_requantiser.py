@@ -1,11 +1,11 @@
-"""Requantisation in gates against `hwprm.core.numerics.requantise`."""
+"""Requantisation in gates against `hwprm.core.numerics.requantize`."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hwprm.core.numerics import SHIFT_MAX, SHIFT_MIN, requantise, signed_range
+from hwprm.core.numerics import SHIFT_MAX, SHIFT_MIN, requantize, signed_range
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.isa import Hardware
 from hwprm.isa.latencies import REQUANTISE
@@ -68,7 +68,7 @@ def test_residuals_join_a_cycle_later():
 
     simulate(dut, bench, deadline=300)
     total = cases[:, 0] + cases[:, 1] + cases[:, 2] * cases[:, 3]
-    want = requantise(total, cases[:, 4], cases[:, 5], -128, 127)
+    want = requantize(total, cases[:, 4], cases[:, 5], -128, 127)
     assert results == want.tolist() and len(set(results)) > 50
 
 
@@ -76,7 +76,7 @@ def _assert_equal(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: 
     got = _through(hw, cases, ends, wide)
     total = cases[:, 0] + cases[:, 1]
     for column, (low, high) in enumerate((ends, wide)):
-        want = requantise(total, cases[:, 2], cases[:, 3], low, high)
+        want = requantize(total, cases[:, 2], cases[:, 3], low, high)
         wrong = np.flatnonzero(want != got[:, column])
         assert not len(wrong), (cases[wrong[0]].tolist(), int(want[wrong[0]]), int(got[wrong[0], column]))
 

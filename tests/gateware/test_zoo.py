@@ -11,7 +11,7 @@ from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.frontend import check, to_graph
 from hwprm.graph import by_input
 from hwprm.intnet import reference
-from hwprm.quantization import crosscheck, quantise_images, quantise_network, signal_to_noise
+from hwprm.quantization import crosscheck, quantize_images, quantize_network, signal_to_noise
 from tests.support.bench import run_checked
 from tests.support.zoo import ZOO, zoo_images, zoo_module
 
@@ -22,8 +22,8 @@ def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
     graph = to_graph(module, shape)
     x = zoo_images(name, 4)
-    net = quantise_network(graph, x, 1.0)
-    images = quantise_images(x, 1.0, net)
+    net = quantize_network(graph, x, 1.0)
+    images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) > 0
     run_checked(compile_network(net, ArrayConfig(rows=rows, cols=cols)), images[:2])
 
@@ -34,7 +34,7 @@ def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
 )
 def test_sums_join_the_layer_of_an_operand(name: str, residuals: list[str]) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
-    net = quantise_network(to_graph(module, shape), np.random.default_rng(1).normal(size=(4, *shape)), 1.0)
+    net = quantize_network(to_graph(module, shape), np.random.default_rng(1).normal(size=(4, *shape)), 1.0)
     assert [layer.name for layer in net.layers if layer.residual] == residuals
 
 
@@ -44,12 +44,12 @@ def test_block_in_sixteen_bits_is_close_to_the_float_module(name: str) -> None:
     assert check(module, shape) == []
     graph = to_graph(module, shape)
     x = zoo_images(name, 4)
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     for tensor, ratio in signal_to_noise(graph, net, x, 1.0).items():
         assert ratio > 55, tensor
     with torch.no_grad():
         wanted = module.double()(*map(torch.from_numpy, by_input(x, [node.name for node in graph.inputs]).values()))
-    got = reference.run(net, quantise_images(x, 1.0, net))
+    got = reference.run(net, quantize_images(x, 1.0, net))
     for tensor, array in zip(net.outputs, wanted if isinstance(wanted, tuple) else (wanted,), strict=True):
         real = got[tensor] * net.tensor[tensor].scale
         np.testing.assert_allclose(real.reshape(array.shape), array.numpy(), atol=2e-3 * float(array.abs().max()))

@@ -13,7 +13,7 @@ from hwprm.config import ArrayConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
-from hwprm.quantization import quantise_images, quantise_network
+from hwprm.quantization import quantize_images, quantize_network
 from hwprm.verification import verify_bundle
 from hwprm.verification.simulators.tools import find_simulator
 from tests.support.zoo import ZOO, zoo_module
@@ -24,10 +24,10 @@ pytestmark = pytest.mark.sim
 def test_upsampling_network(tmp_path: Path, work: Path) -> None:
     shape = ZOO["unet"][1]
     x = np.random.default_rng(1).normal(size=(2, *shape))
-    net = quantise_network(to_graph(zoo_module("unet"), shape), x, 1.0)
+    net = quantize_network(to_graph(zoo_module("unet"), shape), x, 1.0)
     program = compile_network(net, ArrayConfig(rows=4, cols=3))
     assert program.hardware.upsampling
-    images = quantise_images(x, 1.0, net)
+    images = quantize_images(x, 1.0, net)
     bundle = emit_bundle(program, images, np.zeros(len(x), np.int64), tmp_path / "bundle")
     modes = (*VerifyConfig.modes, "layers")
     config = VerifyConfig(sim="icarus", icarus_images=3, trace_images=3, modes=modes, work=work)

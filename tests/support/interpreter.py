@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler import Program
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 from hwprm.isa import WordFormat, entry_format, layer_format, param_format, store_format, tile_format
 from tests.support.bench import rom_contents, signed_word
 
@@ -122,7 +122,7 @@ class Interpreter:
         own = slice(tile["param_base"], tile["param_base"] + filters)
         bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
-        return requantise(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
+        return requantize(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
 
     def _residual(self, tile: dict[str, int], values: IntArray) -> IntArray:
         """What filter f adds: the entry ``cols - f`` places before the end of the pass, times the filter's factor."""

@@ -3,7 +3,7 @@
 A pooled layer runs its column list once per window position and keeps the maximum in the processing elements. That
 wastes nothing where windows tile the map and the pooled map fills the lanes. Overlapping windows compute every pixel
 several times, though, and a pooled map of few pixels leaves lanes idle. Then the layer stores its whole map and an
-identity layer pools it: requantisation is monotone, so ``max(requantise(acc)) = requantise(max(acc))``.
+identity layer pools it: requantisation is monotone, so ``max(requantize(acc)) = requantize(max(acc))``.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Two sweeps over the layers reach the fixed point:
 
-1. *Constants, forward.* A filter without a weight makes the constant map ``requantise(bias)``. Where a reader's tap
+1. *Constants, forward.* A filter without a weight makes the constant map ``requantize(bias)``. Where a reader's tap
    never falls on padding, constant times weight moves into the reader's bias and the weight becomes zero; a zero
    constant and a tap that only ever reads padding contribute nothing in any case. Readers come later in the order,
    so a filter that loses its last weight this way is itself seen as constant.
@@ -28,7 +28,7 @@ from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ModelError
 from hwprm.core.geometry import Window, window_taps
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
     silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
     if layer.residual:
         silent &= layer.residual.mult == 0
-    value = requantise(layer.bias, layer.mult, layer.shift, *layer.clamp)
+    value = requantize(layer.bias, layer.mult, layer.shift, *layer.clamp)
     return {int(m): int(value[m]) for m in np.flatnonzero(silent)}
 
 

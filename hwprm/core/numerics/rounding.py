@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["quantise", "round_half_up", "round_shift", "saturate", "signed_range"]
+__all__ = ["quantize", "round_half_up", "round_shift", "saturate", "signed_range"]
 
 IntArray = NDArray[np.int64]
 
@@ -59,7 +59,7 @@ def round_half_up(value: ArrayLike) -> NDArray[np.float64]:
     return result
 
 
-def quantise(value: Any, scale: ArrayLike, low: int, high: int) -> IntArray:
+def quantize(value: Any, scale: ArrayLike, low: int, high: int) -> IntArray:
     """Real `value` to integers ``round_half_up(value / scale)``, saturated to low..high.
 
     `scale` broadcasts against `value`. Computed in float64, so that every caller rounds alike.

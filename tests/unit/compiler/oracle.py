@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 from tests.unit.compiler.plain import pooled, summed
 
 __all__ = ["removable"]
@@ -62,7 +62,7 @@ def _generic(net, rng):
         if residual:
             residual = replace(residual, mult=(residual.mult != 0) * rng.uniform(0.5, 1.5, len(residual.mult)))
         layers.append(replace(layer, terms=tuple(terms), bias=rng.normal(size=len(layer.bias)), residual=residual))
-        value = requantise(layer.bias, layer.mult, layer.shift, *layer.clamp)
+        value = requantize(layer.bias, layer.mult, layer.shift, *layer.clamp)
         silent = ~np.any([t.weight.any(axis=(1, 2, 3)) for t in layer.terms], axis=0)
         if layer.residual:
             silent &= layer.residual.mult == 0

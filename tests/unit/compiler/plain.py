@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 
 __all__ = ["pooled", "run", "summed"]
 
@@ -50,5 +50,5 @@ def run(net, image):
         acc = pooled(acc, layer.pool) if layer.pool else acc
         if layer.residual:
             acc = acc + layer.residual.mult[:, None, None] * values[layer.residual.source][layer.residual.channel]
-        values[layer.name] = requantise(acc, layer.mult[:, None, None], layer.shift[:, None, None], *layer.clamp)
+        values[layer.name] = requantize(acc, layer.mult[:, None, None], layer.shift[:, None, None], *layer.clamp)
     return values

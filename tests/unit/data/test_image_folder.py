@@ -20,7 +20,7 @@ from hwprm.data.image_folder import FolderImages, load_image_folder
 from hwprm.graph import Graph, Images, LazyImages, batches, by_input, image_shapes, lazy, plain
 from hwprm.model import Model, Stage
 from hwprm.quantization import accuracy as quantize_accuracy
-from hwprm.quantization import integer_accuracy, quantise_images, quantise_network, stored_accuracy
+from hwprm.quantization import integer_accuracy, quantize_images, quantize_network, stored_accuracy
 from hwprm.sources import as_network, as_split
 from hwprm.training import accuracy
 from tests.support.pictures import small_graph, write_class_folder
@@ -185,13 +185,13 @@ def test_fingerprint_tells_files_and_preparation_apart(tmp_path: Path) -> None:
 
 def test_networks_of_large_maps_are_computed_in_small_batches(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data, graph = load_image_folder(root, MADE), small_graph(3, 16)
-    net = quantise_network(graph, plain(data.x_train), 1 / 255)
-    images = quantise_images(data.x_test[:], 1 / 255, net)
+    net = quantize_network(graph, plain(data.x_train), 1 / 255)
+    images = quantize_images(data.x_test[:], 1 / 255, net)
     found = accuracy(graph, data.x_test, data.y_test, 1 / 255), integer_accuracy(net, images, data.y_test)
     monkeypatch.setattr(batches, "HELD_VALUES", 5000)  # the convolution makes 1024 of an image
     assert [batches.fitting_batch(500, values) for values in (1, 1024, 9999)] == [500, 4, 1]
     assert (accuracy(graph, data.x_test, data.y_test, 1 / 255), integer_accuracy(net, images, data.y_test)) == found
-    again = quantise_network(graph, plain(data.x_train), 1 / 255)
+    again = quantize_network(graph, plain(data.x_train), 1 / 255)
     assert [tensor.scale for tensor in again.tensors] == pytest.approx([tensor.scale for tensor in net.tensors])
 
 
@@ -202,8 +202,8 @@ def test_batches_give_what_whole_arrays_give(root: Path, monkeypatch: pytest.Mon
     whole = np.asarray(data.x_test)
     assert isinstance(data.x_test, LazyImages)
     assert accuracy(graph, data.x_test, data.y_test, 1 / 255) == accuracy(graph, whole, data.y_test, 1 / 255)
-    net, other = (quantise_network(graph, x, 1 / 255) for x in (plain(data.x_train), np.asarray(plain(data.x_train))))
-    images = quantise_images(whole, 1 / 255, other)
+    net, other = (quantize_network(graph, x, 1 / 255) for x in (plain(data.x_train), np.asarray(plain(data.x_train))))
+    images = quantize_images(whole, 1 / 255, other)
     for x in (data.x_test, whole):
         assert stored_accuracy(net, x, 1 / 255, data.y_test) == integer_accuracy(other, images, data.y_test)
     with pytest.raises(InputError, match=r"^accuracy needs as many labels as images and at least one, not 3/18$"):
@@ -213,9 +213,9 @@ def test_batches_give_what_whole_arrays_give(root: Path, monkeypatch: pytest.Mon
 def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = load_image_folder(root, MADE)
     graph = small_graph(3, 16)
-    net, wanted = as_network(graph, data, None), quantise_network(graph, plain(data.x_train), 1 / 255)
+    net, wanted = as_network(graph, data, None), quantize_network(graph, plain(data.x_train), 1 / 255)
     assert [tensor.scale for tensor in net.tensors] == [tensor.scale for tensor in wanted.tensors]
-    moved = quantise_network(graph, data.x_train, 1 / 255)
+    moved = quantize_network(graph, data.x_train, 1 / 255)
     assert [tensor.scale for tensor in net.tensors] != [tensor.scale for tensor in moved.tensors]
     seen = []
 

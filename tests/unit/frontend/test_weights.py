@@ -19,7 +19,7 @@ from hwprm.core.errors import ConfigError, InputError, ModelError
 from hwprm.frontend import fill, normalised, read_weights, to_graph
 from hwprm.graph import BatchNorm, Conv2d, Graph, evaluate
 from hwprm.nets import GraphModule, reference_network
-from hwprm.quantization import fold_batchnorm, quantise_images, quantise_network, run_torch
+from hwprm.quantization import fold_batchnorm, quantize_images, quantize_network, run_torch
 from tests.conftest import Run
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -156,8 +156,8 @@ def test_normalisation_is_folded_where_that_is_exact() -> None:
 def test_integers_of_a_normalised_network_follow_the_float_ones(net: nn.Module) -> None:
     graph = normalised(to_graph(net, (3, 16, 16)), MEAN, STD)
     images = np.random.default_rng(0).integers(0, 256, (40, 3, 16, 16), dtype=np.uint8)
-    quantised = quantise_network(graph, images, 1 / 255)
-    got = run_torch(quantised, quantise_images(images, 1 / 255, quantised))[quantised.outputs[0]].reshape(40, 3)
+    quantised = quantize_network(graph, images, 1 / 255)
+    got = run_torch(quantised, quantize_images(images, 1 / 255, quantised))[quantised.outputs[0]].reshape(40, 3)
     real = got * quantised.tensor[quantised.outputs[0]].scale
     wanted = evaluate(graph, images / 255)[graph.outputs[0]]
     assert np.abs(real - wanted).max() < 0.1 * np.abs(wanted).max()

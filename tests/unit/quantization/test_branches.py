@@ -7,7 +7,7 @@ from hwprm.config import QuantizeConfig
 from hwprm.core.errors import UnsupportedError
 from hwprm.graph import Add, AvgPool2d, Channels, Clamp, Concat, Conv2d, Flatten, Graph, Input, Linear, Node, Relu
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantization import lower, quantise_network
+from hwprm.quantization import lower, quantize_network
 
 RNG = np.random.default_rng(0)
 
@@ -22,7 +22,7 @@ def make(*nodes: Node, outputs: tuple[str, ...] = (), shape: tuple[int, ...] = (
 
 def quantised(graph: Graph, **bits: int) -> IntegerNetwork:
     x = np.random.default_rng(1).normal(size=(4, *graph.input.shape))
-    return quantise_network(graph, x, 1.0, QuantizeConfig(**bits))
+    return quantize_network(graph, x, 1.0, QuantizeConfig(**bits))
 
 
 def layer(net: IntegerNetwork, name: str):

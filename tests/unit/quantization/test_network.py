@@ -13,8 +13,8 @@ from hwprm.intnet import IntegerNetwork, reference
 from hwprm.quantization import (
     crosscheck,
     integer_accuracy,
-    quantise_images,
-    quantise_network,
+    quantize_images,
+    quantize_network,
     run_torch,
     signal_to_noise,
 )
@@ -43,7 +43,7 @@ def weights(m: int = 3, seed: int = 0) -> np.ndarray:
 
 def test_scales_follow_the_specification() -> None:
     w, b = weights(), np.array([0.5, -0.25, 0.125])
-    net = quantise_network(conv_graph(w, b), images(), 1.0)
+    net = quantize_network(conv_graph(w, b), images(), 1.0)
     layer = net.layers[0]
     steps = np.abs(w).reshape(3, -1).max(axis=1) / 127
     x_scale = images().max() / 127
@@ -55,13 +55,13 @@ def test_scales_follow_the_specification() -> None:
     pairs = [choose_multiplier(x_scale * step / out) for step in steps]
     assert list(zip(layer.mult.tolist(), layer.shift.tolist(), strict=True)) == pairs
     assert (layer.clamp, net.layers[1].clamp) == ((0, 127), (-(2**31), 2**31 - 1))
-    assert reference.run(net, quantise_images(images(), 1.0, net))["c"].max() in (126, 127)
+    assert reference.run(net, quantize_images(images(), 1.0, net))["c"].max() in (126, 127)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 8, 16])
 def test_weights_are_symmetric_at_every_width(bits: int) -> None:
     config = QuantizeConfig(weight_bits=bits, act_bits=bits)
-    net = quantise_network(conv_graph(-np.abs(weights()), np.zeros(3)), images(), 1.0, config)
+    net = quantize_network(conv_graph(-np.abs(weights()), np.zeros(3)), images(), 1.0, config)
     assert net.layers[0].terms[0].weight.min() == -((1 << (bits - 1)) - 1)
 
 
@@ -71,8 +71,8 @@ def test_a_filter_of_zeros_is_a_constant_and_changes_nobody_else() -> None:
     graph = conv_graph(w, b)
     # A reader that pads cannot take the constant into its bias.
     padded = Conv2d(name="d", inputs=("r",), weight=np.ones((2, 3, 3, 3)), bias=np.zeros(2), padding=(1, 1, 1, 1))
-    net = quantise_network(Graph((*graph.nodes[:3], padded), ("d",)), images(), 1.0)
-    x = quantise_images(images(), 1.0, net)
+    net = quantize_network(Graph((*graph.nodes[:3], padded), ("d",)), images(), 1.0)
+    x = quantize_images(images(), 1.0, net)
     constant = reference.run(net, x)["c"][:, 1] * net.tensor["c"].scale
     np.testing.assert_allclose(constant, 0.25, atol=net.tensor["c"].scale)
     steps = np.abs(w).reshape(3, -1).max(axis=1) / 127
@@ -82,15 +82,15 @@ def test_a_filter_of_zeros_is_a_constant_and_changes_nobody_else() -> None:
 
 
 def test_a_layer_of_zeros_still_quantises() -> None:
-    net = quantise_network(conv_graph(np.zeros((2, 1, 3, 3)), np.zeros(2)), images(), 1.0)
-    assert not reference.run(net, quantise_images(images(), 1.0, net))["l"].any()
+    net = quantize_network(conv_graph(np.zeros((2, 1, 3, 3)), np.zeros(2)), images(), 1.0)
+    assert not reference.run(net, quantize_images(images(), 1.0, net))["l"].any()
 
 
 @pytest.mark.parametrize("size", [1e-3, 1e-9, 1e-30, 1e-200, 5e-324])
 def test_a_vanishing_filter_does_not_widen_the_accumulator(size: float) -> None:
     w = weights()
     w[1] *= size
-    net = quantise_network(conv_graph(w, np.array([0.5, 0.25, 0.1])), images(), 1.0)
+    net = quantize_network(conv_graph(w, np.array([0.5, 0.25, 0.1])), images(), 1.0)
     assert signed_width(*net.accumulator_limits(net.layers[0])) <= 23
     ratios = signal_to_noise(conv_graph(w, np.array([0.5, 0.25, 0.1])), net, images(), 1.0)
     assert ratios["c"] > 30
@@ -98,7 +98,7 @@ def test_a_vanishing_filter_does_not_widen_the_accumulator(size: float) -> None:
 
 def test_outputs_share_one_scale_and_the_largest_step_has_factor_one() -> None:
     w = weights() * np.array([1, 10, 100]).reshape(3, 1, 1, 1)
-    net = quantise_network(conv_graph(w, np.zeros(3), last=True), images(), 1.0)
+    net = quantize_network(conv_graph(w, np.zeros(3), last=True), images(), 1.0)
     layer = net.layers[0]
     assert (layer.mult[2], layer.shift[2]) == (1 << 15, 15)
     assert layer.clamp == (0, 2**31 - 1)
@@ -114,7 +114,7 @@ def test_outputs_whose_worst_case_needs_more_than_32_bits_are_scaled_down() -> N
         ),
         ("l",),
     )
-    net = quantise_network(graph, np.ones((1, 64)), 1.0, config)
+    net = quantize_network(graph, np.ones((1, 64)), 1.0, config)
     worst = np.full((2, 64, 1, 1), 1) * np.array([-32768, 32767]).reshape(2, 1, 1, 1)
     low, high = (int(reference.run(net, worst)["l"][i, 0, 0, 0]) for i in range(2))
     assert -(2**31) < low < -(2**31) + 2**18 and 2**31 - 2**18 < high < 2**31 - 1
@@ -125,8 +125,8 @@ def test_identity_layers_are_exact() -> None:
     graph = Graph((Input(name="x", inputs=(), shape=(3, 4, 4)), pool), ("p",))
     for bits in (2, 8, 16):
         x = np.random.default_rng(0).normal(size=(4, 3, 4, 4))
-        net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
-        integers = quantise_images(x, 1.0, net)
+        net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
+        integers = quantize_images(x, 1.0, net)
         expected = integers.reshape(4, 3, 2, 2, 2, 2).max(axis=(3, 5))
         np.testing.assert_array_equal(reference.run(net, integers)["p"], expected)
         assert net.tensor["p"].scale == net.input.scale
@@ -138,29 +138,29 @@ def test_percentile_counts_values_that_are_not_zero() -> None:
     conv = Conv2d(name="c", inputs=("x",), weight=np.ones((1, 1, 1, 1)), bias=np.zeros(1))
     graph = Graph((Input(name="x", inputs=(), shape=(1, 10, 10)), conv), ("c",))
     for percentile, expected in ((100, 50), (98, 49), (50, 25), (99, 50)):
-        net = quantise_network(graph, x, 1.0, QuantizeConfig(percentile=percentile))
+        net = quantize_network(graph, x, 1.0, QuantizeConfig(percentile=percentile))
         assert net.input.scale * 127 == pytest.approx(expected)
 
 
 def test_percentile_does_not_depend_on_the_batches() -> None:
     x = np.random.default_rng(0).normal(size=(250, 1, 4, 4))
-    net = quantise_network(conv_graph(weights(), np.zeros(3)), x, 1.0, QuantizeConfig(percentile=90.0))
+    net = quantize_network(conv_graph(weights(), np.zeros(3)), x, 1.0, QuantizeConfig(percentile=90.0))
     assert net.input.scale * 127 == pytest.approx(np.sort(np.abs(x), axis=None)[int(np.ceil(x.size * 0.9)) - 1])
 
 
 def test_bytes_and_floats_of_the_same_images_agree() -> None:
     raw = np.random.default_rng(0).integers(0, 256, (8, 1, 4, 4)).astype(np.uint8)
     graph = conv_graph(weights(), np.zeros(3))
-    a, b = quantise_network(graph, raw, 1 / 255), quantise_network(graph, raw * (1 / 255), 1.0)
+    a, b = quantize_network(graph, raw, 1 / 255), quantize_network(graph, raw * (1 / 255), 1.0)
     assert a.input.scale == b.input.scale
-    np.testing.assert_array_equal(quantise_images(raw, 1 / 255, a), quantise_images(raw * (1 / 255), 1.0, b))
-    assert quantise_images(raw, 1 / 255, a).min() >= 0
+    np.testing.assert_array_equal(quantize_images(raw, 1 / 255, a), quantize_images(raw * (1 / 255), 1.0, b))
+    assert quantize_images(raw, 1 / 255, a).min() >= 0
 
 
 def test_images_beyond_the_calibrated_range_saturate() -> None:
-    net = quantise_network(conv_graph(weights(), np.zeros(3)), images(), 1.0)
-    assert quantise_images(images() * 1000 - 500, 1.0, net).max() == 127
-    assert quantise_images(images() * 1000 - 500, 1.0, net).min() == -128
+    net = quantize_network(conv_graph(weights(), np.zeros(3)), images(), 1.0)
+    assert quantize_images(images() * 1000 - 500, 1.0, net).max() == 127
+    assert quantize_images(images() * 1000 - 500, 1.0, net).min() == -128
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_images_beyond_the_calibrated_range_saturate() -> None:
 )
 def test_unusable_calibration_images(x: np.ndarray, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        quantise_network(conv_graph(weights(), np.zeros(3)), x, 1.0)
+        quantize_network(conv_graph(weights(), np.zeros(3)), x, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -199,12 +199,12 @@ def test_an_accumulator_of_more_than_46_bits_is_refused() -> None:
     layer = Linear(name="l", inputs=("x",), weight=np.ones((1, k)), bias=np.zeros(1))
     graph = Graph((Input(name="x", inputs=(), shape=(k,)), layer), ("l",))
     with pytest.raises(ModelError, match="layer 'l' needs a 47-bit accumulator, 46 is the most; use fewer"):
-        quantise_network(graph, np.ones((1, k)), 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+        quantize_network(graph, np.ones((1, k)), 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
 
 
 def small() -> tuple[IntegerNetwork, np.ndarray]:
-    net = quantise_network(conv_graph(weights(), np.array([0.5, 0.25, 0.1])), images(), 1.0)
-    return net, quantise_images(images(), 1.0, net)
+    net = quantize_network(conv_graph(weights(), np.array([0.5, 0.25, 0.1])), images(), 1.0)
+    return net, quantize_images(images(), 1.0, net)
 
 
 def test_accuracy_is_the_share_of_first_largest_outputs() -> None:
@@ -269,6 +269,6 @@ def test_more_bits_are_closer_to_the_floats() -> None:
     graph = conv_graph(weights(), np.array([0.5, 0.25, 0.1]))
     ratios = []
     for bits in (4, 8, 12, 16):
-        net = quantise_network(graph, images(), 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
+        net = quantize_network(graph, images(), 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
         ratios.append(signal_to_noise(graph, net, images(), 1.0)["l"])
     assert ratios == sorted(ratios) and ratios[1] > 30 and ratios[3] > 70

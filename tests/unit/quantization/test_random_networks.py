@@ -13,7 +13,7 @@ from hwprm.config.quantize import QuantizeConfig
 from hwprm.core.errors import ModelError
 from hwprm.core.numerics import signed_range
 from hwprm.intnet import reference
-from hwprm.quantization import crosscheck, quantise_images, quantise_network, run_torch, signal_to_noise
+from hwprm.quantization import crosscheck, quantize_images, quantize_network, run_torch, signal_to_noise
 
 from .random_graphs import random_branches, random_graph
 
@@ -25,8 +25,8 @@ seeds = st.integers(0, 2**32 - 1)
 def test_both_references_agree_on_every_tensor(seed: int, weight_bits: int, act_bits: int) -> None:
     graph = random_graph(seed)
     x = np.random.default_rng(seed).normal(size=(3, *graph.input.shape))
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits))
-    images = quantise_images(x, 1.0, net)
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits))
+    images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) == sum(v.size for v in run_torch(net, images).values())
     for name, values in reference.run(net, images).items():
         low, high = net.limits(name)
@@ -37,7 +37,7 @@ def test_both_references_agree_on_every_tensor(seed: int, weight_bits: int, act_
 def test_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
     graph = random_graph(seed)
     x = np.random.default_rng(seed).normal(size=(4, *graph.input.shape))
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     for name, ratio in signal_to_noise(graph, net, x, 1.0).items():
         assert ratio > 45 or ratio == -np.inf, name
 
@@ -47,8 +47,8 @@ def test_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
 def test_branches_agree_on_every_tensor_and_compile(seed: int, weight_bits: int, act_bits: int, rows: int) -> None:
     graph = random_branches(seed)
     x = np.random.default_rng(seed).normal(size=(3, *graph.input.shape))
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits))
-    images = quantise_images(x, 1.0, net)
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=weight_bits, act_bits=act_bits))
+    images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) == sum(v.size for v in run_torch(net, images).values())
     for name, values in reference.run(net, images).items():
         low, high = net.limits(name)
@@ -63,7 +63,7 @@ def test_branches_agree_on_every_tensor_and_compile(seed: int, weight_bits: int,
 def test_branches_in_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
     graph = random_branches(seed)
     x = np.random.default_rng(seed).normal(size=(4, *graph.input.shape))
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     for name, ratio in signal_to_noise(graph, net, x, 1.0).items():
         assert ratio > 45 or ratio == -np.inf, name
 
@@ -73,7 +73,7 @@ def test_branches_in_sixteen_bits_are_close_to_the_float_network(seed: int) -> N
 def test_outputs_never_saturate_and_share_a_scale_no_factor_of_which_exceeds_one(seed: int, bits: int) -> None:
     graph = random_graph(seed)
     x = np.random.default_rng(seed).normal(size=(2, *graph.input.shape))
-    net = quantise_network(graph, x, 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
+    net = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=bits, act_bits=bits))
     layer = net.layers[-1]
     assert layer.wide and np.all(layer.mult <= 2.0**layer.shift)
     low, high = net.accumulator_limits(layer)
@@ -88,6 +88,6 @@ def test_quantising_twice_gives_the_same_files(seed: int, tmp_path: Path) -> Non
     graph = random_graph(seed)
     x = np.random.default_rng(seed).normal(size=(3, *graph.input.shape))
     for name in ("a", "b"):
-        quantise_network(graph, x, 1.0).save(tmp_path / name)
+        quantize_network(graph, x, 1.0).save(tmp_path / name)
     for file in ("network.json", "weights.safetensors"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()

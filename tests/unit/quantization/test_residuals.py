@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwprm.config import QuantizeConfig
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 from hwprm.graph import Add, Channels, Clamp, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
 from hwprm.intnet import IntegerNetwork, reference
 from hwprm.quantization import (
     FusedNetwork,
     crosscheck,
     lower,
-    quantise_images,
-    quantise_network,
+    quantize_images,
+    quantize_network,
     run_torch,
     signal_to_noise,
 )
@@ -45,7 +45,7 @@ def images(graph: Graph) -> np.ndarray:
 
 
 def quantised(graph: Graph, **bits: int) -> IntegerNetwork:
-    return quantise_network(graph, images(graph), 1.0, QuantizeConfig(**bits))
+    return quantize_network(graph, images(graph), 1.0, QuantizeConfig(**bits))
 
 
 def joined(graph: Graph) -> list[tuple[str, str | None]]:
@@ -150,12 +150,12 @@ def test_multipliers_are_exact_and_steps_at_most_that_much_coarser() -> None:
 
 def test_the_integers_are_those_of_the_definition() -> None:
     net = quantised(make(conv("a", "x"), conv("b", "x"), add("a", "b"), Relu(name="r", inputs=("s",)), conv("o", "r")))
-    x = quantise_images(images(APART["three"]), 1.0, net)
+    x = quantize_images(images(APART["three"]), 1.0, net)
     out, (_, b, _) = reference.run(net, x), net.layers
     assert b.residual
     acc = np.einsum("mc,ncyx->nmyx", b.terms[0].weight[:, :, 0, 0], x) + b.bias[:, None, None]
     total = acc + b.residual.mult[:, None, None] * out["a"]
-    np.testing.assert_array_equal(out["b"], requantise(total, b.mult[:, None, None], b.shift[:, None, None], *b.clamp))
+    np.testing.assert_array_equal(out["b"], requantize(total, b.mult[:, None, None], b.shift[:, None, None], *b.clamp))
     assert b.clamp == (0, 127)
 
 
@@ -179,7 +179,7 @@ def test_a_branch_without_weights_passes_the_residual_on() -> None:
     graph = graph.replace(Conv2d(name="b", inputs=("x",), weight=np.zeros((2, 2, 1, 1)), bias=np.zeros(2)))
     net = quantised(graph)
     assert net.layers[1].residual and np.all(net.layers[1].residual.mult == 256)
-    x = quantise_images(images(graph), 1.0, net)
+    x = quantize_images(images(graph), 1.0, net)
     out = reference.run(net, x)
     np.testing.assert_array_equal(out["b"], out["a"])
 

@@ -8,7 +8,7 @@ import pytest
 from hwprm.core.errors import DataError, ModelError
 from hwprm.graph import Add, Concat, Conv2d, Flatten, Graph, Input, Linear, Relu, evaluate, join_inputs
 from hwprm.intnet import IntegerNetwork, reference, split_images
-from hwprm.quantization import crosscheck, quantise_images, quantise_network, signal_to_noise
+from hwprm.quantization import crosscheck, quantize_images, quantize_network, signal_to_noise
 from hwprm.quantization.calibrate import float_tensors
 from hwprm.quantization.lowering.lower import lower
 from tests.support.bench import run_checked
@@ -58,11 +58,11 @@ SCALE = {"a": 1 / 255, "b": 1.0, "c": 1.0}
 
 def test_every_input_has_its_own_scale_and_its_place() -> None:
     x = images()
-    net = quantise_network(graph(), x, SCALE)
+    net = quantize_network(graph(), x, SCALE)
     assert net.input_shapes == {"a": (2, 5, 4), "b": (1, 5, 4), "c": (4, 1, 1)}
     for name in net.inputs:
         assert net.tensor[name].scale == np.abs(x[name] * SCALE[name]).max() / 127
-    packed = quantise_images(x, SCALE, net)
+    packed = quantize_images(x, SCALE, net)
     parts = split_images(packed, net.input_shapes)
     assert packed.shape == (6, 64)
     for name, part in parts.items():
@@ -75,9 +75,9 @@ def test_every_input_has_its_own_scale_and_its_place() -> None:
 def test_structured_arrays_are_the_same_images() -> None:
     x = images()
     joined = join_inputs(x)
-    assert _same(quantise_network(graph(), x, SCALE), quantise_network(graph(), joined, SCALE))
-    net = quantise_network(graph(), x, SCALE)
-    np.testing.assert_array_equal(quantise_images(x, SCALE, net), quantise_images(joined, SCALE, net))
+    assert _same(quantize_network(graph(), x, SCALE), quantize_network(graph(), joined, SCALE))
+    net = quantize_network(graph(), x, SCALE)
+    np.testing.assert_array_equal(quantize_images(x, SCALE, net), quantize_images(joined, SCALE, net))
 
 
 def _same(a: IntegerNetwork, b: IntegerNetwork) -> bool:
@@ -93,22 +93,22 @@ def test_sixteen_bits_are_close_to_the_floats() -> None:
     from hwprm.config import QuantizeConfig
 
     x = images()
-    net = quantise_network(graph(), x, SCALE, QuantizeConfig(weight_bits=16, act_bits=16))
+    net = quantize_network(graph(), x, SCALE, QuantizeConfig(weight_bits=16, act_bits=16))
     assert min(signal_to_noise(graph(), net, x, SCALE).values()) > 55
     wanted = evaluate(graph(), {name: array * SCALE[name] for name, array in x.items()})["out"]
-    got = reference.run(net, quantise_images(x, SCALE, net))["out"] * net.tensor["out"].scale
+    got = reference.run(net, quantize_images(x, SCALE, net))["out"] * net.tensor["out"].scale
     np.testing.assert_allclose(got[:, :, 0, 0], wanted, atol=2e-3 * np.abs(wanted).max())
 
 
 def test_an_input_that_nobody_reads_keeps_its_place() -> None:
     x = images() | {"unread": np.ones((6, 1, 2, 2))}
     scale = SCALE | {"unread": 1.0}
-    net = quantise_network(graph(unread=True), x, scale)
+    net = quantize_network(graph(unread=True), x, scale)
     assert net.inputs == ("a", "unread", "b", "c")
-    without = quantise_network(graph(), images(), SCALE)
+    without = quantize_network(graph(), images(), SCALE)
     np.testing.assert_array_equal(
-        reference.run(net, quantise_images(x, scale, net))["out"],
-        reference.run(without, quantise_images(images(), SCALE, without))["out"],
+        reference.run(net, quantize_images(x, scale, net))["out"],
+        reference.run(without, quantize_images(images(), SCALE, without))["out"],
     )
 
 
@@ -128,7 +128,7 @@ def test_an_input_that_nobody_reads_keeps_its_place() -> None:
 )
 def test_images_that_do_not_fit(change: dict[str, np.ndarray], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        quantise_network(graph(), images() | change, 1.0)
+        quantize_network(graph(), images() | change, 1.0)
 
 
 @pytest.mark.parametrize("nested", [False, True], ids=["flat", "nested"])
@@ -158,12 +158,12 @@ def test_a_linear_layer_reads_flattened_maps_and_vectors_side_by_side(nested: bo
     real = {name: array.reshape(6, *fused.shapes[name]) for name, array in x.items()}
     got, wanted = float_tensors(fused, real)["out"][:, :, 0, 0], evaluate(joined, x)["out"]
     np.testing.assert_allclose(got, wanted, atol=1e-12 * np.abs(wanted).max())
-    net = quantise_network(joined, x, 1.0)
-    packed = quantise_images(x, 1.0, net)
+    net = quantize_network(joined, x, 1.0)
+    packed = quantize_images(x, 1.0, net)
     assert crosscheck(net, packed, reference.run(net, packed)) > 0
     run_checked(compiled(net, 3, 2), packed[:2])
 
 
 def test_one_array_is_refused() -> None:
     with pytest.raises(DataError, match=r"the images are one array, the network has 3 inputs \(a, b, c\)"):
-        quantise_network(graph(), images()["a"], 1.0)
+        quantize_network(graph(), images()["a"], 1.0)

@@ -11,7 +11,7 @@ from hwprm.core.errors import UnsupportedError
 from hwprm.graph import Clamp, Graph, Input, Relu
 from hwprm.graph.ops.pixel_shuffle import PixelShuffle
 from hwprm.graph.rules.stages import Stage
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 from hwprm.quantization.lowering.lower import lower
 from hwprm.quantization.lowering.stages import staged
 
@@ -47,7 +47,7 @@ def test_stages_in_between_take_free_names() -> None:
 
 def test_a_shuffled_image_is_copied_as_it_is() -> None:
     graph = Graph((X, PixelShuffle(name="s", inputs=("x",), factor=2)), ("s",))
-    net = quantise_network(graph, np.random.default_rng(0).normal(size=(2, 4, 2, 3)), 1.0)
+    net = quantize_network(graph, np.random.default_rng(0).normal(size=(2, 4, 2, 3)), 1.0)
     assert net.tensor["s"].scale == net.tensor["x"].scale
 
 

@@ -12,7 +12,7 @@ from hwprm.config import AdmmConfig, PruneOptions, TrainConfig
 from hwprm.core.errors import ConfigError, DataError
 from hwprm.data import Dataset
 from hwprm.graph import Concat, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu, join_inputs
-from hwprm.quantization import integer_accuracy, quantise_images
+from hwprm.quantization import integer_accuracy, quantize_images
 from hwprm.training import Context, accuracy, train
 from tests.unit.training.synthetic import bits, blobs
 
@@ -71,7 +71,7 @@ def test_train_prune_and_quantise() -> None:
     assert weights[1] <= weights[0] / 2
     assert small.meta["accuracy"]["compact"] >= 85
     net = hwprm.quantize(small, data)
-    integer = integer_accuracy(net, quantise_images(data.x_test, data.input_scale, net), data.y_test)
+    integer = integer_accuracy(net, quantize_images(data.x_test, data.input_scale, net), data.y_test)
     assert abs(integer - small.meta["accuracy"]["compact"]) <= 5
 
 

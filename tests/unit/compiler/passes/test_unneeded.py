@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError
-from hwprm.core.numerics import requantise
+from hwprm.core.numerics import requantize
 from hwprm.intnet import Pool, Residual, Tensor, reference
 from tests.support.networks import SEVERAL_INPUTS
 from tests.unit.compiler.oracle import removable
@@ -77,7 +77,7 @@ def test_zero_filter(padding, bias, left):
 def test_folding_adds_constant_times_weights_to_the_bias():
     net = _chain(np.random.default_rng(3), 0, 90000)
     a, b = net.layers[:2]
-    constant = int(requantise(90000, a.mult[2], a.shift[2], *a.clamp))
+    constant = int(requantize(90000, a.mult[2], a.shift[2], *a.clamp))
     assert constant > 0
     expected = b.bias + constant * b.terms[0].weight[:, 2].sum(axis=(1, 2))
     np.testing.assert_array_equal(remove_unneeded(net).network.layers[1].bias, expected)
@@ -142,7 +142,7 @@ def test_constant_residuals_move_to_the_bias():
     a, b, _ = net.layers
     a.terms[0].weight[1] = 0
     a.bias[1] = 90000
-    constant = int(requantise(90000, a.mult[1], a.shift[1], *a.clamp))
+    constant = int(requantize(90000, a.mult[1], a.shift[1], *a.clamp))
     assert constant > 0
     small = assert_same(net).network.layers[1]
     inner = b.terms[0].weight[:, 1, 1, 1]  # the centre tap never falls on padding, so that it is folded, too

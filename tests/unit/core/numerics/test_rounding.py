@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwprm.core.numerics import ACC_BITS_MAX, MULT_BITS, quantise, round_half_up, round_shift, saturate, signed_range
+from hwprm.core.numerics import ACC_BITS_MAX, MULT_BITS, quantize, round_half_up, round_shift, saturate, signed_range
 
 
 def exact(value: int, shift: int) -> int:
@@ -72,5 +72,5 @@ def test_saturate() -> None:
 
 
 def test_quantise_divides_rounds_and_saturates() -> None:
-    assert quantise([-1e30, -0.25, -0.2, 0.25, 0.26, 1e30], 0.5, -8, 7).tolist() == [-8, 0, 0, 1, 1, 7]
-    assert quantise([[1.0, 1.0]], np.array([0.5, 0.25]), -8, 7).tolist() == [[2, 4]]
+    assert quantize([-1e30, -0.25, -0.2, 0.25, 0.26, 1e30], 0.5, -8, 7).tolist() == [-8, 0, 0, 1, 1, 7]
+    assert quantize([[1.0, 1.0]], np.array([0.5, 0.25]), -8, 7).tolist() == [[2, 4]]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hwprm.core.numerics
-from hwprm.core.numerics import choose_multiplier, requantise, round_shift, signed_range, signed_width
+from hwprm.core.numerics import choose_multiplier, requantize, round_shift, signed_range, signed_width
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 
 DOCS = (Path(__file__).parents[4] / "docs" / "numerics.md").read_text()
@@ -27,17 +27,17 @@ def test_rounding(row: list[str]) -> None:
     assert int(round_shift(value, shift)) == result
 
 
-@pytest.mark.parametrize("row", rows("requantise"))
-def test_requantise(row: list[str]) -> None:
+@pytest.mark.parametrize("row", rows("requantize"))
+def test_requantize(row: list[str]) -> None:
     acc, mult, shift, result = map(int, row)
-    assert int(requantise(acc, mult, shift, -128, 127)) == result
+    assert int(requantize(acc, mult, shift, -128, 127)) == result
 
 
 @pytest.mark.parametrize("row", rows("residual"))
 def test_residual(row: list[str]) -> None:
     acc, bias, factor, r, total, mult, shift, result = map(int, row)
     assert acc + bias + factor * r == total
-    assert int(requantise(total, mult, shift, -128, 127)) == result
+    assert int(requantize(total, mult, shift, -128, 127)) == result
 
 
 @pytest.mark.parametrize("row", rows("multiplier"))
@@ -66,13 +66,13 @@ def test_docstring_of_rounding() -> None:
         assert int(round_shift(int(value), int(shift))) == int(result)
 
 
-def test_docstring_of_requantise() -> None:
+def test_docstring_of_requantize() -> None:
     table = re.findall(
-        r"^ *(-?\d+) +(-?\d+) +(-?\d+) +\((-?[\d.]+)", (SOURCE / "requantise.py").read_text(), re.MULTILINE
+        r"^ *(-?\d+) +(-?\d+) +(-?\d+) +\((-?[\d.]+)", (SOURCE / "requantize.py").read_text(), re.MULTILINE
     )
     assert len(table) == 7
     for acc, product, result, real in table:
         assert int(acc) * 40961 == int(product)
-        assert int(requantise(int(acc), 40961, 18, -128, 127)) == int(result)
+        assert int(requantize(int(acc), 40961, 18, -128, 127)) == int(result)
         digits = len(real.partition(".")[2])
         assert round(int(product) / 2**18, digits) == float(real)

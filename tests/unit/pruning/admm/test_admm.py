@@ -19,7 +19,7 @@ from hwprm.pruning.admm.admm import admm, phases
 from hwprm.pruning.admm.budgets import PRESETS, layer_matrices, preset_of, resolve_budgets
 from hwprm.pruning.admm.hooks import AdmmHooks
 from hwprm.pruning.admm.projections import Limits, project
-from hwprm.quantization import quantise_network
+from hwprm.quantization import quantize_network
 from hwprm.training import Checkpoint, Context, train
 from hwprm.training.engine import fit
 from hwprm.training.masks import ZeroMasks
@@ -390,7 +390,7 @@ def test_rounded_filters_fill_whole_tiles():
         pruned = admm(model, blobs(), replace(CONFIG, budgets=WIDE, mode="joint", round_to=step), Context(config=BASE))
         kept = {name: len(plan["rows"]) for name, plan in pruned.meta["plan"].items()}
         assert kept == {"conv1": 6, "fc2": 3} | ({"conv2": 7, "fc1": 18} if step == 1 else {"conv2": 8, "fc1": 16})
-        net = quantise_network(pruned.graph, blobs().x_train, pruned.meta["input_scale"])
+        net = quantize_network(pruned.graph, blobs().x_train, pruned.meta["input_scale"])
         report = estimate(net, ArrayConfig(rows=4, cols=8))
         cycles[step] = {layer.name: layer for layer in report.layers}
     loose, whole = (cycles[step]["fc1"] for step in (1, 8))

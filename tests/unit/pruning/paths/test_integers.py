@@ -11,7 +11,7 @@ from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.intnet.reference import run
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.paths.paths import remove_unused_paths
-from hwprm.quantization import quantise_images, quantise_network
+from hwprm.quantization import quantize_images, quantize_network
 from tests.unit.pruning.lenet import after_admm
 from tests.unit.pruning.random_dags import dags
 from tests.unit.pruning.random_graphs import graphs, with_dtype
@@ -21,9 +21,9 @@ def test_masked_and_compact_networks_quantise_to_the_same_integers():
     closed, _ = remove_unused_paths(after_admm(8, 30, dtype=np.float32))
     small, _ = compact_graph(closed)
     images = np.random.default_rng(0).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
-    masked_net = quantise_network(closed, images, 1 / 255)
-    small_net = quantise_network(small, images, 1 / 255)
-    masked, compacted = (run(net, quantise_images(images, 1 / 255, net)) for net in (masked_net, small_net))
+    masked_net = quantize_network(closed, images, 1 / 255)
+    small_net = quantize_network(small, images, 1 / 255)
+    masked, compacted = (run(net, quantize_images(images, 1 / 255, net)) for net in (masked_net, small_net))
     np.testing.assert_array_equal(masked[masked_net.outputs[0]], compacted[small_net.outputs[0]])
     assert [t.shape for t in remove_unneeded(masked_net).network.tensors] == [t.shape for t in small_net.tensors]
 
@@ -31,10 +31,10 @@ def test_masked_and_compact_networks_quantise_to_the_same_integers():
 def test_integer_compaction_of_a_network_with_dead_paths_and_constants():
     graph = after_admm(8, 30, dtype=np.float32)  # 18 filters of conv1 unread, 42 of conv2 constant
     images = np.random.default_rng(1).integers(0, 256, (8, 1, 28, 28)).astype(np.uint8)
-    net = quantise_network(graph, images, 1 / 255)
+    net = quantize_network(graph, images, 1 / 255)
     done = remove_unneeded(net)
-    before = run(net, quantise_images(images, 1 / 255, net))
-    after = run(done.network, quantise_images(images, 1 / 255, done.network))
+    before = run(net, quantize_images(images, 1 / 255, net))
+    after = run(done.network, quantize_images(images, 1 / 255, done.network))
     for name, value in after.items():
         np.testing.assert_array_equal(value, before[name][:, list(done.kept[name])])
     assert [layer.terms[0].weight.shape[:2] for layer in done.network.layers] == [(2, 1), (8, 2), (500, 8), (10, 500)]
@@ -43,8 +43,8 @@ def test_integer_compaction_of_a_network_with_dead_paths_and_constants():
 def assert_same_integers(graph, images, scale):
     """Every tensor of the integer network is the same before and after unused paths are removed."""
     closed, _ = remove_unused_paths(graph)
-    nets = [quantise_network(g, images, scale) for g in (graph, closed)]
-    first, second = (run(net, quantise_images(images, scale, net)) for net in nets)
+    nets = [quantize_network(g, images, scale) for g in (graph, closed)]
+    first, second = (run(net, quantize_images(images, scale, net)) for net in nets)
     assert nets[0].tensors == nets[1].tensors
     for name, value in first.items():
         np.testing.assert_array_equal(value, second[name])
@@ -64,7 +64,7 @@ def _images(graph):
 def _quantises(graph):
     """No output is read inside too, and no window sees nothing but padding."""
     try:
-        return bool(quantise_network(graph, _images(graph), 1.0))
+        return bool(quantize_network(graph, _images(graph), 1.0))
     except (UnsupportedError, ModelError):
         return False
 
@@ -72,7 +72,7 @@ def _quantises(graph):
 def _compacts(graph):
     """`_quantises`, and every output depends on the input."""
     try:
-        return bool(remove_unneeded(quantise_network(graph, _images(graph), 1.0)))
+        return bool(remove_unneeded(quantize_network(graph, _images(graph), 1.0)))
     except (UnsupportedError, ModelError):
         return False
 
@@ -87,10 +87,10 @@ def test_path_removal_of_joined_inputs_changes_no_integer(graph):
 @given(dags().filter(_compacts))
 def test_compaction_of_joined_inputs_changes_no_integer(graph):
     x = _images(graph)
-    net = quantise_network(graph, x, 1.0)
+    net = quantize_network(graph, x, 1.0)
     small = remove_unneeded(net).network
     assert small.input_shapes == net.input_shapes
-    images = quantise_images(x, 1.0, net)
+    images = quantize_images(x, 1.0, net)
     before, after = run(net, images), run(small, images)
     for name in net.outputs:
         np.testing.assert_array_equal(after[name], before[name])

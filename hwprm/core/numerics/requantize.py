@@ -1,6 +1,6 @@
 """Requantisation: accumulator to activation by an integer multiplier and a right shift.
 
-``requantise(acc, mult, shift, low, high) = saturate(round_shift(acc * mult, shift), low, high)``
+``requantize(acc, mult, shift, low, high) = saturate(round_shift(acc * mult, shift), low, high)``
 
 with ``0 <= mult < 2**16`` and ``1 <= shift <= 47``. The multiplier is never negative, so requantisation is
 monotone and max pooling may come before it. The bias has already been added to `acc`.
@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hwprm.core.numerics.rounding import round_shift, saturate
 
-__all__ = ["MULT_BITS", "SHIFT_MAX", "SHIFT_MIN", "choose_multiplier", "requantise"]
+__all__ = ["MULT_BITS", "SHIFT_MAX", "SHIFT_MIN", "choose_multiplier", "requantize"]
 
 #: Width of the unsigned multiplier.
 MULT_BITS = 16
@@ -39,7 +39,7 @@ SHIFT_MIN = 1
 SHIFT_MAX = 47
 
 
-def requantise(acc: ArrayLike, mult: ArrayLike, shift: ArrayLike, low: int, high: int) -> NDArray[np.int64]:
+def requantize(acc: ArrayLike, mult: ArrayLike, shift: ArrayLike, low: int, high: int) -> NDArray[np.int64]:
     """Accumulator to output integers, see the module's text. `mult` and `shift` broadcast against `acc`.
 
     `acc` must fit 47 bits, so that the product fits 63 (`ACC_BITS_MAX` holds that everywhere).

@@ -15,7 +15,7 @@ from hwprm.core.numerics import (
     SHIFT_MAX,
     SHIFT_MIN,
     choose_multiplier,
-    requantise,
+    requantize,
     signed_range,
 )
 
@@ -43,7 +43,7 @@ def test_every_shift_at_the_extremes(shift: int) -> None:
     acc, mult = np.array(cases, dtype=np.int64).T
     for low, high in ((-128, 127), (0, 127), signed_range(32), (0, 1)):
         expected = [exact(a, m, shift, low, high) for a, m in cases]
-        assert requantise(acc, mult, shift, low, high).tolist() == expected
+        assert requantize(acc, mult, shift, low, high).tolist() == expected
 
 
 @pytest.mark.parametrize("shift", range(SHIFT_MIN, SHIFT_MAX + 1))
@@ -52,7 +52,7 @@ def test_exact_ties_of_every_shift(shift: int) -> None:
     for power in range(max(0, shift - 1 - 44), min(15, shift - 1) + 1):
         step = 1 << (shift - 1 - power)
         acc = np.array([odd * step for odd in range(-9, 10, 2) if ACC_LOW <= odd * step <= ACC_HIGH])
-        got = requantise(acc, 1 << power, shift, *signed_range(32))
+        got = requantize(acc, 1 << power, shift, *signed_range(32))
         assert got.tolist() == [(int(a) // step + 1) // 2 for a in acc]
 
 
@@ -66,7 +66,7 @@ def test_exact_ties_of_every_shift(shift: int) -> None:
 def test_any_values(acc: int, mult: int, shift: int, bits: int, relu: bool) -> None:
     low, high = signed_range(bits)
     low = 0 if relu else low
-    assert int(requantise(acc, mult, shift, low, high)) == exact(acc, mult, shift, low, high)
+    assert int(requantize(acc, mult, shift, low, high)) == exact(acc, mult, shift, low, high)
 
 
 @given(
@@ -75,12 +75,12 @@ def test_any_values(acc: int, mult: int, shift: int, bits: int, relu: bool) -> N
     shift=st.integers(SHIFT_MIN, SHIFT_MAX),
 )
 def test_pooling_before_is_pooling_after(accs: list[int], mult: int, shift: int) -> None:
-    assert requantise(max(accs), mult, shift, -128, 127) == requantise(accs, mult, shift, -128, 127).max()
+    assert requantize(max(accs), mult, shift, -128, 127) == requantize(accs, mult, shift, -128, 127).max()
 
 
 @given(acc=st.integers(-(2**31), 2**31 - 1))
 def test_the_identity_is_exact(acc: int) -> None:
-    assert int(requantise(acc, 1 << 15, 15, *signed_range(32))) == acc
+    assert int(requantize(acc, 1 << 15, 15, *signed_range(32))) == acc
 
 
 @given(factor=st.floats(0, 2**15 - 1, exclude_min=True))

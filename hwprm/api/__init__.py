@@ -1,0 +1,32 @@
+"""The verbs as functions. Each takes and returns the nouns of docs/architecture.md; none writes to the terminal.
+
+The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
+
+>>> import hwprm
+>>> model = hwprm.train("lenet5", "mnist")
+>>> small = hwprm.prune(model, "mnist")
+>>> net = hwprm.quantize(small, "mnist")
+>>> bundle = hwprm.compile(net, "mnist", out="bundle")
+>>> hwprm.verify(bundle).ok
+True
+"""
+
+from hwprm.api.hardware import compile, estimate, quantize, verify
+from hwprm.api.networks import apply_plan, export, load, prune, train, widths
+from hwprm.api.reports import check, doctor, report
+
+__all__ = [
+    "apply_plan",
+    "check",
+    "compile",
+    "doctor",
+    "estimate",
+    "export",
+    "load",
+    "prune",
+    "quantize",
+    "report",
+    "train",
+    "verify",
+    "widths",
+]

@@ -1,0 +1,154 @@
+"""Verbs from integers to a proven design: quantize, compile, verify, estimate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hwprm.bundle import Bundle
+    from hwprm.compiler import CycleReport
+    from hwprm.config import (
+        ArrayConfig,
+        DataConfig,
+        EmitConfig,
+        MemoryConfig,
+        QuantizeConfig,
+        VerifyConfig,
+    )
+    from hwprm.core.progress import Progress
+    from hwprm.data import Dataset
+    from hwprm.graph import Graph
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.model import Model
+    from hwprm.sources import Split
+    from hwprm.verification import VerifyReport
+
+    Data = Dataset | Split | DataConfig | str | Path
+    Network = nn.Module | Graph | Model | str | Path
+
+
+__all__ = ["compile", "estimate", "quantize", "verify"]
+
+#: Calibration images on which the two references are compared.
+CROSSCHECKED = 4
+
+
+def quantize(
+    model: Network, data: Data = "mnist", config: QuantizeConfig | None = None, *, name: str | None = None
+) -> IntegerNetwork:
+    """The integer network of `model`, its scales calibrated with the training images of `data`.
+
+    The references in torch and in numpy compute its first calibration images and are compared in every integer.
+    Raises ModelError when an accumulator cannot be held, DataError when the images do not fit, MismatchError when the
+    references differ.
+    """
+    return _integers(model, data, config, name)
+
+
+def compile(
+    source: Network | IntegerNetwork,
+    data: Data = "mnist",
+    *,
+    out: Path | str,
+    array: ArrayConfig | None = None,
+    quantize: QuantizeConfig | None = None,
+    emit: EmitConfig | None = None,
+) -> Bundle:
+    """Quantise where needed, compile for `array`, and emit the new folder `out`: Verilog, ROMs, test bench, images.
+
+    Zero filters and columns of the network are removed exactly. The test images of `data` become the bundle's.
+    Raises InputError when `out` is not empty or cannot be made, ConfigError when the array cannot hold the network,
+    PassError when the compiler itself changes an integer on the first of the images.
+    """
+    from hwprm.compiler import compile_network
+    from hwprm.config import ArrayConfig, EmitConfig
+    from hwprm.core.files import check_output
+    from hwprm.emission import emit_bundle
+    from hwprm.quantization import quantize_images
+    from hwprm.sources import as_dataset
+
+    check_output(Path(out))
+    dataset = as_dataset(data)
+    net = _integers(source, dataset, quantize)
+    count = (emit or EmitConfig()).images
+    images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
+    program = compile_network(net, array or ArrayConfig(), images=images)
+    labels = dataset.test_labels
+    return emit_bundle(program, images, None if labels is None else labels[:count], Path(out))
+
+
+def verify(
+    bundle: Bundle | Path | str,
+    config: VerifyConfig | None = None,
+    *,
+    memory: MemoryConfig | None = None,
+    junit: Path | None = None,
+    progress: Progress | None = None,
+) -> VerifyReport:
+    """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
+
+    `memory` is how fast the testbench's external memory is, for a design that reads one.
+    `progress` is told as `hwprm.core.progress` says, in a line what comes next. A mismatch is in the report (``ok``,
+    ``raise_on_failure()``).
+
+    Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
+    """
+    from hwprm.bundle import Bundle
+    from hwprm.config import VerifyConfig
+    from hwprm.verification import verify_bundle
+
+    def tell(line: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(line, done, total, {})
+
+    folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
+    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=tell)
+
+
+def estimate(
+    source: Network | IntegerNetwork | Bundle,
+    array: ArrayConfig | None = None,
+    *,
+    data: Data = "mnist",
+    quantize: QuantizeConfig | None = None,
+    memory: MemoryConfig | None = None,
+) -> CycleReport:
+    """Exact cycles per layer and per image, the promise and the bound, without emitting or simulating.
+
+    `data` calibrates a float model; integer networks and bundles do not need it. Without `array` a bundle is counted
+    for its own, anything else for 8 x 8. `memory` is what an array with external weights waits for.
+    """
+    from hwprm.bundle import Bundle
+    from hwprm.compiler import estimate as run
+    from hwprm.config import ArrayConfig
+    from hwprm.sources import array_of, as_network, holds
+
+    own = array is None and (isinstance(source, Bundle) or holds(source) == "bundle")
+    if own:
+        array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
+    net = as_network(source, data, quantize)
+    return run(net, array or ArrayConfig(), memory, as_is=own)
+
+
+def _integers(
+    source: Network | IntegerNetwork, data: Data, config: QuantizeConfig | None, name: str | None = None
+) -> IntegerNetwork:
+    """`source` as integers; where it is quantised here, with both references compared on `CROSSCHECKED` images."""
+    from hwprm.bundle import Bundle
+    from hwprm.intnet import IntegerNetwork
+    from hwprm.sources import as_dataset, as_network, holds
+
+    if isinstance(source, IntegerNetwork | Bundle) or holds(source) in ("network", "bundle"):
+        return as_network(source, data, config, name)
+    from hwprm.graph import plain
+    from hwprm.quantization import crosscheck, quantize_images  # these need torch, which integers do without
+
+    dataset = as_dataset(data)
+    net = as_network(source, dataset, config, name)
+    images = quantize_images(plain(dataset.x_train)[:CROSSCHECKED], dataset.input_scale, net)
+    crosscheck(net, images)
+    return replace(net, crosschecked=len(images))
