@@ -331,8 +331,10 @@ def pack(out: Path, stage: str, file: Path) -> None:
         replace(model, graph=graph).save(folder)
         shutil.copy(out / stage / "log.jsonl", folder)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with tarfile.open(file, "w:xz") as archive:
+        part = file.with_name(f"{file.name}.part")
+        with tarfile.open(part, "w:xz") as archive:
             archive.add(folder, stage)
+        part.replace(file)
     shutil.rmtree(out / f".packed-{stage}")
     say(f"{file}: {file.stat().st_size} bytes")
 
