@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from hwprm.core.errors import ModelError
-from hwprm.core.files import check_digests, digest_of
+from hwprm.core.files import check_digests, digest_of, read_json
 from hwprm.core.formats import MODEL
 from hwprm.graph import Graph
 from hwprm.model.history import History
@@ -61,7 +61,7 @@ class Model:
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote. Raises ModelError when it is missing, cut short, edited or of another format."""
         try:
-            plain = json.loads((folder / "model.json").read_text())
+            plain = read_json(folder / "model.json")
             if plain["format"] != MODEL:
                 raise ModelError(f"{folder}: format {plain['format']!r}, this version reads {MODEL!r}")
             check_digests(folder, dict(plain.get("sha256", {})), MEND)  # folders of older versions have none

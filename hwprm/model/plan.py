@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
-from hwprm.core.files import check_digests, digest_of, write_file
+from hwprm.core.files import check_digests, digest_of, read_json, write_file
 from hwprm.core.formats import PLAN
 from hwprm.graph import Graph
 from hwprm.graph.liveness import filled_lines
@@ -199,7 +199,7 @@ def _layer(what: str, entry: Mapping[str, Any]) -> LayerPlan:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        plain = json.loads(file.read_text())
+        plain = read_json(file)
         if plain["format"] != PLAN:
             raise ModelError(f"{file}: format {plain['format']!r}, this version reads {PLAN!r}; {MEND}")
     except (OSError, ValueError, KeyError, TypeError) as error:

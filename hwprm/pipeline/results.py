@@ -7,7 +7,7 @@ import math
 from pathlib import Path
 
 from hwprm.config.recipes import Recipe
-from hwprm.core.files import write_file
+from hwprm.core.files import read_json, write_file
 from hwprm.core.formats import ROW
 from hwprm.data import Dataset
 from hwprm.model import Model
@@ -19,7 +19,7 @@ __all__ = ["finished", "result_of", "summarise", "summary", "write_result"]
 def finished(recipe: Recipe, place: Path) -> Facts | None:
     """The result that `recipe` left in `place`, a folder ``seed-N``; None where there is none, or of another recipe."""
     try:
-        facts: Facts = json.loads((place / "result.json").read_text())
+        facts: Facts = read_json(place / "result.json")
         return facts if facts["recipe"] == recipe.digest() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

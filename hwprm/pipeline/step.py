@@ -16,7 +16,7 @@ from typing import Any, NoReturn, Protocol
 from hwprm.config import SECTIONS, Settings
 from hwprm.config.settings import option_lines
 from hwprm.core.errors import InputError
-from hwprm.core.files import check_output, write_file
+from hwprm.core.files import check_output, read_json, write_file
 from hwprm.core.formats import RUN
 from hwprm.core.progress import Progress, silent
 from hwprm.pipeline.code import code_digest
@@ -267,7 +267,7 @@ def _remove(path: Path) -> None:
 def _read(mark: Path) -> Done | None:
     """The step's mark, or None when there is none that can be read: then the step runs again."""
     try:
-        plain = json.loads(mark.read_text())
+        plain = read_json(mark)
         return Done(key=plain["key"], seconds=plain["seconds"], facts=plain["facts"])
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from hwprm.core.errors import InputError, ModelError
+from hwprm.core.files import read_json
 
 __all__ = ["Checkpoint", "Saved", "digest", "how_to_resume"]
 
@@ -97,7 +98,7 @@ class Checkpoint:
         if not self.resume or not self._holds(phase):
             return None
         try:
-            entry: dict[str, Any] = json.loads(path.read_text())
+            entry: dict[str, Any] = read_json(path)
             if entry["format"] != FORMAT:
                 raise ModelError(f"{path}: format {entry['format']!r}, this version reads {FORMAT!r}")
             if entry["identity"] != identity:

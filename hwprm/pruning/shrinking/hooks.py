@@ -13,6 +13,7 @@ from torch import Tensor
 
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.graph import Conv2d, Graph
+from hwprm.graph.liveness import filled_lines
 from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import ChannelGroups, channel_groups
 from hwprm.training.hooks import Hooks
@@ -80,9 +81,7 @@ class Pattern:
         groups = channel_groups(graph)
         rows, cols = {}, {}
         for node in graph.weighted:
-            alive = node.weight.reshape(len(node.bias), -1) != 0
-            rows[node.name] = alive.any(axis=1)
-            cols[node.name] = alive.any(axis=0)
+            rows[node.name], cols[node.name] = filled_lines(node.weight)
         costs = [cost_of(graph, count) for count in counts]
         cost = {name: tuple(of[name] for of in costs) for name in rows}
         pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols)

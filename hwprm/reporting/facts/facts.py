@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hwprm.bundle import Bundle
 from hwprm.compiler import CycleReport
 from hwprm.core.errors import InputError
+from hwprm.core.files import read_json
 from hwprm.core.formats import REPORT, ROW, WIDTHS
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import MASKED, Model, Stage
@@ -235,7 +235,7 @@ def _widths(folder: Path) -> Facts:
 
 def _read(file: Path, maker: str, kind: str | None = None) -> Facts:
     try:
-        facts = json.loads(file.read_text())
+        facts = read_json(file)
         if not isinstance(facts, dict) or (kind and facts.get("format") != kind):
             raise ValueError(f"its format is not {kind!r}" if kind else "it is no object")
         return facts

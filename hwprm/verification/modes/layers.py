@@ -78,20 +78,20 @@ def run_layers(simulation: Simulation, tell: Callable[[str, int, int], None] | N
     program cannot be understood, ToolError when the simulation does not compile.
     """
     tell = tell or (lambda line, done, total: None)
-    desk = _Desk.of(simulation)
+    bench = _Bench.of(simulation)
     chosen, images = _chosen(simulation), range(simulation.config.layer_count)
     pieces = [_Piece(image=i, entry=entry) for i in images for entry in chosen]
     if not simulation.config.resume:
-        desk.records.drop([piece.name for piece in pieces])
-    kept = {piece.name: _recalled(desk, piece) for piece in pieces}
+        bench.records.drop([piece.name for piece in pieces])
+    kept = {piece.name: _recalled(bench, piece) for piece in pieces}
     made: dict[str, tuple[Case, int | None]] = {name: case for name, case in kept.items() if case is not None}
     waiting = [piece for piece in pieces if piece.name not in made]
-    with closing(_all(desk, waiting, lambda what: tell(what, len(made), len(pieces)))) as finished:
+    with closing(_all(bench, waiting, lambda what: tell(what, len(made), len(pieces)))) as finished:
         for piece, case, cycles in finished:
             made[piece.name] = case, cycles
             if case.failure is None:
-                desk.records.put(piece.name, asdict(case) | {"cycles": cycles})
-    desk.records.drop([piece.name for piece in pieces])
+                bench.records.put(piece.name, asdict(case) | {"cycles": cycles})
+    bench.records.drop([piece.name for piece in pieces])
     measured = tuple((p.entry.name, cycles) for p in pieces if p.image == 0 and (cycles := made[p.name][1]) is not None)
     whole = len(measured) == len(simulation.bundle.manifest.layers)
     return ModeOutcome(
@@ -113,7 +113,7 @@ def _chosen(simulation: Simulation) -> list[LayerEntry]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Desk:
+class _Bench:
     """What all pieces share."""
 
     simulation: Simulation
@@ -125,7 +125,7 @@ class _Desk:
     records: Records
 
     @classmethod
-    def of(cls, simulation: Simulation) -> _Desk:
+    def of(cls, simulation: Simulation) -> _Bench:
         program = simulation.bundle.program
         images = simulation.images[: simulation.config.layer_count]
         built = build(simulation.bundle, simulation.simulator, simulation.work, **simulation.config.build)
@@ -151,42 +151,42 @@ class _Desk:
 
 
 def _all(
-    desk: _Desk, pieces: Sequence[_Piece], tell: Callable[[str], None]
+    bench: _Bench, pieces: Sequence[_Piece], tell: Callable[[str], None]
 ) -> Generator[tuple[_Piece, Case, int | None], None, None]:
     """Run `pieces`, several simulators at a time; what runs when the generator is closed is ended and removed."""
     waiting = list(pieces)
     running: list[_Started] = []
-    most = desk.simulation.config.job_count
+    most = bench.simulation.config.job_count
     with ExitStack() as everything:
         while waiting or running:
             while waiting and len(running) < most:
                 piece = waiting.pop(0)
                 tell(f"layer {piece.entry.name}")
-                started = _start(desk, piece)
+                started = _start(bench, piece)
                 everything.push(started.resources)
                 running.append(started)
             done = [started for started in running if started.run.done]
             for started in done:
                 running.remove(started)
                 with started.resources:
-                    case, cycles = _judge(desk, started)
+                    case, cycles = _judge(bench, started)
                 yield started.piece, case, cycles
             if not done:
                 time.sleep(LOOK)
 
 
-def _start(desk: _Desk, piece: _Piece) -> _Started:
-    simulation = desk.simulation
+def _start(bench: _Bench, piece: _Piece) -> _Started:
+    simulation = bench.simulation
     with ExitStack() as stack:
         folder = stack.enter_context(run_folder(simulation.work))
         stored = [entry for entry in simulation.bundle.manifest.layers if not entry.wide]
         store = None if piece.entry.wide else stored.index(piece.entry)
-        isolate(desk.program, simulation.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
-        contents = desk.before(piece)
+        isolate(bench.program, simulation.bundle.folder / "mem", piece.entry.index, store, folder / "mem")
+        contents = bench.before(piece)
         (folder / "memory").mkdir()
-        desk.memory.write(contents, folder / "memory")
+        bench.memory.write(contents, folder / "memory")
         if not piece.entry.wide:
-            desk.memory.put(contents, piece.entry.name, desk.tensors[piece.entry.name][piece.image])
+            bench.memory.put(contents, piece.entry.name, bench.tensors[piece.entry.name][piece.image])
         stimulus = Stimulus(
             mode=MODE,
             images=simulation.images[:1],
@@ -195,25 +195,25 @@ def _start(desk: _Desk, piece: _Piece) -> _Started:
             plusargs=["+memory=memory", f"+results={int(piece.entry.wide)}"],
         )
         write_inputs(simulation, stimulus, folder)
-        run = stack.enter_context(start_session(simulation, stimulus, desk.build, folder))
+        run = stack.enter_context(start_session(simulation, stimulus, bench.build, folder))
         return _Started(piece=piece, run=run, after=contents, resources=stack.pop_all())
 
 
-def _judge(desk: _Desk, started: _Started) -> tuple[Case, int | None]:
+def _judge(bench: _Bench, started: _Started) -> tuple[Case, int | None]:
     """Compare what a finished piece left behind; the case, and the cycles that it took."""
     entry = started.piece.entry
     session = started.run.finish()
-    keep_wave(desk.simulation, f"{MODE}-{started.piece.name}", session)
+    keep_wave(bench.simulation, f"{MODE}-{started.piece.name}", session)
     frames = read_sections(session.events)[-1].frames
     starts = [cycle for frame in frames for cycle in frame.starts]
     cycles = starts[1] - starts[0] if len(starts) > 1 else None
-    predicted = desk.simulation.bundle.manifest.cycles.layers[entry.index]
-    comparison = _compare(desk, started, session, frames)
+    predicted = bench.simulation.bundle.manifest.cycles.layers[entry.index]
+    comparison = _compare(bench, started, session, frames)
     failure = session.trouble or next((case.failure for case in session.cases if case.failure), None)
     failure = "\n".join(text for text in (comparison.failure, failure) if text) or None
     if failure is None and cycles != predicted:
         failure = f"layer {entry.name!r} takes {cycles} cycles, {predicted} are predicted"
-    case = _case(desk, started.piece)
+    case = _case(bench, started.piece)
     return (
         replace(
             case,
@@ -227,21 +227,21 @@ def _judge(desk: _Desk, started: _Started) -> tuple[Case, int | None]:
     )
 
 
-def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[Frame]) -> Comparison:
+def _compare(bench: _Bench, started: _Started, session: Session, frames: Sequence[Frame]) -> Comparison:
     entry, image = started.piece.entry, started.piece.image
-    expected = desk.tensors[entry.name][image]
-    found = desk.memory.read(session.folder / "memory")
+    expected = bench.tensors[entry.name][image]
+    found = bench.memory.read(session.folder / "memory")
     if entry.wide:
         outputs = [
-            other for other in desk.simulation.bundle.manifest.layers if other.wide and other.index < entry.index
+            other for other in bench.simulation.bundle.manifest.layers if other.wide and other.index < entry.index
         ]
         first = sum(int(np.prod(other.shape)) for other in outputs)
         beats = frames[0].beats[first : first + expected.size] if frames else []
         comparison = compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
     else:
-        got = None if found is None else desk.memory.take(found, entry.name, expected.shape)
+        got = None if found is None else bench.memory.take(found, entry.name, expected.shape)
         comparison = compare_tensors(got, image, entry, expected)
-    comparison = comparison.of(desk.simulation.bundle.program.kept_channels.get(entry.name))
+    comparison = comparison.of(bench.simulation.bundle.program.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")
     astray = int((found != started.after).sum()) - (0 if entry.wide else comparison.wrong)
@@ -250,16 +250,16 @@ def _compare(desk: _Desk, started: _Started, session: Session, frames: Sequence[
     )
 
 
-def _case(desk: _Desk, piece: _Piece) -> Case:
+def _case(bench: _Bench, piece: _Piece) -> Case:
     name = f"image {piece.image}, " * (piece.image > 0) + f"layer {piece.entry.name}"
-    return desk.simulation.case(MODE, name)
+    return bench.simulation.case(MODE, name)
 
 
-def _recalled(desk: _Desk, piece: _Piece) -> tuple[Case, int | None] | None:
+def _recalled(bench: _Bench, piece: _Piece) -> tuple[Case, int | None] | None:
     """The case of a piece that an interrupted run has finished."""
-    record = desk.records.get(piece.name)
+    record = bench.records.get(piece.name)
     if record is None:
         return None
     properties = (*map(tuple, record["properties"]), ("resumed", "true"))
-    case = replace(_case(desk, piece), values=record["values"], seconds=record["seconds"], properties=properties)
+    case = replace(_case(bench, piece), values=record["values"], seconds=record["seconds"], properties=properties)
     return case, record["cycles"]

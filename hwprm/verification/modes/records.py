@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hwprm.bundle import Bundle
-from hwprm.core.files import digest_of, write_file
+from hwprm.core.files import digest_of, read_json, write_file
 
 __all__ = ["Records", "records_of"]
 
@@ -28,7 +28,7 @@ class Records:
     def get(self, name: str) -> dict[str, Any] | None:
         """What was kept as `name`; None when nothing was, or it cannot be read."""
         try:
-            record = json.loads((self.folder / f"{name}.json").read_text())
+            record = read_json(self.folder / f"{name}.json")
         except (OSError, ValueError):
             return None
         return record if isinstance(record, dict) else None
