@@ -17,6 +17,7 @@ from enum import Enum
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any, Literal, get_args, get_origin
+from zipfile import is_zipfile
 
 import typer
 from rich.markup import escape
@@ -167,7 +168,8 @@ def _guarded(
 def _warn(talk: Talk, given: Iterable[Any]) -> None:
     """Say it where one of the files `given` may do more than be read; docs/trust.md."""
     for file in given:
-        if isinstance(file, str | Path) and Path(file).suffix == ".pt2":
+        # What is no archive holds no objects.
+        if isinstance(file, str | Path) and Path(file).suffix == ".pt2" and is_zipfile(file):
             talk.say(f"warning: reading {file} may run code that is in it (pickled objects); open only what you trust")
 
 

@@ -97,7 +97,7 @@ def test_repro_of_an_own_recipe(folder):
     assert facts["reached"] is True
     words = _hwprm(folder, "repro", "bars.toml", "--out", "rows")
     assert "seed 3" in words.stdout and "reached" in words.stdout
-    assert words.stderr.count("reused") == 7
+    assert words.stderr.count("reused") == 8
 
 
 def test_repro_lists_its_rows(folder):

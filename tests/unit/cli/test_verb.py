@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 from typing import Annotated
+from zipfile import ZipFile
 
 import pytest
 import typer
@@ -157,10 +158,13 @@ def test_memory_that_does_not_suffice_is_no_fault_of_ours() -> None:
     assert "error: memory does not suffice (Unable to allocate 7 PiB); ask for less at once" in result.stderr
 
 
-def test_a_warning_where_a_file_may_run_code() -> None:
-    words = "warning: reading nets/m.pt2 may run code that is in it (pickled objects); open only what you trust\n"
-    assert words in _call("nets/m.pt2").stderr
-    assert "warning" not in _call("nets/m").stderr + _call("nets/m.pt2", "--quiet").stderr
+def test_a_warning_where_a_file_may_run_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ZipFile("m.pt2", "w").close()
+    Path("text.pt2").write_text("no archive")
+    words = "warning: reading m.pt2 may run code that is in it (pickled objects); open only what you trust\n"
+    assert words in _call("m.pt2").stderr
+    assert "warning" not in _call("m").stderr + _call("text.pt2").stderr + _call("m.pt2", "--quiet").stderr
 
 
 def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None:

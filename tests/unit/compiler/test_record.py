@@ -34,7 +34,7 @@ def test_what_is_loaded_is_what_was_saved(tmp_path: Path, name: str) -> None:
     ("change", "error"),
     [
         (lambda plain: plain.pop("tiles"), KeyError),
-        (lambda plain: plain["hardware"].pop("rows"), TypeError),
+        (lambda plain: plain["hardware"].pop("rows"), ValueError),
         (lambda plain: plain["hardware"].update(speed=3), ValueError),
         (lambda plain: plain["tiles"][0].update(colour=3), ValueError),
     ],

@@ -300,6 +300,7 @@ def test_config(values, text):
 
 def test_batch_norms_take_new_statistics_afterwards():
     from hwprm import api
+    from hwprm.config import PruneOptions
     from hwprm.graph import BatchNorm
     from tests.unit.training.synthetic import blobs, tiny_graph
 
@@ -309,7 +310,7 @@ def test_batch_norms_take_new_statistics_afterwards():
     model = Model(graph=graph.replace(replace(graph.by_name["conv1"], weight=weight)), stage=Stage.ADMM)
     config = PurifyConfig(mode="absolute")
     plain, new = (
-        api.prune(model, blobs(), purify=replace(config, recalibrate=count), stop_after="purify").graph
+        api.prune(model, blobs(), PruneOptions(purify=replace(config, recalibrate=count), stop_after="purify")).graph
         for count in (0, 100)
     )
     name = next(node.name for node in graph.nodes if isinstance(node, BatchNorm))
