@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,7 +14,6 @@ from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import read_json, write_file
-from hwprm.core.records import with_tuples
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
 
@@ -77,7 +77,7 @@ def load_parts(cls: type[Net], folder: Path) -> Net:
         arrays = load_file(folder / "weights.safetensors")
         return cls(
             name=plan["name"],
-            tensors=tuple(Tensor(**with_tuples(entry)) for entry in plan["tensors"]),
+            tensors=tuple(Tensor(**_with_tuples(entry)) for entry in plan["tensors"]),
             layers=tuple(_load_layer(entry, arrays) for entry in plan["layers"]),
             inputs=tuple(plan["inputs"]),
             outputs=tuple(plan["outputs"]),
@@ -95,15 +95,20 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
     return GemmLayer(
         name=name,
         terms=tuple(
-            Term(weight=arrays[f"{name}.weight{i}"].astype(np.int64), **with_tuples(term))
+            Term(weight=arrays[f"{name}.weight{i}"].astype(np.int64), **_with_tuples(term))
             for i, term in enumerate(entry["terms"])
         ),
         bias=arrays[f"{name}.bias"],
         mult=arrays[f"{name}.mult"],
         shift=arrays[f"{name}.shift"],
         clamp=tuple(entry["clamp"]),
-        pool=Pool(**with_tuples(entry["pool"])) if entry["pool"] else None,
+        pool=Pool(**_with_tuples(entry["pool"])) if entry["pool"] else None,
         residual=Residual(source=source, **parts) if source else None,
         wide=entry["wide"],
         upsample=tuple(entry["upsample"]),
     )
+
+
+def _with_tuples(plain: Mapping[str, Any]) -> dict[str, Any]:
+    """`plain` with tuples where it has lists, one level deep: what the fields of frozen dataclasses take."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
