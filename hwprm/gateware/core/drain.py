@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.primitives.arithmetic import delay
-from hwprm.gateware.primitives.layouts import layout_of, tag_layout
+from hwprm.gateware.primitives.layouts import layout_of, operand_shape, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
 from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, TAG_TO_SELECT, tag_to_sum
 
@@ -28,7 +28,7 @@ class Drain(wiring.Component):
     layer : In(layer word)
     select : Out(range(cols))
     drained : In(signed(acc_bits)).array(rows)
-    passed : In(signed(act_bits)).array(rows), residuals, one cycle before their sums, with residuals only
+    passed : In(operand_shape).array(rows), residuals, one cycle before their sums, with residuals only
     param_addr : Out(param address)
     param : In(param word), one cycle after its address
     vector_valid : Out(1), stored layers only
@@ -44,7 +44,7 @@ class Drain(wiring.Component):
         self.flags_layout = data.StructLayout(
             dict.fromkeys(("tile_first", "tile_last", "layer_first", "pixel_first", "layer_last", "frame_last"), 1)
         )
-        passed = {"passed": In(signed(hw.act_bits)).array(hw.rows)} if hw.residual_bits else {}
+        passed = {"passed": In(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
             {
                 "tag": In(tag),
