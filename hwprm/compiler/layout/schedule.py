@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +14,7 @@ from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryPlan
 
-__all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
+__all__ = ["Schedule", "Tile", "build_schedule", "row_segments", "tiles_by_layer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +58,16 @@ class Schedule:
     tiles: tuple[Tile, ...]
     lists: tuple[tuple[int, Columns], ...]
     weights: tuple[NDArray[np.int64], ...]
+
+    @cached_property
+    def by_layer(self) -> tuple[tuple[Tile, ...], ...]:
+        """The tiles of each layer, in the order they run."""
+        return tiles_by_layer(self.tiles)
+
+
+def tiles_by_layer(tiles: Sequence[Tile]) -> tuple[tuple[Tile, ...], ...]:
+    """`tiles`, in the order they run, cut where a layer ends: every layer has one at least."""
+    return tuple(tuple(group) for _, group in groupby(tiles, key=lambda tile: tile.layer))
 
 
 def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: int, cols: int) -> Schedule:

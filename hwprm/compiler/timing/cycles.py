@@ -118,8 +118,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     """
     hw = layout.hardware
     layers = []
-    for geo in layout.geometry:
-        mine = [tile for tile in layout.schedule.tiles if tile.layer == geo.index]
+    for geo, mine in zip(layout.geometry, layout.schedule.by_layer, strict=True):
         issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
