@@ -50,9 +50,7 @@ class Padded(nn.Module):
 
     def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
         x = torch.relu(self.conv(x))
-        return tuple(
-            head(pool(functional.pad(x, self.pad))) for head, pool in zip(self.heads, self.pools, strict=True)
-        )
+        return tuple(head(pool(functional.pad(x, self.pad))) for head, pool in zip(self.heads, self.pools, strict=True))
 
 
 def reads_nothing(pad: tuple[int, ...], pool: Pool) -> bool:
