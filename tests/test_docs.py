@@ -50,6 +50,22 @@ def test_the_glossary_is_in_order_and_linked() -> None:
         assert "glossary.md" in place.read_text(), place
 
 
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_the_flow_names_folders_of_the_package(name: str) -> None:
+    first, second = re.search(
+        r"nn\.Module / \.pt2 -> .*\n(.*)\n.*-> IntegerNetwork.*\n(.*)\n", (ROOT / name).read_text()
+    ).groups()
+    folders = [*first.split(), *second.split()]
+    assert len(folders) == 10
+    assert [folder for folder in folders if not (ROOT / "hwprm" / folder.replace(".", "/")).is_dir()] == []
+
+
+def test_the_page_on_trust_is_linked() -> None:
+    """Who runs what others made is told where to read what that can do."""
+    assert "docs/trust.md" in (ROOT / "README.md").read_text()
+    assert "may unpickle" in (DOCS / "trust.md").read_text()
+
+
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)
 def test_links_and_modules_are_there(path: Path) -> None:
     text = path.read_text()
