@@ -98,8 +98,9 @@ class Running:
 
 def first_ended(running: Sequence[Running]) -> list[Running]:
     """Sleep until one of `running` has ended or its seconds are over; those whose `wait` then returns at once."""
-    ended = wait_for([one.sentinel for one in running], timeout=min(one.left for one in running))
-    return [one for one in running if one.sentinel in ended or one.left == 0]
+    ends = [one.sentinel.fileno() for one in running]
+    ended = wait_for(ends, timeout=min(one.left for one in running))
+    return [one for one, end in zip(running, ends, strict=True) if end in ended or one.left == 0]
 
 
 def run_logged(command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> Outcome:
