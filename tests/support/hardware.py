@@ -43,6 +43,7 @@ _SMALL = Hardware(
     output_words=10,
     wide_pixels_max=4,
     design_hash="",
+    external=None,
 )
 
 

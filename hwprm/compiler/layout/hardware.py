@@ -75,6 +75,7 @@ def hardware_for(
         output_words=sum(geo.pixels * geo.filters for geo in wide),
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
         design_hash="",
+        external=None,
         signed=True in kinds,
         unsigned=False in kinds,
     )
