@@ -46,7 +46,10 @@ class InputGeometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """Parameters of one accelerator. Widths are in bits, depths in words, latencies in cycles."""
+    """Parameters of one accelerator. Widths are in bits, depths in words, latencies in cycles.
+
+    What later versions added has the default that designs without it have, and is then no part of the design's hash.
+    """
 
     #: Lanes: output pixels side by side.
     rows: int
@@ -109,7 +112,7 @@ class Hardware:
     #: SHA-256 of ROM contents and of these parameters, hexadecimal.
     design_hash: str
     #: Where the program is read from; None where it lies in ROMs.
-    external: ExternalMemory | None = None
+    external: ExternalMemory | None
     #: Whether any tensor in the vector memory is signed, and whether any is not. With both kinds entries say which.
     signed: bool = True
     unsigned: bool = False

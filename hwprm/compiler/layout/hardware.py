@@ -77,6 +77,7 @@ def hardware_for(
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
         wide_lanes=min(array.rows, max([geo.pixels for geo in wide], default=1)),
         design_hash="",
+        external=None,
         signed=True in kinds,
         unsigned=False in kinds,
     )
