@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MODEL", "PLAN", "REPORT", "ROW", "RUN", "WIDTHS"]
+__all__ = ["MODEL", "PLAN", "REPORT", "ROW", "RUN", "SILICON", "WIDTHS"]
 
 MODEL: Final = "hwprm-model-1"  #: ``model.json``
 PLAN: Final = "hwprm-plan-1"  #: ``plan.json``
@@ -15,3 +15,4 @@ WIDTHS: Final = "hwprm-widths-1"  #: ``widths.json``
 RUN: Final = "hwprm-run-1"  #: ``run.json``, of a run folder
 REPORT: Final = "hwprm-report-1"  #: ``report.json``
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
+SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``

@@ -10,7 +10,7 @@ from time import sleep
 import pytest
 
 from hwprm.core.errors import ToolError
-from hwprm.verification.simulators.process import run_logged
+from hwprm.core.process import run_logged
 
 
 def _has_ended(stat: Path) -> bool:

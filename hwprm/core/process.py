@@ -33,13 +33,15 @@ class Outcome:
 
 
 class Running:
-    """`command` running in `folder`; its output goes to ``<name of the program>.log`` there.
+    """`command` running in `folder`; its output goes to the file `log` there, ``<name of the program>.log`` by default.
 
     Leaving the ``with`` block, in whatever way, kills it and its children. Raises ToolError when it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> None:
-        self._log = folder / f"{Path(command[0]).name}.log"
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float, log: str = ""
+    ) -> None:
+        self._log = folder / (log or f"{Path(command[0]).name}.log")
         self._seconds, self._start = seconds, time.monotonic()
         with self._log.open("wb") as out:
             try:
