@@ -22,7 +22,7 @@ def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network, bundle, widths"
+            help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network, bundle, widths, figures of silicon"
         ),
     ],
 ) -> Outcome:

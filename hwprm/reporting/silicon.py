@@ -38,7 +38,7 @@ def _resources(facts: Facts) -> Table:
         cells = (f"{used:,}", "-" if most is None else f"{most:,}", share)
         table.add_row(escape(resource["title"]), *(f"[red]{cell}[/]" if over else cell for cell in cells))
     if facts["wrapped"]:
-        table.caption = "more ports than pins: they are behind shift registers, for figures only (docs/silicon.md)"
+        table.caption = "too few pins: ports behind shift registers, for figures only"
     return table
 
 

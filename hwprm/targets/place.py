@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from hwprm.targets.synth import KIND, NETLIST, Synthesis, cache_of, digest, synt
 __all__ = ["Placement", "SeedRun", "check_placer", "place_and_route"]
 
 #: What a seed's entry of the cache holds besides the placed design and the log.
-TIMING, REPORT, BITSTREAM = "timing.json", "report.json", "design.bit"
+REPORT, SECONDS, BITSTREAM = "report.json", "cpu_seconds", "design.bit"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,19 +146,20 @@ def _run(
         if config.pins:
             shutil.copyfile(config.pins, work / pins)
         ran = run_tool(tool, arguments, work, marks=placer.marks, tell=tell, seconds=config.timeout)
-        try:
-            timing = read_report(read_json(work / REPORT), synthesis.counts.blocks)
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise ToolError(f"{tool.label} left no report that can be read ({error}); install it again") from error
-        plain = {"cpu_seconds": ran.cpu_seconds} | timing.to_json()
-        (work / TIMING).write_text(json.dumps(plain, indent=1) + "\n")
-        for name in (NETLIST, REPORT):
-            (work / name).unlink()
+        _timing(tool, work, synthesis)
+        (work / SECONDS).write_text(f"{ran.cpu_seconds}\n")
+        (work / NETLIST).unlink()
 
     kept = keep(cache_of(config), KIND, f"place-{key}", make)
-    plain = read_json(kept / TIMING)
-    seconds = plain.pop("cpu_seconds")
-    return SeedRun(seed=seed, timing=Timing.from_json(plain), cpu_seconds=seconds, folder=kept)
+    seconds = float((kept / SECONDS).read_text())
+    return SeedRun(seed=seed, timing=_timing(tool, kept, synthesis), cpu_seconds=seconds, folder=kept)
+
+
+def _timing(tool: SiliconTool, folder: Path, synthesis: Synthesis) -> Timing:
+    try:
+        return read_report(read_json(folder / REPORT), synthesis.counts.blocks)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise ToolError(f"{tool.label} left no report that can be read ({error}); install it again") from error
 
 
 def _pack(placement: Placement, placer: Placer, config: SiliconConfig) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +20,11 @@ from hwprm.targets.flow.tools import SiliconTool, find_tool
 from hwprm.targets.flow.wrapper import WRAPPER, wrapper_verilog
 from hwprm.targets.size import exceeded, refusal
 
-__all__ = ["COUNTS", "KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "digest", "silent", "synthesise"]
+__all__ = ["KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "digest", "silent", "synthesise"]
 
 #: Sub-folder of the cache, and what an entry of synthesis holds.
 KIND = "silicon"
-SCRIPT, NETLIST, COUNTS, LOG = "run.ys", "netlist.json", "counts.json", "yosys.log"
+SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,18 +93,12 @@ def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
             place.write_bytes(data) if isinstance(data, bytes) else shutil.copyfile(data, place)
         (work / SCRIPT).write_text(script)
         run_tool(tool, [SCRIPT], work, marks=target.family.marks, tell=tell, seconds=config.timeout)
-        counts = count_cells(work / NETLIST, top)
-        plain = {"cells": counts.cells, "blocks": counts.blocks}
-        (work / COUNTS).write_text(json.dumps(plain, indent=1) + "\n")
         for place in {work / Path(name).parts[0] for name in files}:
             shutil.rmtree(place)
 
     kept = keep(cache_of(config), KIND, f"synth-{key}", make)
     trim(cache_of(config), int(config.cache_gb * 1e9))
-    plain = json.loads((kept / COUNTS).read_text())
-    counts = Counts(
-        cells=Counter(plain["cells"]), blocks={name: Counter(cells) for name, cells in plain["blocks"].items()}
-    )
+    counts = count_cells(kept / NETLIST, top)
     return Synthesis(bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped)
 
 

@@ -56,6 +56,8 @@ def gather(folder: Path) -> Content:
     facts = describe(folder)
     if kind == "widths":
         raise InputError(f"{folder} holds widths, which have no page; leave out --html, or give a model")
+    if kind == "silicon":
+        raise InputError(f"{folder} holds figures of one device; give the bundle beside it, whose page shows them")
     if kind == "row":
         raise InputError(f"{folder} sums up several seeds, which have a page each; give {folder}/seed-N")
     if kind == "run":

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 from hwprm.targets.flow.netlist import GLUE, block_of, plain_name
 
 __all__ = ["Hop", "Timing", "read_report"]
 
 #: What yosys and nextpnr put behind the name of the net that a cell was named after.
-TAIL = re.compile(r"(_(TRELLIS_FF|TRELLIS_DPR16X4|LUT4|CCU2C|PFUMX|L6MUX21|SB_LUT4|SB_CARRY|SB_DFF\w*?)_|\$).*")
+TAIL = re.compile(
+    r"(_(TRELLIS_FF|TRELLIS_DPR16X4|LUT4|CCU2C|PFUMX|L6MUX21|MULT18X18D|SB_LUT4|SB_CARRY|SB_DFF\w*?|SB_MAC16)_"
+    r"|\$(CCU2_|nextpnr_|tr_io|sb_io)).*"
+)
 #: The domain in which a path begins and ends that limits the clock.
 CLOCK = "posedge "
 
@@ -39,15 +42,6 @@ class Timing:
     fmax_mhz: float
     path: tuple[Hop, ...]
     used: Mapping[str, int]
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain JSON, keys in the order of the fields."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, plain: Mapping[str, Any]) -> Self:
-        """Read what `to_json` made."""
-        return cls(**{**plain, "path": tuple(Hop(**hop) for hop in plain["path"])})
 
 
 def read_report(report: Mapping[str, Any], blocks: Collection[str]) -> Timing:
