@@ -71,7 +71,7 @@ def _clock_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "latency, microseconds", f"{facts['latency_us']:,.1f} (an image's beats, then its cycles)"
     yield "placed", ", ".join(f"{value:,} {key}" for key, value in facts["placed"].items())
     yield "CPU seconds", ", ".join(f"{seed['cpu_seconds']:.0f}" for seed in seeds)
-    yield "tools", ", ".join(facts["tools"].values())
+    yield from (("tool", label) for label in facts["tools"].values())
 
 
 def _path(path: Sequence[Facts]) -> Table:

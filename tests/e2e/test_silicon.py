@@ -56,6 +56,7 @@ def test_tables_fit_eighty_columns(bundle: Path, work: Path, run: Run) -> None:
     for target in ("ecp5-85k", "ice40-up5k"):
         result = run("pnr", bundle, target=target, work=work, seeds=3, clock=45)
         assert max(map(len, result.stdout.splitlines())) <= 80, result.stdout
+        assert "MISSED" in result.stdout
 
 
 def test_pnr(bundle: Path, work: Path, run: Run, tmp_path: Path) -> None:
