@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import resource
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from hwprm.core.errors import ToolError
-from hwprm.core.process import Outcome, Running
+from hwprm.core.process import Outcome, Running, first_ended
 from hwprm.core.progress import FIRST_USE
 from hwprm.targets.flow.tools import SiliconTool
 
@@ -42,14 +41,15 @@ def run_tool(
     """
     if tool.first_use:
         tell(f"{FIRST_USE}: {tool.origin} compiles {tool.name}, once; that takes a minute or so", 0, len(marks))
+    elif marks:
+        tell(f"{tool.name}: {marks[0][1]}", 0, len(marks))
     before = _cpu()
     log = f"{tool.name}.log"
     with Running([*tool.command, *arguments], folder, os.environ, seconds, log) as running:
-        reached = -1
-        while not running.done:
-            time.sleep(LOOK)
+        reached = -1 if tool.first_use else 0
+        while not first_ended([running], LOOK):
             now = _reached(folder / log, marks)
-            if now > reached >= -1:
+            if now > reached:
                 reached = now
                 tell(f"{tool.name}: {marks[now][1]}", now, len(marks))
         outcome = running.wait()
