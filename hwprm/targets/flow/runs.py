@@ -39,14 +39,15 @@ def run_tool(
 
     Raises ToolError with the end of the log when it fails or takes more than `seconds`.
     """
-    if tool.first_use:
+    first = tool.first_use
+    if first:
         tell(f"{FIRST_USE}: {tool.origin} compiles {tool.name}, once; that takes a minute or so", 0, len(marks))
     elif marks:
         tell(f"{tool.name}: {marks[0][1]}", 0, len(marks))
     before = _cpu()
     log = f"{tool.name}.log"
     with Running([*tool.command, *arguments], folder, os.environ, seconds, log) as running:
-        reached = -1 if tool.first_use else 0
+        reached = -1 if first else 0
         while not first_ended([running], LOOK):
             now = _reached(folder / log, marks)
             if now > reached:
