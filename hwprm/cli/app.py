@@ -17,8 +17,8 @@ __all__ = ["VERBS", "app", "main", "register"]
 
 #: The verbs, in the order of the help.
 VERBS = (
-    *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "report"),
-    *("repro", "check", "doctor"),
+    *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "synth"),
+    *("pnr", "report", "repro", "check", "doctor"),
 )
 
 app = typer.Typer(

@@ -8,6 +8,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
+from hwprm.core.formats import SILICON
+from hwprm.reporting.silicon import silicon_tables
+
 __all__ = ["RULES", "overview", "tables"]
 
 Facts = Mapping[str, Any]
@@ -21,6 +24,8 @@ COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero":
 
 def tables(facts: Facts) -> tuple[Table, ...]:
     """One table for each part of a report that `facts` holds; docs/report.md lists the keys."""
+    if facts.get("format") == SILICON:
+        return silicon_tables(facts)
     if "seeds" in facts:
         return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (

@@ -10,6 +10,7 @@ from hwprm.reporting.curves.svg import bar
 from hwprm.reporting.page.content import Content
 from hwprm.reporting.page.memory import Block, axis_picture, blocks, memory_picture, steps_named
 from hwprm.reporting.page.parts import Bar, Bars, Column, Figure, Figures, Section, Table
+from hwprm.reporting.page.timeline import timeline
 
 __all__ = ["cycles_section", "memory_section", "rom_section"]
 
@@ -40,7 +41,9 @@ def cycles_section(content: Content) -> Iterator[Section]:
         "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top. "
         "Utilisation is the share of the array's multiplications that are by kept weights."
     )
-    parts = (Bars(charts=tuple(charts), legend=tuple(legend)), _cycle_table(cycles))
+    parts: tuple[Bars | Table, ...] = (Bars(charts=tuple(charts), legend=tuple(legend)), _cycle_table(cycles))
+    if content.bundle is not None:
+        parts += tuple(timeline(content.bundle.program))
     yield Section(id="cycles", title="Cycles", lead=lead, parts=parts)
 
 

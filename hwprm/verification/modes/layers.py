@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from hwprm.bundle.manifest import LayerEntry
 from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import ConfigError
+from hwprm.core.process import first_ended
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
 from hwprm.verification.comparison.compare import Comparison, compare_logits, compare_tensors
@@ -36,7 +37,6 @@ from hwprm.verification.modes.simulation import (
 from hwprm.verification.modes.single_layer import isolate
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.builds import build
-from hwprm.verification.simulators.process import first_ended
 from hwprm.verification.simulators.session import Session, SessionRun
 
 __all__ = ["run_layers"]

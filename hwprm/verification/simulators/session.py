@@ -14,9 +14,9 @@ from typing import Any, Self
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
+from hwprm.core.process import Outcome, Running
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.builds import TOP
-from hwprm.verification.simulators.process import Outcome, Running
 from hwprm.verification.simulators.tools import Simulator
 
 __all__ = ["PLAN", "CocotbCase", "Invocation", "Session", "SessionRun"]

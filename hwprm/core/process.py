@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
@@ -34,13 +35,15 @@ class Outcome:
 
 
 class Running:
-    """`command` running in `folder`; its output goes to ``<name of the program>.log`` there.
+    """`command` running in `folder`; its output goes to the file `log` there, ``<name of the program>.log`` by default.
 
     Leaving the ``with`` block, in whatever way, kills it and its children. Raises ToolError when it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> None:
-        self._log = folder / f"{Path(command[0]).name}.log"
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float, log: str = ""
+    ) -> None:
+        self._log = folder / (log or f"{Path(command[0]).name}.log")
         self._seconds, self._start = seconds, time.monotonic()
         # The process holds the other end of this pipe, which the system closes when it ends.
         ours, theirs = os.pipe()
@@ -96,10 +99,13 @@ class Running:
         self.sentinel.close()
 
 
-def first_ended(running: Sequence[Running]) -> list[Running]:
-    """Sleep until one of `running` has ended or its seconds are over; those whose `wait` then returns at once."""
+def first_ended(running: Sequence[Running], most: float = math.inf) -> list[Running]:
+    """Sleep until one of `running` has ended or its seconds are over; those whose `wait` then returns at once.
+
+    After `most` seconds it returns whatever is so, perhaps nothing.
+    """
     ends = [one.sentinel.fileno() for one in running]
-    ended = wait_for(ends, timeout=min(one.left for one in running))
+    ended = wait_for(ends, timeout=min(most, *(one.left for one in running)))
     return [one for one, end in zip(running, ends, strict=True) if end in ended or one.left == 0]
 
 

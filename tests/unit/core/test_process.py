@@ -11,7 +11,7 @@ from time import sleep
 import pytest
 
 from hwprm.core.errors import ToolError
-from hwprm.verification.simulators.process import Running, first_ended, run_logged
+from hwprm.core.process import Running, first_ended, run_logged
 
 
 def _has_ended(stat: Path) -> bool:
