@@ -37,6 +37,7 @@ class ArrayEntry:
     rows: int
     cols: int
     multiplier_stages: int
+    pipeline: str
     weight_bits: int
     act_bits: int
     acc_bits: int

@@ -46,6 +46,7 @@ def _parts(program: Program) -> Parts:
             rows=hw.rows,
             cols=hw.cols,
             multiplier_stages=hw.multiplier_stages,
+            pipeline=hw.pipeline,
             weight_bits=hw.weight_bits,
             act_bits=hw.act_bits,
             acc_bits=hw.acc_bits,

@@ -18,14 +18,21 @@ from tests.support.random_networks import random_network, random_residuals
 
 pytestmark = pytest.mark.sim
 
+#: Seeds of networks and what they run on.
+ARRAYS = (
+    (25, ArrayConfig(rows=1, cols=1, pipeline="fast")),
+    (9, ArrayConfig(rows=3, cols=8, multiplier_stages=2)),
+    (17, ArrayConfig(rows=7, cols=5, pipeline="fast")),
+)
 
-@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), [(25, 1, 1, 1), (9, 3, 8, 2), (17, 7, 5, 1)])
-def test_random_network(tmp_path: Path, work: Path, seed: int, rows: int, cols: int, stages: int) -> None:
-    _verify(random_network(seed), ArrayConfig(rows=rows, cols=cols, multiplier_stages=stages), seed, tmp_path, work)
+
+@pytest.mark.parametrize(("seed", "array"), ARRAYS, ids=["1x1", "3x8", "7x5"])
+def test_random_network(tmp_path: Path, work: Path, seed: int, array: ArrayConfig) -> None:
+    _verify(random_network(seed), array, seed, tmp_path, work)
 
 
 def test_random_residuals(tmp_path: Path, work: Path) -> None:
-    _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2), 3, tmp_path, work)
+    _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2, pipeline="fast"), 3, tmp_path, work)
 
 
 def _verify(net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path) -> None:

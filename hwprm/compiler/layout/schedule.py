@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.config import ArrayConfig
+from hwprm.isa.latencies import SPACING
 
-__all__ = ["Schedule", "Tile", "build_schedule", "row_segments"]
+__all__ = ["Schedule", "Tile", "build_schedule", "row_segments", "with_idle"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +60,9 @@ class Schedule:
     weights: tuple[NDArray[np.int64], ...]
 
 
-def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: int, cols: int) -> Schedule:
-    """Cut every layer into filter tiles of `cols` filters and pixel tiles of `rows` pixels."""
+def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, array: ArrayConfig) -> Schedule:
+    """Cut every layer into filter tiles of `array.cols` filters and pixel tiles of `array.rows` pixels."""
+    rows, cols = array.rows, array.cols
     tiles: list[Tile] = []
     lists: list[tuple[int, Columns]] = []
     weights: list[NDArray[np.int64]] = []
@@ -99,16 +102,17 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     last_writes=writes[-1],
                 )
             )
-    return Schedule(tiles=_with_idle(tiles), lists=tuple(lists), weights=tuple(weights))
+    return Schedule(tiles=with_idle(tiles, SPACING.of(array.pipeline)), lists=tuple(lists), weights=tuple(weights))
 
 
-def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
+def with_idle(tiles: Sequence[Tile], spacing: int) -> tuple[Tile, ...]:
+    """`tiles` with their idle cycles, ends of pixel tiles at least `spacing` cycles apart."""
     result = []
     for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
         following = [tile.busy] if tile.pixel_tiles > 1 else []
         if after is not None and after.layer == tile.layer:
             following.append(after.busy)
-        idle = max(0, tile.filters * tile.writes - min(following)) if following else 0
+        idle = max(0, max(tile.filters * tile.writes, spacing) - min(following)) if following else 0
         result.append(replace(tile, idle=idle))
     return tuple(result)
 

@@ -8,7 +8,7 @@ counter, without tolerance.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.layout import Layout
-from hwprm.compiler.layout.schedule import Tile
+from hwprm.compiler.layout.schedule import Tile, with_idle
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_result, issue_to_vector, setup_to_issue
+from hwprm.isa.latencies import DONE_TO_ISSUE, SPACING, STORE_QUEUE, issue_to_result, issue_to_vector, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles"]
 
@@ -38,6 +38,8 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
+    #: Those of `cycles` that the short pipeline would not take.
+    stages: int
     #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns and
     #: residual entries. Entries that only fill a list up to the residuals' places are not promised.
     promise: int
@@ -83,8 +85,8 @@ class CycleReport:
 
     @property
     def limit(self) -> float:
-        """Most cycles that keep the promise: 1.05 x promise + 64 per layer."""
-        return 1.05 * self.promise + 64 * len(self.layers)
+        """Most cycles that keep the promise: 1.05 x promise + 64 per layer, and what a deeper pipeline adds."""
+        return 1.05 * self.promise + 64 * len(self.layers) + sum(layer.stages for layer in self.layers)
 
     @property
     def bound(self) -> float:
@@ -117,17 +119,17 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     before its filters were ordered, where that changed anything.
     """
     hw = layout.hardware
+    short = replace(hw, pipeline="short")
     layers = []
     for geo in layout.geometry:
         mine = [tile for tile in layout.schedule.tiles if tile.layer == geo.index]
-        issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
         columns, products = _kept(geo)
         window = len(geo.windows)
         promise = -(-geo.pixels // hw.rows) * sum(
             max(window * (tile.columns + tile.residuals), tile.filters) for tile in mine
         )
         macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
-        cycles, listed = issue + _tail(geo, mine[-1], hw), sum(tile.columns for tile in mine)
+        cycles, listed = _cycles(geo, mine, hw), sum(tile.columns for tile in mine)
         weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
         layers.append(
             LayerCycles(
@@ -139,6 +141,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
                 macs=macs,
                 cycles=cycles,
                 busy=sum(tile.busy * tile.pixel_tiles for tile in mine),
+                stages=cycles - _cycles(geo, with_idle(mine, SPACING(short)), short),
                 promise=promise,
                 bound=max(macs / (hw.rows * hw.cols), products / hw.cols),
                 weights=weights,
@@ -169,11 +172,17 @@ def _kept(geo: LayerGeometry) -> tuple[int, int]:
     return max(columns, 1), max(products, 1)
 
 
+def _cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
+    """Cycles of the layer with these tiles, all of its own: from its first issue to the next layer's."""
+    issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in tiles) - tiles[-1].idle
+    return issue + _tail(geo, tiles[-1], hw)
+
+
 def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     """Cycles from the layer's last issue to the next layer's first, less the one that any next issue takes."""
     if geo.layer.wide:
         done = issue_to_result(hw) + last.filters - 1
     else:
-        done = issue_to_vector(hw) + STORE_QUEUE + last.filters * last.last_writes - 1
+        done = issue_to_vector(hw) + STORE_QUEUE(hw) + last.filters * last.last_writes - 1
     # Setting up the next layer's lanes is hidden by the drain as a rule.
     return max(done + DONE_TO_ISSUE, setup_to_issue(hw)) - 1

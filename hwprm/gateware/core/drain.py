@@ -9,7 +9,7 @@ from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import layout_of, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
-from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, TAG_TO_SELECT, tag_to_sum
+from hwprm.isa.latencies import DRAIN_LEVEL, REQUANTISE, RESIDUAL_PRODUCT, TABLE_READ, TAG_TO_SELECT, tag_to_sum
 
 __all__ = ["Drain"]
 
@@ -18,9 +18,9 @@ class Drain(wiring.Component):
     """One filter a cycle, from the cycle after a tag arrives until the tag's filters are through.
 
     The tag must arrive `tag_to_sum` (`hwprm.isa.latencies`) cycles before PE (0, 0) holds the result: some more where
-    residuals are multiplied in the meantime. The next tag may arrive together with the last
+    residuals are multiplied or parameters read in the meantime. The next tag may arrive together with the last
     filter. `layer` must be constant until the layer's last vector has left. Latency from the first select to the
-    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE``; a vector takes ``rows - 1`` more.
+    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE(hw)``; a vector takes ``rows - 1`` more.
 
     Members
     -------
@@ -30,7 +30,7 @@ class Drain(wiring.Component):
     drained : In(signed(acc_bits)).array(rows)
     passed : In(signed(act_bits)).array(rows), residuals, one cycle before their sums, with residuals only
     param_addr : Out(param address)
-    param : In(param word), one cycle after its address
+    param : In(param word), `TABLE_READ` cycles after its address
     vector_valid : Out(1), stored layers only
     vector : Out(act_bits).array(rows)
     wide_valid : Out(1), wide layers only
@@ -77,12 +77,13 @@ class Drain(wiring.Component):
         ahead = tag_to_sum(hw) - TAG_TO_SELECT  # filters are counted before residuals are multiplied
         levels = DRAIN_LEVEL * hw.mux_levels
         m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
-        m.d.comb += self.param_addr.eq(delay(m, address, levels - MEMORY_READ, name="param_address"))
+        early = RESIDUAL_PRODUCT if hw.residual_bits else 0  # by which parameters come before their sums
+        m.d.comb += self.param_addr.eq(delay(m, address, ahead + levels - early - TABLE_READ(hw), name="param_address"))
 
         flags = Signal(self.flags_layout)
         m.d.comb += [flags.tile_first.eq(filt == 0), flags.tile_last.eq(last)]
         m.d.comb += [flags[name].eq(tag[name]) for name in ("layer_first", "pixel_first", "layer_last", "frame_last")]
-        latency = ahead + levels + REQUANTISE
+        latency = ahead + levels + REQUANTISE(hw)
         valid = delay(m, active, latency, name="valid", reset_less=False)
         m.d.comb += [
             self.wide_valid.eq(valid & self.layer.wide),

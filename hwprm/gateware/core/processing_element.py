@@ -62,12 +62,16 @@ class ProcessingElement:
         return flag
 
     def _maximum(self, m: Module, acc, flags, name: str):
-        """Running maximum over the pooling window; a pass that does not count leaves it alone or starts it at least."""
-        least = -(1 << (self._hw.acc_bits - 1))
+        """Running maximum over the pooling window, of the passes that count; one does at least.
+
+        ``best < acc``, not ``acc > best``: synthesis makes the first of one carry chain, the second of two trees.
+        """
         done = {key: Signal(name=f"{name}_{key}_acc", reset_less=True) for key in ("close", "open", "keep")}
         m.d.sync += [done[key].eq(flags[key]) for key in done]
         best = Signal(signed(self._hw.acc_bits), name=f"{name}_best", reset_less=True)
-        held = Mux(done["open"], least, best)
+        held = Signal(name=f"{name}_held", reset_less=True)  # a pass of this window has counted
         with m.If(done["close"]):
-            m.d.sync += best.eq(Mux(done["keep"] & (acc > held), acc, held))
+            m.d.sync += held.eq(done["keep"] | (held & ~done["open"]))
+            with m.If(done["keep"] & (done["open"] | ~held | (best < acc))):
+                m.d.sync += best.eq(acc)
         return best

@@ -1,14 +1,18 @@
 """Requantisation in gates: bias, multiplier, rounding shift, clamp; the twin of `hwprm.core.numerics.requantize`."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.primitives.arithmetic import delay, staged
 from hwprm.gateware.primitives.layouts import layout_of
 from hwprm.isa import Hardware, param_format
 
 __all__ = ["Requantiser"]
+
+#: Unsigned bits that an 18-bit signed multiplier takes.
+PART_BITS = 17
 
 
 class Requantiser(wiring.Component):
@@ -52,33 +56,56 @@ class Requantiser(wiring.Component):
         m = Module()
         hw, param = self._hw, self.param
         total = Signal(signed(hw.sum_bits), reset_less=True)
-        biased = self.acc + param.bias
+        offset = param.bias
         if hw.residual_bits:
             added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
             # Where there is none, anything may pass by, memory that was never written included.
             m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
-            biased += added
-        mult = Signal(unsigned(len(param.mult)), reset_less=True)
-        shift1 = Signal(unsigned(len(param.shift)), reset_less=True)
-        m.d.sync += [total.eq(biased), mult.eq(param.mult), shift1.eq(param.shift)]
+            offset = offset + added
+        acc = self._later(m, self.acc, "acc")
+        m.d.sync += total.eq(acc + self._later(m, offset, "offset"))
+        mult, shift = (
+            delay(m, self._later(m, param[name], name), 1, name=f"{name}_total") for name in ("mult", "shift")
+        )
 
-        product = Signal(signed(hw.sum_bits + len(param.mult)), reset_less=True)
-        shift2 = Signal.like(shift1, reset_less=True)
-        m.d.sync += [product.eq(total * mult), shift2.eq(shift1)]
-
-        halved = product >> (hw.shift_min - 1)
+        product = Signal(signed(hw.sum_bits + len(mult)), reset_less=True)
+        m.d.sync += product.eq(self._product(m, total, mult))
+        shift = delay(m, self._later(m, shift, "shift_partial"), 1, name="shift_product")
+        halved = product[min(hw.shift_min, len(product)) - 1 :].as_signed()
+        if hw.fast:
+            # Multiples of four first, then the rest: each of the two is one level of multiplexers.
+            coarse = Signal(signed(len(halved)), reset_less=True)
+            m.d.sync += coarse.eq(halved >> Cat(Const(0, 2), shift[2:]) if len(shift) > 2 else halved)
+            shift = delay(m, shift[:2], 1, name="shift_fine")
+            halved = coarse
         shifted = Signal(signed(len(halved)))
-        m.d.comb += shifted.eq(halved >> shift2)
-        rounded = Signal(signed(len(halved) + 1), reset_less=True)
-        m.d.sync += rounded.eq((shifted + 1) >> 1)
+        m.d.comb += shifted.eq(halved >> shift)
+        rounded = Signal(signed(len(halved)), reset_less=True)
+        m.d.sync += rounded.eq((self._later(m, shifted, "shifted") + 1) >> 1)
 
-        m.d.sync += self.result.eq(self._clamp(rounded, self.clamp_low, self.clamp_high))
+        m.d.sync += self.result.eq(self._clamp(m, rounded, self.clamp_low, self.clamp_high, "clamp"))
         if self._wide:
-            m.d.sync += self.wide.eq(self._clamp(rounded, self.wide_low, self.wide_high))
+            m.d.sync += self.wide.eq(self._clamp(m, rounded, self.wide_low, self.wide_high, "wide"))
         else:
             m.d.comb += self.wide.eq(Const(0, WIDE_BITS))
         return m
 
-    @staticmethod
-    def _clamp(value, low, high):
-        return Mux(value < low, low, Mux(value > high, high, value))
+    def _later(self, m: Module, value, name: str):
+        return staged(m, self._hw, value, name=f"{name}_staged")
+
+    def _product(self, m: Module, total, mult):
+        """``total * mult``; in the fast pipeline a cycle later, from the parts that one DSP block multiplies each."""
+        if not self._hw.fast:
+            return total * mult
+        low = total[: min(len(total), PART_BITS)]
+        if len(low) == len(total):
+            return self._later(m, total * mult, "partial_low")
+        high = total[PART_BITS:].as_signed()
+        parts = (self._later(m, low * mult, "partial_low"), self._later(m, high * mult, "partial_high"))
+        return Cat(parts[0][:PART_BITS], parts[0][PART_BITS:] + parts[1]).as_signed()
+
+    def _clamp(self, m: Module, value, low, high, name: str):
+        """``value < low`` and ``high < value``: a carry chain each, where ``value > high`` is two trees."""
+        below, above = self._later(m, value < low, f"{name}_below"), self._later(m, high < value, f"{name}_above")
+        inside = self._later(m, value[: len(low)].as_signed(), f"{name}_value")
+        return Mux(below, low, Mux(above, high, inside))

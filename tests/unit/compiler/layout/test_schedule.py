@@ -13,6 +13,7 @@ from hwprm.compiler import Program
 from hwprm.compiler.layout.geometry import layer_geometry
 from hwprm.compiler.layout.memory import plan_memory
 from hwprm.compiler.layout.schedule import Schedule, Tile, build_schedule, row_segments
+from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Residual, Term
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
@@ -21,7 +22,7 @@ from tests.unit.compiler.cases import random_programs, residual_programs
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
-    return build_schedule(geometry, plan_memory(net, geometry, rows), rows, cols)
+    return build_schedule(geometry, plan_memory(net, geometry, rows), ArrayConfig(rows=rows, cols=cols))
 
 
 @given(pixels=st.integers(1, 60), width=st.integers(1, 20), rows=st.integers(1, 20))
