@@ -177,6 +177,8 @@ class Manifest:
     net: str
     design_hash: str
     array: ArrayEntry
+    #: Whose cells the Verilog uses: ``any`` where it is plain.
+    target: str
     #: In the order of the stream.
     inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]

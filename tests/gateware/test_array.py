@@ -149,7 +149,7 @@ def test_extremes_fill_the_accumulator():
 class OffByOne(ProcessingElement):
     """A product that is wrong when both operands are negative."""
 
-    def product(self, m: Module, act, weight, name: str):
+    def product(self, m: Module, act, weight, name: str, platform=None):
         value = Signal(signed(self._hw.act_bits + self._hw.weight_bits), name=f"{name}_wrong")
         m.d.sync += value.eq(act * weight + ((act < 0) & (weight < 0)))
         return value
@@ -158,7 +158,7 @@ class OffByOne(ProcessingElement):
 class Hurried(ProcessingElement):
     """A pipeline stage short."""
 
-    def product(self, m: Module, act, weight, name: str):
+    def product(self, m: Module, act, weight, name: str, platform=None):
         return act * weight
 
 

@@ -68,7 +68,7 @@ class SystolicArray(wiring.Component):
             west = {key: delay(m, operand[key], r, name=f"skew_{key}{r}") for key in ("act", *operand_flags(hw))}
             results = []
             for c in range(hw.cols):
-                west, columns[c], result = self._element.build(m, west, columns[c], f"pe_{r}_{c}")
+                west, columns[c], result = self._element.build(m, west, columns[c], f"pe_{r}_{c}", platform)
                 results.append(result)
             m.d.comb += self.drained[r].eq(self._drain(m, results, select, r))
             select = delay(m, select, 1, name=f"select{r}")

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.primitives.arithmetic import delay, staged
+from hwprm.gateware.primitives.cells import multiply
 from hwprm.gateware.primitives.layouts import layout_of
 from hwprm.isa import Hardware, param_format
 
@@ -69,7 +70,7 @@ class Requantiser(wiring.Component):
         )
 
         product = Signal(signed(hw.sum_bits + len(mult)), reset_less=True)
-        m.d.sync += product.eq(self._product(m, total, mult))
+        m.d.sync += product.eq(self._product(m, platform, total, mult))
         shift = delay(m, self._later(m, shift, "shift_partial"), 1, name="shift_product")
         halved = product[min(hw.shift_min, len(product)) - 1 :].as_signed()
         if hw.fast:
@@ -93,16 +94,19 @@ class Requantiser(wiring.Component):
     def _later(self, m: Module, value, name: str):
         return staged(m, self._hw, value, name=f"{name}_staged")
 
-    def _product(self, m: Module, total, mult):
+    def _product(self, m: Module, platform, total, mult):
         """``total * mult``; in the fast pipeline a cycle later, from the parts that one DSP block multiplies each."""
         if not self._hw.fast:
             return total * mult
-        low = total[: min(len(total), PART_BITS)]
-        if len(low) == len(total):
-            return self._later(m, total * mult, "partial_low")
-        high = total[PART_BITS:].as_signed()
-        parts = (self._later(m, low * mult, "partial_low"), self._later(m, high * mult, "partial_high"))
-        return Cat(parts[0][:PART_BITS], parts[0][PART_BITS:] + parts[1]).as_signed()
+        mult = Cat(mult, Const(0, 1)).as_signed()
+        if len(total) <= PART_BITS + 1:
+            return multiply(m, platform, total, mult, stages=1, name="partial")
+        parts = Cat(total[:PART_BITS], Const(0, 1)).as_signed(), total[PART_BITS:].as_signed()
+        low, high = (
+            multiply(m, platform, part, mult, stages=1, name=f"partial_{name}")
+            for part, name in zip(parts, ("low", "high"), strict=True)
+        )
+        return Cat(low[:PART_BITS], low[PART_BITS:].as_signed() + high).as_signed()
 
     def _clamp(self, m: Module, value, low, high, name: str):
         """``value < low`` and ``high < value``: a carry chain each, where ``value > high`` is two trees."""

@@ -15,7 +15,12 @@ __all__ = ["MemoryTemplates", "Ram", "Rom", "address_bits"]
 
 
 class MemoryTemplates:
-    """Platform to convert with when memories are to be instances of the templates' modules."""
+    """Platform to convert with when memories are to be instances of the templates' modules; with `cells` also
+    multipliers and accumulators (`hwprm.gateware.primitives.cells`).
+    """
+
+    def __init__(self, *, cells: bool = False):
+        self.cells = cells
 
 
 def address_bits(depth: int) -> int:
