@@ -61,13 +61,33 @@ module bench;
 endmodule
 """
 
+MULTIPLEXER = """
+module bench;
+    localparam WIDTH = {width}, COUNT = {inputs}, BITS = {bits};
+    reg [WIDTH*COUNT-1:0] operands [0:0];
+    reg [BITS-1:0] select;
+    wire [WIDTH-1:0] chosen;
+    integer i;
+    hwprm_multiplexer #(.WIDTH(WIDTH), .COUNT(COUNT), .SELECT_BITS(BITS)) dut (
+        .values(operands[0]), .select(select), .chosen(chosen)
+    );
+    initial begin
+        $readmemh("operands.mem", operands);
+        for (i = 0; i < COUNT; i = i + 1) begin
+            select = i;
+            #1 $display("%0d", chosen);
+        end
+    end
+endmodule
+"""
+
 
 def simulated(folder: Path, bench: str, operands: list[int], *, cells: bool) -> list[int]:
     """What `bench` prints, over the target's cells or over the plain twins."""
     parts = ["`timescale 1ns / 1ns", render("hwprm_cells_ecp5.v.j2"), bench]
     if cells:
         common = (MODELS / "common_sim.vh").read_text()  # Icarus reads only some of it
-        parts += re.findall(r"^module LUT[24]\(.*?^endmodule$", common, re.DOTALL | re.MULTILINE)
+        parts += re.findall(r"^module (?:LUT[24]|PFUMX|L6MUX21) ?\(.*?^endmodule$", common, re.DOTALL | re.MULTILINE)
         parts.append((MODELS / "ccu2c_sim.vh").read_text())
         parts.append(Environment().from_string((HERE / "mult18x18d.v.j2").read_text()).render())
     (folder / "bench.v").write_text("\n".join(parts))
@@ -113,3 +133,13 @@ def test_sums(tmp_path: Path, bits: int, term: int, cells: bool) -> None:
     words = [int(first) << term | int(value) & ((1 << term) - 1) for first, value in zip(firsts, terms, strict=True)]
     bench = ACCUMULATOR.format(bits=bits, term=term, count=count)
     assert simulated(tmp_path, bench, words, cells=cells) == want
+
+
+@pytest.mark.parametrize("cells", [False, True], ids=["plain", "cells"])
+@pytest.mark.parametrize("inputs", [3, 4, 5, 8, 11, 16])
+def test_choices(tmp_path: Path, inputs: int, cells: bool) -> None:
+    rng = np.random.default_rng(inputs)
+    values = [int(v) for v in rng.integers(0, 1 << 20, inputs)]
+    word = sum(value << 20 * i for i, value in enumerate(values))
+    bench = MULTIPLEXER.format(width=20, inputs=inputs, bits=(inputs - 1).bit_length())
+    assert simulated(tmp_path, bench, [word], cells=cells) == values

@@ -127,10 +127,9 @@ class LaneAddresses(wiring.Component):
                 m.d.sync += [walker[key].eq(moved[key]) for key in walker]
                 for here, after in zip(first, [*first[1:], walker], strict=True):
                     m.d.sync += [here[key].eq(after[key]) for key in here]
-        busy = left != 0
-        # What the lanes move to must be there before the first `advance`.
-        settling = delay(m, busy, LANES_START(hw) - 1, name="settling", reset_less=False) if hw.fast else 0
-        m.d.comb += self.ready.eq(~busy & ~self.start & ~settling)
+        # In the fast pipeline a cycle later: what the lanes move to must be there before the first `advance`.
+        ready = (left == 0) & ~self.start
+        m.d.comb += self.ready.eq(delay(m, ready, LANES_START(hw) - 1, name="ready", reset_less=False))
 
     def _address(self, m: Module, entry_word, lane, r: int):
         hw, entry = self._hw, self.entry

@@ -74,12 +74,13 @@ class Ingress(wiring.Component):
         held, held_last = Signal(), Signal()
         accept, whole = Signal(), Signal()
         at_end = count == beats - 1
-        gaps = [hw.address(each.gap) for each in hw.inputs]
-        gap = (_table([each.word for each in gaps], part), _table([each.bank for each in gaps], part))
-        one = hw.address(1)
-        right = add_mixed(m, hw.banks, (at.word, at.bank), (one.word, one.bank), name="right")
-        below = add_mixed(m, hw.banks, right, gap, name="below")
         row_ends = column == _table([width - 1 for width in widths], part)
+        right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
+        step = (
+            Mux(row_ends, _table([each.word for each in below], part), right.word),
+            Mux(row_ends, _table([each.bank for each in below], part), right.bank),
+        )
+        following = add_mixed(m, hw.banks, (at.word, at.bank), step, name="following")
 
         m.d.comb += [
             self.write.eq(held),
@@ -103,8 +104,8 @@ class Ingress(wiring.Component):
                 self.write_at.eq(at),
                 count.eq(count + 1),
                 column.eq(Mux(row_ends, 0, column + 1)),
-                at.word.eq(Mux(row_ends, below[0], right[0])),
-                at.bank.eq(Mux(row_ends, below[1], right[1])),
+                at.word.eq(following[0]),
+                at.bank.eq(following[1]),
                 swallowing.eq(self.long),
             ]
             if len(hw.inputs) > 1:

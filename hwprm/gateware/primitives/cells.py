@@ -1,17 +1,18 @@
-"""Multipliers and accumulators: plain arithmetic, or instances of modules that a target's templates build of its own
+"""Multipliers, accumulators, multiplexers: plain, or instances of modules that a target's templates build of its own
 cells (``rtl_templates/hwprm_cells_*.v.j2``), which have the same latency and give the same integers."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, Value, signed
 
-from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.arithmetic import delay, multiplex
 from hwprm.gateware.primitives.memories import MemoryTemplates
 
-__all__ = ["accumulate", "multiply"]
+__all__ = ["accumulate", "choose", "multiply"]
 
-#: Widest signed operand of a target's multiplier.
-OPERAND_BITS = 18
+#: Widest signed operand of a target's multiplier, most inputs of its multiplexer.
+OPERAND_BITS, INPUTS = 18, 16
 
 
 def multiply(m: Module, platform: Any, a: Value, b: Value, *, stages: int, name: str) -> Value:
@@ -48,6 +49,24 @@ def accumulate(m: Module, platform: Any, first: Value, term: Value, *, bits: int
     else:
         m.d.sync += total.eq(Mux(first, 0, total) + term)
     return total
+
+
+def choose(m: Module, platform: Any, values: Sequence[Value], select: Value, *, name: str) -> Value:
+    """``values[select]``, all of one width; anything for a select past the end."""
+    bits = max(1, (len(values) - 1).bit_length())
+    if not _cells(platform) or not 2 < len(values) <= INPUTS:
+        return multiplex(values, select)
+    chosen = Signal(len(values[0]), name=f"{name}_chosen")
+    m.submodules[f"{name}_multiplexer"] = Instance(
+        "hwprm_multiplexer",
+        p_WIDTH=len(values[0]),
+        p_COUNT=len(values),
+        p_SELECT_BITS=bits,
+        i_values=Cat(*values),
+        i_select=select[:bits],
+        o_chosen=chosen,
+    )
+    return chosen
 
 
 def _cells(platform: Any) -> bool:
