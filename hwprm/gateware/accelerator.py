@@ -251,7 +251,7 @@ class Accelerator(wiring.Component):
             store.loaded.eq(sequencer.loaded),
             store.vector_valid.eq(drain.vector_valid),
             egress.layer.eq(sequencer.result_layer),
-            egress.valid.eq(drain.wide_valid),
+            egress.word_valid.eq(drain.wide_valid),
             egress.word.eq(drain.wide),
             egress.flags.eq(drain.wide_flags),
         ]
@@ -278,9 +278,9 @@ class Accelerator(wiring.Component):
             ingress.last.eq(self.s_axis_tlast),
             self.s_axis_tready.eq(ingress.ready),
             self.m_axis_tdata.eq(egress.data),
-            self.m_axis_tvalid.eq(egress.out_valid),
+            self.m_axis_tvalid.eq(egress.valid),
             self.m_axis_tlast.eq(egress.last),
-            egress.out_ready.eq(self.m_axis_tready),
+            egress.ready.eq(self.m_axis_tready),
         ]
 
     def _registers(self, m: Module, registers, sequencer, ingress, egress):

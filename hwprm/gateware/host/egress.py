@@ -20,15 +20,15 @@ class Egress(wiring.Component):
     Members
     -------
     layer : In(layer word)
-    valid : In(1)
+    word_valid : In(1)
     word : In(signed(32))
     flags : In(struct), see `Drain.wide_flags`
     layer_done : Out(1), with the last word of a layer
     frame_done : Out(1), with the last word of an image
     room : Out(1), a buffer is free for the image being computed
     data : Out(32)
-    out_valid : Out(1)
-    out_ready : In(1)
+    valid : Out(1)
+    ready : In(1)
     last : Out(1)
     """
 
@@ -37,15 +37,15 @@ class Egress(wiring.Component):
         super().__init__(
             {
                 "layer": In(layout_of(layer_format(hw))),
-                "valid": In(1),
+                "word_valid": In(1),
                 "word": In(signed(WIDE_BITS)),
                 "flags": In(flags),
                 "layer_done": Out(1),
                 "frame_done": Out(1),
                 "room": Out(1),
                 "data": Out(WIDE_BITS),
-                "out_valid": Out(1),
-                "out_ready": In(1),
+                "valid": Out(1),
+                "ready": In(1),
                 "last": Out(1),
             }
         )
@@ -57,20 +57,20 @@ class Egress(wiring.Component):
         filling, leaving, full = Signal(), Signal(), Signal(2)
         address = self._address(m)
         m.d.comb += [
-            memory.write_enable.eq(self.valid),
+            memory.write_enable.eq(self.word_valid),
             memory.write_addr.eq(address + Mux(filling, words, 0)),
             memory.write_data.eq(self.word),
-            self.layer_done.eq(self.valid & self.flags.layer_last & self.flags.tile_last),
+            self.layer_done.eq(self.word_valid & self.flags.layer_last & self.flags.tile_last),
             self.frame_done.eq(self.layer_done & self.flags.frame_last),
             self.room.eq(~full.bit_select(filling, 1)),
         ]
         # The word at `position` stands at the RAM's output: its address was presented in the cycle before.
         position, following = Signal(address_bits(words)), Signal(address_bits(words))
         primed, emptied = Signal(), Signal()
-        transfer = self.out_valid & self.out_ready
+        transfer = self.valid & self.ready
         m.d.comb += [
             self.data.eq(memory.read_data),
-            self.out_valid.eq(primed),
+            self.valid.eq(primed),
             self.last.eq(position == words - 1),
             emptied.eq(transfer & self.last),
             following.eq(Mux(transfer, Mux(self.last, 0, position + 1), position)),
@@ -100,7 +100,7 @@ class Egress(wiring.Component):
         with m.Else():
             m.d.comb += start.eq(next_tile)
         m.d.comb += address.eq(Mux(flags.tile_first, start, before + layer.wide_pixels))
-        with m.If(self.valid):
+        with m.If(self.word_valid):
             m.d.sync += before.eq(address)
             with m.If(flags.tile_first):
                 m.d.sync += pixel.eq(Mux(flags.pixel_first, 1, pixel + 1))

@@ -72,7 +72,9 @@ class Ingress(wiring.Component):
         filling, swallowing = Signal(), Signal()
         full = Signal(2)
         held, held_last = Signal(), Signal()
-        accept, whole = Signal(), Signal()
+        accept, whole, room = Signal(), Signal(), Signal()
+        awake = Signal()  # low in reset, and so is `ready`
+        m.d.sync += awake.eq(1)
         at_end = count == beats - 1
         row_ends = column == _table([width - 1 for width in widths], part)
         right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
@@ -85,7 +87,8 @@ class Ingress(wiring.Component):
         m.d.comb += [
             self.write.eq(held),
             self.image_ready.eq(full.bit_select(self.buffer, 1)),
-            self.ready.eq(swallowing | ((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last))),
+            room.eq((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last)),
+            self.ready.eq(awake & (swallowing | room)),
             accept.eq(self.valid & self.ready),
             whole.eq(accept & ~swallowing & at_end & self.last),
             self.short.eq(accept & ~swallowing & ~at_end & self.last),
