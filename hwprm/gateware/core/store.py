@@ -146,10 +146,7 @@ class StoreUnit(wiring.Component):
             m.d.sync += [left.eq(following.filters), last_filter.eq(following.single)]
             m.d.sync += [lane.eq(0), end.eq(following.end), vector_ends.eq(following.whole)]
 
-        index = Signal(address_bits(hw.stores))
-        m.d.comb += self.store_addr.eq(index)
-        with m.If(done):
-            m.d.sync += index.eq(Mux(st.last, 0, index + 1))
+        self._descriptor(m, done)
         at = (
             Cat(*add_mixed(m, hw.banks, (here.word, here.bank), offset, name="write"))
             if hw.upsampling
@@ -168,6 +165,13 @@ class StoreUnit(wiring.Component):
             "probe_pixel": (st.pixels - tiles.pixels_left)[: len(st.pixels)],
             "probe_lanes": tile.lanes,
         }
+
+    def _descriptor(self, m: Module, done):
+        """The ROM's address: the next layer's behind the last write."""
+        index = Signal(address_bits(self._hw.stores))
+        m.d.comb += self.store_addr.eq(index)
+        with m.If(done):
+            m.d.sync += index.eq(Mux(self.store.last, 0, index + 1))
 
     def _repetitions(self, m: Module, go):
         """Counts the writes of one piece of a vector; returns (at the last, at the first, distance from the first)."""
