@@ -15,6 +15,7 @@ from hwprm.compiler.layout.memory import plan_memory
 from hwprm.compiler.layout.schedule import Schedule, Tile, build_schedule, row_segments
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Residual, Term
+from hwprm.isa.latencies import SPACING
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
 from tests.unit.compiler.cases import random_programs, residual_programs
@@ -199,6 +200,21 @@ def test_stores_keep_up_and_idle_cycles_are_needed():
                 )
                 assert tile.idle == max(0, tile.filters * tile.writes - shortest)
     assert idle > 0
+
+
+def test_tiles_of_a_fast_design_end_apart():
+    """At least the spacing apart, and no cycle more than drain, stores and spacing need."""
+    short = 0
+    for program in random_programs(range(40), pipeline="fast"):
+        spacing = SPACING(program.hardware)
+        for _, tiles, writes in _layers_with_writes(program):
+            assert _queue_high_water(tiles, writes) <= program.array.cols
+            for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
+                nearest = [tile.busy] * (tile.pixel_tiles > 1) + ([after.busy] if after else [])
+                needed = max(tile.filters * tile.writes, spacing)
+                assert tile.idle == max(0, needed - min(nearest, default=needed))
+                short += tile.idle > 0 and tile.filters * tile.writes < spacing
+    assert short > 0
 
 
 def test_without_idle_cycles_the_queue_overflows():
