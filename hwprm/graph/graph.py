@@ -56,11 +56,8 @@ class Graph:
                 if name not in seen:
                     raise ModelError(f"node {node.name!r} reads {name!r}, which no earlier node makes")
             seen.add(node.name)
-            for key, array in _arrays(node).items():
-                if not np.all(np.isfinite(array)):
-                    raise ModelError(
-                        f"{key} of {node.name!r} holds NaN or infinity; retrain with a smaller learning rate"
-                    )
+            for key in node.not_finite:
+                raise ModelError(f"{key} of {node.name!r} holds NaN or infinity; retrain with a smaller learning rate")
         missing = [name for name in self.outputs if name not in seen]
         if missing or not self.outputs:
             raise ModelError(f"output {missing[0]!r} is no node of the graph" if missing else "a graph needs an output")
@@ -70,6 +67,14 @@ class Graph:
     def by_name(self) -> Mapping[str, Node]:
         """Node of each name."""
         return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _consumers(self) -> Mapping[str, tuple[Node, ...]]:
+        readers: dict[str, tuple[Node, ...]] = {}
+        for node in self.nodes:
+            for name in dict.fromkeys(node.inputs):
+                readers[name] = (*readers.get(name, ()), node)
+        return readers
 
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
@@ -106,8 +111,8 @@ class Graph:
         return tuple(node for node in self.nodes if isinstance(node, WEIGHTED))
 
     def consumers(self, name: str) -> tuple[Node, ...]:
-        """Nodes that read the tensor `name`."""
-        return tuple(node for node in self.nodes if name in node.inputs)
+        """Nodes that read the tensor `name`, each once, in order."""
+        return self._consumers.get(name, ())
 
     def replace(self, *changed: Node) -> Graph:
         """A graph in which each node of `changed` stands in the place of the one of the same name."""
@@ -139,7 +144,7 @@ class Graph:
         return {
             f"{node.name}.{key}": np.ascontiguousarray(value)
             for node in self.nodes
-            for key, value in _arrays(node).items()
+            for key, value in node.arrays.items()
         }
 
     @property
@@ -147,8 +152,7 @@ class Graph:
         """Everything but the arrays, as plain JSON: the nodes in order, each with its ``op``, and the outputs."""
         entries = []
         for node in self.nodes:
-            mine = _arrays(node)
-            plain = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if f.name not in mine}
+            plain = {f.name: getattr(node, f.name) for f in dataclasses.fields(node) if f.name not in node.arrays}
             entries.append({"op": type(node).__name__, **plain})
         return {"format": FORMAT, "outputs": self.outputs, "nodes": entries}
 
@@ -162,10 +166,6 @@ class Graph:
             raise ModelError(f"{source}: format {structure['format']!r}, this version reads {FORMAT!r}")
         loaded = [_load_node(entry, arrays) for entry in structure["nodes"]]
         return cls(tuple(loaded), tuple(structure["outputs"]))
-
-
-def _arrays(node: Node) -> dict[str, Any]:
-    return {f.name: v for f in dataclasses.fields(node) if isinstance(v := getattr(node, f.name), np.ndarray)}
 
 
 def _load_node(entry: dict[str, Any], arrays: Mapping[str, Any]) -> Node:

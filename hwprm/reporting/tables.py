@@ -195,7 +195,7 @@ def _cycles(facts: Facts) -> Table:
     array = facts.get("array")
     where = f" on {array['rows']} x {array['cols']}" if array else ""
     waits = ("memory stalls",) if "stalls" in cycles else ()
-    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound")
+    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound", "used, per cent")
     table = _table(f"Clock cycles per image{where}", *columns)
     for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
         simulated = row.get("simulated")
@@ -207,6 +207,7 @@ def _cycles(facts: Facts) -> Table:
             str(row["promise"]),
             f"{row['bound']:.0f}",
             f"{row['predicted'] / row['bound']:.2f}",
+            f"{100 * row['utilisation']:.1f}",
         )
     return table
 

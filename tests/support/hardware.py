@@ -37,12 +37,14 @@ _SMALL = Hardware(
     pass_length_max=16,
     passes_max=4,
     idle_max=4,
+    idle_differs=False,
     pixel_tiles_max=8,
     pixels_max=64,
     filters_max=16,
     inputs=(InputGeometry(shape=(1, 4, 4), pitch=4, words=6, base=0),),
     output_words=10,
     wide_pixels_max=4,
+    wide_lanes=1,
     design_hash="",
 )
 

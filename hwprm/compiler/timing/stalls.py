@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import chain, cycle
 
 from hwprm.compiler.encoding.external import entry_shape, kept_lists, weight_shape
-from hwprm.compiler.layout.schedule import Tile
+from hwprm.compiler.layout.schedule import Tile, tiles_by_layer
 from hwprm.config import MemoryConfig
 from hwprm.isa import ExternalMemory, Hardware, RowShape
 from hwprm.isa.latencies import (
@@ -79,7 +79,7 @@ class MemoryModel:
         external = hw.external
         if external is None:
             raise ValueError("the design reads no external memory")
-        self._tiles, self._layer_cycles, self._external = tiles, layer_cycles, external
+        self._tiles, self._layer_cycles, self._external = tiles_by_layer(tiles), layer_cycles, external
         self._latency, self._beats, self._cycles = memory.latency, memory.rate.numerator, memory.rate.denominator
         self._cols, self._weight_delay = hw.cols, issue_to_weight_address(hw)
         self._keeps = kept_lists(tiles, hw, external)
@@ -99,14 +99,14 @@ class MemoryModel:
     def image(self, start: int) -> ImageTiming:
         """The next image, whose first slot may be issued in cycle `start`."""
         starts, stalls = [], []
-        for layer, cycles in enumerate(self._layer_cycles):
+        keeps = iter(self._keeps)
+        for tiles, cycles in zip(self._tiles, self._layer_cycles, strict=True):
             starts.append(start)
             at, waited = start, 0
-            for tile, keep in zip(self._tiles, self._keeps, strict=True):
-                if tile.layer == layer:
-                    after = self._tile(tile, keep, at)
-                    waited += after - at - (tile.busy + tile.idle) * tile.pixel_tiles
-                    at = after
+            for tile in tiles:
+                after = self._tile(tile, next(keeps), at)
+                waited += after - at - tile.cycles
+                at = after
             stalls.append(waited)
             start += cycles + waited
         return ImageTiming(starts=tuple(starts), stalls=tuple(stalls), end=start)
@@ -134,13 +134,14 @@ class MemoryModel:
             if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
                 weights.freed.append(at + self._weight_delay)
             at += 1
-        at += tile.idle
         if not once:
+            at += tile.idle
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
             if not keep:
                 entries.freed += _row_ends(at, tile.busy, entry_words)
             weights.freed += _row_ends(at + last_pass + self._weight_delay, tile.length, weight_words)
-            at += tile.busy + tile.idle
+            at += tile.busy
+        at += tile.idle_last
         weights.first_row += weights.shape.rows(tile.length)
         if not keep:
             entries.first_row += entries.shape.rows(tile.busy)
@@ -194,7 +195,7 @@ class MemoryModel:
 
     def _image_targets(self) -> Iterator[_Ring | None]:
         chunk, there = self._external.chunk, False
-        for tile, keep in zip(self._tiles, self._keeps, strict=True):
+        for tile, keep in zip(chain.from_iterable(self._tiles), self._keeps, strict=True):
             counts = [(self._entries, 0 if there else tile.busy), (self._weights, tile.length)]
             there = keep
             for start in range(0, max(count for _, count in counts), chunk):

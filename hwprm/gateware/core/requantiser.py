@@ -1,7 +1,7 @@
 """Requantisation in gates: bias, multiplier, rounding shift, clamp; the twin of `hwprm.core.numerics.requantize`."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
@@ -10,7 +10,14 @@ from hwprm.gateware.primitives.cells import multiply
 from hwprm.gateware.primitives.layouts import layout_of
 from hwprm.isa import Hardware, param_format
 
-__all__ = ["Requantiser"]
+__all__ = ["Requantiser", "head_layout"]
+
+
+def head_layout(hw: Hardware) -> data.StructLayout:
+    """A sum, bias and residual in it, and what it is multiplied and shifted with."""
+    param = layout_of(param_format(hw))
+    return data.StructLayout({"total": signed(hw.sum_bits), **{key: param[key].shape for key in ("mult", "shift")}})
+
 
 #: Unsigned bits that an 18-bit signed multiplier takes.
 PART_BITS = 17
@@ -32,18 +39,25 @@ class Requantiser(wiring.Component):
     factor : In(unsigned(residual_bits)), with residuals only
     clamp_low, clamp_high : In(signed(act_bits))
     wide_low, wide_high : In(signed(32))
+    head : Out(head_layout), `SUM` cycles after `acc`
+    queued : In(head_layout), where words are queued (`WordQueue`) in lane 0 only
+    take_queued : In(1), it is requantised in place of `head`, likewise
     result : Out(signed(act_bits))
     wide : Out(signed(32)), the same value with the wide clamp
     """
 
     def __init__(self, hw: Hardware, *, wide: bool):
         self._hw, self._wide = hw, wide
+        self._queued = wide and hw.wide_lanes > 1
         ahead = {"residual": In(signed(hw.act_bits)), "factor": In(unsigned(hw.residual_bits))}
+        queued = {"queued": In(head_layout(hw)), "take_queued": In(1)}
         super().__init__(
             {
                 "acc": In(signed(hw.acc_bits)),
                 "param": In(layout_of(param_format(hw))),
                 **(ahead if hw.residual_bits else {}),
+                **(queued if self._queued else {}),
+                "head": Out(head_layout(hw)),
                 "clamp_low": In(signed(hw.act_bits)),
                 "clamp_high": In(signed(hw.act_bits)),
                 "wide_low": In(signed(WIDE_BITS)),
@@ -56,22 +70,24 @@ class Requantiser(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         hw, param = self._hw, self.param
-        total = Signal(signed(hw.sum_bits), reset_less=True)
+        head = Signal(head_layout(hw), reset_less=True)
         offset = param.bias
         if hw.residual_bits:
             added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
             # Where there is none, anything may pass by, memory that was never written included.
             m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
             offset = offset + added
-        acc = self._later(m, self.acc, "acc")
-        m.d.sync += total.eq(acc + self._later(m, offset, "offset"))
-        mult, shift = (
-            delay(m, self._later(m, param[name], name), 1, name=f"{name}_total") for name in ("mult", "shift")
-        )
+        m.d.sync += head.total.eq(self._later(m, self.acc, "acc") + self._later(m, offset, "offset"))
+        m.d.sync += [head[name].eq(self._later(m, param[name], name)) for name in ("mult", "shift")]
+        m.d.comb += self.head.eq(head)
+        chosen = head
+        if self._queued:
+            chosen = Signal(head_layout(hw))
+            m.d.comb += chosen.eq(Mux(self.take_queued, self.queued, head))
 
-        product = Signal(signed(hw.sum_bits + len(mult)), reset_less=True)
-        m.d.sync += product.eq(self._product(m, platform, total, mult))
-        shift = delay(m, self._later(m, shift, "shift_partial"), 1, name="shift_product")
+        product = Signal(signed(hw.sum_bits + len(chosen.mult)), reset_less=True)
+        m.d.sync += product.eq(self._product(m, platform, chosen.total, chosen.mult))
+        shift = delay(m, self._later(m, chosen.shift, "shift_partial"), 1, name="shift_product")
         halved = product[min(hw.shift_min, len(product)) - 1 :].as_signed()
         if hw.fast:
             # Multiples of four first, then the rest: each of the two is one level of multiplexers.

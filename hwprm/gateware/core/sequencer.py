@@ -110,6 +110,9 @@ class Sequencer(wiring.Component):
         step, column, window = Signal.like(now.idle), Signal.like(now.length), Signal.like(now.passes)
         pixel_tile = Signal.like(now.pixel_tiles)
         pass_ends, tile_ends, last_pixels = Signal(), Signal(), Signal()
+        idle, wait = now.idle, Signal.like(now.idle)
+        if self._hw.idle_differs:
+            idle = Mux(last_pixels, now.idle_last, now.idle)
         m.d.comb += [
             pass_ends.eq(column == now.length),
             tile_ends.eq(pass_ends & (window == now.passes)),
@@ -138,12 +141,11 @@ class Sequencer(wiring.Component):
                 m.d.sync += self.layer.eq(self.layer_word)
                 m.next = "START"
             with m.State("START"):
-                m.d.comb += self.lanes_start.eq(1)
+                m.d.comb += [self.lanes_start.eq(1), load.eq(1)]
                 m.next = "WAIT"
             with m.State("WAIT"):
                 m.d.comb += [go.eq(~waiting & ~blocked), self.lanes_restart.eq(1)]
                 with m.If(go):
-                    m.d.comb += load.eq(1)
                     m.d.sync += [self.result_layer.eq(self.layer), pending.eq(1)]
                     m.next = "ISSUE"
             with m.State("ISSUE"):
@@ -152,18 +154,16 @@ class Sequencer(wiring.Component):
                     self._issue(m, now, column, window, pixel_tile, (pass_ends, tile_ends, last_pixels))
                 with m.If(words_ready & tile_ends):
                     m.d.sync += step.eq(1)
+                    m.d.comb += load.eq(last_pixels & ~now.layer_last)
                     with m.If(last_pixels & now.layer_last):
                         m.next = "LOAD"
-                    with m.Elif(now.idle != 0):
+                    with m.Elif(idle != 0):
+                        m.d.sync += wait.eq(idle)
                         m.next = "IDLE"
-                    with m.Elif(last_pixels):
-                        m.d.comb += load.eq(1)
             with m.State("IDLE"):
                 m.d.sync += step.eq(step + 1)
-                with m.If(step == now.idle):
+                with m.If(step == wait):
                     m.next = "ISSUE"
-                    with m.If(pixel_tile == 0):  # it has wrapped: the filter tile is through
-                        m.d.comb += load.eq(1)
         self._fetch(m, now, load, fsm.ongoing("LOAD"))
         with m.If(self.layer_done):
             m.d.sync += pending.eq(0)

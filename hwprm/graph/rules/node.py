@@ -6,8 +6,9 @@ There is no rule that fits whatever comes: an operator that lacks one is refused
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import numpy as np
@@ -82,6 +83,16 @@ class Node:
     replaces: ClassVar[Mapping[str, str]]
     #: How lists of steps show it.
     told: ClassVar[Told]
+
+    @cached_property
+    def arrays(self) -> Mapping[str, FloatArray]:
+        """Its parameters, by field."""
+        return {f.name: value for f in fields(self) if isinstance(value := getattr(self, f.name), np.ndarray)}
+
+    @cached_property
+    def not_finite(self) -> tuple[str, ...]:
+        """The parameters that hold NaN or infinity. Kept: graphs share nodes, and each looks at all of its own."""
+        return tuple(key for key, array in self.arrays.items() if not np.all(np.isfinite(array)))
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         """Output shape, without the batch, from the input shapes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ def drop_constant_summands(graph: Graph) -> Graph:
     """
     _, constants = fold_constants(graph)
     need = needed_channels(graph)
+    sums = _Sums(graph)
     for node in [node for node in graph.nodes if isinstance(node, Add)]:
         wanted = need[node.name]
         fixed = [bool((constants[name].known | ~wanted).all()) for name in node.inputs]
@@ -33,26 +35,45 @@ def drop_constant_summands(graph: Graph) -> Graph:
         if wanted.any() and any(fixed):
             gone = [constants[name].value for name, drop in zip(node.inputs, fixed, strict=True) if drop]
             rest = tuple(name for name, drop in zip(node.inputs, fixed, strict=True) if not drop)
-            graph = _with_sum(graph, node, rest, np.where(wanted, np.sum(gone, axis=0), 0.0))
-    return graph
+            sums.reduce(node, rest, np.where(wanted, np.sum(gone, axis=0), 0.0))
+    return sums.graph()
 
 
-def _with_sum(graph: Graph, node: Add, rest: tuple[str, ...], value: Array) -> Graph:
-    """`graph` with `node` as the sum of `rest` and the constants `value` ``(C,)``."""
-    joined: Node = replace(node, inputs=rest) if len(rest) > 1 else Concat(name=node.name, inputs=rest)
-    if not value.any():
-        return graph.replace(joined)
-    for name in rest:
-        maker = graph.by_name[name]
-        alone = rest.count(name) == 1 and name not in graph.outputs and len(graph.consumers(name)) == 1
-        if isinstance(maker, Conv2d | Linear | BatchNorm) and alone:
-            return graph.replace(replace(maker, bias=maker.bias + value), joined)
-    inner = replace(joined, name=f"{node.name}.varying")
-    ones, zeros = np.ones_like(value), np.zeros_like(value)
-    arrays = {"weight": ones, "bias": value, "mean": zeros, "var": ones}
-    shift = BatchNorm(name=node.name, inputs=(inner.name,), **arrays, eps=0.0, fixed=True)
-    place = graph.nodes.index(graph.by_name[node.name])
-    return Graph((*graph.nodes[:place], inner, shift, *graph.nodes[place + 1 :]), graph.outputs)
+class _Sums:
+    """A graph whose sums are made smaller, one after the other, and which is put together once."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._outputs = graph.outputs
+        #: What stands in the place of each node, its tensor made by the last.
+        self._places: dict[str, tuple[Node, ...]] = {node.name: (node,) for node in graph.nodes}
+        self._readers = {node.name: {reader.name for reader in graph.consumers(node.name)} for node in graph.nodes}
+
+    def reduce(self, node: Add, rest: tuple[str, ...], value: Array) -> None:
+        """`node` becomes the sum of `rest` and of the constants `value` ``(C,)``."""
+        for name in set(node.inputs) - set(rest):
+            self._readers[name].discard(node.name)
+        joined: Node = replace(node, inputs=rest) if len(rest) > 1 else Concat(name=node.name, inputs=rest)
+        self._places[node.name] = (joined,)
+        if value.any() and not self._biased(rest, value):
+            inner = replace(joined, name=f"{node.name}.varying")
+            ones, zeros = np.ones_like(value), np.zeros_like(value)
+            arrays = {"weight": ones, "bias": value, "mean": zeros, "var": ones}
+            shift = BatchNorm(name=node.name, inputs=(inner.name,), **arrays, eps=0.0, fixed=True)
+            self._places[node.name] = (inner, shift)
+
+    def _biased(self, rest: tuple[str, ...], value: Array) -> bool:
+        """Whether one of the summands `rest` could take `value` into its bias, and has."""
+        for name in rest:
+            *before, maker = self._places[name]
+            alone = rest.count(name) == 1 and name not in self._outputs and len(self._readers[name]) == 1
+            if isinstance(maker, Conv2d | Linear | BatchNorm) and alone:
+                self._places[name] = (*before, replace(maker, bias=maker.bias + value))
+                return True
+        return False
+
+    def graph(self) -> Graph:
+        """The graph as it is now."""
+        return Graph(tuple(chain.from_iterable(self._places.values())), self._outputs)
 
 
 def without_copies(graph: Graph) -> Graph:

@@ -37,7 +37,8 @@ def cycles_section(content: Content) -> Iterator[Section]:
         legend.append(("ghost", "before pruning"))
     lead = (
         "Clock cycles of one image at steady state. The bound is the ideal of the array: weights and multipliers never "
-        "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top."
+        "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top. "
+        "Utilisation is the share of the array's multiplications that are by kept weights."
     )
     parts = (Bars(charts=tuple(charts), legend=tuple(legend)), _cycle_table(cycles))
     yield Section(id="cycles", title="Cycles", lead=lead, parts=parts)
@@ -75,8 +76,8 @@ def _against_dense(cycles: Mapping[str, Any], dense: Mapping[str, Any]) -> Itera
 
 
 def _cycle_table(cycles: Mapping[str, Any]) -> Table:
-    titles = ("Predicted", "Simulated", "Promise", "Bound", "× bound", "Multiplications")
-    total = {key: cycles[key] for key in ("predicted", "simulated", "promise", "bound")}
+    titles = ("Predicted", "Simulated", "Promise", "Bound", "× bound", "Multiplications", "Utilisation, %")
+    total = {key: cycles[key] for key in ("predicted", "simulated", "promise", "bound", "utilisation")}
     total |= {"name": "Image", "macs": sum(row["macs"] for row in cycles["layers"])}
     rows = tuple(
         (
@@ -87,6 +88,7 @@ def _cycle_table(cycles: Mapping[str, Any]) -> Table:
             f"{row['bound']:,.0f}",
             f"{row['predicted'] / row['bound']:.2f}",
             f"{row['macs']:,}",
+            f"{100 * row['utilisation']:.1f}",
         )
         for row in [*cycles["layers"], total]
     )

@@ -7,7 +7,6 @@ every word of every bank, so that a store that goes astray is found although no 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -37,6 +36,7 @@ from hwprm.verification.modes.simulation import (
 from hwprm.verification.modes.single_layer import isolate
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.builds import build
+from hwprm.verification.simulators.process import first_ended
 from hwprm.verification.simulators.session import Session, SessionRun
 
 __all__ = ["run_layers"]
@@ -44,8 +44,6 @@ __all__ = ["run_layers"]
 IntArray = NDArray[np.int64]
 MODE = "layers"
 TESTS = ["layer"]
-#: Seconds between two looks at the running simulators.
-LOOK = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,14 +163,12 @@ def _all(
                 started = _start(bench, piece)
                 everything.push(started.resources)
                 running.append(started)
-            done = [started for started in running if started.run.done]
-            for started in done:
+            ended = first_ended([started.run.process for started in running])
+            for started in [started for started in running if started.run.process in ended]:
                 running.remove(started)
                 with started.resources:
                     case, cycles = _judge(bench, started)
                 yield started.piece, case, cycles
-            if not done:
-                time.sleep(LOOK)
 
 
 def _start(bench: _Bench, piece: _Piece) -> _Started:
