@@ -54,7 +54,7 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster, sign-extended
+    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster
     s_axis_tvalid, s_axis_tlast : In(1)
     s_axis_tready : Out(1)
     m_axis_tdata : Out(32), one signed output word a beat
@@ -218,6 +218,8 @@ class Accelerator(wiring.Component):
             memory.stride.eq(delay(m, sequencer.layer.stride, issue_to_memory(hw) - 1, name="stride")),
         ]
         guard = delay(m, lanes.entry.guard, LANE_ADDRESS(hw), name="guard")
+        if hw.mixed:
+            m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS(hw), name="unsigned"))
         flags = {key: delay(m, slot[key], issue_to_array(hw), name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
             keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ(hw), name=f"keep{r}")

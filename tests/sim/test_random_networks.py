@@ -39,7 +39,7 @@ def _verify(
     net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path, target: str = "any"
 ) -> None:
     program = compile_network(net, array)
-    images = random_images(2, program.network.input.shape, program.network.act_bits, seed)
+    images = random_images(2, program.network.image_limits, seed)
     bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle", target=target)
     assert ("hwprm_multiplier" in (bundle.folder / "rtl" / "hwprm_core.v").read_text()) == (target != "any")
     report = verify_bundle(bundle.folder, VerifyConfig(sim="icarus", icarus_images=4, seed=seed, work=work))

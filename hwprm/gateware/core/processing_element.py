@@ -30,8 +30,11 @@ class ProcessingElement:
         self._hw = hw
 
     def product(self, m: Module, act, weight, name: str, platform=None):
-        """The product, ``multiplier_stages`` cycles later."""
-        return multiply(m, platform, act, weight, stages=self._hw.multiplier_stages, name=name)
+        """The product, ``multiplier_stages`` cycles later. Activations are signed or unsigned (`operand_shape`), and
+        one bit wider where a design holds both kinds; the product fits ``act_bits + weight_bits`` in any case.
+        """
+        product = multiply(m, platform, act, weight, stages=self._hw.multiplier_stages, name=name)
+        return product[: self._hw.act_bits + self._hw.weight_bits].as_signed()
 
     def build(self, m: Module, west, weight_north, name: str, platform=None):
         """Add the PE's logic to `m`, of the cells that `platform` offers.

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.primitives.layouts import flags_layout, layout_of
-from hwprm.gateware.primitives.memories import Ram, address_bits
+from hwprm.gateware.primitives.memories import Ram
 from hwprm.isa import Hardware, layer_format
 
 __all__ = ["Egress"]
@@ -54,7 +54,7 @@ class Egress(wiring.Component):
         m = Module()
         words = self._hw.output_words
         m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * words)
-        filling, leaving, full = Signal(), Signal(), Signal(2)
+        filling, leaving, full, last = Signal(), Signal(), Signal(2), Signal(init=words == 1)
         address = self._address(m)
         m.d.comb += [
             memory.write_enable.eq(self.word_valid),
@@ -64,23 +64,27 @@ class Egress(wiring.Component):
             self.frame_done.eq(self.layer_done & self.flags.frame_last),
             self.room.eq(~full.bit_select(filling, 1)),
         ]
-        # The word at `position` stands at the RAM's output: its address was presented in the cycle before.
-        position, following = Signal(address_bits(words)), Signal(address_bits(words))
+        # The word at `place` stands at the RAM's output: its address was presented in the cycle before. Where the word
+        # behind it is stands in a register too, so that little lies between the host's ready and the RAM.
         primed, emptied = Signal(), Signal()
         transfer = self.valid & self.ready
+        place, behind = Signal(range(2 * words)), Signal(range(2 * words), init=1)
+        number = Signal(range(max(2, words)), init=1 % words)  # of the word behind, in its buffer
         m.d.comb += [
             self.data.eq(memory.read_data),
             self.valid.eq(primed),
-            self.last.eq(position == words - 1),
-            emptied.eq(transfer & self.last),
-            following.eq(Mux(transfer, Mux(self.last, 0, position + 1), position)),
-            memory.read_addr.eq(following + Mux(leaving ^ emptied, words, 0)),
+            self.last.eq(last),
+            emptied.eq(transfer & last),
+            memory.read_addr.eq(Mux(transfer, behind, place)),
         ]
-        m.d.sync += [
-            position.eq(following),
-            leaving.eq(leaving ^ emptied),
-            primed.eq(full.bit_select(leaving ^ emptied, 1)),
-        ]
+        m.d.sync += [leaving.eq(leaving ^ emptied), primed.eq(full.bit_select(leaving ^ emptied, 1))]
+        with m.If(transfer):
+            m.d.sync += [
+                place.eq(behind),
+                last.eq(number == words - 1),
+                behind.eq(Mux(behind == 2 * words - 1, 0, behind + 1)),
+                number.eq(Mux(number == words - 1, 0, number + 1)),
+            ]
         with m.If(emptied):
             m.d.sync += full.bit_select(leaving, 1).eq(0)
         with m.If(self.frame_done):

@@ -4,7 +4,7 @@ cells (``rtl_templates/hwprm_cells_*.v.j2``), which have the same latency and gi
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 
 from hwprm.gateware.primitives.arithmetic import delay, multiplex
 from hwprm.gateware.primitives.memories import MemoryTemplates
@@ -16,7 +16,9 @@ OPERAND_BITS, INPUTS = 18, 16
 
 
 def multiply(m: Module, platform: Any, a: Value, b: Value, *, stages: int, name: str) -> Value:
-    """``a * b``, both signed, `stages` cycles later."""
+    """``a * b``, signed, `stages` cycles later."""
+    if stages and _cells(platform):
+        a, b = (value if value.shape().signed else Cat(value, Const(0, 1)).as_signed() for value in (a, b))
     if stages and _cells(platform) and max(len(a), len(b)) <= OPERAND_BITS:
         product = Signal(signed(len(a) + len(b)), name=f"{name}_product")
         m.submodules[f"{name}_multiplier"] = Instance(
