@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from masks import structured_mask
 from numpy.typing import NDArray
+from torch import nn
 
 from hwprm.data import Dataset, load_dataset
 from hwprm.frontend import to_graph
@@ -27,12 +29,14 @@ __all__ = [
     "dense_lenet5",
     "embedded",
     "fully_connected",
+    "mobilenet_v2",
     "pruned_lenet5",
     "reference",
     "reference_graph",
     "reference_images",
     "slim_lenet",
     "stored_network",
+    "thinned",
 ]
 
 #: Positions of one map behind LeNet-5's flatten.
@@ -140,6 +144,66 @@ def slim_lenet(widths: tuple[int, int, int, int] = (5, 10, 40, 10), seed: int = 
         Linear(name="fc2", inputs=("relu3",), weight=weight(four, three), bias=bias(four)),
     )
     return _quantised(Graph(nodes, ("fc2",)), "lenet-" + "-".join(map(str, widths)))
+
+
+class _Inverted(nn.Module):
+    """MobileNetV2's block: expand, depthwise, project; added to what it read where the shapes allow."""
+
+    def __init__(self, inputs: int, filters: int, stride: int, expand: int) -> None:
+        wide = inputs * expand
+        wider = _unit(inputs, wide, 1) if expand > 1 else []
+        super().__init__()
+        self.body = nn.Sequential(*wider, *_unit(wide, wide, 3, stride, wide), *_unit(wide, filters, 1)[:2])
+        self.adds = stride == 1 and inputs == filters
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.body(x)
+        return x + y if self.adds else y
+
+
+def _unit(inputs: int, filters: int, kernel: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    conv = nn.Conv2d(inputs, filters, kernel, stride, kernel // 2, groups=groups, bias=False)
+    return [conv, nn.BatchNorm2d(filters), nn.ReLU6()]
+
+
+def mobilenet_v2(seed: int = 0) -> nn.Module:
+    """MobileNetV2 (Sandler et al., 2018, table 2) for 224 x 224 pixels, with random weights."""
+    torch.manual_seed(seed)
+    blocks: list[nn.Module] = _unit(3, 32, 3, 2)
+    width = 32
+    #: Expansion, filters, repetitions, stride.
+    rows = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+    for expand, filters, times, stride in rows:
+        for i in range(times):
+            blocks.append(_Inverted(width, filters, 1 if i else stride, expand))
+            width = filters
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(1280, 1000))
+    net = nn.Sequential(*blocks, *_unit(width, 1280, 1), *head)
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return net.eval()
+
+
+def thinned(net: IntegerNetwork, seed: int = 0) -> IntegerNetwork:
+    """`net` with a quarter of its inner filters zero, and the others in two halves that read other halves of columns.
+
+    Every pass of the compiler has work with it: filters to remove, filters to order.
+    """
+    rng = np.random.default_rng(seed)
+    layers = []
+    for layer in net.layers:
+        count = len(layer.bias)
+        dead = (rng.random(count) < 0.25) & (not layer.wide)
+        half = rng.integers(0, 2, count)
+        terms = []
+        for term in layer.terms:
+            kept = rng.random((2, *term.weight.shape[1:])) < 0.5
+            weight = term.weight * kept[half] if term.groups == 1 else term.weight.copy()
+            weight[dead] = 0
+            terms.append(dataclasses.replace(term, weight=weight))
+        layers.append(dataclasses.replace(layer, terms=tuple(terms), bias=np.where(dead, 0, layer.bias)))
+    return dataclasses.replace(net, name=f"{net.name}-thinned", layers=tuple(layers))
 
 
 def convolution(inputs: int, filters: int, size: int, seed: int = 0) -> IntegerNetwork:

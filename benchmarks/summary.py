@@ -78,6 +78,7 @@ def table(results: Path = RESULTS) -> str:
         _fuzz(read("fuzz")),
         *_external(read("external_memory")),
         *_emission(read("emission")),
+        *_proof(read("proof")),
         *_speed(read("simulation_speed")),
         *_scale(read("scale")),
         _mnist(read("mnist_rtl")),
@@ -152,6 +153,15 @@ def _emission(facts: dict[str, Any]) -> list[Row]:
         target = " and ".join(parts)
         name = f"emission.py: {e['case']}, {e['weights']:,} weights"
         rows.append((name, target and f"under {target}", measured, verdict(e["met"]) if target else ""))
+    return rows
+
+
+def _proof(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for e in facts["cases"]:
+        seconds = f"{e['proof_cpu_seconds']:.2f} s of {e['cpu_seconds']:.1f} s CPU"
+        measured = f"{e['share']:.1%}: {seconds}, {e['samples']} sample images; {e['emit_peak_mib']} MiB"
+        rows.append((f"proof.py: {e['case']}", f"below {facts['target']:.0%}", measured, verdict(e["met"])))
     return rows
 
 

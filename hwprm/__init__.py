@@ -1,7 +1,7 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
-`verify`, `estimate`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
+`verify`, `estimate`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
 `hwprm.pipeline`). `apply_plan` is a function only.
 Nothing heavy is imported before it is used.
 """
@@ -20,9 +20,11 @@ if TYPE_CHECKING:
         estimate,
         export,
         load,
+        pnr,
         prune,
         quantize,
         report,
+        synth,
         train,
         verify,
         widths,
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
         QuantizeConfig,
         Settings,
         ShrinkConfig,
+        SiliconConfig,
         TrainConfig,
         VerifyConfig,
         WeightsConfig,
@@ -67,6 +70,7 @@ __all__ = [
     "QuantizeConfig",
     "Settings",
     "ShrinkConfig",
+    "SiliconConfig",
     "TrainConfig",
     "VerifyConfig",
     "WeightsConfig",
@@ -79,10 +83,12 @@ __all__ = [
     "estimate",
     "export",
     "load",
+    "pnr",
     "prune",
     "quantize",
     "report",
     "repro",
+    "synth",
     "train",
     "verify",
     "widths",

@@ -44,6 +44,7 @@ MARKS = {
     "plan": "plan.json",
     "row": "result.json",
     "widths": "widths.json",
+    "silicon": "silicon.json",
 }
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -68,6 +69,18 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     from tests.support.builds import finished_run
 
     return finished_run(tmp_path_factory.mktemp("finished") / "run", tiny_data)
+
+
+@pytest.fixture
+def device() -> Iterator[Path]:
+    """A device in a folder where nobody can make files: a fault that renames over it fails there and harms nothing.
+
+    ``/dev/null`` would be gone from the machine, where tests run as root.
+    """
+    ends = os.openpty()
+    yield Path(os.ttyname(ends[1]))
+    for end in ends:
+        os.close(end)
 
 
 @pytest.fixture

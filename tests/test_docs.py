@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.compiler import compile_network
+from hwprm.config import ArrayConfig
+from tests.support.networks import small_lenet
+from tests.test_layers import DOORS, OUTSIDE
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 #: Stops of a walk: few enough to follow in one sitting.
@@ -48,6 +53,41 @@ def test_the_glossary_is_in_order_and_linked() -> None:
         assert len(words) > 20 and words == sorted(words)
     for place in (ROOT / "README.md", DOCS / "architecture.md"):
         assert "glossary.md" in place.read_text(), place
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md"])
+def test_the_flow_names_folders_of_the_package(name: str) -> None:
+    first, second = re.search(
+        r"nn\.Module / \.pt2 -> .*\n(.*)\n.*-> IntegerNetwork.*\n(.*)\n", (ROOT / name).read_text()
+    ).groups()
+    folders = [*first.split(), *second.split()]
+    assert len(folders) == 10
+    assert [folder for folder in folders if not (ROOT / "hwprm" / folder.replace(".", "/")).is_dir()] == []
+
+
+def test_the_architecture_names_what_folders_import_from_outside() -> None:
+    rows = re.findall(r"^\| `(\w+)` \|.*\| ([\w, ]*) ?\|$", (DOCS / "architecture.md").read_text(), re.MULTILINE)
+    assert len(rows) > 20
+    for folder, told in rows:
+        packages = {package for package in told.replace(",", " ").split() if package != "numpy"}
+        used = OUTSIDE.get(folder, set()) | ({"torch"} if folder in DOORS else set())
+        assert {package.lower() for package in packages} <= {package.lower() for package in used}, folder
+        assert bool(told.strip()) == bool(used), folder
+
+
+def test_the_roms_are_counted_and_named() -> None:
+    names = [rom.name for rom in compile_network(small_lenet(), ArrayConfig()).roms]
+    told = re.search(r"the (\w+) ROMs \(([^)]*)\) are the program", (DOCS / "hardware.md").read_text())
+    assert told is not None and len(names) == 6
+    assert (told[1], sorted(re.findall(r"`(\w+)`", told[2]))) == ("six", sorted(names))
+    for path in (ROOT / "README.md", *DOCS.glob("*.md"), *(ROOT / "hwprm").rglob("*.py")):
+        assert not re.search(r"\b(five|5|seven|7) ROMs\b", path.read_text()), path
+
+
+def test_the_page_on_trust_is_linked() -> None:
+    """Who runs what others made is told where to read what that can do."""
+    assert "docs/trust.md" in (ROOT / "README.md").read_text()
+    assert "may unpickle" in (DOCS / "trust.md").read_text()
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda path: path.name)

@@ -24,15 +24,16 @@ ORDER = (
     *("quantization.lowering", "quantization", "frontend"),
     *("isa", "compiler.layout", "compiler.encoding", "compiler.timing", "compiler.passes", "compiler"),
     *("gateware.primitives", "gateware.memory", "gateware.core", "gateware.external", "gateware.host", "gateware"),
-    *("bundle", "emission"),
+    *("bundle", "targets.flow", "targets.families", "targets", "emission"),
     *("verification.results", "verification.comparison", "verification.simulators", "verification.modes"),
     *("verification", "sources"),
-    *("reporting.facts", "reporting.curves", "reporting.tables", "reporting.page", "reporting.record", "reporting"),
+    *("reporting.facts", "reporting.curves", "reporting.silicon", "reporting.tables"),
+    *("reporting.page", "reporting.record", "reporting"),
     *("api", "pipeline", "cli", "__main__", ""),
 )
 #: These never meet, so that whatever stands between them runs without torch, and gateware cannot peek at the graph.
 TORCH_TOWER = {"nets", "training", "pruning", "quantization", "frontend"}
-GATE_TOWER = {"isa", "compiler", "gateware", "bundle", "emission", "verification"}
+GATE_TOWER = {"isa", "compiler", "gateware", "bundle", "targets", "emission", "verification"}
 #: What each room may import from outside the standard library; nothing where it is not named.
 OUTSIDE: dict[str, set[str]] = {
     **{

@@ -11,7 +11,7 @@ The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
 True
 """
 
-from hwprm.api.hardware import compile, estimate, quantize, verify
+from hwprm.api.hardware import compile, estimate, pnr, quantize, synth, verify
 from hwprm.api.networks import apply_plan, export, load, prune, train, widths
 from hwprm.api.reports import check, doctor, report
 
@@ -23,9 +23,11 @@ __all__ = [
     "estimate",
     "export",
     "load",
+    "pnr",
     "prune",
     "quantize",
     "report",
+    "synth",
     "train",
     "verify",
     "widths",

@@ -1,4 +1,4 @@
-"""Verbs from integers to a proven design: quantize, compile, verify, estimate."""
+"""Verbs from integers to a proven design and its figures: quantize, compile, verify, estimate, synth, pnr."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from hwprm.bundle import Bundle
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
         EmitConfig,
         MemoryConfig,
         QuantizeConfig,
+        SiliconConfig,
         VerifyConfig,
     )
     from hwprm.core.progress import Progress
@@ -25,13 +28,14 @@ if TYPE_CHECKING:
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model
     from hwprm.sources import Split
+    from hwprm.targets import Placement, Synthesis
     from hwprm.verification import VerifyReport
 
     Data = Dataset | Split | DataConfig | str | Path
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["compile", "estimate", "quantize", "verify"]
+__all__ = ["compile", "estimate", "pnr", "quantize", "synth", "verify"]
 
 #: Calibration images on which the two references are compared.
 CROSSCHECKED = 4
@@ -97,16 +101,12 @@ def verify(
 
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
     """
-    from hwprm.bundle import Bundle
     from hwprm.config import VerifyConfig
     from hwprm.verification import verify_bundle
 
-    def tell(line: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(line, done, total, {})
-
-    folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-    return verify_bundle(folder, config or VerifyConfig(), memory=memory, junit=junit, progress=tell)
+    return verify_bundle(
+        _folder(bundle), config or VerifyConfig(), memory=memory, junit=junit, progress=_teller(progress)
+    )
 
 
 def estimate(
@@ -132,6 +132,53 @@ def estimate(
         array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
     net = as_network(source, data, quantize)
     return run(net, array or ArrayConfig(), memory, as_is=own)
+
+
+def synth(
+    bundle: Bundle | Path | str, config: SiliconConfig | None = None, *, progress: Progress | None = None
+) -> Synthesis:
+    """Synthesise `bundle` for ``config.target``; what a call before found is kept and not made again.
+
+    A design too large for the device is in the result (``too_large``).
+    `hwprm.targets.synthesis_facts` makes plain JSON of it.
+    Raises ConfigError for an unknown target, BundleError for an incomplete or edited bundle, ToolError when yosys is
+    missing or fails.
+    """
+    from hwprm.config import SiliconConfig
+    from hwprm.targets import synthesise
+
+    return synthesise(_folder(bundle), config or SiliconConfig(), _teller(progress))
+
+
+def pnr(
+    bundle: Bundle | Path | str, config: SiliconConfig | None = None, *, progress: Progress | None = None
+) -> Placement:
+    """Place and route `bundle` with seeds 1 to ``config.seeds``; seeds that ran before are kept and not run again.
+
+    A clock that is missed is in the result (``missed``). `hwprm.targets.placement_facts` makes plain JSON of it.
+    Raises what `synth` raises, UnsupportedError for a device without place and route, InputError for a design too
+    large for the device.
+    """
+    from hwprm.config import SiliconConfig
+    from hwprm.targets import place_and_route
+
+    return place_and_route(_folder(bundle), config or SiliconConfig(), _teller(progress))
+
+
+def _folder(bundle: Bundle | Path | str) -> Path:
+    from hwprm.bundle import Bundle
+
+    return bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
+
+
+def _teller(progress: Progress | None) -> Callable[[str, int, int], None]:
+    """`progress` for work that measures nothing on its way."""
+
+    def tell(stage: str, done: int, total: int) -> None:
+        if progress is not None:
+            progress(stage, done, total, {})
+
+    return tell
 
 
 def _integers(

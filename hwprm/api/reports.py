@@ -52,7 +52,8 @@ def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, A
 
 
 def doctor() -> tuple[Tool, ...]:
-    """The tools that hwprm needs, as installed here, against the tested matrix."""
+    """The tools that hwprm needs, as installed here, against the tested matrix; those of synthesis last."""
     from hwprm.core.versions import survey
+    from hwprm.targets import survey as silicon
 
-    return survey()
+    return (*survey(), *silicon())

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from hwprm.core.errors import InputError
 
 __all__ = ["VERBS", "app", "main", "register"]
 
 #: The verbs, in the order of the help.
 VERBS = (
-    *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "report"),
-    *("repro", "check", "doctor"),
+    *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "synth"),
+    *("pnr", "report", "repro", "check", "doctor"),
 )
 
 app = typer.Typer(
@@ -44,8 +50,38 @@ def _root(
 
 def main() -> None:
     """Entry point of the `hwprm` command."""
+    _redden(sys.argv[1:])
     register()
     app()
+
+
+def _redden(words: Sequence[str]) -> None:
+    """Let the JUnit file that the command line `words` names say that nothing began, until something does.
+
+    This comes before the words are understood: what an earlier run left must not outlive a mistyped option.
+    """
+    if (file := _junit_of(words)) is not None:
+        from hwprm.verification.results.junit import write_error
+
+        error = InputError(
+            "the verification did not begin: its command line is wrong or asks for help, or it was stopped at its start"
+        )
+        with suppress(InputError):  # what is no file holds no older results; the verb says what is wrong with it
+            write_error("hwprm", error, file)
+
+
+def _junit_of(words: Sequence[str]) -> Path | None:
+    """What stands behind the last ``--junit``, as click would read it; only `verify` has that option."""
+    found = None
+    rest = iter(words)
+    for word in rest:
+        if word == "--":
+            break
+        if word == "--junit":
+            found = next(rest, found)
+        elif word.startswith("--junit="):
+            found = word.partition("=")[2]
+    return None if found is None else Path(found)
 
 
 def register() -> None:

@@ -17,11 +17,12 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing."""
     from rich.table import Table
 
+    from hwprm import api
     from hwprm.core.cache import default_cache, size_of
     from hwprm.core.errors import ToolError
-    from hwprm.core.versions import State, survey
+    from hwprm.core.versions import State
 
-    tools = survey()
+    tools = api.doctor()
     table = Table("tool", "found", "tested", "state", "mend", title="hwprm doctor")
     colours = {State.TESTED: "green", State.UNTESTED: "yellow", State.OPTIONAL: "yellow", State.BAD: "red"}
     for tool in tools:
@@ -31,7 +32,8 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     place = default_cache()
     size = size_of(place)
     talk.say(
-        f"compiled simulations and fetched data: {size / 1e6:,.1f} MB in {place} (limit: `hwprm verify --cache-gb`)"
+        f"compiled simulations, syntheses and fetched data: {size / 1e6:,.1f} MB in {place} "
+        "(limit: `hwprm verify --cache-gb`)"
     )
     code = ToolError.exit_code if bad else 0
     data = {"tools": [asdict(tool) for tool in tools], "good": not bad, "cache": {"folder": str(place), "bytes": size}}

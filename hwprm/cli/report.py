@@ -22,7 +22,8 @@ def report(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network, bundle, widths"
+            help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network, bundle, "
+            "widths, or what `hwprm synth` or `hwprm pnr` wrote"
         ),
     ],
 ) -> Outcome:

@@ -16,12 +16,12 @@ from rich.markup import escape
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
-from hwprm.core.progress import Progress, silent
+from hwprm.core.progress import FIRST_USE, Progress, silent
 
 if TYPE_CHECKING:
     from hwprm.core.errors import HwprmError
 
-__all__ = ["Outcome", "Talk", "numbers"]
+__all__ = ["Outcome", "Talk", "numbers", "once"]
 
 #: Columns of a pipe or file, more than any table has.
 PIPED = 1000
@@ -81,9 +81,13 @@ class Talk:
             for table in outcome.tables:
                 self.results.print(table)
 
+    def complain(self, error: HwprmError) -> None:
+        """An error as one line on standard error, beside results that are worth having all the same."""
+        self.progress.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+
     def fail(self, error: HwprmError) -> None:
         """Print an error as one line on standard error, and as JSON where that is asked for."""
-        self.progress.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
+        self.complain(error)
         if self.json:
             kind = type(error).__name__
             print(json.dumps({"error": {"kind": kind, "message": str(error), "exit_code": error.exit_code}}, indent=1))
@@ -105,6 +109,19 @@ class _Bar:
         what = self.name if stage == self.name else f"{self.name}: {stage}"
         word = "  ".join(numbers(metrics))
         self.bar.update(self.task, description=escape(what), completed=done, total=total, word=escape(word))
+
+
+def once(talk: Talk, tick: Progress) -> Progress:
+    """`tick`, which is silent without a terminal; the first use of a tool, which takes long, is said anyway."""
+    said: set[str] = set()
+
+    def told(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
+        if stage.startswith(FIRST_USE) and stage not in said:
+            said.add(stage)
+            talk.say(stage)
+        tick(stage, done, total, metrics)
+
+    return told
 
 
 def numbers(metrics: Mapping[str, float]) -> Iterator[str]:

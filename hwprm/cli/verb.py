@@ -116,7 +116,7 @@ def verb(
                     given["chosen"] = Chosen(values=values, flags={place: written[place] for place in overrides})
                 return settings
 
-            raise typer.Exit(_guarded(body, settle, overrides, given))
+            raise typer.Exit(_guarded(body, settle, overrides, given, file))
 
         _dress(command, body, taken, base)
         app.command(body.__name__.rstrip("_"))(command)
@@ -126,7 +126,11 @@ def verb(
 
 
 def _guarded(
-    body: Body, settle: Callable[[], Settings], overrides: dict[tuple[str, str], Any], arguments: dict[str, Any]
+    body: Body,
+    settle: Callable[[], Settings],
+    overrides: dict[tuple[str, str], Any],
+    arguments: dict[str, Any],
+    file: Path | None,
 ) -> int:
     """Run `body` with the settings that `settle` makes and turn whatever happens into an exit code."""
     first = os.environ.get("RANK", "0") == "0"  # of processes that torchrun started, one talks
@@ -146,7 +150,7 @@ def _guarded(
     except HwprmError as error:
         talk.fail(error)
         if not begun:
-            _note_refusal(overrides, error)
+            _note_refusal(overrides, file, error)
         return error.exit_code
     except KeyboardInterrupt as stop:
         where = f", {str(stop).partition(';')[0]}" if str(stop) else ""
@@ -173,9 +177,13 @@ def _warn(talk: Talk, given: Iterable[Any]) -> None:
             talk.say(f"warning: reading {file} may run code that is in it (pickled objects); open only what you trust")
 
 
-def _note_refusal(overrides: Mapping[tuple[str, str], Any], error: HwprmError) -> None:
-    """Let the JUnit file that the command line names say what is wrong with the other options."""
-    if place := overrides.get(("run", "junit")):
+def _note_refusal(overrides: Mapping[tuple[str, str], Any], file: Path | None, error: HwprmError) -> None:
+    """Let the JUnit file that the command line, or the `file` of options, names say what is wrong with the others."""
+    place = overrides.get(("run", "junit"))
+    if place is None and file is not None:
+        with suppress(InputError):
+            place = read_toml(file).get(("run", "junit"))
+    if isinstance(place, str) and place:
         from hwprm.verification.results.junit import write_error
 
         with suppress(InputError):  # that may be what failed

@@ -13,6 +13,7 @@ from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.settings import SECTIONS, Settings, load_settings
 from hwprm.config.shrink import ShrinkConfig
+from hwprm.config.silicon import SiliconConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
@@ -34,6 +35,7 @@ __all__ = [
     "RunConfig",
     "Settings",
     "ShrinkConfig",
+    "SiliconConfig",
     "TrainConfig",
     "VerifyConfig",
     "WeightsConfig",

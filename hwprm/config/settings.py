@@ -22,6 +22,7 @@ from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.shrink import ShrinkConfig
+from hwprm.config.silicon import SiliconConfig
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
@@ -48,6 +49,7 @@ class Settings:
     emit: EmitConfig = field(default_factory=EmitConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
+    silicon: SiliconConfig = field(default_factory=SiliconConfig)
     repro: ReproConfig = field(default_factory=ReproConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
@@ -59,7 +61,7 @@ SECTIONS: Mapping[str, type] = {
 }
 
 #: Options that say where things lie on one machine, or how fast it reads them: no result hangs on them.
-MACHINE = frozenset({"data.data_dir", "data.download", "data.workers", "verify.work"})
+MACHINE = frozenset({"data.data_dir", "data.download", "data.workers", "verify.work", "silicon.work"})
 
 Values = dict[tuple[str, str], Any]
 

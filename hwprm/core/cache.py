@@ -1,19 +1,21 @@
-"""The folder where compiled simulations are kept between runs, and its size, which is limited."""
+"""The folder where compiled simulations and results of synthesis are kept between runs; its size is limited."""
 
 from __future__ import annotations
 
+import os
 import shutil
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from hwprm.core.errors import InputError
+from hwprm.core.errors import ConfigError, InputError
 
-__all__ = ["default_cache", "size_of", "trim"]
+__all__ = ["default_cache", "keep", "size_of", "trim"]
 
 #: Sub-folders of a cache whose entries, a folder each, can be made again; and those that a killed run left half-made.
-KEPT, UNFINISHED = ("builds", "runtime"), (".build-", ".keep-")
+KEPT, UNFINISHED = ("builds", "runtime", "silicon"), (".build-", ".keep-")
 #: Seconds for which an entry is left alone after its last use: a run may be about to start it.
 RECENT = 3600.0
 #: Seconds after which what a killed run left is no longer anybody's.
@@ -26,6 +28,33 @@ def default_cache() -> Path:
         return Path.home() / ".cache" / "hwprm"
     except RuntimeError as error:
         raise InputError(f"there is no home folder to keep builds in ({error}); choose a folder with --work") from error
+
+
+def keep(cache: Path, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+    """The folder ``kind/key`` of `cache`, which `make` fills the first time; it is there whole or not at all.
+
+    Two processes may make the same one: the second takes over what the first left. Raises ConfigError when `cache`
+    is not writable, and what `make` raises.
+    """
+    kept = cache / kind / key
+    if kept.is_dir():
+        with suppress(OSError):  # not ours to write, but to read
+            os.utime(kept)  # its last use, for `trim`
+        return kept
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=UNFINISHED[0], dir=kept.parent))
+    except OSError as error:
+        raise ConfigError(
+            f"results cannot be kept in {cache} ({error.strerror}); choose another with --work"
+        ) from error
+    try:
+        make(work)
+        with suppress(OSError):  # the name is taken by a folder that is not empty
+            work.rename(kept)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return kept
 
 
 def size_of(folder: Path) -> int:

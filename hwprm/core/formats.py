@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BUNDLE", "MODEL", "NETWORK", "NETWORKS", "PLAN", "PROGRAM", "REPORT", "ROW", "RUN", "WIDTHS"]
+__all__ = ["BUNDLE", "MODEL", "NETWORK", "NETWORKS", "PLAN", "PROGRAM", "REPORT", "ROW", "RUN", "SILICON", "WIDTHS"]
 
 MODEL: Final = "hwprm-model-1"  #: ``model.json``
 PLAN: Final = "hwprm-plan-1"  #: ``plan.json``
@@ -20,3 +20,4 @@ NETWORK: Final = "hwprm-intnet-3"  #: ``network.json`` of an integer network
 #: Those that can be read: in the version before, all tensors were signed, which is what a tensor is that does not say.
 NETWORKS: Final = (NETWORK, "hwprm-intnet-2")
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
+SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``

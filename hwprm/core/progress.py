@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["Progress", "silent"]
+__all__ = ["FIRST_USE", "Progress", "silent"]
+
+#: Beginning of the name of a stage in which a tool is compiled for this machine, once.
+FIRST_USE = "first use on this machine"
 
 
 class Progress(Protocol):

@@ -114,7 +114,7 @@ class Accelerator(wiring.Component):
         m.submodules.memory = memory = VectorMemory(hw)
         m.submodules.drain = drain = Drain(hw)
         m.submodules.ingress = ingress = Ingress(hw)
-        m.submodules.egress = egress = Egress(hw, drain.flags_layout)
+        m.submodules.egress = egress = Egress(hw)
         m.submodules.registers = registers = RegisterFile(hw)
         m.submodules.store_unit = store = self._store
 

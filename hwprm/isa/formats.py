@@ -47,6 +47,7 @@ def tile_format(hw: Hardware) -> WordFormat:
     )
     streamed = (Field("keep", 1, "The next tile uses the same column list: it stays in its ring."),)
     tail_streamed = (Field("tail", 1, "The list ends in residual entries, which come without a gap."),)
+    idle_last = Field("idle_last", _bits(hw.idle_max), "The same after the last pixel tile.")
     tail = tail_streamed if hw.external else tail_in_rom
     return WordFormat(
         "tile",
@@ -55,7 +56,8 @@ def tile_format(hw: Hardware) -> WordFormat:
             Field("param_base", _bits(hw.params - 1), "First filter's requantisation parameters."),
             Field("length", _bits(hw.pass_length_max - 1), "Entries of one pass, less one."),
             Field("passes", _bits(hw.passes_max - 1), "Pooling window positions, less one."),
-            Field("idle", _bits(hw.idle_max), "Idle cycles after each pixel tile, so that stores keep up."),
+            Field("idle", _bits(hw.idle_max), "Idle cycles after a pixel tile, so that stores keep up."),
+            *((idle_last,) if hw.idle_differs else ()),
             Field("pixel_tiles", _bits(hw.pixel_tiles_max - 1), "Pixel tiles, less one."),
             Field("filters", _bits(hw.cols - 1), "Filters of this tile, less one."),
             Field("layer_first", 1, "First tile of a layer: wait for the previous layer's stores."),

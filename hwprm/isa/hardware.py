@@ -95,6 +95,8 @@ class Hardware:
     pass_length_max: int
     passes_max: int
     idle_max: int
+    #: Whether a tile idles for another time after its last pixel tile than after the others.
+    idle_differs: bool
     pixel_tiles_max: int
     #: Most pixels and filters of a stored layer.
     pixels_max: int
@@ -105,6 +107,8 @@ class Hardware:
     output_words: int
     #: Most pixels, and most filters times pixels, of a wide layer.
     wide_pixels_max: int
+    #: Most pixels of a wide layer's tile, whose words wait for each other; 1: outputs are single pixels, none waits.
+    wide_lanes: int
     #: SHA-256 of ROM contents and of these parameters, hexadecimal.
     design_hash: str
     #: Where the program is read from; None where it lies in ROMs.

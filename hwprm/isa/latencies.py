@@ -18,6 +18,7 @@ __all__ = [
     "Latency",
     "issue_to_result",
     "issue_to_vector",
+    "issue_to_word",
     "operand_to_sum",
     "setup_to_issue",
     "tag_to_sum",
@@ -52,7 +53,9 @@ MAXIMUM = Latency(1, "ProcessingElement", "sum to the maximum of the pooling win
 TAG_TO_SELECT = Latency(1, "Drain", "tag to the first filter's select")
 DRAIN_LEVEL = Latency(1, "SystolicArray", "one level of a row's drain multiplexer")
 RESIDUAL_PRODUCT = Latency(1, "Requantiser", "residual and factor to their product, beside the drain's multiplexer")
+SUM = Latency(1, "Requantiser", "sum to bias and residual added: the first part of what follows")
 REQUANTISE = Latency(4, "Requantiser", "sum to result: bias and residual, product, shift, clamp")
+WORD_QUEUE = Latency(2, "WordQueue", "sum to the same in front of the multiplier of lane 0, where outputs are maps")
 STORE_QUEUE = Latency(1, "StoreUnit", "vector to its first write, where the queue was empty")
 VECTOR_WRITE = Latency(3, "VectorMemory", "write to the first address that reads what was written")
 # External memory.
@@ -85,8 +88,13 @@ def tag_to_sum(hw: Hardware) -> int:
 
 
 def issue_to_result(hw: Hardware) -> int:
-    """Last entry of a pixel tile to the first filter's result of lane 0, an output word of a wide layer."""
+    """Last entry of a pixel tile to the first filter's result of lane 0."""
     return ISSUE_TO_ARRAY + operand_to_sum(hw) + DRAIN_LEVEL * hw.mux_levels + REQUANTISE
+
+
+def issue_to_word(hw: Hardware) -> int:
+    """Last entry of a pixel tile to its first output word, where the layer is wide."""
+    return issue_to_result(hw) + (WORD_QUEUE if hw.wide_lanes > 1 else 0)
 
 
 def issue_to_vector(hw: Hardware) -> int:

@@ -8,6 +8,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
+from hwprm.core.formats import SILICON
+from hwprm.reporting.silicon import silicon_tables
+
 __all__ = ["RULES", "overview", "tables"]
 
 Facts = Mapping[str, Any]
@@ -21,6 +24,8 @@ COUNTED = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero":
 
 def tables(facts: Facts) -> tuple[Table, ...]:
     """One table for each part of a report that `facts` holds; docs/report.md lists the keys."""
+    if facts.get("format") == SILICON:
+        return silicon_tables(facts)
     if "seeds" in facts:
         return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (
@@ -197,7 +202,7 @@ def _cycles(facts: Facts) -> Table:
     array = facts.get("array")
     where = f" on {array['rows']} x {array['cols']}" if array else ""
     waits = ("memory stalls",) if "stalls" in cycles else ()
-    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound")
+    columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound", "used, per cent")
     table = _table(f"Clock cycles per image{where}", *columns)
     for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
         simulated = row.get("simulated")
@@ -209,6 +214,7 @@ def _cycles(facts: Facts) -> Table:
             str(row["promise"]),
             f"{row['bound']:.0f}",
             f"{row['predicted'] / row['bound']:.2f}",
+            f"{100 * row['utilisation']:.1f}",
         )
     return table
 

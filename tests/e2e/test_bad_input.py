@@ -315,7 +315,9 @@ def test_demo_without_its_data(tmp_path: Path, run: Run) -> None:
 
 
 def test_report_of_nothing(tmp_path: Path, run: Run) -> None:
-    _refused(run("report", tmp_path), 2, r".* holds no run, model, integer network, bundle or widths; give a folder")
+    _refused(
+        run("report", tmp_path), 2, r".* holds no run, model, integer network, bundle, widths or silicon; give a folder"
+    )
 
 
 def test_options_file(tmp_path: Path, run: Run) -> None:

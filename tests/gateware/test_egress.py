@@ -6,16 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from amaranth.lib import data
 
 from hwprm.gateware.host.egress import Egress
 from hwprm.isa import layer_format
 from tests.support.bench import Stream, signed_word, simulate, stream_get
 from tests.support.hardware import hardware
-
-FLAGS = data.StructLayout(
-    dict.fromkeys(("tile_first", "tile_last", "layer_first", "pixel_first", "layer_last", "frame_last"), 1)
-)
 
 
 @dataclass(frozen=True)
@@ -69,7 +64,7 @@ def test_images_leave_in_order(name, pace):
     hw = hardware(
         cols=cols, output_words=int(bases[-1]), wide_pixels_max=max(la.pixels for la in layers), layers=len(layers)
     )
-    dut = Egress(hw, FLAGS)
+    dut = Egress(hw)
     rng = np.random.default_rng(0)
     frames = rng.integers(-(1 << 31), 1 << 31, (4, bases[-1]))
     names = [f.name for f in layer_format(hw).fields]
@@ -111,7 +106,7 @@ def test_images_leave_in_order(name, pace):
 
 def test_room_for_two_images_and_no_more():
     hw = hardware(cols=2, output_words=2, layers=1)
-    dut = Egress(hw, FLAGS)
+    dut = Egress(hw)
     names = [f.name for f in layer_format(hw).fields]
 
     async def bench(ctx):

@@ -17,6 +17,7 @@ from hwprm.gateware.core.processing_element import ProcessingElement, operand_fl
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.core.sequencer import Sequencer
 from hwprm.gateware.core.store import StoreUnit
+from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.external.reader import StreamReader
 from hwprm.gateware.memory.beat_fifo import BeatFifo
 from hwprm.gateware.memory.ring import Ring
@@ -255,6 +256,23 @@ def _identity(dut: Any) -> Any:
     return hold
 
 
+def biased(block: Block) -> int:
+    dut = block(Requantiser(hardware(), wide=False), "head")
+    return cycles(dut, {"acc": 12}, lambda ctx: ctx.get(dut.head.total) == 12, _identity(dut))
+
+
+def word_queue(block: Block) -> int:
+    dut = block(WordQueue(hardware(wide_lanes=2)), "queued")
+
+    async def describe(ctx: Any) -> None:
+        ctx.set(dut.tag, {"valid": 1, "pixel_first": 1})
+        ctx.set(dut.layer, {"wide": 1, "wide_pixels": 2})
+        await ctx.tick()
+
+    given = {"head": {"total": 5}, "write": 1, "start": 1}
+    return cycles(dut, given, lambda ctx: ctx.get(dut.valid) and ctx.get(dut.queued.total) == 5, describe, once="start")
+
+
 def store_queue(block: Block) -> int:
     dut = block(StoreUnit(hardware()), "write")
 
@@ -376,6 +394,8 @@ MEASURED: tuple[tuple[str, Callable[[Block], int]], ...] = (
     ("DRAIN_LEVEL", drain_level),
     ("RESIDUAL_PRODUCT", residual_product),
     ("REQUANTISE", requantize),
+    ("SUM", biased),
+    ("WORD_QUEUE", word_queue),
     ("STORE_QUEUE", store_queue),
     ("READER_ASK", reader_ask),
     ("READER_ROOM", reader_room),

@@ -21,6 +21,7 @@ from hwprm.intnet import reference
 from hwprm.quantization import crosscheck, quantize_images, quantize_network
 from tests.support.bench import run_checked
 from tests.support.interpreter import Interpreter
+from tests.support.measures import assert_measures
 
 Forward = Callable[["Operator", Tensor], Tensor | tuple[Tensor, ...]]
 
@@ -181,6 +182,7 @@ def test_operator(name: str) -> None:
     images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) > 0
     program = compile_network(net, ArrayConfig(rows=4, cols=3))
+    assert_measures(program.cycles)
     wanted = reference.run(program.network, images)
     got = Interpreter(program).run(images[0])
     for tensor in program.layers:

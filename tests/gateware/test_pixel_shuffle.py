@@ -10,20 +10,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwprm.compiler import compile_network
-from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.core.errors import ModelError
 from hwprm.frontend import check, to_graph
 from hwprm.graph import Conv2d, Graph, Input, evaluate
 from hwprm.graph.ops.pixel_shuffle import PixelShuffle
 from hwprm.intnet import reference
-from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.paths.paths import remove_unused_paths
-from hwprm.quantization import crosscheck, quantize_images, quantize_network
-from tests.support.bench import run_checked
-from tests.support.interpreter import Interpreter
+from hwprm.quantization import quantize_images, quantize_network
+from tests.support.meaning import assert_same_meaning
 from tests.support.rules import assert_rules_agree
 
 
@@ -62,23 +58,7 @@ def images(count: int = 4) -> np.ndarray:
 def test_integers_are_those_of_the_float_network_and_of_the_hardware(name: str) -> None:
     module = NETWORKS[name]().double().eval()
     assert check(module, SHAPE) == []
-    graph, x = to_graph(module, SHAPE), images()
-    with torch.no_grad():
-        wanted = module(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(GraphModule(graph)(torch.from_numpy(x)).numpy(), wanted, atol=1e-12)
-    np.testing.assert_allclose(evaluate(graph, x)[graph.outputs[0]], wanted, atol=1e-12)
-    fine = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
-    real = reference.run(fine, quantize_images(x, 1.0, fine))[fine.outputs[0]] * fine.tensor[fine.outputs[0]].scale
-    np.testing.assert_allclose(real.reshape(wanted.shape), wanted, atol=2e-3 * np.abs(wanted).max())
-    net = quantize_network(graph, x, 1.0)
-    stored = quantize_images(x, 1.0, net)
-    found = reference.run(net, stored)
-    assert crosscheck(net, stored, found) > 0
-    program = compile_network(net, ArrayConfig(rows=4, cols=3))
-    got = Interpreter(program).run(stored[0])
-    np.testing.assert_array_equal(got["output"], found[net.outputs[0]][0].reshape(-1))
-    if name in ("output", "activation and convolution"):
-        run_checked(program, stored[:1])
+    assert_same_meaning(module, images(), simulated=name in ("output", "activation and convolution"))
 
 
 @pytest.mark.parametrize(("factor", "shape"), [(1, (2, 2, 3)), (2, (8, 3, 2)), (3, (9, 1, 2))])

@@ -10,19 +10,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from hwprm.compiler import compile_network
-from hwprm.config import ArrayConfig, QuantizeConfig
 from hwprm.core.errors import ModelError
 from hwprm.frontend import check, to_graph
-from hwprm.graph import Graph, Input, evaluate
+from hwprm.graph import Graph, Input
 from hwprm.graph.ops.pixel_unshuffle import PixelUnshuffle
-from hwprm.intnet import reference
-from hwprm.nets import GraphModule
 from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.compaction.compaction import compact_graph
-from hwprm.quantization import crosscheck, quantize_images, quantize_network
-from tests.support.bench import run_checked
-from tests.support.interpreter import Interpreter
+from tests.support.meaning import assert_same_meaning
 from tests.support.rules import assert_rules_agree
 
 SHAPE = (2, 6, 6)
@@ -61,23 +55,9 @@ NETWORKS: dict[str, Callable[[Function, Tensor], Tensor]] = {
 def test_integers_are_those_of_the_float_network_and_of_the_hardware(name: str) -> None:
     module = Function(NETWORKS[name]).double().eval()
     assert all("does not use" in finding.problem for finding in check(module, SHAPE))
-    graph, x = to_graph(module, SHAPE), np.random.default_rng(1).normal(size=(4, *SHAPE))
-    with torch.no_grad():
-        wanted = module(torch.from_numpy(x)).numpy()
-        np.testing.assert_allclose(GraphModule(graph)(torch.from_numpy(x)).numpy(), wanted, atol=1e-12)
-    np.testing.assert_allclose(evaluate(graph, x)[graph.outputs[0]], wanted, atol=1e-12)
-    fine = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
-    real = reference.run(fine, quantize_images(x, 1.0, fine))[fine.outputs[0]] * fine.tensor[fine.outputs[0]].scale
-    np.testing.assert_allclose(real.reshape(wanted.shape), wanted, atol=2e-3 * np.abs(wanted).max())
-    net = quantize_network(graph, x, 1.0)
-    stored = quantize_images(x, 1.0, net)
-    found = reference.run(net, stored)
-    assert crosscheck(net, stored, found) > 0
-    program = compile_network(net, ArrayConfig(rows=4, cols=3))
-    got = Interpreter(program).run(stored[0])
-    np.testing.assert_array_equal(got["output"], found[net.outputs[0]][0].reshape(-1))
-    if name in ("of the image", "between convolutions"):
-        run_checked(program, stored[:1])
+    images = np.random.default_rng(1).normal(size=(4, *SHAPE))
+    simulated = name in ("of the image", "between convolutions")
+    _, found = assert_same_meaning(module, images, simulated=simulated)
     if name == "back again":
         np.testing.assert_array_equal(found["pixel_shuffle"], found["first"])
 

@@ -66,8 +66,8 @@ def test_an_entry_a_filter_and_nothing_else() -> None:
     cycles = {layer.name: layer for layer in program.cycles.layers}
     tiles = [tile for tile in program.tiles if tile.layer == 2]
     assert [(tile.filters, tile.residuals, tile.length - tile.columns) for tile in tiles] == [(3, 2, 2), (2, 2, 2)]
-    assert cycles["b"].busy - cycles["a"].busy == 4 * 3 and cycles["b"].macs == cycles["a"].macs
-    assert cycles["b"].bound == cycles["a"].bound and cycles["b"].promise - cycles["a"].promise == 4 * 3
+    assert cycles["b"].busy - cycles["a"].busy == 4 * 3 and cycles["b"].columns == cycles["a"].columns
+    assert cycles["b"].bound == cycles["b"].weights and cycles["b"].promise - cycles["a"].promise == 4 * 3
     assert cycles["b"].cycles - cycles["a"].cycles == 4 * 3
 
 

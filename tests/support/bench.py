@@ -17,6 +17,7 @@ from hwprm.gateware import Accelerator, ProcessingElement
 from hwprm.intnet import reference
 from hwprm.isa import register_offset
 from tests.support.axi_memory import BASE, AxiMemory
+from tests.support.measures import assert_measures
 
 __all__ = [
     "Run",
@@ -296,7 +297,8 @@ def _compare(what: str, expected: IntArray, got: IntArray) -> None:
 
 
 def run_checked(program: Program, images: IntArray, **options: Any) -> Run:
-    """`run`, then `check`."""
+    """`run`, then `check`; what the cycles are measured against is looked at as well."""
+    assert_measures(program.cycles)
     result = run(program, images, **options)
     check(program, images, result)
     return result

@@ -145,7 +145,7 @@ class Interpreter:
         pixels = constants["wide_pixels"]
         for f, lanes in enumerate(results):
             start = constants["wide_base"] + (first + f) * pixels
-            output[start : start + pixels] = lanes[:, 0]
+            output[start : start + pixels] = lanes.reshape(-1)[:pixels]
 
     def _store(self, results: IntArray, store: dict[str, int], state: dict[str, int]) -> None:
         banks = self.hw.banks

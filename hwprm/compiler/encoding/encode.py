@@ -75,6 +75,7 @@ def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) 
                 "length": tile.length - 1,
                 "passes": tile.passes - 1,
                 "idle": tile.idle,
+                **({"idle_last": tile.idle_last} if hw.idle_differs else {}),
                 "pixel_tiles": tile.pixel_tiles - 1,
                 "filters": tile.filters - 1,
                 "layer_first": int(tile.first_filter == 0),
@@ -109,7 +110,7 @@ def _layer(
     layer = geo.layer
     source = plan[layer.terms[0].source]
     pitch, step_x = source.pitch, source.channel if geo.channel_lanes else geo.step_x
-    advance = geo.pixel_step(hw.rows) if geo.pixels > 1 else 0
+    advance = hw.rows if geo.pixels > 1 else 0
     step = hw.address(geo.step_y * pitch * (advance // geo.width) + step_x * (advance % geo.width))
     lane = hw.address(step_x)
     wrap = hw.address(geo.step_y * pitch - geo.step_x * geo.width) if geo.height > 1 else hw.address(0)

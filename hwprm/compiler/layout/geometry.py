@@ -78,13 +78,9 @@ class LayerGeometry:
         """Convolution pixels between neighbouring output pixels (the pool's stride)."""
         return self.layer.pool.stride if self.layer.pool else (1, 1)
 
-    def pixel_step(self, rows: int) -> int:
-        """Output pixels that one pixel tile covers: wide layers leave through lane 0 alone."""
-        return 1 if self.layer.wide else rows
-
     def pixel_tiles(self, rows: int) -> int:
         """Pixel tiles of one filter tile."""
-        return -(-self.pixels // self.pixel_step(rows))
+        return -(-self.pixels // rows)
 
 
 def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:

@@ -67,13 +67,15 @@ def hardware_for(
         stores=max(1, len(stored)),
         pass_length_max=max(tile.length for tile in schedule.tiles),
         passes_max=max(tile.passes for tile in schedule.tiles),
-        idle_max=max(tile.idle for tile in schedule.tiles),
+        idle_max=max(max(tile.idle, tile.idle_last) for tile in schedule.tiles),
+        idle_differs=any(tile.idle != tile.idle_last for tile in schedule.tiles),
         pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
         pixels_max=max([geo.pixels for geo in stored], default=1),
         filters_max=max([geo.filters for geo in stored], default=1),
         inputs=tuple(_input(net.tensor[name], plan[name]) for name in net.inputs),
         output_words=sum(geo.pixels * geo.filters for geo in wide),
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
+        wide_lanes=min(array.rows, max([geo.pixels for geo in wide], default=1)),
         design_hash="",
         external=None,
         signed=True in kinds,
@@ -89,9 +91,7 @@ def _input(tensor: Tensor, place: Placement) -> InputGeometry:
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
     """Largest row or column that a lane counts to, lanes past the last pixel included, and the tile's step in rows."""
-    step = geo.pixel_step(rows)
-    last_pixel = (geo.pixel_tiles(rows) - 1) * step + rows - 1
-    return max(geo.width, geo.height, last_pixel // geo.width, step // geo.width)
+    return max(geo.width, geo.height, (geo.pixel_tiles(rows) * rows - 1) // geo.width, rows // geo.width)
 
 
 def _accumulator(net: IntegerNetwork, array: ArrayConfig) -> int:

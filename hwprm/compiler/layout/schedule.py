@@ -37,18 +37,26 @@ class Tile:
     residuals: int
     passes: int
     pixel_tiles: int
-    #: Writes that each filter's vector needs in the worst pixel tile: one per row it touches, times repetitions.
+    #: Cycles that each filter's vector takes to be written in the worst pixel tile: one per row that it touches, times
+    #: repetitions; of a wide layer one per pixel, since words leave one by one.
     writes: int
-    #: Writes that each filter's vector needs in the last pixel tile.
+    #: The same in the last pixel tile.
     last_writes: int
-    #: Cycles after each pixel tile in which nothing is issued: drain and stores of this pixel tile must be through
-    #: before the next one ends, and that may be another filter tile with a shorter list.
+    #: Cycles after each pixel tile but the last in which nothing is issued: drain and stores of this pixel tile must be
+    #: through before the next one ends.
     idle: int = 0
+    #: The same after the last pixel tile, behind which comes another filter tile; not waited for at a layer's end.
+    idle_last: int = 0
 
     @property
     def busy(self) -> int:
         """Cycles of one pixel tile that issue entries."""
         return self.length * self.passes
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of all pixel tiles, up to the first entry of the next filter tile."""
+        return (self.busy + self.idle) * self.pixel_tiles - self.idle + self.idle_last
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -117,18 +125,23 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
 def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
     result = []
     for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
-        following = [tile.busy] if tile.pixel_tiles > 1 else []
-        if after is not None and after.layer == tile.layer:
-            following.append(after.busy)
-        idle = max(0, tile.filters * tile.writes - min(following)) if following else 0
-        result.append(replace(tile, idle=idle))
+        idle = max(0, tile.filters * tile.writes - tile.busy)
+        if after is None or after.layer != tile.layer:
+            idle = idle if tile.pixel_tiles > 1 else 0
+            last = idle  # never waited for; like this the tile needs no count of its own for it
+        else:
+            last = max(0, tile.filters * tile.last_writes - after.busy)
+            idle = idle if tile.pixel_tiles > 1 else last
+        result.append(replace(tile, idle=idle, idle_last=last))
     return tuple(result)
 
 
 def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
-    """Writes per vector, for each pixel tile; output words need one."""
+    """Writes per vector, for each pixel tile."""
+    if geo.layer.wide:
+        return [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]
     times = geo.repeats[0] * geo.repeats[1]
-    if geo.layer.wide or plan[geo.layer.name].gap(geo.repeats) == 0:
+    if plan[geo.layer.name].gap(geo.repeats) == 0:
         return [times]
     return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
 

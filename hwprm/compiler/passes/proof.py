@@ -1,9 +1,10 @@
-"""That a pass changed no integer: the network before and after it, computed on sample images and compared.
+"""That no pass changed an integer: the network before and after them all, computed on sample images and compared.
 
 Golden vectors come from the network that is compiled, so that no simulation could ever see a fault of a pass. Both
 networks therefore run through the numpy reference, and every tensor that is left is compared, channel by channel, with
-==. Sample images are the same ones every time: given images in turn with images of random and of extreme integers,
-which reach clamps that real ones may not.
+==. Only where something differs the networks between the passes run too, to find the one at fault. Sample images are
+the same ones every time: given images in turn with images of random and of extreme integers, which reach clamps that
+real ones may not.
 """
 
 from __future__ import annotations
@@ -46,24 +47,34 @@ def rewrite(
 ) -> tuple[Rewritten, tuple[IntegerNetwork, ...]]:
     """`net` after all `passes`, and the network that each of them was given.
 
-    `samples` are images as in `hwprm.intnet.images` to prove each pass on; None leaves the proof out. Raises PassError
+    `samples` are images as in `hwprm.intnet.images` to prove the passes on; None leaves the proof out. Raises PassError
     for a pass that breaks a rule or changes an integer, and what the passes raise.
     """
     done, given = as_it_is(net), []
-    tensors: Mapping[str, IntArray] | None = None
+    steps: dict[str, Rewritten] = {}
     for one in passes:
         before = done.network
         given.append(before)
-        after = one(before, array)
+        after = steps[one.__name__] = one(before, array)
         check_rules(one.__name__, before, after)
-        if samples is not None and after.network is not before:
-            tensors = run(before, samples) if tensors is None else tensors
-            made = run(after.network, samples)
-            compare(one.__name__, tensors, made, after.kept)
-            tensors = made
         kept = {name: tuple(done.kept[name][i] for i in now) for name, now in after.kept.items() if name in done.kept}
         done = replace(after, kept=kept)
+    if samples is not None and done.network is not net:
+        _prove(net, steps, done, samples)
     return done, tuple(given)
+
+
+def _prove(net: IntegerNetwork, steps: Mapping[str, Rewritten], done: Rewritten, samples: IntArray) -> None:
+    """Raise PassError, naming the first of `steps` at fault, where `done`, made of `net` by all, differs from it."""
+    tensors = run(net, samples)
+    try:
+        compare(", ".join(steps), tensors, run(done.network, samples), done.kept)
+    except PassError:
+        for name, after in steps.items():
+            made = run(after.network, samples)
+            compare(name, tensors, made, after.kept)
+            tensors = made
+        raise  # equal steps have equal ends, so that this is never reached
 
 
 def compare(

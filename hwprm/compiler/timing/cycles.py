@@ -4,6 +4,18 @@ A layer takes its issue cycles, one per list entry and pixel tile plus the idle 
 layer may read what it stored. Tail = pipeline depth + skew of the rows + one cycle per filter (and write) of the last
 tile; what a block takes is in `hwprm.isa.latencies`. `tests` and every verification compare the sum with the simulated
 counter, without tolerance.
+
+Beside the cycles stand three measures of a layer. Its *bound* no design with as many multipliers and banks goes below.
+Its *promise* P is what the array's formula says, the sum over filter tiles, of F filters with K columns, and over their
+ceil(N / R) pixel tiles, of
+
+    max(W * (K + guard) + residuals, through, F * writes)                       W window positions
+
+`guard` is 1 where windows of a pool leave the map, which takes an entry a window; `through` is C where there are
+residuals, since each passes all columns, however few of them have a filter; `writes` is 1 as a rule, more where a
+vector goes to several rows or is repeated, and in a wide layer the pixels of the tile, whose words leave one by one.
+All pixel tiles but the last count the writes of the worst of them. A layer's *limit*, which none is allowed to pass, is
+1.05 * P + 64 + max(0, R + D - 32), rounded down, D being F * writes of the last pixel tile: C at most as a rule.
 """
 
 from __future__ import annotations
@@ -18,14 +30,14 @@ from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_result, issue_to_vector, setup_to_issue
+from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCycles:
-    """Cycles of one layer. `macs` counts the kept matrix, M x K, once for every convolution pixel."""
+    """Cycles of one layer. `macs` counts the weights that are not zero, once for every convolution pixel."""
 
     name: str
     #: Kept filters and columns (of the whole layer), output pixels, window positions.
@@ -38,10 +50,11 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
-    #: Sum over filter tiles of ceil(N / R) * window * max(K, drained filters / window), K the tile's own columns and
-    #: residual entries. Entries that only fill a list up to the residuals' places are not promised.
+    #: The array's formula, see above.
     promise: int
-    #: The array's ideal: max(macs / (R*C), M*K / C); residuals have no part in it.
+    #: Most cycles that keep the promise.
+    limit: int
+    #: The array's ideal: max(macs / (R*C), weights / C); residuals have no part in it.
     bound: float
     #: Weights that are not zero.
     weights: int
@@ -54,6 +67,10 @@ class LayerCycles:
     #: `cycles` and `listed` if the filters stood in the network's own order.
     unordered_cycles: int
     unordered_listed: int
+
+    def utilisation(self, rows: int, cols: int) -> float:
+        """Share of what `rows` x `cols` multipliers could do in `cycles` that is multiplication by a kept weight."""
+        return self.macs / (rows * cols * self.cycles)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,13 +95,18 @@ class CycleReport:
 
     @property
     def promise(self) -> int:
-        """The sum that the array's formula promises, before the allowance of 5 % and 64 cycles a layer."""
+        """The sum that the array's formula promises."""
         return sum(layer.promise for layer in self.layers)
 
     @property
-    def limit(self) -> float:
-        """Most cycles that keep the promise: 1.05 x promise + 64 per layer."""
-        return 1.05 * self.promise + 64 * len(self.layers)
+    def limit(self) -> int:
+        """Most cycles that keep the promise: the sum of the layers' limits."""
+        return sum(layer.limit for layer in self.layers)
+
+    @property
+    def utilisation(self) -> float:
+        """Share of what all multipliers could do in the cycles of an image that is multiplication by a kept weight."""
+        return sum(layer.macs for layer in self.layers) / (self.rows * self.cols * self.total)
 
     @property
     def bound(self) -> float:
@@ -108,6 +130,7 @@ class CycleReport:
             "limit": self.limit,
             "bound": self.bound,
             "ratio_to_bound": self.total / self.bound,
+            "utilisation": self.utilisation,
             "layers": [asdict(layer) for layer in self.layers],
         }
 
@@ -119,27 +142,25 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     hw = layout.hardware
     layers = []
     for geo, mine in zip(layout.geometry, layout.schedule.by_layer, strict=True):
-        issue = sum((tile.busy + tile.idle) * tile.pixel_tiles for tile in mine) - mine[-1].idle
-        columns, products = _kept(geo)
-        window = len(geo.windows)
-        promise = -(-geo.pixels // hw.rows) * sum(
-            max(window * (tile.columns + tile.residuals), tile.filters) for tile in mine
-        )
-        macs = products * min(geo.pixels * window, geo.conv_height * geo.conv_width)
-        cycles, listed = issue + _tail(geo, mine[-1], hw), sum(tile.columns for tile in mine)
         weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
+        window = len(geo.windows)
+        macs = weights * min(geo.pixels * window, geo.conv_height * geo.conv_width)
+        cycles = sum(tile.cycles for tile in mine) - mine[-1].idle_last + _tail(geo, mine[-1], hw)
+        promise = sum(_promise(geo, tile, hw) for tile in mine)
+        listed = sum(tile.columns for tile in mine)
         layers.append(
             LayerCycles(
                 name=geo.layer.name,
                 filters=geo.filters,
-                columns=columns,
+                columns=_columns(geo),
                 pixels=geo.pixels,
                 window=window,
                 macs=macs,
                 cycles=cycles,
                 busy=sum(tile.busy * tile.pixel_tiles for tile in mine),
                 promise=promise,
-                bound=max(macs / (hw.rows * hw.cols), products / hw.cols),
+                limit=21 * promise // 20 + 64 + max(0, hw.rows + mine[-1].filters * mine[-1].last_writes - 32),
+                bound=max(macs / (hw.rows * hw.cols), weights / hw.cols, 1.0),
                 weights=weights,
                 listed=listed,
                 regular=len(mine) * max(1, -(-weights // geo.filters)),
@@ -157,21 +178,26 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
 
 
-def _kept(geo: LayerGeometry) -> tuple[int, int]:
-    """Kept columns of the layer's matrix, and its weights (filters x kept columns, group by group)."""
-    columns = products = 0
+def _promise(geo: LayerGeometry, tile: Tile, hw: Hardware) -> int:
+    """What the formula says of one filter tile over all its pixel tiles."""
+    through = hw.cols if tile.residuals else 0
+    entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, through)
+    inner, last = (max(entries, tile.filters * writes) for writes in (tile.writes, tile.last_writes))
+    return inner * (tile.pixel_tiles - 1) + last
+
+
+def _columns(geo: LayerGeometry) -> int:
+    """Columns of the layer's matrix that hold a weight, group by group."""
+    columns = 0
     for term in geo.layer.terms:
-        per_group = geo.filters // term.groups
-        used = int(term.weight.reshape(term.groups, per_group, -1).any(axis=1).sum())
-        columns += used
-        products += used * per_group
-    return max(columns, 1), max(products, 1)
+        columns += int(term.weight.reshape(term.groups, geo.filters // term.groups, -1).any(axis=1).sum())
+    return max(columns, 1)
 
 
 def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     """Cycles from the layer's last issue to the next layer's first, less the one that any next issue takes."""
     if geo.layer.wide:
-        done = issue_to_result(hw) + last.filters - 1
+        done = issue_to_word(hw) + last.filters * last.last_writes - 1
     else:
         done = issue_to_vector(hw) + STORE_QUEUE + last.filters * last.last_writes - 1
     # Setting up the next layer's lanes is hidden by the drain as a rule.

@@ -105,7 +105,7 @@ class MemoryModel:
             at, waited = start, 0
             for tile in tiles:
                 after = self._tile(tile, next(keeps), at)
-                waited += after - at - (tile.busy + tile.idle) * tile.pixel_tiles
+                waited += after - at - tile.cycles
                 at = after
             stalls.append(waited)
             start += cycles + waited
@@ -134,13 +134,14 @@ class MemoryModel:
             if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
                 weights.freed.append(at + ISSUE_TO_WEIGHT_ADDRESS)
             at += 1
-        at += tile.idle
         if not once:
+            at += tile.idle
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
             if not keep:
                 entries.freed += _row_ends(at, tile.busy, entry_words)
             weights.freed += _row_ends(at + last_pass + ISSUE_TO_WEIGHT_ADDRESS, tile.length, weight_words)
-            at += tile.busy + tile.idle
+            at += tile.busy
+        at += tile.idle_last
         weights.first_row += weights.shape.rows(tile.length)
         if not keep:
             entries.first_row += entries.shape.rows(tile.busy)

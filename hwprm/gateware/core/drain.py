@@ -1,15 +1,16 @@
 """The drain: follows the wavefront through the array, requantises each filter's vector, and squares up the skew."""
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.core.requantiser import Requantiser
+from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.primitives.arithmetic import delay
-from hwprm.gateware.primitives.layouts import layout_of, operand_shape, tag_layout
+from hwprm.gateware.primitives.layouts import flags_layout, layout_of, operand_shape, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
-from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, TAG_TO_SELECT, tag_to_sum
+from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, SUM, TAG_TO_SELECT, tag_to_sum
 
 __all__ = ["Drain"]
 
@@ -34,16 +35,13 @@ class Drain(wiring.Component):
     vector_valid : Out(1), stored layers only
     vector : Out(act_bits).array(rows)
     wide_valid : Out(1), wide layers only
-    wide : Out(signed(32)), lane 0
-    wide_flags : Out(struct of tile_first (first filter of a tile), tile_last, and the tag's flags)
+    wide : Out(signed(32)), a word, pixel by pixel and filter by filter of a tile
+    wide_flags : Out(flags_layout)
     """
 
     def __init__(self, hw: Hardware):
         self._hw = hw
         tag = tag_layout(hw)
-        self.flags_layout = data.StructLayout(
-            dict.fromkeys(("tile_first", "tile_last", "layer_first", "pixel_first", "layer_last", "frame_last"), 1)
-        )
         passed = {"passed": In(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
             {
@@ -58,7 +56,7 @@ class Drain(wiring.Component):
                 "vector": Out(hw.act_bits).array(hw.rows),
                 "wide_valid": Out(1),
                 "wide": Out(signed(WIDE_BITS)),
-                "wide_flags": Out(self.flags_layout),
+                "wide_flags": Out(flags_layout()),
             }
         )
 
@@ -79,26 +77,51 @@ class Drain(wiring.Component):
         m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
         m.d.comb += self.param_addr.eq(delay(m, address, levels - MEMORY_READ, name="param_address"))
 
-        flags = Signal(self.flags_layout)
-        m.d.comb += [flags.tile_first.eq(filt == 0), flags.tile_last.eq(last)]
-        m.d.comb += [flags[name].eq(tag[name]) for name in ("layer_first", "pixel_first", "layer_last", "frame_last")]
-        latency = ahead + levels + REQUANTISE
-        valid = delay(m, active, latency, name="valid", reset_less=False)
-        m.d.comb += [
-            self.wide_valid.eq(valid & self.layer.wide),
-            self.wide_flags.eq(delay(m, flags.as_value(), latency, name="flags")),
-            self.vector_valid.eq(
-                delay(m, valid & ~self.layer.wide, hw.rows - 1, name="vector_valid", reset_less=False)
-            ),
-        ]
-        self._lanes(m)
+        ready = ahead + levels + SUM  # the sum of lane 0, bias and residual in it
+        valid = delay(m, active, ready, name="valid", reset_less=False)
+        requantised = delay(m, valid, REQUANTISE - SUM, name="requantised", reset_less=False)
+        m.d.comb += self.vector_valid.eq(
+            delay(m, requantised & ~self.layer.wide, hw.rows - 1, name="vector_valid", reset_less=False)
+        )
+        lanes = self._lanes(m)
+        if hw.wide_lanes > 1:
+            at = Cat(delay(m, filt, ready, name="sum_filter"), valid)
+            self._queue(m, lanes, at, delay(m, self.tag.as_value(), 1 + ready, name="start", reset_less=False))
+        else:
+            flags = Signal(flags_layout())
+            m.d.comb += [flags.tile_first.eq(filt == 0), flags.tile_last.eq(last)]
+            said = ("layer_first", "pixel_first", "layer_last", "frame_last")
+            m.d.comb += [flags[name].eq(tag[name]) for name in said]
+            m.d.comb += [
+                self.wide_valid.eq(requantised & self.layer.wide),
+                self.wide_flags.eq(delay(m, flags.as_value(), ready + REQUANTISE - SUM, name="flags")),
+            ]
         return m
 
-    def _lanes(self, m: Module):
+    def _queue(self, m: Module, lanes, at, start):
+        """Output words of several lanes: queued behind their sums, and then through lane 0's multiplier and clamp."""
+        hw = self._hw
+        m.submodules.words = words = WordQueue(hw)
+        m.d.comb += [
+            words.tag.eq(start),
+            words.start.eq(words.tag.valid & self.layer.wide),
+            words.layer.eq(self.layer),
+            words.filter.eq(at[:-1]),
+            words.write.eq(at[-1]),
+            words.head.eq(lanes[0].head),
+            lanes[0].queued.eq(words.queued),
+            lanes[0].take_queued.eq(self.layer.wide),
+            self.wide_valid.eq(delay(m, words.valid, REQUANTISE - SUM, name="word_valid", reset_less=False)),
+            self.wide_flags.eq(delay(m, words.flags.as_value(), REQUANTISE - SUM, name="word_flags")),
+        ]
+        m.d.comb += [words.sums[r - 1].eq(lanes[r].head.total) for r in range(1, hw.wide_lanes)]
+
+    def _lanes(self, m: Module) -> list[Requantiser]:
         """Parameters travel down with the skew; results wait so that a vector leaves at once."""
         hw = self._hw
         layout = layout_of(param_format(hw))
         param = self.param.as_value()
+        lanes = []
         for r in range(hw.rows):
             m.submodules[f"requantiser{r}"] = lane = Requantiser(hw, wide=r == 0)
             after = delay(m, param, 1, name=f"param{r}")  # the next row's, and behind a residual's product
@@ -116,3 +139,5 @@ class Drain(wiring.Component):
             if r == 0:
                 m.d.comb += self.wide.eq(lane.wide)
             param = after
+            lanes.append(lane)
+        return lanes

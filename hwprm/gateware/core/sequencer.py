@@ -108,6 +108,9 @@ class Sequencer(wiring.Component):
         step, column, window = Signal.like(now.idle), Signal.like(now.length), Signal.like(now.passes)
         pixel_tile = Signal.like(now.pixel_tiles)
         pass_ends, tile_ends, last_pixels = Signal(), Signal(), Signal()
+        idle, wait = now.idle, Signal.like(now.idle)
+        if self._hw.idle_differs:
+            idle = Mux(last_pixels, now.idle_last, now.idle)
         m.d.comb += [
             pass_ends.eq(column == now.length),
             tile_ends.eq(pass_ends & (window == now.passes)),
@@ -149,13 +152,14 @@ class Sequencer(wiring.Component):
                     m.d.sync += step.eq(1)
                     with m.If(last_pixels & now.layer_last):
                         m.next = "LOAD"
-                    with m.Elif(now.idle != 0):
+                    with m.Elif(idle != 0):
+                        m.d.sync += wait.eq(idle)
                         m.next = "IDLE"
                     with m.Elif(last_pixels):
                         m.d.comb += load.eq(1)
             with m.State("IDLE"):
                 m.d.sync += step.eq(step + 1)
-                with m.If(step == now.idle):
+                with m.If(step == wait):
                     m.next = "ISSUE"
                     with m.If(pixel_tile == 0):  # it has wrapped: the filter tile is through
                         m.d.comb += load.eq(1)

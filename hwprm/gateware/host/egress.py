@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
-from hwprm.gateware.primitives.layouts import layout_of
+from hwprm.gateware.primitives.layouts import flags_layout, layout_of
 from hwprm.gateware.primitives.memories import Ram, address_bits
 from hwprm.isa import Hardware, layer_format
 
@@ -15,14 +15,14 @@ __all__ = ["Egress"]
 class Egress(wiring.Component):
     """Collects the words of one image while those of the one before leave.
 
-    Words come pixel tile by pixel tile, filter by filter; they leave channel-major: word ``base + m * N + p``.
+    Words come pixel by pixel, filter by filter of a tile; they leave channel-major: word ``base + m * N + p``.
 
     Members
     -------
     layer : In(layer word)
     valid : In(1)
     word : In(signed(32))
-    flags : In(struct), see `Drain.wide_flags`
+    flags : In(flags_layout)
     layer_done : Out(1), with the last word of a layer
     frame_done : Out(1), with the last word of an image
     room : Out(1), a buffer is free for the image being computed
@@ -32,14 +32,14 @@ class Egress(wiring.Component):
     last : Out(1)
     """
 
-    def __init__(self, hw: Hardware, flags):
+    def __init__(self, hw: Hardware):
         self._hw = hw
         super().__init__(
             {
                 "layer": In(layout_of(layer_format(hw))),
                 "valid": In(1),
                 "word": In(signed(WIDE_BITS)),
-                "flags": In(flags),
+                "flags": In(flags_layout()),
                 "layer_done": Out(1),
                 "frame_done": Out(1),
                 "room": Out(1),

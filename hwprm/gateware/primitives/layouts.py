@@ -5,7 +5,15 @@ from amaranth.lib import data
 
 from hwprm.isa import Hardware, WordFormat
 
-__all__ = ["LayoutOf", "address_layout", "layout_of", "operand_shape", "tag_layout", "use_layout"]
+__all__ = [
+    "LayoutOf",
+    "address_layout",
+    "flags_layout",
+    "layout_of",
+    "operand_shape",
+    "tag_layout",
+    "use_layout",
+]
 
 LayoutOf = data.StructLayout
 
@@ -37,6 +45,13 @@ def tag_layout(hw: Hardware) -> data.StructLayout:
             "layer_last": 1,  # last pixel tile of the last filter tile
             "frame_last": 1,
         }
+    )
+
+
+def flags_layout() -> data.StructLayout:
+    """Where an output word stands: first and last filter of its tile, and what the tag says."""
+    return data.StructLayout(
+        dict.fromkeys(("tile_first", "tile_last", "layer_first", "pixel_first", "layer_last", "frame_last"), 1)
     )
 
 

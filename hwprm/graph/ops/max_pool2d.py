@@ -96,24 +96,29 @@ class MaxPool2d(Channelwise):
 
 def _max_pool(call: Call) -> Imported:
     """max_pool2d; of the decomposed one only the values (item 0) may be used, which the frontend sees to."""
-    if len(call.shape("self")) != 4:
+    shape = call.shape("self")
+    if len(shape) != 4:
         raise RefusalError(*NO_BATCH)
     kernel = pair(call.args["kernel_size"])
     rows, cols = pair(call.args["padding"])
     source = call.source("self", padded=True)
     if (rows, cols) != (0, 0) or call.args["ceil_mode"] or not call.never_negative(source.name):
         source = call.source("self")  # only then zeros ahead of it are as good as its own padding
-    return call.add(
-        MaxPool2d(
-            name=call.name(),
-            inputs=(source.name,),
-            kernel=kernel,
-            stride=pair(call.args["stride"]) if call.args["stride"] else kernel,
-            padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
-            dilation=pair(call.args["dilation"]),
-            ceil_mode=bool(call.args["ceil_mode"]),
-        )
+    pool = MaxPool2d(
+        name=call.name(),
+        inputs=(source.name,),
+        kernel=kernel,
+        stride=pair(call.args["stride"]) if call.args["stride"] else kernel,
+        padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
+        dilation=pair(call.args["dilation"]),
+        ceil_mode=bool(call.args["ceil_mode"]),
     )
+    top, bottom, left, right = source.padding
+    size = (shape[2] - top - bottom, shape[3] - left - right)
+    _, height, width = pool.infer_shape((shape[1], *size))
+    if not window_taps(size, (height, width), pool.window).seen:
+        raise RefusalError("one of its windows lies wholly in the padding", "pad by less than a window reaches")
+    return call.add(pool)
 
 
 def _adaptive(call: Call) -> Imported:

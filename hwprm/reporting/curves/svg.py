@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from markupsafe import Markup, escape
 
-__all__ = ["bar", "element", "number", "picture", "runs"]
+__all__ = ["bar", "element", "number", "picture", "runs", "stacked"]
 
 #: Coordinate of a bar's full length, of its height, and width of its mark.
 LENGTH, HEIGHT, MARK = 1000, 10, 4
@@ -48,6 +48,23 @@ def bar(solid: float, *, ghost: float = 0.0, mark: float | None = None) -> Marku
     if mark is not None:
         place = min(max(LENGTH * mark - MARK / 2, 0), LENGTH - MARK)
         parts.append(element("rect", class_="mark", x=place, width=MARK, height=HEIGHT))
+    return element(
+        "svg", *parts, class_="bar", viewBox=f"0 0 {LENGTH} {HEIGHT}", preserveAspectRatio="none", aria_hidden="true"
+    )
+
+
+def stacked(shares: Mapping[str, float]) -> Markup:
+    """A horizontal bar of pieces, each a class and a share of its full length, one behind the other.
+
+    Raises ValueError when the shares are negative or more than 1 together.
+    """
+    if any(share < 0 for share in shares.values()) or sum(shares.values()) > 1 + 1e-9:
+        raise ValueError(f"a bar's shares lie in 0..1 together, not {dict(shares)}")
+    parts, at = [element("rect", class_="track", width=LENGTH, height=HEIGHT)], 0.0
+    for name, share in shares.items():
+        if share:
+            parts.append(element("rect", class_=name, x=at, width=LENGTH * share, height=HEIGHT))
+        at += LENGTH * share
     return element(
         "svg", *parts, class_="bar", viewBox=f"0 0 {LENGTH} {HEIGHT}", preserveAspectRatio="none", aria_hidden="true"
     )

@@ -10,7 +10,7 @@ from hwprm.bundle import Bundle
 from hwprm.compiler import CycleReport
 from hwprm.core.errors import InputError
 from hwprm.core.files import read_json
-from hwprm.core.formats import REPORT, ROW, WIDTHS
+from hwprm.core.formats import REPORT, ROW, SILICON, WIDTHS
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import MASKED, Model, Stage
 from hwprm.pruning.accounting import account, against
@@ -61,7 +61,11 @@ def describe(folder: Path) -> Facts:
         return _row(folder)
     if kind == "widths":
         return _widths(folder)
-    raise InputError(f"{folder} holds no run, model, integer network, bundle or widths; give a folder that hwprm made")
+    if kind == "silicon":
+        return _read(folder / "silicon.json", "hwprm synth or pnr", SILICON)
+    raise InputError(
+        f"{folder} holds no run, model, integer network, bundle, widths or silicon; give a folder that hwprm made"
+    )
 
 
 def model_facts(model: Model) -> Facts:
@@ -157,7 +161,9 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
             "predicted": layer.cycles,
             "simulated": simulated.get(layer.name),
             "promise": layer.promise,
+            "limit": layer.limit,
             "bound": layer.bound,
+            "utilisation": layer.utilisation(report.rows, report.cols),
             "macs": layer.macs,
             "weights": layer.weights,
             "listed": layer.listed,
@@ -174,6 +180,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "promise": report.promise,
         "bound": report.bound,
         "limit": report.limit,
+        "utilisation": report.utilisation,
         "unordered": report.unordered,
         **({"stalls": sum(report.stalls)} if report.stalls else {}),
         "layers": rows,

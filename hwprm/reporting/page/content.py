@@ -12,6 +12,7 @@ from hwprm.core.errors import InputError
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
 from hwprm.reporting.facts.facts import describe
+from hwprm.reporting.page.silicon import read_silicon
 from hwprm.reporting.page.verification import RESULTS, Results, read_results
 from hwprm.sources import as_model, holds
 
@@ -33,6 +34,8 @@ class Content:
     network: IntegerNetwork | None = None
     bundle: Bundle | None = None
     results: Results | None = None
+    #: What devices it was synthesised for: objects of ``silicon.json``.
+    silicon: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def masked(self) -> Graph | None:
@@ -56,6 +59,8 @@ def gather(folder: Path) -> Content:
     facts = describe(folder)
     if kind == "widths":
         raise InputError(f"{folder} holds widths, which have no page; leave out --html, or give a model")
+    if kind == "silicon":
+        raise InputError(f"{folder} holds figures of one device; give the bundle beside it, whose page shows them")
     if kind == "row":
         raise InputError(f"{folder} sums up several seeds, which have a page each; give {folder}/seed-N")
     if kind == "run":
@@ -79,6 +84,7 @@ def _run(folder: Path, facts: Mapping[str, Any]) -> Content:
         network=bundle.network,
         bundle=bundle,
         results=read_results(folder / RESULTS, bundle.manifest.design_hash),
+        silicon=read_silicon(folder, bundle.manifest.design_hash),
     )
 
 
@@ -86,9 +92,11 @@ def _bundle(folder: Path) -> Content:
     """A bundle alone, and the results beside it where they are its own."""
     facts = describe(folder)
     bundle = Bundle.load(folder)
-    results = read_results(folder.absolute().parent / RESULTS, bundle.manifest.design_hash)
+    beside = folder.absolute().parent
+    results = read_results(beside / RESULTS, bundle.manifest.design_hash)
+    silicon = read_silicon(beside, bundle.manifest.design_hash)
     if results:
         cycles = facts["cycles"] | {"simulated": results.cycles}
         simulated = [row | {"simulated": results.layer_cycles.get(row["name"])} for row in cycles["layers"]]
         facts = facts | {"verify": results.facts(), "cycles": cycles | {"layers": simulated}}
-    return Content(facts=facts, models={}, network=bundle.network, bundle=bundle, results=results)
+    return Content(facts=facts, models={}, network=bundle.network, bundle=bundle, results=results, silicon=silicon)

@@ -10,6 +10,7 @@ from hwprm.reporting.curves.svg import bar
 from hwprm.reporting.page.content import Content
 from hwprm.reporting.page.memory import Block, axis_picture, blocks, memory_picture, steps_named
 from hwprm.reporting.page.parts import Bar, Bars, Column, Figure, Figures, Section, Table
+from hwprm.reporting.page.timeline import timeline
 
 __all__ = ["cycles_section", "memory_section", "rom_section"]
 
@@ -37,9 +38,12 @@ def cycles_section(content: Content) -> Iterator[Section]:
         legend.append(("ghost", "before pruning"))
     lead = (
         "Clock cycles of one image at steady state. The bound is the ideal of the array: weights and multipliers never "
-        "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top."
+        "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top. "
+        "Utilisation is the share of the array's multiplications that are by kept weights."
     )
-    parts = (Bars(charts=tuple(charts), legend=tuple(legend)), _cycle_table(cycles))
+    parts: tuple[Bars | Table, ...] = (Bars(charts=tuple(charts), legend=tuple(legend)), _cycle_table(cycles))
+    if content.bundle is not None:
+        parts += tuple(timeline(content.bundle.program))
     yield Section(id="cycles", title="Cycles", lead=lead, parts=parts)
 
 
@@ -75,8 +79,8 @@ def _against_dense(cycles: Mapping[str, Any], dense: Mapping[str, Any]) -> Itera
 
 
 def _cycle_table(cycles: Mapping[str, Any]) -> Table:
-    titles = ("Predicted", "Simulated", "Promise", "Bound", "× bound", "Multiplications")
-    total = {key: cycles[key] for key in ("predicted", "simulated", "promise", "bound")}
+    titles = ("Predicted", "Simulated", "Promise", "Bound", "× bound", "Multiplications", "Utilisation, %")
+    total = {key: cycles[key] for key in ("predicted", "simulated", "promise", "bound", "utilisation")}
     total |= {"name": "Image", "macs": sum(row["macs"] for row in cycles["layers"])}
     rows = tuple(
         (
@@ -87,6 +91,7 @@ def _cycle_table(cycles: Mapping[str, Any]) -> Table:
             f"{row['bound']:,.0f}",
             f"{row['predicted'] / row['bound']:.2f}",
             f"{row['macs']:,}",
+            f"{100 * row['utilisation']:.1f}",
         )
         for row in [*cycles["layers"], total]
     )

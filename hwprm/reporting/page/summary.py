@@ -16,6 +16,7 @@ from hwprm.reporting.page.pruning import (
     removals_section,
     waterfall_section,
 )
+from hwprm.reporting.page.silicon import silicon_section
 from hwprm.reporting.page.training import training_section
 
 __all__ = ["Page", "curves_page", "page_of"]
@@ -44,6 +45,7 @@ def page_of(content: Content) -> Page:
         cycles_section,
         memory_section,
         rom_section,
+        _silicon,
         verification_section,
         run_section,
     )
@@ -55,6 +57,10 @@ def page_of(content: Content) -> Page:
         sections=tuple(section for make in makers for section in make(content)),
         footer=f"design {design}" if design else "",
     )
+
+
+def _silicon(content: Content) -> Iterator[Section]:
+    yield from silicon_section(content.silicon)
 
 
 def curves_page(content: Content) -> Page:

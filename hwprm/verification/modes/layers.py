@@ -7,7 +7,6 @@ every word of every bank, so that a store that goes astray is found although no 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from hwprm.bundle.manifest import LayerEntry
 from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import ConfigError
+from hwprm.core.process import first_ended
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.activation_memory import ActivationMemory, Contents
 from hwprm.verification.comparison.compare import Comparison, compare_logits, compare_tensors
@@ -44,8 +44,6 @@ __all__ = ["run_layers"]
 IntArray = NDArray[np.int64]
 MODE = "layers"
 TESTS = ["layer"]
-#: Seconds between two looks at the running simulators.
-LOOK = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,14 +163,12 @@ def _all(
                 started = _start(bench, piece)
                 everything.push(started.resources)
                 running.append(started)
-            done = [started for started in running if started.run.done]
-            for started in done:
+            ended = first_ended([started.run.process for started in running])
+            for started in [started for started in running if started.run.process in ended]:
                 running.remove(started)
                 with started.resources:
                     case, cycles = _judge(bench, started)
                 yield started.piece, case, cycles
-            if not done:
-                time.sleep(LOOK)
 
 
 def _start(bench: _Bench, piece: _Piece) -> _Started:

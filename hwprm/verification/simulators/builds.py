@@ -20,8 +20,8 @@ from hwprm.bundle import Bundle
 from hwprm.core.errors import ConfigError, ToolError
 from hwprm.core.files import digest_of
 from hwprm.core.names import as_name
+from hwprm.core.process import run_logged
 from hwprm.core.resources import resource_dir
-from hwprm.verification.simulators.process import run_logged
 from hwprm.verification.simulators.tools import Simulator
 
 __all__ = ["TOP", "build"]

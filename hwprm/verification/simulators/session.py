@@ -14,9 +14,9 @@ from typing import Any, Self
 import find_libpython
 from cocotb_tools import config as cocotb_config
 
+from hwprm.core.process import Outcome, Running
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.builds import TOP
-from hwprm.verification.simulators.process import Outcome, Running
 from hwprm.verification.simulators.tools import Simulator
 
 __all__ = ["PLAN", "CocotbCase", "Invocation", "Session", "SessionRun"]
@@ -93,27 +93,22 @@ class SessionRun:
         self._results = folder / "results.xml"
         variables = _cocotb_environment(invocation.module, self._results, invocation.seed)
         environment = {**invocation.simulator.full_environment(), **variables}
-        self._process = Running(invocation.command, folder, environment, invocation.timeout)
+        self.process = Running(invocation.command, folder, environment, invocation.timeout)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        self._process.stop()
-
-    @property
-    def done(self) -> bool:
-        """Whether `finish` would return at once."""
-        return self._process.done
+        self.process.stop()
 
     @property
     def elapsed(self) -> float:
         """Wall seconds since the start."""
-        return self._process.elapsed
+        return self.process.elapsed
 
     def finish(self) -> Session:
         """Wait for the end and read what the run left."""
-        outcome = self._process.wait()
+        outcome = self.process.wait()
         cases = _read_results(self._results)
         return Session(cases=cases or (), trouble=_trouble(self.invocation, outcome, cases), folder=self.folder)
 

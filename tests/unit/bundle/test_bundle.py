@@ -144,6 +144,9 @@ def test_readme_tells_what_an_integrator_asks(made: Bundle) -> None:
         "Hold `rst` for 8 rising edges",
         "A missing TLAST",
         "Busy is 1 while",
+        "without TLAST takes the one behind it along, and both count as one",
+        "when nobody takes logits (two results are kept; STALLS counts these cycles)",
+        "the lowest two bits of an address are ignored",
         "Of the strobes",
         "read 0, and",
     ):

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from hwprm.core.cache import size_of, trim
+import pytest
+
+from hwprm.core.cache import keep, size_of, trim
+from hwprm.core.errors import ConfigError
 
 HOUR, NOW = 3600.0, 1e9
 
@@ -44,3 +47,35 @@ def test_what_killed_runs_left(tmp_path: Path) -> None:
 
 def test_no_cache(tmp_path: Path) -> None:
     assert (trim(tmp_path / "none", 0), size_of(tmp_path / "none")) == (0, 0)
+
+
+def test_what_is_kept_is_whole_and_made_once(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    def make(folder: Path) -> None:
+        made.append(folder)
+        (folder / "result").write_text("42")
+
+    first = keep(tmp_path, "silicon", "key", make)
+    assert (first / "result").read_text() == "42"
+    os.utime(first, (NOW, NOW))
+    assert keep(tmp_path, "silicon", "key", make) == first == tmp_path / "silicon" / "key"
+    assert len(made) == 1
+    assert first.stat().st_mtime > NOW, "its last use"
+    assert trim(tmp_path, 0, first.stat().st_mtime + 2 * HOUR) == 0
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        (folder / "half").touch()
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        keep(tmp_path, "silicon", "key", make)
+    assert list((tmp_path / "silicon").iterdir()) == []
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "silicon").touch()
+    with pytest.raises(ConfigError, match=r"results cannot be kept in .*; choose another with --work"):
+        keep(tmp_path, "silicon", "key", lambda folder: None)

@@ -67,3 +67,16 @@ class Branches(nn.Module):
         u = z.unflatten(1, (11, 1)).flatten(1, 2).reshape(-1, 11, 8, 8)
         v = self.one(self.two(u)).flatten(1)
         return self.head(torch.cat((self.one(u).flatten(1), y.mean((2, 3)) + y.mean([-1, -2]), v[:, -3:]), 1))
+
+
+class Fn(nn.Module):
+    """A 3x3 convolution, a linear layer, and a function of them and the image."""
+
+    def __init__(self, function: object) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3)
+        self.fc = nn.Linear(5, 4)
+        self.function = function
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.function(self, x)

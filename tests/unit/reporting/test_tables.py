@@ -40,10 +40,18 @@ CYCLES = {
     "simulated": 150,
     "promise": 120,
     "bound": 100.0,
+    "utilisation": 0.5,
     "unordered": 175,
     "layers": [
         {
-            **{"name": "conv[1]", "predicted": 150, "simulated": None, "promise": 120, "bound": 100.0},
+            **{
+                "name": "conv[1]",
+                "predicted": 150,
+                "simulated": None,
+                "promise": 120,
+                "bound": 100.0,
+                "utilisation": 0.5,
+            },
             **{"weights": 60, "listed": 30, "regular": 20, "slots": 240},
             "unordered": {"predicted": 175, "listed": 36},
         }
@@ -146,7 +154,7 @@ def test_cycles_show_what_was_not_simulated_as_a_dash() -> None:
     lines = _print({"cycles": CYCLES, "array": {"rows": 3, "cols": 2}}).splitlines()
     assert "Clock cycles per image on 3 x 2" in lines[0]
     row = next(line for line in lines if "conv[1]" in line)
-    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["conv[1]", "150", "-", "120", "100", "1.50"]
+    assert [cell.strip() for cell in row.split("│")[1:-1]] == ["conv[1]", "150", "-", "120", "100", "1.50", "50.0"]
 
 
 def test_lists_show_what_irregular_pruning_costs() -> None:

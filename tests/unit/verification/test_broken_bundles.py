@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import xml.etree.ElementTree as ET
@@ -83,6 +84,18 @@ def check(bundles: dict[str, Bundle], tools: None, tmp_path: Path, run: Run) -> 
 def test_the_checks_let_the_whole_bundle_through(check: Check) -> None:
     for kind in MODES:
         assert check(kind, lambda folder: None).startswith("verify: ")
+
+
+def test_builds_that_nobody_used_for_long_go(bundles: dict[str, Bundle], tools: None, tmp_path: Path, run: Run) -> None:
+    old = tmp_path / "work" / "builds" / "old"
+    old.mkdir(parents=True)
+    (old / "sim").write_bytes(bytes(100))
+    os.utime(old, (0, 0))
+    options = {"sim": "icarus", "modes": "bulk", "work": tmp_path / "work", "images": 1}
+    run("verify", bundles["rom"].folder, cache_gb=2, **options)
+    assert old.exists()
+    run("verify", bundles["rom"].folder, cache_gb=0, **options)
+    assert [path.exists() for path in (old, old.parent)] == [False, True]
 
 
 CONTENTS = [b"", b"\xff\x00\xfe", b"[]", b"null", b"7", b'"x"', b"{}", b"[" * 100_000, b"9" * 5000]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.core.process import Outcome
 from hwprm.verification.simulators import session
-from hwprm.verification.simulators.process import Outcome
 from hwprm.verification.simulators.session import CocotbCase, Invocation
 from hwprm.verification.simulators.tools import Simulator
 

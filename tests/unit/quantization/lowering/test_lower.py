@@ -7,8 +7,7 @@ from hwprm.core.errors import UnsupportedError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu, Upsample, evaluate
 from hwprm.quantization import fold_batchnorm, lower
 from hwprm.quantization.calibrate import float_tensors
-
-from .random_graphs import random_branches, random_graph
+from tests.unit.quantization.random_graphs import random_branches, random_graph
 
 RNG = np.random.default_rng(0)
 

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Self
 
 from hwprm.core.errors import ToolError
 
-__all__ = ["Outcome", "Running", "run_logged"]
+__all__ = ["Outcome", "Running", "first_ended", "run_logged"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,14 +35,19 @@ class Outcome:
 
 
 class Running:
-    """`command` running in `folder`; its output goes to ``<name of the program>.log`` there.
+    """`command` running in `folder`; its output goes to the file `log` there, ``<name of the program>.log`` by default.
 
     Leaving the ``with`` block, in whatever way, kills it and its children. Raises ToolError when it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> None:
-        self._log = folder / f"{Path(command[0]).name}.log"
+    def __init__(
+        self, command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float, log: str = ""
+    ) -> None:
+        self._log = folder / (log or f"{Path(command[0]).name}.log")
         self._seconds, self._start = seconds, time.monotonic()
+        # The process holds the other end of this pipe, which the system closes when it ends.
+        ours, theirs = os.pipe()
+        self.sentinel = open(ours, "rb", buffering=0)  # noqa: SIM115, PTH123  # closed by `stop`
         with self._log.open("wb") as out:
             try:
                 self._process = subprocess.Popen(
@@ -51,9 +58,13 @@ class Running:
                     stderr=subprocess.STDOUT,
                     stdin=subprocess.DEVNULL,
                     start_new_session=True,
+                    pass_fds=(theirs,),
                 )
             except OSError as error:
+                self.sentinel.close()
                 raise ToolError(f"{command[0]} cannot be run: {error.strerror}; is it installed?") from error
+            finally:
+                os.close(theirs)
 
     def __enter__(self) -> Self:
         return self
@@ -64,16 +75,16 @@ class Running:
     def wait(self) -> Outcome:
         """Wait until it has ended or its seconds are over."""
         try:
-            self._process.wait(timeout=max(0.0, self._seconds - self.elapsed))
+            self._process.wait(timeout=self.left)
         except subprocess.TimeoutExpired:
             self.stop()
             return Outcome(returncode=None, log=self._log)
         return Outcome(returncode=self._process.returncode, log=self._log)
 
     @property
-    def done(self) -> bool:
-        """Whether `wait` would return at once."""
-        return self._process.poll() is not None or self.elapsed >= self._seconds
+    def left(self) -> float:
+        """Seconds until it is stopped."""
+        return max(0.0, self._seconds - self.elapsed)
 
     @property
     def elapsed(self) -> float:
@@ -85,6 +96,17 @@ class Running:
         if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
+        self.sentinel.close()
+
+
+def first_ended(running: Sequence[Running], most: float = math.inf) -> list[Running]:
+    """Sleep until one of `running` has ended or its seconds are over; those whose `wait` then returns at once.
+
+    After `most` seconds it returns whatever is so, perhaps nothing.
+    """
+    ends = [one.sentinel.fileno() for one in running]
+    ended = wait_for(ends, timeout=min(most, *(one.left for one in running)))
+    return [one for one, end in zip(running, ends, strict=True) if end in ended or one.left == 0]
 
 
 def run_logged(command: Sequence[str], folder: Path, environment: Mapping[str, str], seconds: float) -> Outcome:

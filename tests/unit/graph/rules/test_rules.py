@@ -30,7 +30,7 @@ from hwprm.pruning.statistics import layer_statistics
 from hwprm.quantization.lowering.lower import lower
 from hwprm.reporting.page.network import graph_steps
 
-OPS = Path(__file__).resolve().parents[3] / "hwprm" / "graph" / "ops"
+OPS = Path(__file__).resolve().parents[4] / "hwprm" / "graph" / "ops"
 
 
 def gives(kind: type[Node], rule: str) -> bool:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from time import sleep
 
 import pytest
 
 from hwprm.core.errors import ToolError
-from hwprm.verification.simulators.process import run_logged
+from hwprm.core.process import Running, first_ended, run_logged
 
 
 def _has_ended(stat: Path) -> bool:
@@ -34,3 +35,22 @@ def test_a_process_and_its_log(tmp_path: Path) -> None:
     assert (outcome.returncode, outcome.tail(2)) == (3, "39\n40")
     with pytest.raises(ToolError, match="no/such cannot be run: No such file or directory; is it installed?"):
         run_logged(["no/such"], tmp_path, os.environ, 10.0)
+
+
+def test_the_first_to_end_is_waited_for(tmp_path: Path) -> None:
+    with ExitStack() as stack:
+
+        def start(*command: str, seconds: float = 600.0) -> Running:
+            return stack.enter_context(Running(command, tmp_path, os.environ, seconds))
+
+        long, short = start("sleep", "600"), start("sleep", "600", seconds=2.0)
+        both = [start("true"), start("false")]
+        codes = []
+        while both:
+            for ended in first_ended([long, short, *both]):
+                codes.append(ended.wait().returncode)
+                both.remove(ended)
+        assert sorted(map(str, codes)) == ["0", "1"]
+        assert first_ended([long, short]) == [short]
+        assert (short.left, short.wait().returncode) == (0, None)
+        assert long.left > 500

@@ -31,7 +31,7 @@ from hwprm.graph.rules.constants import Constants
 from hwprm.graph.rules.links import Links
 from tests.support.rules import assert_rules_agree
 
-TESTS = Path(__file__).resolve().parents[2]
+TESTS = Path(__file__).resolve().parents[3]
 MAP = (4, 5, 6)
 
 

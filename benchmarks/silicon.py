@@ -1,0 +1,106 @@
+"""What an accelerator takes of a device, and the clock that it reaches there.
+
+What: for each bundle: LUTs, carries, flip-flops, multipliers, block RAMs, and LUTs a processing element; the clock that
+place and route reaches (median, lowest and highest seed) and the processor seconds of a seed; images per second at that
+clock; a second table has the LUTs of each block of the gateware.
+How: `hwprm pnr` with seeds 1 to --seeds, aiming at 200 MHz on ECP5. Results of every seed are kept where hwprm keeps
+them, so that an interrupted run goes on, and more --seeds run the new ones alone. Bundles are folders; without any,
+LeNet-5 at 40x (examples/checkpoints/lenet5-all-39x, calibrated with the embedded images) on 4 x 4 and 8 x 8.
+Target: none; the figures are there to be compared, before a change of the gateware and after it.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from common import RUNS, markdown, parser, say, write_results
+
+from hwprm import ArrayConfig, SiliconConfig, api
+from hwprm.targets import placement_facts
+
+#: The network of the default bundles, and their arrays.
+CHECKPOINT = Path(__file__).resolve().parent.parent / "examples" / "checkpoints" / "lenet5-all-39x"
+SIZES = (4, 8)
+
+
+def main() -> None:
+    """Measure every bundle, print and write."""
+    args = _arguments()
+    rows = []
+    for name, folder in _bundles(args.bundles):
+        say(f"{name}: synthesis, place and route")
+        config = SiliconConfig(target=args.target, seeds=args.seeds, work=args.work)
+        found = api.pnr(folder, config, progress=lambda stage, done, total, _: say(f"  {stage} ({done} of {total})"))
+        rows.append({"bundle": name} | _row(placement_facts(found)))
+    print(_table(rows))
+    print()
+    print(_blocks(rows))
+    say(f"results: {write_results('silicon', {'target': args.target, 'rows': rows}, args.results)}")
+
+
+def _arguments() -> argparse.Namespace:
+    made = parser(__doc__ or "")
+    made.add_argument("bundles", nargs="*", type=Path, help="bundle folders, perhaps NAME=FOLDER")
+    made.add_argument("--target", default="ecp5-85k", help="device (default: %(default)s)")
+    made.add_argument("--seeds", type=int, default=3, help="runs of place and route (default: %(default)s)")
+    made.add_argument("--work", type=Path, help="folder that keeps results (default: hwprm's own)")
+    return made.parse_args()
+
+
+def _bundles(given: list[Path]) -> list[tuple[str, Path]]:
+    """Names and folders of the bundles; those of the default network are compiled where they are not there yet."""
+    if given:
+        pairs = [str(path).rpartition("=") for path in given]
+        return [(name or Path(folder).absolute().name, Path(folder)) for name, _, folder in pairs]
+    made = []
+    for size in SIZES:
+        folder = RUNS / "silicon" / f"lenet5-{size}x{size}"
+        if not folder.is_dir():
+            api.compile(CHECKPOINT, "mnist", out=folder, array=ArrayConfig(rows=size, cols=size))
+        made.append((folder.name, folder))
+    return made
+
+
+def _row(facts: dict[str, Any]) -> dict[str, Any]:
+    """What of a result is worth keeping."""
+    keys = ("array", "lut4", "carry", "ff", "dsp", "bram", "fmax_mhz", "cycles_per_image", "images_per_second", "tools")
+    blocks = {name: used.get("lut4", 0) for name, used in facts["blocks"].items()}
+    return {key: facts[key] for key in keys} | {"placed": facts["placed"], "seeds": facts["seeds"], "blocks": blocks}
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    header = ("bundle", "LUT4", "carry", "FF", "DSP", "block RAM", "placed LUT sites", "LUT4 a PE")
+    return markdown(
+        (*header, "MHz", "lowest, highest", "images/s", "CPU seconds a seed"),
+        (
+            (
+                row["bundle"],
+                *(row[key] for key in ("lut4", "carry", "ff", "dsp", "bram")),
+                row["placed"].get("comb"),
+                row["lut4"] / (row["array"]["rows"] * row["array"]["cols"]),
+                f"{row['fmax_mhz']:.1f}",
+                f"{min(_clocks(row)):.1f}, {max(_clocks(row)):.1f}",
+                row["images_per_second"],
+                sum(seed["cpu_seconds"] for seed in row["seeds"]) / len(row["seeds"]),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _clocks(row: dict[str, Any]) -> list[float]:
+    return [seed["fmax_mhz"] for seed in row["seeds"]]
+
+
+def _blocks(rows: list[dict[str, Any]]) -> str:
+    names = list(dict.fromkeys(name for row in rows for name in row["blocks"]))
+    return markdown(
+        ("LUT4 by block", *(row["bundle"] for row in rows)),
+        ((name, *(row["blocks"].get(name, 0) for row in rows)) for name in names),
+    )
+
+
+if __name__ == "__main__":
+    main()

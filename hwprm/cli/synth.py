@@ -1,0 +1,40 @@
+"""`hwprm synth`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk, once
+from hwprm.cli.verb import Take, verb
+from hwprm.config import Settings
+
+__all__ = ["synth"]
+
+
+@verb(app, Take("silicon", only=("target", "work", "cache_gb", "timeout")))
+def synth(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> Outcome:
+    """Synthesise a bundle for a device: LUTs, carries, flip-flops, multipliers and block RAMs, by block of the design.
+
+    With --out a folder gets the result, the script, the netlist and the log. Exit 2 where the device is too small.
+    """
+    from hwprm import api
+    from hwprm.core.errors import InputError
+    from hwprm.core.files import check_output
+    from hwprm.reporting import tables
+    from hwprm.targets import synthesis_facts, write_result
+
+    if settings.run.out:
+        check_output(settings.run.out)
+    with talk.stage("synth") as tick:
+        found = api.synth(bundle, settings.silicon, progress=once(talk, tick))
+    facts = synthesis_facts(found)
+    if settings.run.out:
+        write_result(facts, found, None, settings.run.out)
+        facts |= {"out": str(settings.run.out)}
+    if too_large := found.too_large:
+        talk.complain(too_large)
+    return Outcome(data=facts, tables=tables(facts), exit_code=InputError.exit_code if too_large else 0)

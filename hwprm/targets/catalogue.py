@@ -1,0 +1,34 @@
+"""Targets by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from hwprm.config.options import nearest
+from hwprm.core.errors import ConfigError
+from hwprm.targets.families import FAMILIES
+from hwprm.targets.flow.family import Device, Family
+
+__all__ = ["TARGETS", "Target", "find_target"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Target:
+    """A device and the family that knows how to synthesise for it."""
+
+    family: Family
+    device: Device
+
+
+#: Every device by its name.
+TARGETS: Mapping[str, Target] = {
+    device.name: Target(family=family, device=device) for family in FAMILIES for device in family.devices
+}
+
+
+def find_target(name: str) -> Target:
+    """The target called `name`. Raises ConfigError, with the nearest name, when there is none."""
+    if name not in TARGETS:
+        raise ConfigError(f"silicon.target: no device is called {name!r}{nearest(name, TARGETS)}")
+    return TARGETS[name]

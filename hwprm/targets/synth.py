@@ -1,0 +1,146 @@
+"""`synthesise`: a bundle's cells on a device, whole and by block of the gateware."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from hwprm.bundle import Bundle
+from hwprm.config.silicon import SiliconConfig
+from hwprm.core.cache import default_cache, keep, trim
+from hwprm.core.errors import InputError
+from hwprm.core.files import digest_of
+from hwprm.targets.catalogue import Target, find_target
+from hwprm.targets.flow.netlist import Counts, count_cells
+from hwprm.targets.flow.runs import Tell, run_tool
+from hwprm.targets.flow.tools import SiliconTool, find_tool
+from hwprm.targets.flow.wrapper import WRAPPER, wrapper_verilog
+from hwprm.targets.size import exceeded, refusal
+
+__all__ = ["KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "digest", "silent", "synthesise"]
+
+#: Sub-folder of the cache, and what an entry of synthesis holds.
+KIND = "silicon"
+SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Synthesis:
+    """A bundle synthesised for a target. `folder` keeps the netlist, its script and log."""
+
+    bundle: Bundle
+    target: Target
+    tool: SiliconTool
+    folder: Path
+    counts: Counts
+    #: Whether the ports are behind shift registers, as the device has too few pins.
+    wrapped: bool
+
+    @property
+    def used(self) -> dict[str, int]:
+        """Resources by key, and the port bits of the accelerator as ``io``."""
+        return self.target.family.used(self.counts.cells) | {"io": port_bits(self.bundle)}
+
+    @property
+    def blocks(self) -> dict[str, dict[str, int]]:
+        """Resources by key of every block of the gateware."""
+        return {name: self.target.family.used(cells) for name, cells in self.counts.blocks.items()}
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """What the resources are called."""
+        return {resource.key: resource.title for resource in self.target.family.resources}
+
+    @property
+    def over(self) -> dict[str, tuple[int, int]]:
+        """Used and available of every resource of which the device has too few."""
+        used = {key: value for key, value in self.used.items() if key != "io"}  # those are behind shift registers
+        return exceeded(used, self.target.device.available)
+
+    @property
+    def too_large(self) -> InputError | None:
+        """What is wrong, with the numbers of each exceeded resource; None where the device has enough of all."""
+        if not self.over:
+            return None
+        device, array = self.target.device, self.bundle.manifest.array
+        words = refusal(self, self.over, device.available, (array.rows, array.cols))
+        return InputError(f"{self.bundle.folder.name} does not fit {device.name} ({device.part}): it {words}")
+
+
+def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
+    """Synthesise the bundle in `folder` for ``config.target``, or take what an earlier call kept.
+
+    `tell` hears how far it is. Raises ConfigError for an unknown target, BundleError when the bundle is incomplete or
+    edited, ToolError when yosys is missing or fails.
+    """
+    target = find_target(config.target)
+    bundle = Bundle.load(folder)
+    tool = find_tool("yosys")
+    available = target.device.available
+    wrapped = port_bits(bundle) > available.get("io", port_bits(bundle))
+    files = _design(bundle, target, wrapped)
+    top = WRAPPER if wrapped else "hwprm_top"
+    script = _script([name for name in files if name.endswith(".v")], target, top)
+    key = digest([tool.label, script, *(text for name, data in files.items() for text in (name, _sha(data)))])
+
+    def make(work: Path) -> None:
+        for name, data in files.items():
+            place = work / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(data) if isinstance(data, bytes) else shutil.copyfile(data, place)
+        (work / SCRIPT).write_text(script)
+        run_tool(tool, [SCRIPT], work, marks=target.family.marks, tell=tell, seconds=config.timeout)
+        for place in {work / Path(name).parts[0] for name in files}:
+            shutil.rmtree(place)
+
+    kept = keep(cache_of(config), KIND, f"synth-{key}", make)
+    trim(cache_of(config), int(config.cache_gb * 1e9))
+    counts = count_cells(kept / NETLIST, top)
+    return Synthesis(bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped)
+
+
+def port_bits(bundle: Bundle) -> int:
+    """Bits of all ports of ``hwprm_top``."""
+    return sum(port.width for port in bundle.manifest.ports)
+
+
+def cache_of(config: SiliconConfig) -> Path:
+    """Where results are kept."""
+    return (config.work or default_cache()).absolute()  # tools run in folders of their own
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """The progress that nobody follows."""
+
+
+def digest(texts: Sequence[str]) -> str:
+    """A short hash of `texts`, for names of what is kept."""
+    found = hashlib.sha256()
+    for text in texts:
+        found.update(text.encode() + b"\0")
+    return found.hexdigest()[:32]
+
+
+def _design(bundle: Bundle, target: Target, wrapped: bool) -> dict[str, bytes | Path]:
+    """Files of the design by name: the bundle's, with the target's own in their places, and ROM images."""
+    files: dict[str, bytes | Path] = {f"rtl/{path.name}": path for path in bundle.sources()}
+    own = target.family.rtl
+    for path in sorted(own.glob("*.v")) if own else ():
+        files[f"rtl/{path.name}"] = path
+    if wrapped:
+        files[f"rtl/{WRAPPER}.v"] = wrapper_verilog(bundle.manifest.ports).encode()
+    images = sorted(name for name in bundle.manifest.files if name.startswith("mem/") and name.endswith(".mem"))
+    return files | {name: bundle.folder / name for name in images}
+
+
+def _script(sources: Sequence[str], target: Target, top: str) -> str:
+    """The yosys script. Modules are elaborated late: their defaults would ask for a ROM image without a name."""
+    reads = f"read_verilog -D SYNTHESIS -defer {' '.join(sources)}"
+    return "\n".join([reads, *target.family.passes(target.device, top), f"write_json {NETLIST}", ""])
+
+
+def _sha(data: bytes | Path) -> str:
+    return hashlib.sha256(data).hexdigest() if isinstance(data, bytes) else digest_of(data)

@@ -1,0 +1,41 @@
+"""A bundle as small as one can be, and stand-ins for the tools of synthesis."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwprm.bundle.images import random_images
+from hwprm.emission import emit_bundle
+from hwprm.intnet.layers import Term
+from hwprm.targets import place, synth
+from hwprm.targets.flow.tools import SiliconTool
+from tests.support import silicon_tool
+from tests.support.networks import Spec, compiled, network, seeded_weights
+from tests.support.silicon_tool import DATA
+
+__all__ = ["DATA", "make_bundle", "stand_in"]
+
+
+def make_bundle(folder: Path) -> Path:
+    """One linear layer, 9 -> 2, on 1 x 1, in the new `folder`."""
+    terms = (Term(source="image", weight=seeded_weights(2, 1, 3, 3)),)
+    program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), 1, 1)
+    emit_bundle(program, random_images(1, (1, 3, 3), 8, 0), None, folder)
+    return folder
+
+
+def stand_in(monkeypatch: pytest.MonkeyPatch, notes: Path, fail: str = "") -> None:
+    """Let synthesis and place and route find stand-ins, which write a line each into `notes` when they run.
+
+    The tool called `fail` ends with exit code 3 behind ``some words``.
+    """
+
+    def find(name: str) -> SiliconTool:
+        command = (sys.executable, silicon_tool.__file__, name, str(notes), fail)
+        return SiliconTool(name=name, version="1.2", origin="a test", command=command)
+
+    monkeypatch.setattr(synth, "find_tool", find)
+    monkeypatch.setattr(place, "find_tool", find)

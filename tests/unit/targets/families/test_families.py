@@ -1,0 +1,118 @@
+"""Every target: what a small design takes of it, with the real tools, and that every cell counts."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from hwprm.config import SiliconConfig
+from hwprm.targets import TARGETS, place_and_route, placement_facts, synthesise, write_project
+from hwprm.targets.families import FAMILIES
+from hwprm.targets.families.ice40 import FAMILY as ICE40
+from hwprm.targets.synth import silent
+
+#: What 1 x 1 for one linear layer takes, with the tools of constraints.txt. A change that is meant to cost, or to
+#: save, changes the number with it.
+BUDGET = {
+    "generic": ("gates", 5381),
+    "ecp5-25k": ("lut4", 501),
+    "ice40-up5k": ("lut4", 935),
+    "xc7a35t": ("lut6", 454),
+}
+#: More than this share above the budget fails.
+SLACK = 0.03
+#: Synthesis that takes 20 seconds of a processor.
+SLOW = {"xc7a35t"}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("work")
+
+
+@pytest.mark.parametrize(
+    "target", [pytest.param(name, marks=pytest.mark.slow if name in SLOW else ()) for name in BUDGET]
+)
+def test_budget(target: str, small_bundle: Path, work: Path) -> None:
+    found = synthesise(small_bundle, SiliconConfig(target=target, work=work), silent)
+    key, budget = BUDGET[target]
+    used = found.used[key]
+    assert used <= budget * (1 + SLACK), f"{used} {key}, the budget is {budget}"
+    assert found.target.family.unknown(found.counts.cells) == []
+    assert found.too_large is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("target", "least"), [("ecp5-25k", 40.0), ("ice40-up5k", 10.0)])
+def test_place_and_route(target: str, least: float, small_bundle: Path, work: Path, tmp_path: Path) -> None:
+    file = tmp_path / "design.bit"
+    config = SiliconConfig(target=target, work=work, clock=least, bitstream=file)
+    facts = placement_facts(place_and_route(small_bundle, config, silent))
+    assert facts["fmax_mhz"] > least
+    assert facts["clock_met"]
+    assert sum(hop["logic_ns"] + hop["routing_ns"] for hop in facts["critical_path"]) == pytest.approx(
+        1000 / facts["fmax_mhz"], rel=0.02
+    )
+    assert facts["placed"]["bram"] == facts["bram"]
+    assert file.stat().st_size > 50_000
+
+
+def test_there_is_a_budget_for_every_family() -> None:
+    assert {TARGETS[name].family.name for name in BUDGET} == {family.name for family in FAMILIES}
+
+
+def test_every_device_says_how_much_it_has() -> None:
+    for target in TARGETS.values():
+        limited = {resource.key for resource in target.family.resources if resource.limited}
+        assert set(target.device.available) - {"io"} == limited, target.device.name
+
+
+def test_vivado_project(small_bundle: Path, tmp_path: Path) -> None:
+    out = tmp_path / "vivado"
+    assert write_project(small_bundle, SiliconConfig(target="xc7a100t", clock=125.0), out) == "build.tcl"
+    tcl = (out / "build.tcl").read_text()
+    for line in tcl.splitlines():
+        if line.startswith("read_"):
+            assert (out / line.split()[1]).is_file()
+    assert "-part xc7a100tcsg324-1" in tcl
+    assert (out / "clock.xdc").read_text() == "create_clock -name clk -period 8.000 [get_ports clk]\n"
+    assert (out / "mem" / "weights.mem").is_file()
+
+
+BENCH = """
+module bench;
+    reg clk = 0;
+    reg [5:0] addr = 0;
+    wire [6:0] data;
+    hwprm_rom #(.WIDTH(7), .DEPTH({depth}), .ADDR_BITS({bits}), .FILE("words.mem")) rom (clk, addr[{bits}-1:0], data);
+    integer i;
+    initial begin
+        for (i = 0; i < {depth}; i = i + 1) begin
+            addr = i;
+            #1 clk = 1;
+            #1 $display("%h", data);
+            clk = 0;
+        end
+        $finish;
+    end
+endmodule
+"""
+
+
+@pytest.mark.sim
+@pytest.mark.parametrize(("depth", "bits"), [(20, 5), (32, 5), (33, 6)])
+def test_rom_of_ice40_is_the_bundle_s(depth: int, bits: int, small_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "bench.v").write_text(BENCH.format(depth=depth, bits=bits))
+    words = [f"{(37 * i) % 128:02x}" for i in range(depth)]
+    (tmp_path / "words.mem").write_text("\n".join(words) + "\n")
+    assert ICE40.rtl is not None
+    for rom in (ICE40.rtl / "hwprm_rom.v", small_bundle / "rtl" / "hwprm_rom.v"):
+        iverilog, vvp = shutil.which("iverilog"), shutil.which("vvp")
+        assert iverilog
+        assert vvp
+        subprocess.run([iverilog, "-o", "bench", "bench.v", str(rom)], cwd=tmp_path, check=True)
+        done = subprocess.run([vvp, "bench"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert [line for line in done.stdout.splitlines() if len(line) == 2] == words
