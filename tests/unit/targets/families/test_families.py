@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hwprm.config import SiliconConfig
+from hwprm.emission.templates import render
 from hwprm.targets import TARGETS, place_and_route, placement_facts, synthesise, write_project
 from hwprm.targets.families import FAMILIES
 from hwprm.targets.families.ice40 import FAMILY as ICE40
@@ -116,3 +118,15 @@ def test_rom_of_ice40_is_the_bundle_s(depth: int, bits: int, small_bundle: Path,
         subprocess.run([iverilog, "-o", "bench", "bench.v", str(rom)], cwd=tmp_path, check=True)
         done = subprocess.run([vvp, "bench"], cwd=tmp_path, capture_output=True, text=True, check=True)
         assert [line for line in done.stdout.splitlines() if len(line) == 2] == words
+
+
+def test_a_familys_own_modules_take_what_the_bundles_take() -> None:
+    """A design instantiates both with the same parameters and ports."""
+    own = [path for family in FAMILIES if family.rtl for path in sorted(family.rtl.glob("*.v"))]
+    assert own
+    for path in own:
+        taken = [
+            re.findall(r"^ +(?:parameter|input|output)\b[^/\n]*?(\w+) *(?:=|,|$)", text, re.MULTILINE)
+            for text in (path.read_text(), render(f"{path.stem}.v.j2"))
+        ]
+        assert taken[0] == taken[1] != []
