@@ -15,7 +15,8 @@ ceil(N / R) pixel tiles, of
 residuals, since each passes all columns, however few of them have a filter; `writes` is 1 as a rule, more where a
 vector goes to several rows or is repeated, and in a wide layer the pixels of the tile, whose words leave one by one.
 All pixel tiles but the last count the writes of the worst of them. A layer's *limit*, which none is allowed to pass, is
-1.05 * P + 64 + max(0, R + D - 32), rounded down, D being F * writes of the last pixel tile: C at most as a rule.
+1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down, D being F * writes of the last pixel tile (C at most as a
+rule) and `stages` what the layer takes longer than in a design with the short pipeline.
 """
 
 from __future__ import annotations
