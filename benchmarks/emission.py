@@ -83,7 +83,7 @@ def _make(case: str, folder: Path) -> None:
 
     net = dense_lenet5() if case == "lenet5" else fully_connected(*[int(case.partition("-")[2])] * 2)
     net.save(folder / "network")
-    np.save(folder / "images.npy", random_images(IMAGES, net.input.shape, net.act_bits, seed=0))
+    np.save(folder / "images.npy", random_images(IMAGES, net.image_limits, seed=0))
 
 
 def _emit(folder: Path, profile: bool) -> None:

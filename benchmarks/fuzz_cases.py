@@ -20,7 +20,7 @@ from hwprm.core.errors import HwprmError, MismatchError, ModelError
 from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
 from hwprm.graph import Graph, evaluate
-from hwprm.intnet import IntegerNetwork, image_shape, reference
+from hwprm.intnet import IntegerNetwork, reference
 from hwprm.nets.random import RandomNetwork, random_network
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.quantization import crosscheck, quantize_images, quantize_network
@@ -46,6 +46,8 @@ class Outcome:
     weight_bits: int
     act_bits: int
     weights: str
+    #: Whether its tensors are all ``signed``, all ``unsigned``, or ``mixed``.
+    signs: str
     layers: int
     cycles: int
     values: int
@@ -75,7 +77,7 @@ def run_case(seed: int, simulators: Simulators, work: Path, *, most_cycles: int 
     Networks of more than `most_cycles` are drawn again. Everything that is wrong ends up in `Outcome.failure`.
     """
     start = time.monotonic()
-    facts: dict[str, Any] = dict.fromkeys(("layers", "cycles", "values", "constant"), 0)
+    facts: dict[str, Any] = dict.fromkeys(("layers", "cycles", "values", "constant"), 0) | {"signs": ""}
     failure, case = None, _draw(seed, 0)
     try:
         for attempt in range(ATTEMPTS):
@@ -84,7 +86,7 @@ def run_case(seed: int, simulators: Simulators, work: Path, *, most_cycles: int 
             if program is None:
                 facts["constant"] += 1
             elif program.cycles.total <= most_cycles:
-                facts |= {"layers": len(program.layers), "cycles": program.cycles.total}
+                facts |= {"layers": len(program.layers), "cycles": program.cycles.total, "signs": _signs(program)}
                 facts["values"] = _simulated(case, program, images, simulators, work)
                 break
         else:
@@ -131,6 +133,8 @@ def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]
     rng = np.random.default_rng(seed)
     graph = to_graph(case.module, case.module.image_shapes)
     x = {node.name: rng.normal(size=(CALIBRATION, *node.shape)) for node in graph.inputs}
+    positive = random.Random(f"{seed}/signs")  # a third of the inputs are unsigned
+    x = {name: np.abs(array) if positive.random() < 1 / 3 else array for name, array in x.items()}
     _check_floats(case.module, graph, x)
     try:
         if seed % 2:
@@ -152,6 +156,11 @@ def _compiled(case: _Case, seed: int) -> tuple[Program | None, NDArray[np.int64]
         return None, images
 
 
+def _signs(program: Program) -> str:
+    hw = program.hardware
+    return "mixed" if hw.mixed else "signed" if hw.signed else "unsigned"
+
+
 def _check_floats(module: RandomNetwork, graph: Graph, x: dict[str, NDArray[np.float64]]) -> None:
     """The graph computes what the module does, to rounding in float64."""
     with torch.no_grad():
@@ -165,8 +174,8 @@ def _check_floats(module: RandomNetwork, graph: Graph, x: dict[str, NDArray[np.f
 
 def _check_constant(net: IntegerNetwork) -> None:
     """Some output is the same whatever the image: then, and only then, may the compiler refuse."""
-    half = 1 << (net.act_bits - 1)
-    images = np.random.default_rng(0).integers(-half, half, (16, *image_shape(net.input_shapes.values())))
+    low, high = net.image_limits
+    images = np.random.default_rng(0).integers(low, high, (16, *low.shape), endpoint=True)
     tensors = reference.run(net, images)
     if not any(bool((tensors[name] == tensors[name][:1]).all()) for name in net.outputs):
         raise MismatchError("refused as constant, but every output depends on the image")

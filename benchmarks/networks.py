@@ -146,17 +146,18 @@ def slim_lenet(widths: tuple[int, int, int, int] = (5, 10, 40, 10), seed: int = 
     return _quantised(Graph(nodes, ("fc2",)), "lenet-" + "-".join(map(str, widths)))
 
 
-class _Inverted(nn.Sequential):
+class _Inverted(nn.Module):
     """MobileNetV2's block: expand, depthwise, project; added to what it read where the shapes allow."""
 
     def __init__(self, inputs: int, filters: int, stride: int, expand: int) -> None:
         wide = inputs * expand
         wider = _unit(inputs, wide, 1) if expand > 1 else []
-        super().__init__(*wider, *_unit(wide, wide, 3, stride, wide), *_unit(wide, filters, 1)[:2])
+        super().__init__()
+        self.body = nn.Sequential(*wider, *_unit(wide, wide, 3, stride, wide), *_unit(wide, filters, 1)[:2])
         self.adds = stride == 1 and inputs == filters
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        y: torch.Tensor = super().forward(x)
+        y: torch.Tensor = self.body(x)
         return x + y if self.adds else y
 
 

@@ -88,6 +88,7 @@ def table(results: Path = RESULTS) -> str:
         *_repro(read("repro")),
         *_training(read("training")),
         *_widths(read("widths")),
+        *_signs(read("signs")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -248,6 +249,18 @@ def _widths(facts: dict[str, Any]) -> list[Row]:
     return [
         ("widths.py: LeNet-5, per cent after fine-tuning", "more accurate on average", measured, verdict(facts["met"]))
     ]
+
+
+def _signs(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name, e in facts["networks"].items():
+        measured = f"{e['integer']:.1f} dB; per-tensor fake quantisation to 0..127 {e['fake_127']:.1f}, "
+        measured += f"to 0..255 {e['fake_255']:.1f}"
+        target = "within 1.5 dB of 0..255" + (", 25 dB" if name == "residual" else "")
+        rows.append(
+            (f"signs.py: signal to noise of the logits, {name}, 8 bits", target, measured, verdict(facts["met"]))
+        )
+    return rows
 
 
 def _irregular(facts: dict[str, Any]) -> list[Row]:

@@ -17,13 +17,15 @@ from hwprm.bundle.program import check_program
 from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import BundleError, ModelError
 from hwprm.core.files import digest_of
-from hwprm.core.numerics import signed_range
+from hwprm.core.formats import BUNDLE
 from hwprm.intnet import IntegerNetwork
 
 __all__ = ["MANIFEST", "SEAL", "Bundle"]
 
 #: The list of everything else, and the hash of that list.
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
+#: Formats of bundles that earlier versions made.
+OLDER = ("hwprm-bundle-1", "hwprm-bundle-2")
 #: What a bundle has whatever its manifest says.
 NEEDED = (
     *("golden/images.npy", "network/network.json", "network/weights.safetensors", "program/program.json"),
@@ -56,7 +58,13 @@ class Bundle:
         if not allow_edited and seal != [hashlib.sha256(text).hexdigest()]:
             raise BundleError(_edited(folder, MANIFEST))
         try:
-            manifest = Manifest.from_json(json.loads(text))
+            plain = json.loads(text)
+            if isinstance(plain, dict) and plain.get("format") in OLDER:
+                raise BundleError(
+                    f"{folder} is of format {plain['format']!r}, this version reads {BUNDLE!r}; verify it with the "
+                    "version that made it, or compile its network again"
+                )
+            manifest = Manifest.from_json(plain)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ModelError) as error:
             raise BundleError(f"{folder / MANIFEST} cannot be understood ({error}); emit the bundle again") from error
         bundle = cls(folder=folder, manifest=manifest)
@@ -85,11 +93,12 @@ class Bundle:
         Raises BundleError when it is not the manifest's.
         """
         net, manifest = IntegerNetwork.load(self.folder / "network"), self.manifest
-        inputs = [(entry.name, entry.shape) for entry in manifest.inputs]
-        layers = [(entry.name, entry.shape, entry.wide, entry.upsample) for entry in manifest.layers]
-        found = [(layer.name, net.tensor[layer.name].shape, layer.wide, layer.upsample) for layer in net.layers]
+        inputs = [(entry.name, entry.shape, entry.signed) for entry in manifest.inputs]
+        layers = [(entry.name, entry.shape, entry.signed, entry.wide, entry.upsample) for entry in manifest.layers]
+        kinds = {tensor.name: (tensor.name, tensor.shape, tensor.signed) for tensor in net.tensors}
+        found = [(*kinds[layer.name], layer.wide, layer.upsample) for layer in net.layers]
         bits = (net.weight_bits, net.act_bits), (manifest.array.weight_bits, manifest.array.act_bits)
-        if list(net.input_shapes.items()) != inputs or found != layers or bits[0] != bits[1]:
+        if [kinds[name] for name in net.inputs] != inputs or found != layers or bits[0] != bits[1]:
             raise BundleError(
                 f"{self.folder}: the network in network/ has other inputs, layers or widths than {MANIFEST} says; "
                 "emit the bundle again"
@@ -110,11 +119,11 @@ class Bundle:
     @cached_property
     def images(self) -> NDArray[np.int64]:
         """The stored test images as integers, ``(n, C, H, W)``, or packed rows ``(n, beats)`` of several inputs."""
-        low, high = signed_range(self.manifest.array.act_bits)
+        low, high = self.manifest.image_limits
         images = self._array("images", (self.manifest.images, *self.manifest.image_shape))
-        if images.min() < low or images.max() > high:
+        if (images < low).any() or (images > high).any():
             raise BundleError(
-                f"{self.folder}: an image holds more than {self.manifest.array.act_bits} bits; emit again"
+                f"{self.folder}: an image holds what {self.manifest.array.act_bits} bits cannot; emit again"
             )
         return images
 

@@ -7,8 +7,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.core.numerics import signed_range
-
 __all__ = ["CHUNK_IMAGES", "image_files", "random_images", "write_images"]
 
 IntArray = NDArray[np.int64]
@@ -20,7 +18,8 @@ CHUNK_IMAGES = 16
 def image_files(images: IntArray, act_bits: int) -> dict[str, bytes]:
     """`$readmemh` text of `images` ``(n, ...)``, `CHUNK_IMAGES` a file; the last file is filled up with zeros."""
     size = 1 if act_bits <= 8 else 2
-    words = images.reshape(len(images), -1).astype(">i2" if size == 2 else "i1")
+    # Signed and unsigned activations alike, extended to whole bytes.
+    words = (images.reshape(len(images), -1) & (1 << 8 * size) - 1).astype(f">u{size}")
     files = {}
     for i, start in enumerate(range(0, len(words), CHUNK_IMAGES)):
         chunk = np.zeros((CHUNK_IMAGES, words.shape[1]), words.dtype)
@@ -39,7 +38,10 @@ def write_images(images: IntArray, act_bits: int, folder: Path) -> None:
         (folder / name).write_bytes(text)
 
 
-def random_images(count: int, shape: tuple[int, ...], bits: int, seed: int) -> IntArray:
-    """`count` images of uniformly random `bits`-bit activations ``(count, *shape)``; same seed, same images."""
-    low, high = signed_range(bits)
-    return np.random.default_rng(seed).integers(low, high, (count, *shape), endpoint=True, dtype=np.int64)
+def random_images(count: int, limits: tuple[IntArray, IntArray], seed: int) -> IntArray:
+    """`count` images of uniformly random integers between `limits` (`hwprm.intnet.image_limits`), ends included.
+
+    Same seed, same images.
+    """
+    low, high = limits
+    return np.random.default_rng(seed).integers(low, high, (count, *low.shape), endpoint=True, dtype=np.int64)

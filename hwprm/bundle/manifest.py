@@ -7,14 +7,18 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hwprm.bundle.images import CHUNK_IMAGES
+from hwprm.core.formats import BUNDLE
 from hwprm.core.names import check_name
+from hwprm.core.numerics import integer_range
 from hwprm.core.plain import decode
-from hwprm.intnet import image_shape
+from hwprm.intnet import image_limits, image_shape
 
 __all__ = [
     "COUNT_MAX",
-    "FORMAT",
     "ArrayEntry",
     "ChecksEntry",
     "CycleEntry",
@@ -26,8 +30,6 @@ __all__ = [
     "RegisterEntry",
     "RomEntry",
 ]
-
-FORMAT = "hwprm-bundle-2"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +46,15 @@ class ArrayEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class InputEntry:
-    """One input of the network: name, shape ``(C, H, W)``, and the real value of one step of its integers."""
+    """One input of the network: name, shape ``(C, H, W)``, and the real value of one step of its integers.
+
+    Beats of a signed input are sign-extended, those of an unsigned one zero-extended.
+    """
 
     name: str
     shape: tuple[int, int, int]
     scale: float
+    signed: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +72,7 @@ class LayerEntry:
     wide: bool
     upsample: tuple[int, int] = (1, 1)
     channel_lanes: bool = False
+    signed: bool = True
 
     @property
     def computed(self) -> tuple[int, int, int]:
@@ -195,14 +202,14 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, keys in the order of the fields."""
-        return {"format": FORMAT} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+        return {"format": BUNDLE} | asdict(self) | {"files": dict(sorted(self.files.items()))}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Self:
         """Read what `to_json` made. Raises ValueError, KeyError, TypeError or ModelError when it is anything else."""
         fields = dict(plain)
-        if (found := fields.pop("format")) != FORMAT:
-            raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
+        if (found := fields.pop("format")) != BUNDLE:
+            raise ValueError(f"format {found!r}, this version reads {BUNDLE!r}")
         manifest = decode(cls, fields)
         check_manifest(manifest)
         return manifest
@@ -224,6 +231,12 @@ class Manifest:
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image among integer images: ``(C, H, W)``, or ``(beats,)`` where there are several inputs."""
         return image_shape(entry.shape for entry in self.inputs)
+
+    @property
+    def image_limits(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Smallest and largest integer of every beat of an image, arrays of the shape of one."""
+        bits = self.array.act_bits
+        return image_limits((entry.shape, integer_range(bits, entry.signed)) for entry in self.inputs)
 
     @property
     def image_words(self) -> int:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -174,8 +175,13 @@ def _check_supported(net: IntegerNetwork) -> None:
             )
 
 
+def _telling(part: Any) -> dict[str, Any]:
+    """The fields of a dataclass that are not at their defaults: a feature that a design lacks changes no hash."""
+    return {f.name: getattr(part, f.name) for f in fields(part) if getattr(part, f.name) != f.default}
+
+
 def _design_hash(hw: Hardware, roms: tuple[RomImage, ...]) -> str:
-    digest = hashlib.sha256(json.dumps(asdict(hw), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(hw, default=_telling, sort_keys=True).encode())
     for rom in roms:
         digest.update(f"{rom.name}:{rom.width}:{rom.depth}:".encode())
         digest.update(rom.data.tobytes())

@@ -12,6 +12,7 @@ from hwprm.compiler.layout.memory import MemoryPlan, Placement
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 from hwprm.core.files import read_json
+from hwprm.core.formats import PROGRAM as FORMAT
 from hwprm.core.plain import decode
 from hwprm.isa import Hardware
 
@@ -58,6 +59,8 @@ class ProgramRecord:
         of another version.
         """
         plain = read_json(folder / PROGRAM)
+        if (found := plain.get("format")) != FORMAT:
+            raise ValueError(f"format {found!r}, this version reads {FORMAT!r}")
         memory, roms = plain["memory"], decode(dict[str, dict[str, int]], plain["roms"], "roms")
         decode(tuple[LayerCycles, ...], plain["cycles"]["layers"], "cycles.layers")
         return cls(
@@ -79,6 +82,7 @@ class ProgramRecord:
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
+            "format": FORMAT,
             "design_hash": self.hardware.design_hash,
             "hardware": asdict(self.hardware),
             "layers": list(self.layers),

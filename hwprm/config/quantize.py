@@ -15,7 +15,8 @@ class QuantizeConfig:
 
     #: Bits of a weight; integers are symmetric, 8 -> -127..127.
     weight_bits: int = 8
-    #: Bits of an activation and of an input pixel; two's complement, 8 -> -128..127 (0..127 behind a ReLU).
+    #: Bits of an activation and of an input pixel: 8 -> 0..255 where nothing is negative, as behind a ReLU, else
+    #: -128..127.
     act_bits: int = 8
     #: Calibration images at most; the first ones of the calibration set.
     images: int = 1000

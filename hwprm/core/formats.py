@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["MODEL", "PLAN", "REPORT", "ROW", "RUN", "SILICON", "WIDTHS"]
+__all__ = ["BUNDLE", "MODEL", "NETWORK", "NETWORKS", "PLAN", "PROGRAM", "REPORT", "ROW", "RUN", "SILICON", "WIDTHS"]
 
 MODEL: Final = "hwprm-model-1"  #: ``model.json``
 PLAN: Final = "hwprm-plan-1"  #: ``plan.json``
 WIDTHS: Final = "hwprm-widths-1"  #: ``widths.json``
 RUN: Final = "hwprm-run-1"  #: ``run.json``, of a run folder
 REPORT: Final = "hwprm-report-1"  #: ``report.json``
+BUNDLE: Final = "hwprm-bundle-3"  #: ``manifest.json`` of a bundle
+PROGRAM: Final = "hwprm-program-2"  #: ``program.json``; the first version did not say
+NETWORK: Final = "hwprm-intnet-3"  #: ``network.json`` of an integer network
+#: Those that can be read: in the version before, all tensors were signed, which is what a tensor is that does not say.
+NETWORKS: Final = (NETWORK, "hwprm-intnet-2")
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
 SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``

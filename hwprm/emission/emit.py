@@ -39,6 +39,7 @@ def _parts(program: Program) -> Parts:
         "INPUT_BEATS": hw.input_beats,
         "OUTPUT_BEATS": hw.output_words,
     }
+    ports = top_ports(8 * hw.data_bytes, ADDRESS_BITS, [part.signed for part in hw.inputs])
     return Parts(
         network=program.network,
         design_hash=program.design_hash,
@@ -52,7 +53,7 @@ def _parts(program: Program) -> Parts:
         ),
         cycles=_cycles(program.cycles),
         core=core.text,
-        ports=top_ports(8 * hw.data_bytes, ADDRESS_BITS) + (read_ports(ext.beat_bits) if ext else ()),
+        ports=ports + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
         registers=register_entries(program.design_hash, geometry, external=ext is not None),
         roms=() if ext else program.roms,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from hwprm.bundle.manifest import PortEntry
 
@@ -12,12 +12,16 @@ __all__ = ["AXI", "AXIL", "PROBES", "probe_ports", "read_ports", "top_ports"]
 AXIL, AXI = "s_axil_", "m_axi_"
 
 
-def top_ports(tdata_bits: int, address_bits: int) -> tuple[PortEntry, ...]:
-    """Ports of the top module for an image stream of `tdata_bits` and AXI4-Lite addresses of `address_bits`."""
+def top_ports(tdata_bits: int, address_bits: int, signs: Collection[bool] = (True,)) -> tuple[PortEntry, ...]:
+    """Ports of the top module for an image stream of `tdata_bits` and AXI4-Lite addresses of `address_bits`.
+
+    `signs` tell of every input whether it is signed.
+    """
+    extended = "sign-extended" if all(signs) else "sign- or zero-extended" if any(signs) else "zero-extended"
     table: tuple[tuple[str, str, int, str], ...] = (
         ("input", "clk", 1, "Clock, rising edge."),
         ("input", "rst", 1, "Reset, synchronous, active high."),
-        ("input", "s_axis_tdata", tdata_bits, "Activation of the image, sign-extended."),
+        ("input", "s_axis_tdata", tdata_bits, f"Activation of the image, {extended}."),
         ("input", "s_axis_tvalid", 1, ""),
         ("output", "s_axis_tready", 1, ""),
         ("input", "s_axis_tlast", 1, "Last activation of the image."),

@@ -29,7 +29,7 @@ from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import digest_of, new_folder
-from hwprm.emission.golden import LAYER_IMAGES, NARROW, write_golden
+from hwprm.emission.golden import LAYER_IMAGES, storage_type, write_golden
 from hwprm.emission.ports import AXI, AXIL
 from hwprm.emission.templates import render
 from hwprm.intnet import IntegerNetwork
@@ -111,7 +111,8 @@ def _describe(parts: Parts, images: int) -> Manifest:
         design_hash=parts.design_hash,
         array=parts.array,
         inputs=tuple(
-            InputEntry(name=name, shape=shape, scale=net.tensor[name].scale) for name, shape in net.input_shapes.items()
+            InputEntry(name=name, shape=shape, scale=net.tensor[name].scale, signed=net.tensor[name].signed)
+            for name, shape in net.input_shapes.items()
         ),
         layers=tuple(
             LayerEntry(
@@ -121,6 +122,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
                 wide=layer.wide,
                 upsample=layer.upsample,
                 channel_lanes=layer.name in parts.channel_lanes,
+                signed=net.tensor[layer.name].signed,
             )
             for i, layer in enumerate(net.layers)
         ),
@@ -168,11 +170,13 @@ def _values(manifest: Manifest) -> dict[str, object]:
 
 def _readme_values(parts: Parts, manifest: Manifest, labels: bool) -> dict[str, object]:
     """Names that the README uses besides."""
-    tensors = parts.network.tensor
+    net = parts.network
+    low, high = net.image_limits
     return _values(manifest) | {
-        "output_scales": {entry.name: tensors[entry.name].scale for entry in manifest.layers if entry.wide},
+        "output_scales": {entry.name: net.tensor[entry.name].scale for entry in manifest.layers if entry.wide},
         "image_shape": list(manifest.image_shape),
-        "narrow": NARROW[parts.network.act_bits <= 8].__name__,
+        "image_type": storage_type(int(low.min()), int(high.max())).__name__,
+        "types": {layer.name: storage_type(*net.tensor[layer.name].limits).__name__ for layer in net.layers},
         "labels": labels,
         "reset_cycles": RESET_CYCLES,
     }

@@ -54,7 +54,7 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster, sign-extended
+    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster
     s_axis_tvalid, s_axis_tlast : In(1)
     s_axis_tready : Out(1)
     m_axis_tdata : Out(32), one signed output word a beat
@@ -216,6 +216,8 @@ class Accelerator(wiring.Component):
             memory.stride.eq(delay(m, sequencer.layer.stride, 1, name="stride")),
         ]
         guard = delay(m, lanes.entry.guard, LANE_ADDRESS, name="guard")
+        if hw.mixed:
+            m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS, name="unsigned"))
         flags = {key: delay(m, slot[key], ISSUE_TO_ARRAY, name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
             keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ, name=f"keep{r}")

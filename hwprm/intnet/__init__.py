@@ -1,6 +1,6 @@
 """Integer networks: what quantisation makes, both references run, and the compiler reads. numpy only."""
 
-from hwprm.intnet.images import image_shape, pack_images, split_images
+from hwprm.intnet.images import image_limits, image_shape, pack_images, split_images
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.network import IntegerNetwork
 
@@ -11,6 +11,7 @@ __all__ = [
     "Residual",
     "Tensor",
     "Term",
+    "image_limits",
     "image_shape",
     "pack_images",
     "split_images",

@@ -14,6 +14,7 @@ from hwprm.core.numerics import (
     SHIFT_MAX,
     SHIFT_MIN,
     WIDE_BITS,
+    integer_range,
     signed_range,
     signed_width,
 )
@@ -136,6 +137,9 @@ def _check_requantisation(net: Structure, layer: GemmLayer) -> None:
         raise ModelError(f"layer {layer.name!r}: a shift is outside {SHIFT_MIN}..{SHIFT_MAX}")
     if layer.wide != (layer.name in net.outputs):
         raise ModelError(f"layer {layer.name!r}: `wide` belongs to network outputs, and to them only")
-    low, high = signed_range(WIDE_BITS if layer.wide else net.act_bits)
+    signed = net.tensor[layer.name].signed
+    if layer.wide and not signed:
+        raise ModelError(f"layer {layer.name!r}: the words of a network output are signed, its tensor is not")
+    low, high = integer_range(WIDE_BITS if layer.wide else net.act_bits, signed)
     if not low <= layer.clamp[0] <= layer.clamp[1] <= high:
         raise ModelError(f"layer {layer.name!r}: clamp {layer.clamp} must lie in {low}..{high}")

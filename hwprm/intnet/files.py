@@ -14,14 +14,13 @@ from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import read_json, write_file
+from hwprm.core.formats import NETWORK, NETWORKS
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
 
 __all__ = ["load_parts", "save_parts"]
 
 Net = TypeVar("Net", bound=Structure)
-
-FORMAT = "hwprm-intnet-2"
 
 
 def save_parts(net: Structure, folder: Path) -> None:
@@ -53,7 +52,7 @@ def save_parts(net: Structure, folder: Path) -> None:
             }
         )
     plan = {
-        "format": FORMAT,
+        "format": NETWORK,
         "name": net.name,
         "weight_bits": net.weight_bits,
         "act_bits": net.act_bits,
@@ -72,8 +71,11 @@ def load_parts(cls: type[Net], folder: Path) -> Net:
     """Read a network of class `cls` from `folder`. Raises ModelError when that cannot be done."""
     try:
         plan = read_json(folder / "network.json")
-        if plan["format"] != FORMAT:
-            raise ModelError(f"{folder}: format {plan['format']!r}, this version reads {FORMAT!r}")
+        if plan["format"] not in NETWORKS:
+            raise ModelError(
+                f"{folder}: format {plan['format']!r}, this version reads {' and '.join(map(repr, NETWORKS))}; "
+                "quantise again, or use it with the version that made it"
+            )
         arrays = load_file(folder / "weights.safetensors")
         return cls(
             name=plan["name"],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hwprm.core.errors import InputError
 
-__all__ = ["image_shape", "pack_images", "split_images"]
+__all__ = ["image_limits", "image_shape", "pack_images", "split_images"]
 
 Map = tuple[int, int, int]
 
@@ -24,6 +24,20 @@ def image_shape(shapes: Iterable[Map]) -> tuple[int, ...]:
     """Shape of one image for inputs of `shapes` ``(C, H, W)``: that of the only one, or ``(beats,)``."""
     shapes = tuple(shapes)
     return shapes[0] if len(shapes) == 1 else (sum(prod(shape) for shape in shapes),)
+
+
+def image_limits(parts: Iterable[tuple[Map, tuple[int, int]]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Smallest and largest integer of every beat, arrays of the shape of one image: inputs may differ in their sign.
+
+    `parts` are shape ``(C, H, W)`` and limits of every input, in order.
+    """
+    parts = tuple(parts)
+    shape = image_shape(part for part, _ in parts)
+    low, high = (
+        np.concatenate([np.full(prod(part), ends[side], np.int64) for part, ends in parts]).reshape(shape)
+        for side in (0, 1)
+    )
+    return low, high
 
 
 def pack_images(arrays: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:

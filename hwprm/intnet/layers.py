@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.geometry import conv_output_size, pool_output_size
+from hwprm.core.numerics import integer_range
 
 __all__ = ["GemmLayer", "Pool", "Residual", "Tensor", "Term"]
 
@@ -32,12 +33,21 @@ Quad = tuple[int, int, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """A map of integers ``(C, H, W)`` of `bits` bits; the real value is ``integer * scale``."""
+    """A map of integers ``(C, H, W)`` of `bits` bits; the real value is ``integer * scale``.
+
+    Signed integers are two's complement, unsigned ones reach twice as far: 0..255 in 8 bits.
+    """
 
     name: str
     shape: tuple[int, int, int]
     bits: int
     scale: float
+    signed: bool = True
+
+    @property
+    def limits(self) -> Pair:
+        """Smallest and largest integer of its bits."""
+        return integer_range(self.bits, self.signed)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import InputError
-from hwprm.core.numerics import requantize, signed_range
+from hwprm.core.numerics import requantize
 from hwprm.intnet.images import split_images
 from hwprm.intnet.layers import GemmLayer, Pool, Tensor, Term
 from hwprm.intnet.network import IntegerNetwork
@@ -167,7 +167,7 @@ def _checked_array(tensor: Tensor, array: NDArray[Any]) -> IntArray:
         raise InputError(f"input {tensor.name!r} must be (n, {', '.join(map(str, tensor.shape))}), not {array.shape}")
     if not np.issubdtype(array.dtype, np.integer):
         raise InputError(f"input {tensor.name!r} must hold integers, not {array.dtype}; quantise the images first")
-    low, high = signed_range(tensor.bits)
+    low, high = tensor.limits
     if array.size and (array.min() < low or array.max() > high):
         raise InputError(f"input {tensor.name!r} must lie in {low}..{high}, not {array.min()}..{array.max()}")
     return array.astype(np.int64)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import ModelError
-from hwprm.core.numerics import accumulator_bounds, signed_range
+from hwprm.core.numerics import accumulator_bounds
+from hwprm.intnet.images import image_limits
 from hwprm.intnet.layers import GemmLayer, Tensor, Term
 from hwprm.intnet.regions import meeting_terms
 
@@ -54,6 +55,11 @@ class Structure:
         """``(C, H, W)`` of every input, in order."""
         return {name: self.tensor[name].shape for name in self.inputs}
 
+    @property
+    def image_limits(self) -> tuple[IntArray, IntArray]:
+        """Smallest and largest integer of every beat, arrays of the shape of one image (`hwprm.intnet.images`)."""
+        return image_limits((self.tensor[name].shape, self.tensor[name].limits) for name in self.inputs)
+
     def conv_size(self, layer: GemmLayer) -> Pair:
         """Height and width of `layer`'s accumulator map before pooling."""
         term = layer.terms[0]
@@ -65,11 +71,11 @@ class Structure:
         return layer.pool.output_size(size) if layer.pool else size
 
     def limits(self, name: str) -> Pair:
-        """Smallest and largest integer that tensor `name` can hold: an input's width, else its layer's clamp."""
+        """Smallest and largest integer that tensor `name` can hold: an input's own, else its layer's clamp."""
         for layer in self.layers:
             if layer.name == name:
                 return layer.clamp
-        return signed_range(self.tensor[name].bits)
+        return self.tensor[name].limits
 
     def accumulator_limits(self, layer: GemmLayer) -> Pair:
         """Smallest and largest value any accumulator of `layer` can take at any moment, proven from its weights.

@@ -14,7 +14,10 @@ def _bits(maximum: int) -> int:
 
 
 def entry_format(hw: Hardware) -> WordFormat:
-    """A column-list entry: one kept column of the im2col matrix, one clock cycle."""
+    """A column-list entry: one kept column of the im2col matrix, one clock cycle.
+
+    Only designs that hold signed and unsigned tensors have the field `unsigned`.
+    """
     coordinate = hw.coordinate_bits
     return WordFormat(
         "entry",
@@ -27,6 +30,7 @@ def entry_format(hw: Hardware) -> WordFormat:
             Field("x_high", coordinate, "One past the last such column."),
             Field("guard", 1, "The pass counts only in lanes inside these bounds (padded pooling)."),
             Field("image", 1, "The tap lies in the image: the input buffer in use is added to the word."),
+            *((Field("unsigned", 1, "The tap's tensor is unsigned."),) if hw.mixed else ()),
         ),
     )
 
@@ -79,8 +83,8 @@ def layer_format(hw: Hardware) -> WordFormat:
             Field("lane_bank", hw.bank_bits, "Address distance of neighbouring lanes: banks."),
             Field("wrap_word", hw.word_bits, "Extra words when a lane wraps to the next row."),
             Field("stride", _bits(len(hw.strides) - 1), "Index of the lane permutation."),
-            Field("clamp_low", hw.act_bits, "Lower end of the clamp of stored activations.", signed=True),
-            Field("clamp_high", hw.act_bits, "Upper end of the clamp of stored activations.", signed=True),
+            Field("clamp_low", hw.operand_bits, "Lower end of the clamp of stored activations.", signed=hw.signed),
+            Field("clamp_high", hw.operand_bits, "Upper end of the clamp of stored activations.", signed=hw.signed),
             Field("wide_low", 32, "Lower end of the clamp of output words.", signed=True),
             Field("wide_high", 32, "Upper end of the clamp of output words.", signed=True),
             Field("wide", 1, "Results are output words."),

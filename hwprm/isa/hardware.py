@@ -29,6 +29,8 @@ class InputGeometry:
     pitch: int
     words: int
     base: int
+    #: Whether its activations are signed: a beat is sign-extended, else zero-extended to whole bytes.
+    signed: bool = True
 
     @property
     def beats(self) -> int:
@@ -44,7 +46,10 @@ class InputGeometry:
 
 @dataclass(frozen=True, kw_only=True)
 class Hardware:
-    """Parameters of one accelerator. Widths are in bits, depths in words, latencies in cycles."""
+    """Parameters of one accelerator. Widths are in bits, depths in words, latencies in cycles.
+
+    What later versions added has the default that designs without it have, and is then no part of the design's hash.
+    """
 
     #: Lanes: output pixels side by side.
     rows: int
@@ -52,7 +57,7 @@ class Hardware:
     cols: int
     #: Banks of the vector memory: at least `rows`, coprime with every stride in `strides` and `store_strides`.
     banks: int
-    #: Width of a signed activation.
+    #: Width of an activation.
     act_bits: int
     #: Width of a signed weight.
     weight_bits: int
@@ -107,7 +112,20 @@ class Hardware:
     #: SHA-256 of ROM contents and of these parameters, hexadecimal.
     design_hash: str
     #: Where the program is read from; None where it lies in ROMs.
-    external: ExternalMemory | None = None
+    external: ExternalMemory | None
+    #: Whether any tensor in the vector memory is signed, and whether any is not. With both kinds entries say which.
+    signed: bool = True
+    unsigned: bool = False
+
+    @property
+    def mixed(self) -> bool:
+        """Whether the vector memory holds signed and unsigned tensors, so that only an entry knows what it reads."""
+        return self.signed and self.unsigned
+
+    @property
+    def operand_bits(self) -> int:
+        """Width of an activation at the array's edge, signed unless all tensors are unsigned; and of a clamp's ends."""
+        return self.act_bits + self.mixed
 
     @property
     def word_bits(self) -> int:

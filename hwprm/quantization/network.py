@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.core.errors import ModelError
-from hwprm.core.numerics import WIDE_BITS, accumulator_bounds, choose_multiplier, quantize, signed_range
-from hwprm.graph import Batch, Graph, Scale, by_input
+from hwprm.core.numerics import (
+    WIDE_BITS,
+    choose_multiplier,
+    filter_bounds,
+    integer_range,
+    quantize,
+    signed_range,
+)
+from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
 from hwprm.intnet.regions import meeting_terms
 from hwprm.quantization.calibrate import activation_ranges, real_images
@@ -49,9 +58,11 @@ def quantize_network(
         fused = lower(graph, separate=separate)
         shapes = {source: fused.shapes[source] for source in fused.inputs}
         first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
-        ranges = activation_ranges(fused, real_images(first, input_scale, shapes), config.percentile)
+        real = real_images(first, input_scale, shapes)
+        ranges = activation_ranges(fused, real, config.percentile)
         _check_ranges(fused, ranges)
-        quantiser = _Quantiser(fused, ranges, config)
+        inputs = {name: _InputFacts.of(x, real[name], scale_of(input_scale, name)) for name, x in first.items()}
+        quantiser = _Quantiser(fused, ranges, inputs, config)
         layers = tuple(quantiser.layer(layer) for layer in fused.layers)
         if not quantiser.too_coarse:
             return quantiser.network(name, layers)
@@ -72,20 +83,36 @@ def quantize_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArr
     """
     real = real_images(x, input_scale, net.input_shapes)
     tensors = {name: net.tensor[name] for name in net.inputs}
-    return pack_images(quantize(real[name], t.scale, *signed_range(t.bits)) for name, t in tensors.items())
+    return pack_images(quantize(real[name], t.scale, *t.limits) for name, t in tensors.items())
+
+
+@dataclass(frozen=True, kw_only=True)
+class _InputFacts:
+    """Of an input on the calibration images: whether anything is negative, and the step of stored unsigned integers."""
+
+    signed: bool
+    #: Bits of the type in which it is stored, where that is an unsigned one, and the real value of a step of it.
+    stored_bits: int | None
+    step: float
+
+    @classmethod
+    def of(cls, stored: NDArray[np.generic], real: FloatArray, step: float) -> _InputFacts:
+        bits = 8 * stored.dtype.itemsize if stored.dtype.kind == "u" else None
+        return cls(signed=bool(real.min() < 0), stored_bits=bits, step=step)
 
 
 class _Quantiser:
     """Walks the fused layers and keeps the tensors made so far."""
 
-    def __init__(self, fused: FusedNetwork, ranges: dict[str, float], config: QuantizeConfig) -> None:
+    def __init__(
+        self, fused: FusedNetwork, ranges: dict[str, float], inputs: dict[str, _InputFacts], config: QuantizeConfig
+    ) -> None:
         self.fused = fused
         self.ranges = ranges
         self.config = config
-        self.act_max = signed_range(config.act_bits)[1]
-        self.tensors = {name: self._tensor(name, config.act_bits, ranges[name] / self.act_max) for name in fused.inputs}
+        self.tensors = {name: self._input(name, inputs[name]) for name in fused.inputs}
         #: (low, high) of every tensor's integers.
-        self.limits = {name: signed_range(config.act_bits) for name in fused.inputs}
+        self.limits = {name: self.tensors[name].limits for name in fused.inputs}
         #: Sums that must not join the layer of an operand, whose accumulators are too coarse.
         self.too_coarse: set[str] = set()
 
@@ -101,8 +128,12 @@ class _Quantiser:
             act_bits=self.config.act_bits,
         )
 
-    def _tensor(self, name: str, bits: int, scale: float) -> Tensor:
-        return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale)
+    def _input(self, name: str, facts: _InputFacts) -> Tensor:
+        """An input whose range fills its integers; as it is where it is stored in unsigned integers of as many bits."""
+        bits = self.config.act_bits
+        as_it_is = facts.stored_bits == bits and not facts.signed
+        scale = facts.step if as_it_is else self.ranges[name] / integer_range(bits, facts.signed)[1]
+        return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale, signed=facts.signed)
 
     def layer(self, layer: FusedLayer) -> GemmLayer:
         """The integer layer of `layer`, whose sources have been made."""
@@ -110,16 +141,19 @@ class _Quantiser:
         weights, acc_scales = self._weights(layer)
         bias = quantize(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
         residual = self._residual(layer, acc_scales)
+        low, high = self._reach(layer, weights, bias, residual)
+        bits = WIDE_BITS if wide else self.config.act_bits
+        signed = wide or not _never_negative(layer, low)
         if layer.identity:
             out_scale = float(acc_scales[0])
         elif wide:
-            out_scale = self._wide_scale(layer, weights, bias, residual, acc_scales)
+            out_scale = _wide_scale(low, high, acc_scales)
         else:
-            out_scale = self._scale(layer, acc_scales)
+            out_scale = self._scale(layer, acc_scales, integer_range(bits, signed)[1])
         factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
-        bits = WIDE_BITS if wide else self.config.act_bits
-        self.limits[layer.name] = _clamp(layer, out_scale, bits)
-        self.tensors[layer.name] = self._tensor(layer.name, bits, out_scale)
+        shape = self.fused.shapes[layer.name]
+        self.tensors[layer.name] = Tensor(name=layer.name, shape=shape, bits=bits, scale=out_scale, signed=signed)
+        self.limits[layer.name] = _clamp(layer, self.tensors[layer.name])
         return GemmLayer(
             name=layer.name,
             terms=tuple(_integer_term(term, weight) for term, weight in zip(layer.terms, weights, strict=True)),
@@ -163,41 +197,39 @@ class _Quantiser:
             scales = added / whole_steps(added, scales, bits)
         return [quantize(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
 
-    def _scale(self, layer: FusedLayer, acc_scales: FloatArray) -> float:
-        """Output scale of an inner layer: its calibrated range fills the positive integers."""
+    def _scale(self, layer: FusedLayer, acc_scales: FloatArray, highest: int) -> float:
+        """Output scale of an inner layer: its calibrated range fills the positive integers, up to `highest`."""
         largest = float(acc_scales.max())
         if self.ranges[layer.name] == 0:  # silent on every calibration image: keep the accumulator's step
             return largest
-        return max(self.ranges[layer.name] / self.act_max, largest / FACTOR_MAX)
+        return max(self.ranges[layer.name] / highest, largest / FACTOR_MAX)
 
-    def _wide_scale(
-        self,
-        layer: FusedLayer,
-        weights: list[IntArray],
-        bias: IntArray,
-        residual: Residual | None,
-        acc_scales: FloatArray,
-    ) -> float:
-        """One scale for all filters of an output: no factor above 1, and no word ever saturates."""
-        worst = 0.0
-        together = meeting_terms([term.region for term in layer.terms])
-        for m, scale in enumerate(acc_scales):
-            bounds = []
-            for term, weight in zip(layer.terms, weights, strict=True):
-                x_low, x_high = self.limits[term.source]
-                row, none = weight[m : m + 1].reshape(1, -1), np.zeros(1, np.int64)
-                bounds.append(accumulator_bounds(row, none, min(x_low, 0), max(x_high, 0)))
-            added = (0, 0)
-            if residual:
-                x_low, x_high = self.limits[residual.source]
-                added = int(residual.mult[m]) * min(x_low, 0), int(residual.mult[m]) * max(x_high, 0)
-            for group in together:
-                low = min(int(bias[m]), 0) + added[0] + sum(bounds[i][0] for i in group)
-                high = max(int(bias[m]), 0) + added[1] + sum(bounds[i][1] for i in group)
-                worst = max(worst, float(scale) * max(-low, high))
-        # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
-        room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
-        return max(float(acc_scales.max()), worst / room)
+    def _reach(
+        self, layer: FusedLayer, weights: list[IntArray], bias: IntArray, residual: Residual | None
+    ) -> tuple[IntArray, IntArray]:
+        """Smallest and largest sum of every filter ``(M,)`` at any moment, bias and residual included."""
+        parts = []
+        for term, weight in zip(layer.terms, weights, strict=True):
+            x_low, x_high = self.limits[term.source]
+            parts.append(filter_bounds(weight.reshape(len(bias), -1), min(x_low, 0), max(x_high, 0)))
+        together = [np.array(group, np.int64) for group in meeting_terms([term.region for term in layer.terms])]
+        low, high = (np.stack(side) for side in zip(*parts, strict=True))
+        low = np.min([low[group].sum(axis=0) for group in together], axis=0) + np.minimum(bias, 0)
+        high = np.max([high[group].sum(axis=0) for group in together], axis=0) + np.maximum(bias, 0)
+        if residual:
+            x_low, x_high = self.limits[residual.source]
+            low, high = low + residual.mult * min(x_low, 0), high + residual.mult * max(x_high, 0)
+        return low, high
+
+
+def _wide_scale(low: IntArray, high: IntArray, acc_scales: FloatArray) -> float:
+    """One scale for all filters of an output, whose sums reach from `low` to `high` ``(M,)``: no factor is above 1, and
+    no word ever saturates.
+    """
+    worst = float((acc_scales * np.maximum(-low, high)).max())
+    # The multiplier's own rounding (2**-16) and the final one must not push the worst case over the edge.
+    room = (signed_range(WIDE_BITS)[1] - 1) / (1 + 2.0**-15)
+    return max(float(acc_scales.max()), worst / room)
 
 
 def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
@@ -212,11 +244,18 @@ def _integer_term(term: FusedTerm, weight: IntArray) -> Term:
     )
 
 
-def _clamp(layer: FusedLayer, scale: float, bits: int) -> tuple[int, int]:
-    """The integers between which a layer's results lie: its clamp at `scale`, cut to `bits` bits."""
-    ends = signed_range(bits)
-    low = ends[0] if layer.low is None else int(quantize(layer.low, scale, *ends))
-    high = ends[1] if layer.high is None else int(quantize(layer.high, scale, *ends))
+def _never_negative(layer: FusedLayer, lowest: IntArray) -> bool:
+    """Whether a layer whose sums do not fall below `lowest` ``(M,)`` makes nothing negative: its tensor is unsigned."""
+    if layer.low is not None and layer.low >= 0:
+        return True
+    return bool((lowest >= 0).all()) and (layer.high is None or layer.high >= 0)
+
+
+def _clamp(layer: FusedLayer, tensor: Tensor) -> tuple[int, int]:
+    """The integers between which a layer's results lie: its clamp, cut to what its `tensor` holds."""
+    ends = tensor.limits
+    low = ends[0] if layer.low is None else int(quantize(layer.low, tensor.scale, *ends))
+    high = ends[1] if layer.high is None else int(quantize(layer.high, tensor.scale, *ends))
     return low, high
 
 

@@ -77,6 +77,8 @@ def _summary(facts: Facts) -> Table:
         widths = f"{array['weight_bits']}-bit weights, {array['act_bits']}-bit activations"
         widths += f", {array['acc_bits']}-bit accumulators" if array.get("acc_bits") else ""
         rows.append(("array", f"{array['rows']} x {array['cols']}, {widths}"))
+    if unsigned := facts.get("unsigned"):
+        rows.append(("unsigned tensors", f"{len(unsigned)}: {', '.join(unsigned)}"))
     compressed = dict(facts.get("compression", {}))
     if (steps := facts.get("waterfall")) and _holes(steps[-1:]):
         compressed |= {"nonzero": _nonzero(steps[-1])}

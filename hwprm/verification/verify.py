@@ -123,7 +123,7 @@ def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memo
     images = bundle.images
     wanted = max(config.protocol_count, config.layer_count, *map(config.bulk_images, config.simulators))
     if wanted > len(images):
-        extra = random_images(wanted - len(images), manifest.image_shape, manifest.array.act_bits, config.seed)
+        extra = random_images(wanted - len(images), manifest.image_limits, config.seed)
         images = np.concatenate([images, extra])
     work = (config.work or default_cache()).absolute()  # tools run in folders of their own
     return Simulation(

@@ -34,28 +34,36 @@ def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple
     return np.array(results)
 
 
-def test_residuals_join_a_cycle_later():
-    """total = acc + bias + residual * factor, where residual and factor are presented one cycle before the rest."""
+@pytest.mark.parametrize(
+    ("signed", "low", "high"), [((True, False), -128, 127), ((True, True), -128, 255), ((False, True), 0, 255)]
+)
+def test_residuals_join_a_cycle_later(signed, low, high):
+    """total = acc + bias + residual * factor, where residual and factor are presented one cycle before the rest.
+
+    Residuals, and the clamp, are those of designs of one kind of tensors, or of both.
+    """
     rng = np.random.default_rng(1)
-    hw = hardware(acc_bits=12, sum_bits=22, residual_bits=13, act_bits=8, shift_min=16, shift_max=19)
+    widths = {"acc_bits": 12, "sum_bits": 23, "residual_bits": 13, "act_bits": 8, "shift_min": 16, "shift_max": 19}
+    hw = hardware(**widths, signed=signed[0], unsigned=signed[1])
     dut = Requantiser(hw, wide=False)
     cases = np.stack(
         [
             rng.integers(-(1 << 11), 1 << 11, 200),
             rng.integers(-(1 << 18), 1 << 18, 200),
-            rng.integers(-128, 128, 200),
+            rng.integers(low, high + 1, 200),
             rng.choice([0, 1, (1 << 13) - 1, 77, 4096], 200),
             rng.integers(0, 1 << 5, 200),
             rng.integers(16, 20, 200),
         ],
         axis=1,
     )
-    cases[0, 2:4] = -128, (1 << 13) - 1
+    cases[0, 2:4] = low, (1 << 13) - 1
+    cases[1, 2:4] = high, (1 << 13) - 1
     results = []
 
     async def bench(ctx):
-        ctx.set(dut.clamp_low, -128)
-        ctx.set(dut.clamp_high, 127)
+        ctx.set(dut.clamp_low, low)
+        ctx.set(dut.clamp_high, high)
         for i in range(len(cases) + REQUANTISE + 1):
             ahead, now = cases[min(i, len(cases) - 1)].tolist(), cases[max(min(i, len(cases)) - 1, 0)].tolist()
             ctx.set(dut.residual, ahead[2])
@@ -68,8 +76,8 @@ def test_residuals_join_a_cycle_later():
 
     simulate(dut, bench, deadline=300)
     total = cases[:, 0] + cases[:, 1] + cases[:, 2] * cases[:, 3]
-    want = requantize(total, cases[:, 4], cases[:, 5], -128, 127)
-    assert results == want.tolist() and len(set(results)) > 50
+    want = requantize(total, cases[:, 4], cases[:, 5], low, high)
+    assert [result & 255 for result in results] == (want & 255).tolist() and len(set(results)) > 50
 
 
 def _assert_equal(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple[int, int]) -> None:

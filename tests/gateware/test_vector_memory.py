@@ -35,15 +35,23 @@ def _present_write(
         ctx.set(dut.write_data[r], int(data[r]) & ((1 << hw.act_bits) - 1))
 
 
+#: Parameters of `Hardware`; designs with both kinds of tensors choose one for every read.
 GEOMETRIES = {
     "1-lane": {"rows": 1, "banks": 1, "strides": (0,)},
     "2-lanes": {"rows": 2, "banks": 3, "strides": (1, 2)},
     "4-lanes": {"rows": 4, "banks": 4, "strides": (1, 3)},
     "5-lanes-7-banks": {"rows": 5, "banks": 7, "strides": (1, 2, 3, 6)},
     "8-lanes-9-banks": {"rows": 8, "banks": 9, "strides": (2,)},
+    "3-lanes-both-kinds": {"rows": 3, "banks": 4, "strides": (1, 3), "unsigned": True},
+    "2-lanes-unsigned": {"rows": 2, "banks": 2, "signed": False, "unsigned": True},
     "4-lanes-apart": {"rows": 4, "banks": 5, "strides": (1,), "store_strides": (2,)},
     "5-lanes-apart-or-not": {"rows": 5, "banks": 7, "strides": (1, 2), "store_strides": (1, 2, 8)},
 }
+
+
+def _meant(values: np.ndarray, unsigned: bool) -> np.ndarray:
+    """What signed activations of 6 bits are if their bits stand for something unsigned."""
+    return values & 63 if unsigned else values
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
@@ -65,10 +73,13 @@ def test_random_writes_and_reads(name):
             stride, inside = hw.strides[choice], rng.random(hw.rows) < 0.8
             at = int(rng.integers(0, size - (hw.rows - 1) * stride))
             touched = at + stride * np.arange(hw.rows)
+            unsigned = bool(rng.integers(2)) if hw.mixed else hw.unsigned
+            if hw.mixed:
+                ctx.set(dut.unsigned, unsigned)
             in_flight = [places for _, places, _ in pending if set(places) & set(touched)]
             _present_read(ctx, dut, hw, at, choice, inside)
             if not in_flight:
-                expected[cycle + VECTOR_READ] = np.where(inside, model[touched], 0)
+                expected[cycle + VECTOR_READ] = np.where(inside, _meant(model[touched], unsigned), 0)
             ctx.set(dut.write, 0)
             if rng.random() < 0.7:
                 first = int(rng.integers(0, hw.rows))

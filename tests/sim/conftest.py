@@ -30,5 +30,5 @@ def standin(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A small LeNet on 4 x 3."""
     program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3))
-    images = random_images(3, program.network.input.shape, program.network.act_bits, seed=3)
+    images = random_images(3, program.network.image_limits, seed=3)
     return emit_bundle(program, images, np.arange(3), tmp_path_factory.mktemp("small") / "bundle")

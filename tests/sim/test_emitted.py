@@ -51,7 +51,7 @@ def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
 @pytest.fixture(scope="module")
 def two_inputs(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     program = compile_network(SEVERAL_INPUTS["map-and-vector"](), ArrayConfig(rows=2, cols=2))
-    images = random_images(3, (37,), 8, seed=3)
+    images = random_images(3, program.network.image_limits, seed=3)
     return emit_bundle(program, images, None, tmp_path_factory.mktemp("inputs") / "bundle")
 
 

@@ -32,7 +32,7 @@ IMAGE = "mem/external.bin"
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     program = compile_network(small_lenet(), ARRAY)
-    images = random_images(3, program.network.input.shape, program.network.act_bits, seed=3)
+    images = random_images(3, program.network.image_limits, seed=3)
     return emit_bundle(program, images, np.arange(3), tmp_path_factory.mktemp("external") / "bundle")
 
 

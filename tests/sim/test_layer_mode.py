@@ -92,7 +92,7 @@ def test_a_layer_that_takes_another_number_of_cycles(bundle: Bundle, work: Path,
 def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
     program = compile_network(random_residuals(3), ArrayConfig(rows=3, cols=4))
     assert any(layer.residual for layer in program.network.layers)
-    images = random_images(2, program.network.input.shape, program.network.act_bits, seed=3)
+    images = random_images(2, program.network.image_limits, seed=3)
     report = check(emit_bundle(program, images, None, tmp_path / "b").folder, work)
     report.raise_on_failure()
     assert report.layer_cycles_simulated == report.layer_cycles_predicted
@@ -115,7 +115,7 @@ def test_layers_that_the_compiler_added_or_turned(work: Path, tmp_path: Path) ->
     program = compile_network(replace(net, layers=(net.layers[0], equal, net.layers[2])), ArrayConfig(rows=9, cols=3))
     assert program.layers == ("a_map", "a", "b", "c")
     assert program.geometry[2].channel_lanes
-    bundle = emit_bundle(program, random_images(2, (2, 6, 6), 8, seed=0), None, tmp_path / "b")
+    bundle = emit_bundle(program, random_images(2, net.image_limits, seed=0), None, tmp_path / "b")
     report = check(bundle.folder, work, modes=("layers", "bulk"), trace_images=2)
     report.raise_on_failure()
     broken = check(edited(bundle, tmp_path / "broken", "weights", flip(0)), work, allow_edited=True)

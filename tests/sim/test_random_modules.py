@@ -32,5 +32,7 @@ def test_twenty_networks(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert all(case.values and case.cycles for case in outcomes)
     kinds = Counter(case.weights for case in outcomes)
     assert min(kinds["rom"], kinds["axi"]) >= 5
+    signs = Counter(case.signs for case in outcomes)
+    assert signs["mixed"] >= 5 and signs.keys() <= {"mixed", "signed", "unsigned"}
     text = "\n".join(case.network for case in outcomes)
     assert all(word in text for word in ("1 = input", "sum of", "concat of", "upsample", "AvgPool2d", "shuffle"))

@@ -30,7 +30,7 @@ def test_random_residuals(tmp_path: Path, work: Path) -> None:
 
 def _verify(net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path) -> None:
     program = compile_network(net, array)
-    images = random_images(2, program.network.input.shape, program.network.act_bits, seed)
+    images = random_images(2, program.network.image_limits, seed)
     bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle")
     report = verify_bundle(bundle.folder, VerifyConfig(sim="icarus", icarus_images=4, seed=seed, work=work))
     report.raise_on_failure()

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hwprm.compiler import Program
 from hwprm.core.errors import MismatchError
 from hwprm.gateware import Accelerator, ProcessingElement
-from hwprm.intnet import image_shape, reference
+from hwprm.intnet import reference
 from hwprm.isa import register_offset
 from tests.support.axi_memory import BASE, AxiMemory
 from tests.support.measures import assert_measures
@@ -176,9 +176,8 @@ def rom_contents(program: Program) -> dict[str, list[int]]:
 
 def random_images(program: Program, count: int, seed: int = 0) -> IntArray:
     """`count` images over the inputs' whole range."""
-    half = 1 << (program.network.act_bits - 1)
-    shape = image_shape(program.network.input_shapes.values())
-    return np.random.default_rng(seed).integers(-half, half, (count, *shape))
+    low, high = program.network.image_limits
+    return np.random.default_rng(seed).integers(low, high, (count, *low.shape), endpoint=True)
 
 
 def run(
@@ -260,10 +259,10 @@ def _place(
     program: Program, tensors: dict[str, IntArray], layer: int, filt: int, pixel: int, lanes: int, data: int
 ) -> None:
     bits = program.hardware.act_bits
-    geo = program.geometry[layer]
+    geo, name = program.geometry[layer], program.layers[layer]
     for lane in range(lanes):
-        place = filt * geo.pixels + pixel + lane
-        tensors[program.layers[layer]].reshape(-1)[place] = signed_word(data >> (lane * bits), bits)
+        place, word = filt * geo.pixels + pixel + lane, data >> (lane * bits) & (1 << bits) - 1
+        tensors[name].reshape(-1)[place] = signed_word(word, bits) if program.network.tensor[name].signed else word
 
 
 def check(program: Program, images: IntArray, result: Run) -> None:

@@ -45,6 +45,7 @@ _SMALL = Hardware(
     wide_pixels_max=4,
     wide_lanes=1,
     design_hash="",
+    external=None,
 )
 
 

@@ -44,6 +44,7 @@ class Interpreter:
             dtype=np.int64,
         )
         self.size = hw.banks << hw.word_bits
+        #: Bits of activations, as numbers that are not negative.
         self.memory = np.zeros(self.size, dtype=np.int64)
 
     def run(self, image: IntArray) -> dict[str, IntArray]:
@@ -80,7 +81,14 @@ class Interpreter:
             for c in range(channels):
                 for y in range(height):
                     start = base + c * channel + y * part.pitch
-                    self.memory[start : start + width], rest = rest[:width], rest[width:]
+                    self.memory[start : start + width], rest = self._bits(rest[:width]), rest[width:]
+
+    def _bits(self, values: IntArray) -> IntArray:
+        return values & (1 << self.hw.act_bits) - 1
+
+    def _values(self, bits: IntArray, unsigned: Any) -> IntArray:
+        """What `bits` read from the memory mean."""
+        return np.where((bits >> self.hw.act_bits - 1 == 1) & ~np.bool_(unsigned), bits - (1 << self.hw.act_bits), bits)
 
     def _lanes(self, constants: dict[str, int], pixel_tiles: int) -> tuple[IntArray, IntArray, IntArray]:
         """Row, column and relative address ``(pixel tiles, rows)`` of every lane, stepped as the lanes step."""
@@ -112,7 +120,8 @@ class Interpreter:
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
         word = e["word"] + e["image"] * self.buffer * self.hw.input_words
         address = (word * self.hw.banks + e["bank"] + at) % self.size
-        values = np.where(inside & (e["guard"] == 0), self.memory[address], 0).reshape(passes, length, *y.shape)
+        read = self._values(self.memory[address], e.get("unsigned", self.hw.unsigned))
+        values = np.where(inside & (e["guard"] == 0), read, 0).reshape(passes, length, *y.shape)
         weight = self.weights[tile["weight_base"] : tile["weight_base"] + length, :filters]
         acc = np.einsum("kf,pkts->pfts", weight, values)
         counts = (inside | (e["guard"] == 0)).reshape(passes, length, *y.shape)[:, -1]
@@ -148,11 +157,12 @@ class Interpreter:
             start = store["base_word"] * banks + state["tile"] * tile + f * channel
             at = start + pixel * beside + pixel // store["width"] * gap
             for y, x in np.ndindex(below, beside):
-                self.memory[(at + y * line + x) % self.size] = lanes.reshape(-1)[: store["pixels"]]
+                self.memory[(at + y * line + x) % self.size] = self._bits(lanes.reshape(-1)[: store["pixels"]])
 
     def _read(self, name: str) -> IntArray:
         place = self.program.plan[name]
-        channels, height, width = self.program.network.tensor[name].shape
+        tensor = self.program.network.tensor[name]
+        channels, height, width = tensor.shape
         c, y, x = np.ogrid[:channels, :height, :width]
-        result: IntArray = self.memory[place.base * self.hw.banks + c * place.channel + y * place.pitch + x]
-        return result
+        bits: IntArray = self.memory[place.base * self.hw.banks + c * place.channel + y * place.pitch + x]
+        return self._values(bits, not tensor.signed)

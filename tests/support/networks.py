@@ -36,6 +36,13 @@ class Spec:
     residual: Residual | None = None
     wide: bool = False
     relu: bool = True
+    #: Whether its tensor is unsigned; None for behind a ReLU.
+    unsigned: bool | None = None
+
+    @property
+    def signed(self) -> bool:
+        """Whether its tensor is signed."""
+        return self.wide or not (self.relu if self.unsigned is None else self.unsigned)
 
 
 def weights(rng: np.random.Generator, shape: Sequence[int], *, bits: int = 8, pruned: float = 0.0) -> np.ndarray:
@@ -59,12 +66,24 @@ def compiled(net: IntegerNetwork, rows: int, cols: int, **options: int) -> Progr
 
 
 def network(
-    shape: Map | Mapping[str, Map], layers: Sequence[Spec], *, seed: int = 0, weight_bits: int = 8, act_bits: int = 8
+    shape: Map | Mapping[str, Map],
+    layers: Sequence[Spec],
+    *,
+    seed: int = 0,
+    weight_bits: int = 8,
+    act_bits: int = 8,
+    unsigned: Sequence[str] = (),
 ) -> IntegerNetwork:
-    """A network over the input ``image`` of `shape`, or over inputs by name; bias and requantisation from `seed`."""
+    """A network over the input ``image`` of `shape`, or over inputs by name; bias and requantisation from `seed`.
+
+    Inputs are signed but for those named in `unsigned`.
+    """
     rng = np.random.default_rng(seed)
     shapes = shape if isinstance(shape, Mapping) else {"image": shape}
-    tensors = {name: Tensor(name=name, shape=size, bits=act_bits, scale=1.0) for name, size in shapes.items()}
+    tensors = {
+        name: Tensor(name=name, shape=size, bits=act_bits, scale=1.0, signed=name not in unsigned)
+        for name, size in shapes.items()
+    }
     made = []
     for spec in layers:
         first = spec.terms[0]
@@ -72,7 +91,7 @@ def network(
         size = spec.pool.output_size(size) if spec.pool else size
         filters = first.weight.shape[0]
         tensors[spec.name] = Tensor(
-            name=spec.name, shape=(filters, *size), bits=32 if spec.wide else act_bits, scale=1.0
+            name=spec.name, shape=(filters, *size), bits=32 if spec.wide else act_bits, scale=1.0, signed=spec.signed
         )
         made.append(_layer(rng, spec, filters, act_bits))
     return IntegerNetwork(
@@ -87,7 +106,7 @@ def network(
 
 
 def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) -> GemmLayer:
-    low, high = signed_range(act_bits)
+    low, high = signed_range(act_bits + (not spec.signed))
     bias = rng.integers(-200, 201, filters)
     matrix = np.concatenate([term.weight.reshape(filters, -1) for term in spec.terms], axis=1)
     bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
@@ -101,7 +120,7 @@ def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) ->
         bias=bias,
         mult=np.array([mult for mult, _ in pairs]),
         shift=np.array([shift for _, shift in pairs]),
-        clamp=signed_range(32) if spec.wide else (0 if spec.relu else low, high),
+        clamp=signed_range(32) if spec.wide else (low if spec.signed and not spec.relu else 0, high),
         pool=spec.pool,
         residual=spec.residual,
         wide=spec.wide,

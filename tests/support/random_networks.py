@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hwprm.core.numerics import accumulator_bounds, choose_multiplier, signed_range
+from hwprm.core.numerics import accumulator_bounds, choose_multiplier, integer_range, signed_range
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
 __all__ = ["random_inputs", "random_network", "random_residuals"]
@@ -16,12 +16,15 @@ __all__ = ["random_inputs", "random_network", "random_residuals"]
 class _Builder:
     def __init__(self, rng: np.random.Generator, weight_bits: int, act_bits: int) -> None:
         self.rng, self.weight_bits, self.act_bits = rng, weight_bits, act_bits
+        self.signs = rng.spawn(1)[0]
         self.tensors: list[Tensor] = []
         self.layers: list[GemmLayer] = []
 
-    def tensor(self, name: str, shape: tuple[int, ...], bits: int) -> Tensor:
+    def tensor(self, name: str, shape: tuple[int, ...], bits: int, *, signed: bool | None = None) -> Tensor:
+        """Another tensor; None draws whether it is signed."""
         channels, height, width = shape
-        self.tensors.append(Tensor(name=name, shape=(channels, height, width), bits=bits, scale=1.0))
+        signed = bool(self.signs.random() < 0.5) if signed is None else signed
+        self.tensors.append(Tensor(name=name, shape=(channels, height, width), bits=bits, scale=1.0, signed=signed))
         return self.tensors[-1]
 
     def weight(self, filters: int, channels: int, kernel: tuple[int, int]) -> np.ndarray:
@@ -44,7 +47,7 @@ class _Builder:
         size = terms[0].output_size(source.shape[1:])
         size = pool.output_size(size) if pool else size
         bias = rng.integers(-300, 300, filters) * (rng.random(filters) < 0.8)
-        low, high = signed_range(self.act_bits)
+        low, high = signed_range(self.act_bits + 1)  # what an unsigned operand may hold, and more
         matrix = np.concatenate([t.weight.reshape(filters, -1) for t in terms], axis=1)
         bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
         residual = None
@@ -55,7 +58,10 @@ class _Builder:
         if wide:
             factors = [min(1.0, 2.0**30 / bound) * rng.uniform(0.1, 1) for _ in range(filters)]
         pairs = [choose_multiplier(factor) for factor in factors]
-        clamp = signed_range(32) if wide else [(low, high), (0, high), (0, max(1, high // 2))][rng.integers(3)]
+        kind = 0 if wide else int(rng.integers(3))
+        signed = wide or kind == 0 or bool(self.signs.random() < 0.3)
+        low, high = integer_range(self.act_bits, signed)
+        clamp = signed_range(32) if wide else [(low, high), (0, high), (0, max(1, high // 2))][kind]
         self.layers.append(
             GemmLayer(
                 name=name,
@@ -69,7 +75,7 @@ class _Builder:
                 wide=wide,
             )
         )
-        return self.tensor(name, (filters, *size), 32 if wide else self.act_bits)
+        return self.tensor(name, (filters, *size), 32 if wide else self.act_bits, signed=signed)
 
     def residual(self, source: Tensor, filters: int, most: int) -> Residual:
         """Channels of `source` in random order, multipliers of up to `most` or the largest there is, some of them 0."""

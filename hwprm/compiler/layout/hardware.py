@@ -12,7 +12,7 @@ from hwprm.compiler.layout.schedule import Schedule
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError
 from hwprm.core.numerics import ACC_BITS_MAX, signed_width
-from hwprm.intnet import IntegerNetwork
+from hwprm.intnet import IntegerNetwork, Tensor
 from hwprm.isa import Hardware, InputGeometry
 
 __all__ = ["accumulator_bits", "hardware_for", "sum_bits"]
@@ -39,6 +39,8 @@ def hardware_for(
     wide = [geo for geo in geometry if geo.layer.wide]
     shifts = np.concatenate([layer.shift for layer in net.layers])
     acc_bits = _accumulator(net, array)
+    kinds = {net.tensor[name].signed for layer in net.layers for name in layer.sources}  # of what is read,
+    kinds |= {net.tensor[geo.layer.name].signed for geo in stored}  # and of what is made
     return Hardware(
         rows=array.rows,
         cols=array.cols,
@@ -70,16 +72,21 @@ def hardware_for(
         pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
         pixels_max=max([geo.pixels for geo in stored], default=1),
         filters_max=max([geo.filters for geo in stored], default=1),
-        inputs=tuple(_input(net.tensor[name].shape, plan[name]) for name in net.inputs),
+        inputs=tuple(_input(net.tensor[name], plan[name]) for name in net.inputs),
         output_words=sum(geo.pixels * geo.filters for geo in wide),
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
         wide_lanes=min(array.rows, max([geo.pixels for geo in wide], default=1)),
         design_hash="",
+        external=None,
+        signed=True in kinds,
+        unsigned=False in kinds,
     )
 
 
-def _input(shape: tuple[int, int, int], place: Placement) -> InputGeometry:
-    return InputGeometry(shape=shape, pitch=place.pitch, words=place.words, base=place.base)
+def _input(tensor: Tensor, place: Placement) -> InputGeometry:
+    return InputGeometry(
+        shape=tensor.shape, pitch=place.pitch, words=place.words, base=place.base, signed=tensor.signed
+    )
 
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:

@@ -144,11 +144,11 @@ def _pass_entries(
     n = len(cols)
     linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
     height, width = np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64)
-    image = np.zeros(n, dtype=np.int64)
+    image, unsigned = (np.zeros(n, dtype=np.int64) for _ in range(2))
     for i, term in enumerate(_taps(geo.layer)):
         mine = cols.term == i
         place = plan[term.source]
-        image[mine] = term.source in net.inputs
+        image[mine], unsigned[mine] = term.source in net.inputs, not net.tensor[term.source].signed
         _, height[mine], width[mine] = (1, 1, geo.width) if geo.channel_lanes else net.tensor[term.source].shape
         off_y[mine] = window[0] * term.stride[0] + cols.ky[mine] * term.dilation[0] - term.padding[0]
         off_x[mine] = window[1] * term.stride[1] + cols.kx[mine] * term.dilation[1] - term.padding[2]
@@ -171,6 +171,7 @@ def _pass_entries(
         "x_high": x_high,
         "guard": np.zeros(n, dtype=np.int64),
         "image": image,
+        **({"unsigned": unsigned} if hw.mixed else {}),
     }
     if geo.guarded:
         linear = np.append(linear, 0)
@@ -216,4 +217,5 @@ def _guard(geo: LayerGeometry, window: tuple[int, int]) -> dict[str, int]:
         "x_high": int(x_high[0]),
         "guard": 1,
         "image": 0,
+        "unsigned": 0,
     }

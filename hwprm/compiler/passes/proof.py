@@ -19,8 +19,7 @@ from hwprm.compiler.passes.rewritten import Pass, Rewritten, as_it_is
 from hwprm.compiler.passes.rules import check_rules
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import PassError
-from hwprm.core.numerics import signed_range
-from hwprm.intnet import IntegerNetwork, image_shape
+from hwprm.intnet import IntegerNetwork
 from hwprm.intnet.reference import run
 
 __all__ = ["Proof", "compare", "rewrite", "sample_images"]
@@ -100,8 +99,7 @@ def sample_images(net: IntegerNetwork, given: IntArray | None = None) -> IntArra
     """The images, as in `hwprm.intnet.images`, to prove passes over `net` on: the first of `given`, where there are
     some, in turn with random and extreme ones. Same arguments, same images.
     """
-    shape, bits = image_shape(net.input_shapes.values()), min(net.tensor[name].bits for name in net.inputs)
-    low, high = signed_range(bits)
+    low, high = net.image_limits
     rng = np.random.default_rng(0)
     real = [] if given is None else list(given[:MOST])
     images = []
@@ -109,9 +107,9 @@ def sample_images(net: IntegerNetwork, given: IntArray | None = None) -> IntArra
         if number % 2 == 0 and real:
             images.append(real.pop(0))
         elif number % 4 == 1:
-            images.append(rng.choice(np.array([low, high]), shape))
+            images.append(np.where(rng.random(low.shape) < 0.5, low, high))
         else:
-            images.append(rng.integers(low, high, shape, endpoint=True))
+            images.append(rng.integers(low, high, endpoint=True))
     return np.stack(images).astype(np.int64)
 
 

@@ -7,6 +7,7 @@ That the network made is a network at all (ranges, shapes, accumulators) its con
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from hwprm.compiler.passes.rewritten import Rewritten
 from hwprm.core.errors import PassError
@@ -49,10 +50,10 @@ def honest_map(before: IntegerNetwork, after: Rewritten) -> str:
 
 
 def same_tensors(before: IntegerNetwork, after: Rewritten) -> str:
-    """Tensors that are left keep height, width, bits and scale, and layers their order."""
+    """Tensors that are left keep height, width, bits, scale and sign, and layers their order."""
     for name in after.kept:
         one, other = before.tensor[name], after.network.tensor[name]
-        if (one.shape[1:], one.bits, one.scale) != (other.shape[1:], other.bits, other.scale):
+        if replace(one, shape=other.shape) != other or one.shape[1:] != other.shape[1:]:
             return f"{name!r} is {other}, it was {one}"
     order = [layer.name for layer in after.network.layers if layer.name in before.tensor]
     if order != [layer.name for layer in before.layers if layer.name in after.network.tensor]:

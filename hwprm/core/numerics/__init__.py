@@ -1,8 +1,15 @@
 """The one definition of rounding, saturation and widths. Everything else calls it or is tested against it."""
 
 from hwprm.core.numerics.requantize import MULT_BITS, SHIFT_MAX, SHIFT_MIN, choose_multiplier, requantize
-from hwprm.core.numerics.rounding import quantize, round_half_up, round_shift, saturate, signed_range
-from hwprm.core.numerics.widths import ACC_BITS_MAX, RESIDUAL_BITS_MAX, WIDE_BITS, accumulator_bounds, signed_width
+from hwprm.core.numerics.rounding import integer_range, quantize, round_half_up, round_shift, saturate, signed_range
+from hwprm.core.numerics.widths import (
+    ACC_BITS_MAX,
+    RESIDUAL_BITS_MAX,
+    WIDE_BITS,
+    accumulator_bounds,
+    filter_bounds,
+    signed_width,
+)
 
 __all__ = [
     "ACC_BITS_MAX",
@@ -13,6 +20,8 @@ __all__ = [
     "WIDE_BITS",
     "accumulator_bounds",
     "choose_multiplier",
+    "filter_bounds",
+    "integer_range",
     "quantize",
     "requantize",
     "round_half_up",

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["quantize", "round_half_up", "round_shift", "saturate", "signed_range"]
+__all__ = ["integer_range", "quantize", "round_half_up", "round_shift", "saturate", "signed_range"]
 
 IntArray = NDArray[np.int64]
 
@@ -33,6 +33,11 @@ IntArray = NDArray[np.int64]
 def signed_range(bits: int) -> tuple[int, int]:
     """Smallest and largest two's-complement integer of `bits` bits: 8 -> (-128, 127)."""
     return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+def integer_range(bits: int, signed: bool) -> tuple[int, int]:
+    """Smallest and largest integer of `bits` bits: `signed_range`, or unsigned 8 -> (0, 255)."""
+    return signed_range(bits) if signed else (0, (1 << bits) - 1)
 
 
 def round_shift(value: ArrayLike, shift: ArrayLike) -> IntArray:

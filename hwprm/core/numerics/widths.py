@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "signed_width"]
+__all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "filter_bounds", "signed_width"]
+
+IntArray = NDArray[np.int64]
 
 #: Widest accumulator (bias included): its product with a 16-bit multiplier, plus half, fits 63 bits.
 ACC_BITS_MAX = 46
@@ -24,16 +26,23 @@ def signed_width(low: int, high: int) -> int:
     return bits + 1
 
 
-def accumulator_bounds(weight: NDArray[np.int64], bias: NDArray[np.int64], x_low: int, x_high: int) -> tuple[int, int]:
-    """Smallest and largest value that any filter's accumulator takes at any moment, bias added or not.
+def filter_bounds(weight: IntArray, x_low: int, x_high: int) -> tuple[IntArray, IntArray]:
+    """Smallest and largest sum of products of each filter ``(M,)``, partial sums in any order included.
 
-    weight ``(M, K)``, bias ``(M,)``, every activation in x_low..x_high with x_low <= 0 <= x_high.
-    Partial sums in any order are covered, because every single term's extreme has the sign of its bound.
+    weight ``(M, K)``, every activation in x_low..x_high with x_low <= 0 <= x_high: every single term's extreme has the
+    sign of its bound.
     """
     positive = np.where(weight > 0, weight, 0).sum(axis=1)
     negative = np.where(weight < 0, weight, 0).sum(axis=1)
-    high = positive * x_high + negative * x_low
-    low = positive * x_low + negative * x_high
+    return positive * x_low + negative * x_high, positive * x_high + negative * x_low
+
+
+def accumulator_bounds(weight: IntArray, bias: IntArray, x_low: int, x_high: int) -> tuple[int, int]:
+    """Smallest and largest value that any filter's accumulator takes at any moment, bias added or not.
+
+    bias ``(M,)``, the rest as in `filter_bounds`.
+    """
+    low, high = filter_bounds(weight, x_low, x_high)
     return (
         int(min((low + np.minimum(bias, 0)).min(initial=0), 0)),
         int(max((high + np.maximum(bias, 0)).max(initial=0), 0)),

@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.core.processing_element import ProcessingElement, operand_flags
 from hwprm.gateware.primitives.arithmetic import delay, multiplex
+from hwprm.gateware.primitives.layouts import operand_shape
 from hwprm.isa import Hardware
 from hwprm.isa.hardware import RADIX_BITS
 from hwprm.isa.latencies import DRAIN_LEVEL, OPERAND, RESIDUAL_PRODUCT, operand_to_sum
@@ -18,7 +19,7 @@ RADIX = 1 << RADIX_BITS
 
 def operand_layout(hw: Hardware) -> data.StructLayout:
     """An activation with the flags that travel with it."""
-    return data.StructLayout({"act": signed(hw.act_bits)} | dict.fromkeys(operand_flags(hw), 1))
+    return data.StructLayout({"act": operand_shape(hw)} | dict.fromkeys(operand_flags(hw), 1))
 
 
 class SystolicArray(wiring.Component):
@@ -39,13 +40,13 @@ class SystolicArray(wiring.Component):
     weights : In(signed(weight_bits)).array(cols)
     select : In(range(cols))
     drained : Out(signed(acc_bits)).array(rows)
-    passed : Out(signed(act_bits)).array(rows), with residuals only
+    passed : Out(operand_shape).array(rows), with residuals only
     """
 
     def __init__(self, hw: Hardware, element: ProcessingElement | None = None):
         self._hw = hw
         self._element = element or ProcessingElement(hw)
-        passed = {"passed": Out(signed(hw.act_bits)).array(hw.rows)} if hw.residual_bits else {}
+        passed = {"passed": Out(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
             {
                 "operands": In(operand_layout(hw)).array(hw.rows),

@@ -8,7 +8,7 @@ from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.primitives.arithmetic import delay
-from hwprm.gateware.primitives.layouts import flags_layout, layout_of, tag_layout
+from hwprm.gateware.primitives.layouts import flags_layout, layout_of, operand_shape, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
 from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, SUM, TAG_TO_SELECT, tag_to_sum
 
@@ -29,7 +29,7 @@ class Drain(wiring.Component):
     layer : In(layer word)
     select : Out(range(cols))
     drained : In(signed(acc_bits)).array(rows)
-    passed : In(signed(act_bits)).array(rows), residuals, one cycle before their sums, with residuals only
+    passed : In(operand_shape).array(rows), residuals, one cycle before their sums, with residuals only
     param_addr : Out(param address)
     param : In(param word), one cycle after its address
     vector_valid : Out(1), stored layers only
@@ -42,7 +42,7 @@ class Drain(wiring.Component):
     def __init__(self, hw: Hardware):
         self._hw = hw
         tag = tag_layout(hw)
-        passed = {"passed": In(signed(hw.act_bits)).array(hw.rows)} if hw.residual_bits else {}
+        passed = {"passed": In(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
             {
                 "tag": In(tag),

@@ -29,7 +29,9 @@ class ProcessingElement:
         self._hw = hw
 
     def product(self, m: Module, act, weight, name: str):
-        """The product, ``multiplier_stages`` cycles later."""
+        """The product, ``multiplier_stages`` cycles later. Activations are signed or unsigned (`operand_shape`), and
+        one bit wider where a design holds both kinds; the product fits ``act_bits + weight_bits`` in any case.
+        """
         value = act * weight
         for i in range(self._hw.multiplier_stages):
             stage = Signal(signed(self._hw.act_bits + self._hw.weight_bits), name=f"{name}_product{i}", reset_less=True)

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
-from hwprm.gateware.primitives.layouts import layout_of
+from hwprm.gateware.primitives.layouts import layout_of, operand_shape
 from hwprm.isa import Hardware, param_format
 
 __all__ = ["Requantiser", "head_layout"]
@@ -29,21 +29,21 @@ class Requantiser(wiring.Component):
     -------
     acc : In(signed(acc_bits))
     param : In(param word), whose residual's multiplier is not looked at
-    residual : In(signed(act_bits)), with residuals only
+    residual : In(operand_shape), with residuals only
     factor : In(unsigned(residual_bits)), with residuals only
-    clamp_low, clamp_high : In(signed(act_bits))
+    clamp_low, clamp_high : In(operand_shape)
     wide_low, wide_high : In(signed(32))
     head : Out(head_layout), one cycle after `acc`
     queued : In(head_layout), where words are queued (`WordQueue`) in lane 0 only
     take_queued : In(1), it is requantised in place of `head`, likewise
-    result : Out(signed(act_bits))
+    result : Out(signed(act_bits)), the bits of an activation, signed or not
     wide : Out(signed(32)), the same value with the wide clamp
     """
 
     def __init__(self, hw: Hardware, *, wide: bool):
         self._hw, self._wide = hw, wide
         self._queued = wide and hw.wide_lanes > 1
-        ahead = {"residual": In(signed(hw.act_bits)), "factor": In(unsigned(hw.residual_bits))}
+        ahead = {"residual": In(operand_shape(hw)), "factor": In(unsigned(hw.residual_bits))}
         queued = {"queued": In(head_layout(hw)), "take_queued": In(1)}
         super().__init__(
             {
@@ -52,8 +52,8 @@ class Requantiser(wiring.Component):
                 **(ahead if hw.residual_bits else {}),
                 **(queued if self._queued else {}),
                 "head": Out(head_layout(hw)),
-                "clamp_low": In(signed(hw.act_bits)),
-                "clamp_high": In(signed(hw.act_bits)),
+                "clamp_low": In(operand_shape(hw)),
+                "clamp_high": In(operand_shape(hw)),
                 "wide_low": In(signed(WIDE_BITS)),
                 "wide_high": In(signed(WIDE_BITS)),
                 "result": Out(signed(hw.act_bits)),
@@ -67,7 +67,7 @@ class Requantiser(wiring.Component):
         head = Signal(head_layout(hw), reset_less=True)
         biased = self.acc + param.bias
         if hw.residual_bits:
-            added = Signal(signed(hw.act_bits + hw.residual_bits), reset_less=True)
+            added = Signal(signed(hw.act_bits + hw.unsigned + hw.residual_bits), reset_less=True)
             # Where there is none, anything may pass by, memory that was never written included.
             m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
             biased += added

@@ -1,11 +1,11 @@
 """The activation memory: reads one activation per lane and writes a vector of lanes, each cycle, unaligned."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.primitives.arithmetic import delay, multiplex, rotate_left, rotate_right
-from hwprm.gateware.primitives.layouts import address_layout
+from hwprm.gateware.primitives.layouts import address_layout, operand_shape
 from hwprm.gateware.primitives.memories import Ram, address_bits
 from hwprm.isa import Hardware
 from hwprm.isa.latencies import MEMORY_READ
@@ -18,7 +18,8 @@ class VectorMemory(wiring.Component):
 
     Read: lane r reads word `words[r]` of bank ``(rotation + r * strides[stride]) mod banks``; these are different
     banks because the number of banks is coprime with every stride. `data[r]` comes `VECTOR_READ` cycles later, zero
-    where `inside[r]` was 0. Both latencies are those of `hwprm.isa.latencies`.
+    where `inside[r]` was 0; in a design that holds both kinds of tensors it is of the kind that `unsigned` said. Both
+    latencies are those of `hwprm.isa.latencies`.
 
     Write: lane r of `write_data` goes to linear address ``write_at + r * store_strides[write_stride]`` for
     first_lane <= r < last_lane, and can be read by addresses presented `VECTOR_WRITE` cycles later. One write a cycle,
@@ -30,7 +31,8 @@ class VectorMemory(wiring.Component):
     inside : In(1).array(rows)
     rotation : In(bank_bits)
     stride : In(range(strides))
-    data : Out(signed(act_bits)).array(rows)
+    unsigned : In(1), in designs with both kinds of tensors only
+    data : Out(operand_shape).array(rows)
     write : In(1)
     write_at : In(address)
     write_stride : In(range(store strides))
@@ -48,7 +50,8 @@ class VectorMemory(wiring.Component):
                 "inside": In(1).array(hw.rows),
                 "rotation": In(hw.bank_bits),
                 "stride": In(max(1, (len(hw.strides) - 1).bit_length())),
-                "data": Out(signed(hw.act_bits)).array(hw.rows),
+                **({"unsigned": In(1)} if hw.mixed else {}),
+                "data": Out(operand_shape(hw)).array(hw.rows),
                 "write": In(1),
                 "write_at": In(address_layout(hw)),
                 "write_stride": In(max(1, (len(hw.store_strides) - 1).bit_length())),
@@ -81,10 +84,13 @@ class VectorMemory(wiring.Component):
             m.d.comb += bank.read_addr.eq(address)
         rotation = delay(m, self.rotation, MEMORY_READ, name="rotation")
         stride = delay(m, self.stride, MEMORY_READ, name="stride")
+        unsigned = delay(m, self.unsigned, MEMORY_READ, name="unsigned") if hw.mixed else None
         slots = rotate_left(m, [bank.read_data for bank in banks], rotation, name="read_data")
         for r in range(hw.rows):
             inside = delay(m, self.inside[r], MEMORY_READ, name=f"inside{r}")
             chosen = multiplex([slots[r * s % hw.banks] for s in hw.strides], stride)
+            if unsigned is not None:
+                chosen = Cat(chosen, ~unsigned & chosen[-1])
             m.d.sync += self.data[r].eq(Mux(inside, chosen, 0))
 
     def _write(self, m: Module, banks):

@@ -1,11 +1,19 @@
 """Amaranth layouts of the words that compiler and gateware share, and of what travels between blocks."""
 
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Shape, signed, unsigned
 from amaranth.lib import data
 
 from hwprm.isa import Hardware, WordFormat
 
-__all__ = ["LayoutOf", "address_layout", "flags_layout", "layout_of", "tag_layout", "use_layout"]
+__all__ = [
+    "LayoutOf",
+    "address_layout",
+    "flags_layout",
+    "layout_of",
+    "operand_shape",
+    "tag_layout",
+    "use_layout",
+]
 
 LayoutOf = data.StructLayout
 
@@ -13,6 +21,11 @@ LayoutOf = data.StructLayout
 def layout_of(form: WordFormat) -> data.StructLayout:
     """The struct layout with `form`'s fields, least significant first."""
     return data.StructLayout({f.name: signed(f.width) if f.signed else unsigned(f.width) for f in form.fields})
+
+
+def operand_shape(hw: Hardware) -> Shape:
+    """An activation at the array's edge: one bit wider than in the memory where that holds both kinds of tensors."""
+    return signed(hw.operand_bits) if hw.signed else unsigned(hw.operand_bits)
 
 
 def address_layout(hw: Hardware) -> data.StructLayout:

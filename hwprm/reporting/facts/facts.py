@@ -124,6 +124,7 @@ def network_facts(net: IntegerNetwork) -> Facts:
         "array": None,
         "weight_bits": net.weight_bits,
         "act_bits": net.act_bits,
+        "unsigned": [tensor.name for tensor in net.tensors if not tensor.signed],
         "layers": {layer.name: [list(term.weight.shape) for term in layer.terms] for layer in net.layers},
     }
 
@@ -136,6 +137,7 @@ def bundle_facts(bundle: Bundle) -> Facts:
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
+        "unsigned": [entry.name for entry in (*bundle.manifest.inputs, *bundle.manifest.layers) if not entry.signed],
         "cycles": cycle_facts(bundle.program.cycles),
         "memory": {
             "onchip_bits": dict(bundle.program.onchip_bits),

@@ -54,7 +54,7 @@ def integer_steps(net: IntegerNetwork) -> tuple[Step, ...]:
     layers = [
         Step(
             name=layer.name,
-            what=" · ".join(_describe_layer(layer)),
+            what=" · ".join(_describe_layer(net, layer)),
             kind=JOINED if len(layer.terms) > 1 or layer.residual else WEIGHTED,
             inputs=tuple(place[source] for source in layer.sources),
             after=net.tensor[layer.name].shape,
@@ -126,12 +126,12 @@ def _text(shape: Shape | None) -> str:
     return "×".join(map(str, shape)) if shape else ""
 
 
-def _describe_layer(layer: GemmLayer) -> Iterator[str]:
+def _describe_layer(net: IntegerNetwork, layer: GemmLayer) -> Iterator[str]:
     plain = len(layer.terms) > 1 and all(channelwise(term) for term in layer.terms)
     yield "sum" if plain else " + ".join(_describe_term(term) for term in layer.terms)
     if layer.residual:
         yield f"+ {layer.residual.source}"
-    if layer.clamp[0] == 0:
+    if layer.clamp[0] == 0 and net.sum_limits(layer)[0] < 0:  # else there is nothing to cut
         yield "ReLU"
     if layer.pool:
         yield f"max pool {sizes(layer.pool.kernel)}{strided(layer.pool.stride, layer.pool.kernel)}"

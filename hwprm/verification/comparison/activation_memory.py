@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler.layout.memory import MemoryPlan, Placement
-from hwprm.core.numerics import signed_range
+from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.vectors import hex_values
 
 __all__ = ["ActivationMemory", "Contents"]
@@ -34,10 +34,10 @@ class ActivationMemory:
         """Write `tensor` ``(C, H, W)`` to its place, in `contents`."""
         contents[self._at(name, tensor.shape)] = tensor & (1 << self.bits) - 1
 
-    def take(self, contents: Contents, name: str, shape: tuple[int, ...]) -> IntArray:
+    def take(self, contents: Contents, name: str, shape: tuple[int, ...], *, signed: bool) -> IntArray:
         """The tensor ``(C, H, W)`` at its place; smaller than every activation where bits are unknown."""
         words = contents[self._at(name, shape)]
-        low, high = signed_range(self.bits)
+        low, high = integer_range(self.bits, signed)
         return np.where(words < 0, low - 1, np.where(words > high, words - (1 << self.bits), words))
 
     def _at(self, name: str, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:

@@ -116,7 +116,7 @@ def compare_layers(
 
 def _compare_layer(vectors: Vectors, image: int, layer: LayerEntry, expected: IntArray, act_bits: int) -> Comparison:
     count, pixels = layer.drained
-    values, known = vectors.values(act_bits)
+    values, known = vectors.values(act_bits, signed=layer.signed)
     lane = np.arange(values.shape[1])
     used = lane < vectors.lanes[:, None]
     filters, pixel = vectors.filter[:, None], vectors.pixel[:, None] + lane

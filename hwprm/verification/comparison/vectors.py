@@ -9,6 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.events import Store
 
 __all__ = ["Vectors", "by_layer", "hex_values"]
@@ -46,8 +47,8 @@ class Vectors:
         cycle, filters, pixel, lanes = fields.T
         return cls(cycle=cycle, filter=filters, pixel=pixel, lanes=lanes, text=text.reshape(-1, digits))
 
-    def values(self, bits: int) -> tuple[IntArray, BoolArray]:
-        """Signed activations of `bits` bits ``(n, lanes)``, and which of them are known."""
+    def values(self, bits: int, *, signed: bool) -> tuple[IntArray, BoolArray]:
+        """Activations of `bits` bits ``(n, lanes)``, and which of them are known."""
         digits = DIGIT[self.text[:, ::-1]]
         unknown = digits == UNKNOWN
         lanes = 4 * self.text.shape[1] // bits
@@ -55,7 +56,7 @@ class Vectors:
         known = np.ones(values.shape, np.bool_)
         if unknown.any():
             known = _fields(np.where(unknown, 15, 0).astype(np.uint8), lanes, bits) == 0
-        return np.where(values >> (bits - 1) != 0, values - (1 << bits), values), known
+        return np.where(values > integer_range(bits, signed)[1], values - (1 << bits), values), known
 
     def bits_of(self, vector: int, lane: int, bits: int) -> str:
         """The bits of one activation, ``0000xxxx``."""

@@ -235,7 +235,7 @@ def _compare(bench: _Bench, started: _Started, session: Session, frames: Sequenc
         beats = frames[0].beats[first : first + expected.size] if frames else []
         comparison = compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
     else:
-        got = None if found is None else bench.memory.take(found, entry.name, expected.shape)
+        got = None if found is None else bench.memory.take(found, entry.name, expected.shape, signed=entry.signed)
         comparison = compare_tensors(got, image, entry, expected)
     comparison = comparison.of(bench.simulation.bundle.program.kept_channels.get(entry.name))
     if found is None:

@@ -107,7 +107,8 @@ def test_readme_tells_ports_and_registers(made: Bundle) -> None:
 
 def test_readme_tells_what_an_integrator_asks(made: Bundle) -> None:
     text = (made.folder / "README.md").read_text()
-    assert "One step of an\nactivation is 1.0 of the network's real input" in text
+    assert "An activation is signed and sign-extended to 8 bits. One step of it is 1.0\nof the network's real" in text
+    assert "saturated to -128..127." in text
     assert "| score | 2 x 1 x 1 | 2 | 1.0 |" in text
     for name, what, kind, shape in (
         ("images", "test images 0..4", "int8", "(5, 1, 2, 3)"),
@@ -184,11 +185,21 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "hwprm-bundle-0"}', '{"format": "hwprm-bundle-1"}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "hwprm-bundle-0"}', '{"format": "hwprm-bundle-3"}'])
 def test_a_manifest_that_makes_no_sense(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
     (tmp_path / SEAL).write_text(hashlib.sha256(text.encode()).hexdigest() + "\n")
     with pytest.raises(BundleError, match="manifest.json cannot be understood"):
+        Bundle.load(tmp_path)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_bundles_of_earlier_versions_are_told_what_verifies_them(tmp_path: Path, number: int) -> None:
+    text = json.dumps({"format": f"hwprm-bundle-{number}"})
+    (tmp_path / MANIFEST).write_text(text)
+    (tmp_path / SEAL).write_text(hashlib.sha256(text.encode()).hexdigest() + "\n")
+    told = f"is of format 'hwprm-bundle-{number}', this version reads 'hwprm-bundle-3'; verify it with the version that"
+    with pytest.raises(BundleError, match=told):
         Bundle.load(tmp_path)
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 
 from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.intnet import IntegerNetwork, Term
-from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
+from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
 
 
 def _bytes(net: IntegerNetwork, **options: int) -> tuple[str, dict[str, str]]:
@@ -105,3 +106,20 @@ def test_network_pruned_to_nothing():
         ModelError, match="^output 'a' does not depend on the input: no weight that matters is left in 'a'; "
     ):
         compiled(network((1, 2, 2), layers), 2, 2)
+
+
+def test_a_feature_that_a_design_lacks_is_no_part_of_its_hash() -> None:
+    """All of its tensors are signed: the hash is that of versions that knew no others."""
+    net = network(
+        (1, 5, 5), (Spec(name="a", terms=(Term(source="image", weight=seeded_weights(3, 1, 3, 3)),), wide=True),)
+    )
+    program = compiled(net, 2, 2)
+    plain = asdict(program.hardware) | {"design_hash": ""}
+    assert plain.pop("signed") is True and plain.pop("unsigned") is False
+    assert [part.pop("signed") for part in plain["inputs"]] == [True]
+    digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())
+    for rom in program.roms:
+        digest.update(f"{rom.name}:{rom.width}:{rom.depth}:".encode() + rom.data.tobytes())
+    assert program.design_hash == digest.hexdigest()
+    other = compiled(replace(net, tensors=(replace(net.tensors[0], signed=False), *net.tensors[1:])), 2, 2)
+    assert other.design_hash != program.design_hash

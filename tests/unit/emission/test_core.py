@@ -60,7 +60,7 @@ def test_core_holds_no_path_and_keeps_the_ports() -> None:
 
 def test_emit_bundle_of_a_program(tmp_path: Path) -> None:
     program = compile_network(small_lenet(), ArrayConfig(rows=2, cols=3))
-    images = random_images(2, program.network.input.shape, 8, seed=1)
+    images = random_images(2, program.network.image_limits, seed=1)
     bundle = emit_bundle(program, images, None, tmp_path / "b")
     manifest = bundle.manifest
     assert manifest.design_hash == program.design_hash

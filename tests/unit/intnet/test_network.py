@@ -254,7 +254,9 @@ def test_unreadable_folders(tmp_path: Path) -> None:
     network().save(tmp_path)
     plan = json.loads((tmp_path / "network.json").read_text())
     (tmp_path / "network.json").write_text(json.dumps(plan | {"format": "other"}))
-    with pytest.raises(ModelError, match="format 'other', this version reads 'hwprm-intnet-2'"):
+    with pytest.raises(
+        ModelError, match="format 'other', this version reads 'hwprm-intnet-3' and 'hwprm-intnet-2'; quantise again"
+    ):
         IntegerNetwork.load(tmp_path)
     (tmp_path / "network.json").write_text(json.dumps(plan)[:99])
     with pytest.raises(ModelError, match="holds no readable integer network"):

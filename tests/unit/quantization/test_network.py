@@ -46,7 +46,7 @@ def test_scales_follow_the_specification() -> None:
     net = quantize_network(conv_graph(w, b), images(), 1.0)
     layer = net.layers[0]
     steps = np.abs(w).reshape(3, -1).max(axis=1) / 127
-    x_scale = images().max() / 127
+    x_scale = images().max() / 255
     assert net.input.scale == x_scale
     np.testing.assert_array_equal(layer.terms[0].weight, np.floor(w / steps[:, None, None, None] + 0.5))
     np.testing.assert_array_equal(np.abs(layer.terms[0].weight).reshape(3, -1).max(axis=1), 127)
@@ -54,8 +54,8 @@ def test_scales_follow_the_specification() -> None:
     out = net.tensor["c"].scale
     pairs = [choose_multiplier(x_scale * step / out) for step in steps]
     assert list(zip(layer.mult.tolist(), layer.shift.tolist(), strict=True)) == pairs
-    assert (layer.clamp, net.layers[1].clamp) == ((0, 127), (-(2**31), 2**31 - 1))
-    assert reference.run(net, quantize_images(images(), 1.0, net))["c"].max() in (126, 127)
+    assert (layer.clamp, net.layers[1].clamp) == ((0, 255), (-(2**31), 2**31 - 1))
+    assert reference.run(net, quantize_images(images(), 1.0, net))["c"].max() in (254, 255)
 
 
 @pytest.mark.parametrize("bits", [2, 3, 8, 16])
@@ -115,9 +115,9 @@ def test_outputs_whose_worst_case_needs_more_than_32_bits_are_scaled_down() -> N
         ("l",),
     )
     net = quantize_network(graph, np.ones((1, 64)), 1.0, config)
-    worst = np.full((2, 64, 1, 1), 1) * np.array([-32768, 32767]).reshape(2, 1, 1, 1)
+    worst = np.full((2, 64, 1, 1), 1) * np.array([0, 65535]).reshape(2, 1, 1, 1)
     low, high = (int(reference.run(net, worst)["l"][i, 0, 0, 0]) for i in range(2))
-    assert -(2**31) < low < -(2**31) + 2**18 and 2**31 - 2**18 < high < 2**31 - 1
+    assert low == 0 and 2**31 - 2**18 < high < 2**31 - 1
 
 
 def test_identity_layers_are_exact() -> None:
@@ -139,7 +139,7 @@ def test_percentile_counts_values_that_are_not_zero() -> None:
     graph = Graph((Input(name="x", inputs=(), shape=(1, 10, 10)), conv), ("c",))
     for percentile, expected in ((100, 50), (98, 49), (50, 25), (99, 50)):
         net = quantize_network(graph, x, 1.0, QuantizeConfig(percentile=percentile))
-        assert net.input.scale * 127 == pytest.approx(expected)
+        assert net.input.scale * 255 == pytest.approx(expected)
 
 
 def test_percentile_does_not_depend_on_the_batches() -> None:
@@ -158,9 +158,10 @@ def test_bytes_and_floats_of_the_same_images_agree() -> None:
 
 
 def test_images_beyond_the_calibrated_range_saturate() -> None:
-    net = quantize_network(conv_graph(weights(), np.zeros(3)), images(), 1.0)
-    assert quantize_images(images() * 1000 - 500, 1.0, net).max() == 127
-    assert quantize_images(images() * 1000 - 500, 1.0, net).min() == -128
+    for shift, ends in ((0, (0, 255)), (0.5, (-128, 127))):  # of data that never are negative, and that are
+        net = quantize_network(conv_graph(weights(), np.zeros(3)), images() - shift, 1.0)
+        beyond = quantize_images(images() * 1000 - 500, 1.0, net)
+        assert (beyond.min(), beyond.max()) == ends
 
 
 @pytest.mark.parametrize(
@@ -198,7 +199,7 @@ def test_an_accumulator_of_more_than_46_bits_is_refused() -> None:
     k = 1 << 16
     layer = Linear(name="l", inputs=("x",), weight=np.ones((1, k)), bias=np.zeros(1))
     graph = Graph((Input(name="x", inputs=(), shape=(k,)), layer), ("l",))
-    with pytest.raises(ModelError, match="layer 'l' needs a 47-bit accumulator, 46 is the most; use fewer"):
+    with pytest.raises(ModelError, match="layer 'l' needs a 48-bit accumulator, 46 is the most; use fewer"):
         quantize_network(graph, np.ones((1, k)), 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
 
 

@@ -156,7 +156,7 @@ def test_the_integers_are_those_of_the_definition() -> None:
     acc = np.einsum("mc,ncyx->nmyx", b.terms[0].weight[:, :, 0, 0], x) + b.bias[:, None, None]
     total = acc + b.residual.mult[:, None, None] * out["a"]
     np.testing.assert_array_equal(out["b"], requantize(total, b.mult[:, None, None], b.shift[:, None, None], *b.clamp))
-    assert b.clamp == (0, 127)
+    assert b.clamp == (0, 255)
 
 
 def test_accumulators_too_coarse_for_the_residual_leave_the_sum_apart() -> None:
@@ -225,6 +225,6 @@ def test_joined_sums_are_nearer_to_the_floats_than_sums_apart(bits: int, monkeyp
 @given(seed=st.integers(0, 2**32 - 1))
 def test_both_references_agree_on_any_residual(seed: int) -> None:
     net = random_residuals(seed)
-    half = 1 << net.act_bits - 1
-    x = np.random.default_rng(seed).integers(-half, half, (2, *net.input.shape))
+    low, high = net.image_limits
+    x = np.random.default_rng(seed).integers(low, high, (2, *low.shape), endpoint=True)
     assert crosscheck(net, x, reference.run(net, x)) == sum(v.size for v in run_torch(net, x).values())

@@ -60,13 +60,14 @@ def test_every_input_has_its_own_scale_and_its_place() -> None:
     x = images()
     net = quantize_network(graph(), x, SCALE)
     assert net.input_shapes == {"a": (2, 5, 4), "b": (1, 5, 4), "c": (4, 1, 1)}
+    assert {name: net.tensor[name].signed for name in net.inputs} == {"a": False, "b": True, "c": True}
     for name in net.inputs:
-        assert net.tensor[name].scale == np.abs(x[name] * SCALE[name]).max() / 127
+        assert net.tensor[name].scale == np.abs(x[name] * SCALE[name]).max() / net.tensor[name].limits[1]
     packed = quantize_images(x, SCALE, net)
     parts = split_images(packed, net.input_shapes)
     assert packed.shape == (6, 64)
     for name, part in parts.items():
-        assert np.abs(part).max() == 127
+        assert np.abs(part).max() == net.tensor[name].limits[1]
         real = x[name].reshape(part.shape) * SCALE[name]
         assert np.abs(part * net.tensor[name].scale - real).max() <= net.tensor[name].scale * 0.501
     assert crosscheck(net, packed, reference.run(net, packed)) > 0

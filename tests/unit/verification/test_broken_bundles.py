@@ -28,7 +28,7 @@ MODES = {"rom": "protocol,bulk,layers", "axi": "protocol,bulk"}
 
 def emitted(folder: Path, **options: Any) -> Bundle:
     program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3, **options))
-    images = random_images(5, program.network.input.shape, program.network.act_bits, seed=3)
+    images = random_images(5, program.network.image_limits, seed=3)
     return emit_bundle(program, images, np.arange(5), folder)
 
 

@@ -56,16 +56,16 @@ def test_accumulator_bits_at_edges(weight, bias, bits):
 
 
 def test_a_clamp_before_the_layer_saves_bits():
-    """After a ReLU an activation of 8 bits has 7: weights -1, 1 reach -127..127, not -255..255."""
+    """Behind a ReLU an activation has one sign: weights -1, 1 reach -255..255, not -383..383."""
     layers = (
         Spec(name="a", terms=(Term(source="image", weight=np.ones((2, 1, 1, 1), dtype=np.int64)),), relu=True),
         Spec(name="b", terms=(Term(source="a", weight=np.array([[1, -1]]).reshape(1, 2, 1, 1)),), wide=True),
     )
     net = network((1, 1, 1), layers)
     net = replace(net, layers=(net.layers[0], replace(net.layers[1], bias=np.zeros(1, dtype=np.int64))))
-    assert accumulator_bits(net)["b"] == 8
-    open_clamp = replace(net, layers=(replace(net.layers[0], clamp=(-128, 127)), net.layers[1]))
-    assert accumulator_bits(open_clamp)["b"] == 9
+    assert net.limits("a") == (0, 255) and accumulator_bits(net)["b"] == 9
+    narrow = replace(net, layers=(replace(net.layers[0], clamp=(0, 127)), net.layers[1]))
+    assert accumulator_bits(narrow)["b"] == 8
 
 
 def test_residual_and_bias_widen_the_sum_alone():

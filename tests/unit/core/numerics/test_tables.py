@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import hwprm.core.numerics
-from hwprm.core.numerics import choose_multiplier, requantize, round_shift, signed_range, signed_width
+from hwprm.core.numerics import choose_multiplier, integer_range, requantize, round_shift, signed_range, signed_width
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 
 DOCS = (Path(__file__).parents[4] / "docs" / "numerics.md").read_text()
@@ -38,6 +38,16 @@ def test_residual(row: list[str]) -> None:
     acc, bias, factor, r, total, mult, shift, result = map(int, row)
     assert acc + bias + factor * r == total
     assert int(requantize(total, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize("row", rows("operand"))
+def test_operand(row: list[str]) -> None:
+    """As the gates have it: the top bit of nine is the eighth, unless the entry says unsigned."""
+    bits = int(row[0], 2)
+    for unsigned, value in enumerate(map(int, row[1:])):
+        operand = bits | ((bits >> 7 & ~unsigned) << 8)
+        assert operand - (operand >> 8 << 9) == value
+        assert integer_range(8, not unsigned)[0] <= value <= integer_range(8, not unsigned)[1]
 
 
 @pytest.mark.parametrize("row", rows("multiplier"))

@@ -45,7 +45,7 @@ def test_a_sum_of_what_others_read_is_a_layer_of_scaled_ones_with_what_follows()
     assert [term.source for term in made.terms] == ["a", "b"] and [term.groups for term in made.terms] == [2, 2]
     for term, scale in zip(made.terms, scales, strict=True):
         assert np.all(term.weight == np.floor(127 * scale / max(scales) + 0.5))
-    assert made.clamp == (0, 127) and not made.bias.any()
+    assert made.clamp == (0, 255) and not made.bias.any()
     factor = max(scales) / 127 / net.tensor["s"].scale
     np.testing.assert_allclose(made.mult / 2.0**made.shift, factor, rtol=2**-16)
 

@@ -265,7 +265,7 @@ def test_a_target_that_cannot_be_written(finished: Path, tmp_path: Path, run: Ru
 
 def test_bundle_with_its_program_outside(tmp_path: Path) -> None:
     program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3, weights="axi"))
-    bundle = emit_bundle(program, random_images(1, program.network.input.shape, 8, seed=0), None, tmp_path / "bundle")
+    bundle = emit_bundle(program, random_images(1, program.network.image_limits, seed=0), None, tmp_path / "bundle")
     page = _page(bundle.folder, tmp_path)
     assert page.sections == ["network", "matrices", "cycles", "memory", "rom"]
     assert f"{sum(program.onchip.values()):,} bits on the chip" in page.text

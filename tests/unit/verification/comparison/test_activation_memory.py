@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.activation_memory import ActivationMemory
 
 
@@ -24,8 +25,7 @@ def memory(bits: int) -> ActivationMemory:
 def test_tensors_survive_the_memory_and_its_files(bits: int, tmp_path: Path) -> None:
     mem, rng = memory(bits), np.random.default_rng(bits)
     contents = mem.random(1)
-    half = 1 << bits - 1
-    a, b = (rng.integers(-half, half, (2, 2, 3)) for _ in "ab")
+    a, b = (rng.integers(*integer_range(bits, signed), (2, 2, 3), endpoint=True) for signed in (True, False))
     mem.put(contents, "a", a)
     mem.put(contents, "b", b)
     mem.write(contents, tmp_path)
@@ -34,8 +34,8 @@ def test_tensors_survive_the_memory_and_its_files(bits: int, tmp_path: Path) -> 
     after = mem.read(tmp_path)
     assert after is not None
     assert (after == contents).all()
-    assert (mem.take(after, "a", a.shape) == a).all()
-    assert (mem.take(after, "b", b.shape) == b).all()
+    assert (mem.take(after, "a", a.shape, signed=True) == a).all()
+    assert (mem.take(after, "b", b.shape, signed=False) == b).all()
 
 
 def test_linear_addresses_run_through_the_banks() -> None:
@@ -56,6 +56,7 @@ def test_what_the_testbench_wrote_may_have_comments_unknown_bits_or_be_cut_short
     assert contents is not None
     assert (contents[:, :11] == 15).all()
     assert (contents[:, 11] == -1).all()
-    assert mem.take(np.full((3, 12), -1), "a", (2, 2, 3)).max() < -128
+    assert mem.take(np.full((3, 12), -1), "a", (2, 2, 3), signed=True).max() < -128
+    assert mem.take(np.full((3, 12), -1), "a", (2, 2, 3), signed=False).max() < 0
     (tmp_path / "after2.mem").write_text("0f\n" * 11)
     assert mem.read(tmp_path) is None

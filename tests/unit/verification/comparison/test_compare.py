@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.bundle.manifest import LayerEntry
+from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_logits, compare_outputs
 from hwprm.verification.comparison.events import Frame, Store
 from hwprm.verification.comparison.vectors import by_layer
@@ -32,10 +35,11 @@ def stored(tensor: np.ndarray, lanes: int = 2, bits: int = 8) -> Frame:
     return frame
 
 
-@given(st.integers(2, 16), st.integers(1, 5), st.integers(0, 1 << 30))
-def test_what_is_stored_rightly_compares_equal(bits: int, lanes: int, seed: int) -> None:
-    tensor = np.random.default_rng(seed).integers(-(1 << bits - 1), 1 << bits - 1, MAP.shape)
-    comparison = compare_layers(by_layer(stored(tensor, lanes, bits).stores), 0, LAYERS, {"map": tensor}, bits)["map"]
+@given(st.integers(2, 16), st.integers(1, 5), st.integers(0, 1 << 30), st.booleans())
+def test_what_is_stored_rightly_compares_equal(bits: int, lanes: int, seed: int, signed: bool) -> None:
+    tensor = np.random.default_rng(seed).integers(*integer_range(bits, signed), MAP.shape, endpoint=True)
+    layers, frame = (replace(MAP, signed=signed), OUT), stored(tensor, lanes, bits)
+    comparison = compare_layers(by_layer(frame.stores), 0, layers, {"map": tensor}, bits)["map"]
     assert (comparison.values, comparison.wrong, comparison.failure) == (12, 0, None)
 
 

@@ -18,7 +18,7 @@ from tests.support.networks import small_lenet
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3, weights="axi"))
-    images = random_images(1, program.network.input.shape, 8, seed=3)
+    images = random_images(1, program.network.image_limits, seed=3)
     return emit_bundle(program, images, None, tmp_path_factory.mktemp("axi") / "bundle")
 
 

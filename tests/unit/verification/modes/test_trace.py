@@ -33,9 +33,10 @@ def test_a_trace_is_filed_by_image_and_layer(bundle: Bundle, tmp_path: Path) -> 
     first, second = read_trace(path, bundle.manifest, 2)
     assert sorted(first) == [-1, 0]
     assert (first[0].cycle.tolist(), first[0].pixel.tolist(), first[0].lanes.tolist()) == ([7, 8], [0, 4], [2, 2])
-    values, known = first[0].values(8)
+    values, known = first[0].values(8, signed=True)
     assert (values.tolist(), known.all()) == ([[1, -1], [-128, 127]], True)
-    values, known = second[0].values(8)
+    assert first[0].values(8, signed=False)[0].tolist() == [[1, 255], [128, 127]]
+    values, known = second[0].values(8, signed=True)
     assert known.tolist() == [[True, False]]
     assert second[0].bits_of(0, 1, 8) == "0000xxxx"
 
