@@ -98,6 +98,7 @@ def array_of(bundle: Bundle) -> ArrayConfig:
         rows=own.rows,
         cols=own.cols,
         multiplier_stages=own.multiplier_stages,
+        pipeline="fast" if own.pipeline == "fast" else "short",
         acc_bits=own.acc_bits,
         order_filters=False,
     )

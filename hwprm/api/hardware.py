@@ -78,11 +78,12 @@ def compile(
     check_output(Path(out))
     dataset = as_dataset(data)
     net = _integers(source, dataset, quantize)
-    count = (emit or EmitConfig()).images
+    emit = emit or EmitConfig()
+    count = emit.images
     images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
     program = compile_network(net, array or ArrayConfig(), images=images)
     labels = dataset.test_labels
-    return emit_bundle(program, images, None if labels is None else labels[:count], Path(out))
+    return emit_bundle(program, images, None if labels is None else labels[:count], Path(out), target=emit.target)
 
 
 def verify(

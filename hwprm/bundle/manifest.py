@@ -39,6 +39,7 @@ class ArrayEntry:
     rows: int
     cols: int
     multiplier_stages: int
+    pipeline: str
     weight_bits: int
     act_bits: int
     acc_bits: int
@@ -183,6 +184,8 @@ class Manifest:
     net: str
     design_hash: str
     array: ArrayEntry
+    #: Whose cells the Verilog uses: ``any`` where it is plain.
+    target: str
     #: In the order of the stream.
     inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]

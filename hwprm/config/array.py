@@ -24,6 +24,9 @@ class ArrayConfig:
     cols: int = 8
     #: Registers behind each multiplier; more raise the clock and add as many cycles per layer.
     multiplier_stages: int = 1
+    #: How deep the other pipelines are: short, for fewest cycles; fast, for the highest clock, 11 cycles a layer
+    #: more, and a few between pixel tiles whose lists are shorter still.
+    pipeline: Literal["short", "fast"] = "short"
     #: Accumulator width including the bias; None takes what the weights are proven to need.
     acc_bits: int | None = None
     #: Put filters that use the same columns into one tile, where that saves cycles.
@@ -54,8 +57,9 @@ class ArrayConfig:
             raise ConfigError(f"array.acc_bits must be in 4..{ACC_BITS_MAX}, not {self.acc_bits!r}")
         if not isinstance(self.order_filters, bool):
             raise ConfigError(f"array.order_filters must be true or false, not {self.order_filters!r}")
-        if self.weights not in ("rom", "axi"):
-            raise ConfigError(f"array.weights must be rom or axi, not {self.weights!r}")
+        for name, words in (("weights", ("rom", "axi")), ("pipeline", ("short", "fast"))):
+            if getattr(self, name) not in words:
+                raise ConfigError(f"array.{name} must be {words[0]} or {words[1]}, not {getattr(self, name)!r}")
         self._check_axi()
 
     def _check_axi(self) -> None:

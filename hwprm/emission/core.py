@@ -23,8 +23,10 @@ class Core:
     probe_widths: Mapping[str, int]
 
 
-def core_verilog(hardware: Hardware) -> Core:
-    """``hwprm_core`` with its memories as instances of the templates' modules. Holds no path and no date."""
+def core_verilog(hardware: Hardware, *, cells: bool = False) -> Core:
+    """``hwprm_core`` with its memories as instances of the templates' modules, with `cells` its multipliers and
+    accumulators as well. Holds no path and no date.
+    """
     component = Accelerator(hardware)
     widths = {
         name: Shape.cast(member.shape).width
@@ -32,7 +34,7 @@ def core_verilog(hardware: Hardware) -> Core:
         if name.startswith("probe_")
     }
     text: str = verilog.convert(
-        component, name="hwprm_core", platform=MemoryTemplates(), emit_src=False, strip_internal_attrs=True
+        component, name="hwprm_core", platform=MemoryTemplates(cells=cells), emit_src=False, strip_internal_attrs=True
     )
     return Core(text=complete_cases(drop_empty_wires(text)), probe_widths=widths)
 

@@ -20,19 +20,21 @@ from hwprm.isa.registers import ADDRESS_BITS
 __all__ = ["emit_bundle"]
 
 
-def emit_bundle(program: Program, images: NDArray[np.int64], labels: NDArray[np.int64] | None, out: Path) -> Bundle:
+def emit_bundle(
+    program: Program, images: NDArray[np.int64], labels: NDArray[np.int64] | None, out: Path, *, target: str = "any"
+) -> Bundle:
     """Write `program` into the new folder `out`. Same arguments, same bytes; nothing is left behind on failure.
 
     images as in `hwprm.intnet.images`, integers at the input tensors' scales, for golden vectors and simulation; labels
     ``(n,)`` or None. Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
     """
-    return write_bundle(_parts(program), images, labels, out)
+    return write_bundle(_parts(program, target), images, labels, out)
 
 
-def _parts(program: Program) -> Parts:
+def _parts(program: Program, target: str) -> Parts:
     hw = program.hardware
     ext = hw.external
-    core = core_verilog(hw)
+    core = core_verilog(hw, cells=target != "any")
     geometry = {
         "ROWS": hw.rows,
         "COLS": hw.cols,
@@ -47,10 +49,12 @@ def _parts(program: Program) -> Parts:
             rows=hw.rows,
             cols=hw.cols,
             multiplier_stages=hw.multiplier_stages,
+            pipeline=hw.pipeline,
             weight_bits=hw.weight_bits,
             act_bits=hw.act_bits,
             acc_bits=hw.acc_bits,
         ),
+        target=target,
         cycles=_cycles(program.cycles),
         core=core.text,
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),

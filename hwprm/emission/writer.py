@@ -62,6 +62,8 @@ class Parts:
     array: ArrayEntry
     cycles: CycleEntry
     core: str
+    #: Whose cells the core instantiates (`hwprm.config.emit`).
+    target: str = "any"
     ports: tuple[PortEntry, ...]
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
@@ -110,6 +112,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
         net=net.name,
         design_hash=parts.design_hash,
         array=parts.array,
+        target=parts.target,
         inputs=tuple(
             InputEntry(name=name, shape=shape, scale=net.tensor[name].scale, signed=net.tensor[name].signed)
             for name, shape in net.input_shapes.items()
@@ -150,6 +153,8 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     (work / "rtl" / "hwprm_core.v").write_text(parts.core)
     for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
         (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
+    if parts.target != "any":
+        (work / "rtl" / "hwprm_cells.v").write_text(render(f"hwprm_cells_{parts.target}.v.j2"))
     (work / "tb").mkdir()
     (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
 

@@ -24,12 +24,12 @@ from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, entry_format, table_formats
 from hwprm.isa.latencies import (
-    ISSUE_TO_ARRAY,
-    ISSUE_TO_MEMORY,
-    ISSUE_TO_WEIGHT_ADDRESS,
     LANE_ADDRESS,
-    MEMORY_READ,
+    TABLE_READ,
     VECTOR_READ,
+    issue_to_array,
+    issue_to_memory,
+    issue_to_weight_address,
     operand_to_sum,
     tag_to_sum,
 )
@@ -38,7 +38,7 @@ __all__ = ["Accelerator"]
 
 
 class Words(NamedTuple):
-    """What the tables say of an issued entry: its word `MEMORY_READ` cycles after its issue, its weights with its
+    """What the tables say of an issued entry: its word `TABLE_READ` cycles after its issue, its weights with its
     operands, and with its lane words whether an entry was issued at all."""
 
     entry: Value
@@ -151,7 +151,9 @@ class Accelerator(wiring.Component):
 
         def rom(name: str, width: int, depth: int):
             contents = self._contents.get(name)
-            m.submodules[f"rom_{name}"] = made = Rom(name=name, width=width, depth=depth, contents=contents)
+            m.submodules[f"rom_{name}"] = made = Rom(
+                name=name, width=width, depth=depth, latency=TABLE_READ(hw), contents=contents
+            )
             return made
 
         for name, (addr, word) in self._readers(sequencer, store, drain).items():
@@ -162,7 +164,7 @@ class Accelerator(wiring.Component):
         weights = rom("weights", hw.cols * hw.weight_bits, hw.weights)
         m.d.comb += [
             entries.addr.eq(sequencer.entry_addr),
-            weights.addr.eq(delay(m, sequencer.weight_addr, ISSUE_TO_WEIGHT_ADDRESS, name="weight_addr")),
+            weights.addr.eq(delay(m, sequencer.weight_addr, issue_to_weight_address(hw), name="weight_addr")),
             sequencer.words_ready.eq(1),
             sequencer.tail_ready.eq(1),
             sequencer.loaded.eq(1),
@@ -176,7 +178,7 @@ class Accelerator(wiring.Component):
         In a cycle that issues nothing whatever is read counts as zero, so that the sums stand still.
         """
         hw = self._hw
-        m.submodules.tables = tables = ExternalTables(hw, weight_delay=ISSUE_TO_WEIGHT_ADDRESS)
+        m.submodules.tables = tables = ExternalTables(hw, weight_delay=issue_to_weight_address(hw))
         for name, member in self._axi_ports().items():
             outer, inner = getattr(self, f"m_axi_{name}"), getattr(tables, f"m_axi_{name}")
             m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
@@ -193,8 +195,8 @@ class Accelerator(wiring.Component):
             registers.memory_error.eq(tables.error),
             self.probe_memory_stall.eq(sequencer.memory_stalled),
         ]
-        issued = delay(m, sequencer.use.valid, ISSUE_TO_MEMORY, name="issued", reset_less=False)
-        used = delay(m, issued, VECTOR_READ, name="used", reset_less=False)
+        issued = delay(m, sequencer.use.valid, issue_to_memory(hw), name="issued", reset_less=False)
+        used = delay(m, issued, VECTOR_READ(hw), name="used", reset_less=False)
         return Words(tables.entry, Mux(used, tables.weight, 0), issued)
 
     def _compute(self, m: Module, sequencer, memory, drain, ingress, words: Words):
@@ -209,18 +211,18 @@ class Accelerator(wiring.Component):
             lanes.offset.eq(Mux(ingress.buffer, hw.input_words, 0)),
             lanes.start.eq(sequencer.lanes_start),
             sequencer.lanes_ready.eq(lanes.ready),
-            lanes.advance.eq(delay(m, slot.advance, MEMORY_READ, name="advance")),
-            lanes.restart.eq(delay(m, slot.restart, MEMORY_READ, name="restart") | sequencer.lanes_restart),
+            lanes.advance.eq(delay(m, slot.advance, TABLE_READ(hw), name="advance")),
+            lanes.restart.eq(delay(m, slot.restart, TABLE_READ(hw), name="restart") | sequencer.lanes_restart),
             memory.rotation.eq(lanes.rotation),
-            # The next layer's constants come two cycles behind the last entry, whose lanes are read only then.
-            memory.stride.eq(delay(m, sequencer.layer.stride, 1, name="stride")),
+            # The next layer's constants come two cycles behind the last entry, whose lanes are read only later.
+            memory.stride.eq(delay(m, sequencer.layer.stride, issue_to_memory(hw) - 1, name="stride")),
         ]
-        guard = delay(m, lanes.entry.guard, LANE_ADDRESS, name="guard")
+        guard = delay(m, lanes.entry.guard, LANE_ADDRESS(hw), name="guard")
         if hw.mixed:
-            m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS, name="unsigned"))
-        flags = {key: delay(m, slot[key], ISSUE_TO_ARRAY, name=f"slot_{key}") for key in ("first", "close", "open")}
+            m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS(hw), name="unsigned"))
+        flags = {key: delay(m, slot[key], issue_to_array(hw), name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
-            keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ, name=f"keep{r}")
+            keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ(hw), name=f"keep{r}")
             m.d.comb += [
                 memory.words[r].eq(lanes.words[r]),
                 memory.inside[r].eq(lanes.inside[r] & ~guard & words.issued),
@@ -234,7 +236,7 @@ class Accelerator(wiring.Component):
         for c in range(hw.cols):
             m.d.comb += array.weights[c].eq(words.weight[c * bits : (c + 1) * bits])
 
-        ahead = ISSUE_TO_ARRAY + operand_to_sum(hw) - tag_to_sum(hw)
+        ahead = issue_to_array(hw) + operand_to_sum(hw) - tag_to_sum(hw)
         tag = Signal(drain.tag.shape())
         m.d.comb += tag.eq(delay(m, sequencer.tag.as_value(), ahead, name="tag", reset_less=False))
         m.d.comb += [
@@ -248,9 +250,10 @@ class Accelerator(wiring.Component):
 
     def _results(self, m: Module, sequencer, drain, store, egress):
         m.d.comb += [
+            store.loaded.eq(sequencer.loaded),
             store.vector_valid.eq(drain.vector_valid),
             egress.layer.eq(sequencer.result_layer),
-            egress.valid.eq(drain.wide_valid),
+            egress.word_valid.eq(drain.wide_valid),
             egress.word.eq(drain.wide),
             egress.flags.eq(drain.wide_flags),
         ]
@@ -277,9 +280,9 @@ class Accelerator(wiring.Component):
             ingress.last.eq(self.s_axis_tlast),
             self.s_axis_tready.eq(ingress.ready),
             self.m_axis_tdata.eq(egress.data),
-            self.m_axis_tvalid.eq(egress.out_valid),
+            self.m_axis_tvalid.eq(egress.valid),
             self.m_axis_tlast.eq(egress.last),
-            egress.out_ready.eq(self.m_axis_tready),
+            egress.ready.eq(self.m_axis_tready),
         ]
 
     def _registers(self, m: Module, registers, sequencer, ingress, egress):

@@ -3,7 +3,7 @@
 from hwprm.isa.external import HEADER, TARGETS, ExternalMemory, RowShape
 from hwprm.isa.formats import entry_format, layer_format, param_format, store_format, table_formats, tile_format
 from hwprm.isa.hardware import Hardware, InputGeometry, MixedRadix
-from hwprm.isa.latencies import LATENCIES, Latency
+from hwprm.isa.latencies import LATENCIES, Depth, Latency
 from hwprm.isa.registers import REGISTERS, Register, register_offset
 from hwprm.isa.word import Field, WordFormat
 
@@ -12,6 +12,7 @@ __all__ = [
     "LATENCIES",
     "REGISTERS",
     "TARGETS",
+    "Depth",
     "ExternalMemory",
     "Field",
     "Hardware",

@@ -103,8 +103,6 @@ def store_format(hw: Hardware) -> WordFormat:
         Field("repeat_x", _bits(hw.repeats_max[1] - 1), "Times a vector is stored beside itself, less one."),
         Field("line_word", hw.word_bits, "From the last of a row of repetitions to the next row's first: words."),
         Field("line_bank", hw.bank_bits, "From the last of a row of repetitions to the next row's first: banks."),
-        Field("advance_word", hw.word_bits, "Address distance of pixel tiles in one row: words."),
-        Field("advance_bank", hw.bank_bits, "Address distance of pixel tiles in one row: banks."),
     )
     return WordFormat(
         "store",
@@ -117,6 +115,9 @@ def store_format(hw: Hardware) -> WordFormat:
             Field("gap_word", hw.word_bits, "From a row's end to the next row: words."),
             Field("gap_bank", hw.bank_bits, "From a row's end to the next row: banks."),
             Field("width", _bits(hw.pixels_max), "Computed pixels of a row, or all of them where rows are contiguous."),
+            Field("step_x", _bits(hw.pixels_max), "Pixels that a pixel tile advances, modulo width."),
+            Field("step_word", hw.word_bits, "Address advance of a pixel tile, before a row's end is met: words."),
+            Field("step_bank", hw.bank_bits, "Address advance of a pixel tile, before a row's end is met: banks."),
             Field("pixels", _bits(hw.pixels_max), "Computed pixels of a channel."),
             Field("filters", _bits(hw.filters_max), "Filters of the layer."),
             Field("last", 1, "Last stored layer of the image."),

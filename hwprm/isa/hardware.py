@@ -69,6 +69,8 @@ class Hardware:
     residual_bits: int
     #: Registers behind each multiplier.
     multiplier_stages: int
+    #: How deep the other pipelines are: ``short``, or ``fast`` (`hwprm.isa.latencies`).
+    pipeline: str
     #: Whether any layer pools (each PE then keeps a running maximum).
     pooling: bool
     #: Distances, in input pixels, between neighbouring lanes that occur; selects the lane permutation.
@@ -136,6 +138,11 @@ class Hardware:
     def bank_bits(self) -> int:
         """Width of a bank number."""
         return max(1, (self.banks - 1).bit_length())
+
+    @property
+    def fast(self) -> bool:
+        """Whether pipelines are deep."""
+        return self.pipeline == "fast"
 
     @property
     def data_bytes(self) -> int:

@@ -82,11 +82,11 @@ def test_images_leave_in_order(name, pace):
                 )
                 ctx.set(dut.word, int(frame[bases[i] + f * layers[i].pixels + p]))
                 ctx.set(dut.flags, flags)
-                ctx.set(dut.valid, 1)
+                ctx.set(dut.word_valid, 1)
                 done["layer"] += ctx.get(dut.layer_done)
                 done["frame"] += ctx.get(dut.frame_done)
                 await ctx.tick()
-                ctx.set(dut.valid, 0)
+                ctx.set(dut.word_valid, 0)
                 if pace == "slow-array" or (pace == "random" and rng.random() < 0.3):
                     ctx.set(dut.flags, dict.fromkeys(flags, 1))  # noise beside VALID
                     await ctx.tick().repeat(3)
@@ -95,7 +95,7 @@ def test_images_leave_in_order(name, pace):
         return {"free": 0, "slow-array": 0, "slow-reader": 5}.get(pace, int(rng.integers(0, 4)))
 
     async def read(ctx):
-        port = Stream(dut.data, dut.out_valid, dut.out_ready, dut.last)
+        port = Stream(dut.data, dut.valid, dut.ready, dut.last)
         for _ in frames:
             got.append([signed_word(word, 32) for word in await stream_get(ctx, port, pause=pause)])
 
@@ -116,12 +116,12 @@ def test_room_for_two_images_and_no_more():
             for _, f, _, flags in _arrivals((Wide(2, 1),), 2):
                 ctx.set(dut.word, 10 * frame + f)
                 ctx.set(dut.flags, flags)
-                ctx.set(dut.valid, 1)
+                ctx.set(dut.word_valid, 1)
                 await ctx.tick()
-            ctx.set(dut.valid, 0)
+            ctx.set(dut.word_valid, 0)
         await ctx.tick().repeat(10)
         assert not ctx.get(dut.room)
-        port = Stream(dut.data, dut.out_valid, dut.out_ready, dut.last)
+        port = Stream(dut.data, dut.valid, dut.ready, dut.last)
         assert await stream_get(ctx, port) == [0, 1]
         assert ctx.get(dut.room)
         assert await stream_get(ctx, port) == [10, 11]

@@ -59,16 +59,16 @@ def check_stalls(program: Program, memory: AxiMemory, result: Run) -> int:
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols", "bits", "burst", "outstanding", "latency", "bandwidth"),
+    ("rows", "cols", "bits", "burst", "outstanding", "latency", "bandwidth", "pipeline"),
     [
-        (4, 3, 64, 4, 4, 10, "1/8"),
-        (2, 8, 64, 2, 1, 20, "1"),  # one burst at a time: latency shows
-        (7, 2, 128, 8, 2, 100, "2/5"),
-        (3, 17, 64, 8, 2, 5, "1/6"),  # weights of a column take several beats
+        (4, 3, 64, 4, 4, 10, "1/8", "short"),
+        (2, 8, 64, 2, 1, 20, "1", "fast"),  # one burst at a time: latency shows
+        (7, 2, 128, 8, 2, 100, "2/5", "short"),
+        (3, 17, 64, 8, 2, 5, "1/6", "fast"),  # weights of a column take several beats
     ],
 )
-def test_stalls_are_predicted(rows, cols, bits, burst, outstanding, latency, bandwidth):
-    options = {"axi_data_bits": bits, "axi_burst": burst, "axi_outstanding": outstanding}
+def test_stalls_are_predicted(rows, cols, bits, burst, outstanding, latency, bandwidth, pipeline):
+    options = {"axi_data_bits": bits, "axi_burst": burst, "axi_outstanding": outstanding, "pipeline": pipeline}
     program = tightest(small_lenet(), rows, cols, **options)
     memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(latency, bandwidth))
     result = run_checked(program, random_images(program, 2), memory=memory)
@@ -97,7 +97,9 @@ def test_block_of_a_real_network():
 
 @pytest.mark.parametrize(("seed", "rows", "cols"), [(1, 4, 3), (5, 2, 9), (8, 5, 2), (11, 3, 1), (14, 1, 6)])
 def test_no_gap_parts_residual_entries_from_their_filters(seed, rows, cols):
-    program = tightest(random_residuals(seed), rows, cols, axi_data_bits=64, axi_burst=2, axi_outstanding=2)
+    pipeline = ("short", "fast")[seed % 2]
+    options = {"axi_data_bits": 64, "axi_burst": 2, "axi_outstanding": 2, "pipeline": pipeline}
+    program = tightest(random_residuals(seed), rows, cols, **options)
     assert program.hardware.residual_bits
     image, ext = program.external.data, program.hardware.external
     memory = AxiMemory(image, ext, timing=timing(9, "1/3"))

@@ -32,7 +32,7 @@ def _changed(program, rom: str, form: WordFormat, index: int, **values: int) -> 
 class BitStuck(ProcessingElement):
     """A product with bit 9 stuck at one where both operands are negative."""
 
-    def product(self, m: Module, act, weight, name: str):
+    def product(self, m: Module, act, weight, name: str, platform=None):
         value = Signal(signed(self._hw.act_bits + self._hw.weight_bits), name=f"{name}_wrong")
         m.d.sync += value.eq((act * weight) | (((act < 0) & (weight < 0)) << 9))
         return value

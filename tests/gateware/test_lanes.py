@@ -7,6 +7,7 @@ import pytest
 
 from hwprm.gateware.core.lanes import LaneAddresses
 from hwprm.isa import layer_format
+from hwprm.isa.latencies import LANE_ADDRESS
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 
@@ -36,11 +37,12 @@ def _layer(hw, height, width, step_y, step_x, pitch):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("pipeline", ["short", "fast"])
 @pytest.mark.parametrize("image", [False, True], ids=["tensor", "image"])
 @pytest.mark.parametrize("name", CASES)
-def test_every_pixel_tile(name, image):
+def test_every_pixel_tile(name, image, pipeline):
     rows, banks, height, width, step_y, step_x, pitch = CASES[name]
-    hw = hardware(rows=rows, banks=banks, memory_words=64, coordinate_bits=5)
+    hw = hardware(rows=rows, banks=banks, memory_words=64, coordinate_bits=5, pipeline=pipeline)
     dut, rng = LaneAddresses(hw), np.random.default_rng(0)
     offset = 9 if image else 0
     size = banks << hw.word_bits
@@ -50,7 +52,7 @@ def test_every_pixel_tile(name, image):
         entry = {key: int(rng.integers(0, limit)) for key, limit in (("word", 1 << hw.word_bits), ("bank", banks))}
         entry |= {key: int(rng.integers(0, 8)) for key in ("y_low", "y_high", "x_low", "x_high")}
         ctx.set(dut.entry, entry | {"guard": 0, "image": int(image)})
-        await ctx.tick()
+        await ctx.tick().repeat(LANE_ADDRESS(hw))
         for r in range(rows):
             y, x = divmod(tile * rows + r, width)
             at = entry["word"] * banks + entry["bank"] + offset * banks + step_y * pitch * y + step_x * x
@@ -73,32 +75,13 @@ def test_every_pixel_tile(name, image):
         assert not ctx.get(dut.ready)
         await ctx.tick()
         ctx.set(dut.start, 0)
-        await ctx.tick().repeat(rows)
-        assert ctx.get(dut.ready)
+        while not ctx.get(dut.ready):
+            await ctx.tick()
         for _ in range(2):  # the second filter tile starts over
             await pulse(ctx, dut.restart)
             for tile in range(tiles):
-                for _ in range(3):
+                for _ in range(3):  # an entry a cycle or two: tiles are `SPACING` apart
                     await check_tile(ctx, tile)
                 await pulse(ctx, dut.advance)
 
     simulate(dut, bench, deadline=2000)
-
-
-def test_ready_after_a_cycle_per_lane():
-    hw = hardware(rows=5)
-    dut = LaneAddresses(hw)
-    waits = []
-
-    async def bench(ctx):
-        ctx.set(dut.start, 1)
-        await ctx.tick()
-        ctx.set(dut.start, 0)
-        count = 0
-        while not ctx.get(dut.ready):
-            count += 1
-            await ctx.tick()
-        waits.append(count)
-
-    simulate(dut, bench, deadline=50)
-    assert waits == [5]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from amaranth.hdl import ResetInserter, Signal
 
 from hwprm.gateware.host.registers import RegisterFile
 from hwprm.isa import REGISTERS, register_offset
@@ -66,13 +67,15 @@ def test_read_data_stand_until_taken():
     async def bench(ctx):
         ctx.set(dut.araddr, register_offset("ROWS"))
         ctx.set(dut.arvalid, 1)
-        await ctx.tick()
+        await ctx.tick().until(dut.arready)
         ctx.set(dut.araddr, register_offset("COLS"))
         for _ in range(4):
             await ctx.tick()
             assert (ctx.get(dut.rvalid), ctx.get(dut.rdata), ctx.get(dut.arready)) == (1, 5, 0)
         ctx.set(dut.rready, 1)
         await ctx.tick()
+        assert not ctx.get(dut.rvalid)
+        await ctx.tick().until(dut.arready)
         assert (ctx.get(dut.rvalid), ctx.get(dut.rdata)) == (1, 7)
         ctx.set(dut.arvalid, 0)
         await ctx.tick()
@@ -131,6 +134,10 @@ def test_an_event_in_the_cycle_of_its_clearing_is_kept():
         ctx.set(dut.wdata, 0b010)
         ctx.set(dut.wstrb, 0b1111)
         ctx.set(dut.bready, 1)
+        ctx.set(dut.awvalid, 1)
+        ctx.set(dut.wvalid, 1)
+        await ctx.tick()
+        assert ctx.get(dut.awready), "the next edge writes"
         await _pulse(ctx, dut.awvalid, dut.wvalid, dut.short)
         assert await _read(ctx, dut, "STATUS") == 0b010
 
@@ -151,6 +158,7 @@ def test_address_and_data_may_come_apart(first):
             await ctx.tick()
             assert (ctx.get(dut.awready), ctx.get(dut.wready), ctx.get(dut.run)) == (0, 0, 1)
         ctx.set(getattr(dut, other), 1)
+        await ctx.tick()
         assert (ctx.get(dut.awready), ctx.get(dut.wready)) == (1, 1)
         await ctx.tick()
         ctx.set(dut.awvalid, 0)
@@ -174,16 +182,35 @@ def test_a_second_write_waits_for_the_first_response():
         ctx.set(dut.awvalid, 1)
         ctx.set(dut.wvalid, 1)
         ctx.set(dut.wdata, 0)
-        await ctx.tick()
+        await ctx.tick().until(dut.awready)
         ctx.set(dut.wdata, 1)
         for _ in range(3):
             await ctx.tick()
             assert (ctx.get(dut.awready), ctx.get(dut.run)) == (0, 0)
         ctx.set(dut.bready, 1)
-        await ctx.tick()
+        await ctx.tick().until(dut.awready)
         assert (ctx.get(dut.run), ctx.get(dut.bvalid)) == (1, 1)
 
     simulate(dut, bench, deadline=100)
+
+
+def test_ready_answers_a_cycle_later_and_never_in_reset():
+    file, reset = _file(), Signal()
+
+    async def bench(ctx):
+        for name in ("arvalid", "awvalid", "wvalid"):
+            ctx.set(getattr(file, name), 1)
+        names = ("arready", "awready", "wready")
+        ctx.set(reset, 1)
+        for _ in range(3):
+            assert [ctx.get(getattr(file, name)) for name in names] == [0, 0, 0]
+            await ctx.tick()
+        ctx.set(reset, 0)
+        assert [ctx.get(getattr(file, name)) for name in names] == [0, 0, 0], "not in the cycle that asks"
+        await ctx.tick()
+        assert [ctx.get(getattr(file, name)) for name in names] == [1, 1, 1]
+
+    simulate(ResetInserter(reset)(file), bench, deadline=100)
 
 
 def test_reads_and_writes_at_the_same_time():

@@ -22,11 +22,11 @@ def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple
         ports = (dut.clamp_low, dut.clamp_high, dut.wide_low, dut.wide_high)
         for port, value in zip(ports, (*ends, *wide), strict=True):
             ctx.set(port, value)
-        padded = [*cases.tolist(), *[cases[-1].tolist()] * REQUANTISE]
+        padded = [*cases.tolist(), *[cases[-1].tolist()] * REQUANTISE(hw)]
         for i, (acc, bias, mult, shift) in enumerate(padded):
             ctx.set(dut.acc, acc)
             ctx.set(dut.param, {"bias": bias, "mult": mult, "shift": shift - hw.shift_min})
-            if i >= REQUANTISE:
+            if i >= REQUANTISE(hw):
                 results.append((ctx.get(dut.result), ctx.get(dut.wide)))
             await ctx.tick()
 
@@ -34,17 +34,21 @@ def _through(hw: Hardware, cases: np.ndarray, ends: tuple[int, int], wide: tuple
     return np.array(results)
 
 
+PIPELINES = pytest.mark.parametrize("pipeline", ["short", "fast"])
+
+
+@PIPELINES
 @pytest.mark.parametrize(
     ("signed", "low", "high"), [((True, False), -128, 127), ((True, True), -128, 255), ((False, True), 0, 255)]
 )
-def test_residuals_join_a_cycle_later(signed, low, high):
+def test_residuals_join_a_cycle_later(signed, low, high, pipeline):
     """total = acc + bias + residual * factor, where residual and factor are presented one cycle before the rest.
 
     Residuals, and the clamp, are those of designs of one kind of tensors, or of both.
     """
     rng = np.random.default_rng(1)
     widths = {"acc_bits": 12, "sum_bits": 23, "residual_bits": 13, "act_bits": 8, "shift_min": 16, "shift_max": 19}
-    hw = hardware(**widths, signed=signed[0], unsigned=signed[1])
+    hw = hardware(**widths, signed=signed[0], unsigned=signed[1], pipeline=pipeline)
     dut = Requantiser(hw, wide=False)
     cases = np.stack(
         [
@@ -64,13 +68,13 @@ def test_residuals_join_a_cycle_later(signed, low, high):
     async def bench(ctx):
         ctx.set(dut.clamp_low, low)
         ctx.set(dut.clamp_high, high)
-        for i in range(len(cases) + REQUANTISE + 1):
+        for i in range(len(cases) + REQUANTISE(hw) + 1):
             ahead, now = cases[min(i, len(cases) - 1)].tolist(), cases[max(min(i, len(cases)) - 1, 0)].tolist()
             ctx.set(dut.residual, ahead[2])
             ctx.set(dut.factor, ahead[3])
             ctx.set(dut.acc, now[0])
             ctx.set(dut.param, {"bias": now[1], "mult": now[4], "shift": now[5] - 16, "residual": 5555})
-            if i > REQUANTISE:
+            if i > REQUANTISE(hw):
                 results.append(ctx.get(dut.result))
             await ctx.tick()
 
@@ -102,20 +106,22 @@ def _edges(hw: Hardware) -> np.ndarray:
     return np.array(rows, dtype=np.int64)
 
 
+@PIPELINES
 @pytest.mark.parametrize(
     ("acc_bits", "act_bits", "shifts"),
     [(12, 8, (1, 16)), (24, 8, (9, 24)), (46, 16, (SHIFT_MIN, SHIFT_MAX)), (4, 2, (5, 5)), (20, 5, (40, 47))],
     ids=lambda v: str(v).replace(", ", "-"),
 )
-def test_edges(acc_bits, act_bits, shifts):
-    hw = hardware(acc_bits=acc_bits, act_bits=act_bits, shift_min=shifts[0], shift_max=shifts[1])
+def test_edges(acc_bits, act_bits, shifts, pipeline):
+    hw = hardware(acc_bits=acc_bits, act_bits=act_bits, shift_min=shifts[0], shift_max=shifts[1], pipeline=pipeline)
     cases = _edges(hw)
     _assert_equal(hw, cases, signed_range(act_bits), signed_range(32))
 
 
-def test_random_values_and_narrow_clamps():
+@PIPELINES
+def test_random_values_and_narrow_clamps(pipeline):
     rng = np.random.default_rng(0)
-    hw = hardware(acc_bits=22, act_bits=8, shift_min=14, shift_max=23)
+    hw = hardware(acc_bits=22, act_bits=8, shift_min=14, shift_max=23, pipeline=pipeline)
     total = rng.integers(-(1 << 21), 1 << 21, 400)
     bias = rng.integers(-(1 << 19), 1 << 19, 400)
     acc = np.clip(total, -(1 << 21) + (1 << 19), (1 << 21) - 1 - (1 << 19)) - bias // 2
@@ -130,9 +136,10 @@ def test_ties_go_up():
     assert _through(hw, cases, (-128, 127), (-128, 127))[:, 0].tolist() == [0, 1, 2, -1, -1, 2]
 
 
-def test_latency():
+@PIPELINES
+def test_latency(pipeline):
     """A single value among zeros comes out after REQUANTISE cycles, and only then."""
-    hw = hardware(shift_min=1)
+    hw = hardware(shift_min=1, pipeline=pipeline)
     dut = Requantiser(hw, wide=False)
     seen = []
 
@@ -144,10 +151,10 @@ def test_latency():
         await ctx.tick()
         ctx.set(dut.acc, 0)
         ctx.set(dut.param, {"bias": 0, "mult": 2, "shift": 0})
-        for cycle in range(1, 10):
+        for cycle in range(1, 12):
             if ctx.get(dut.result):
                 seen.append((cycle, ctx.get(dut.result)))
             await ctx.tick()
 
     simulate(dut, bench, deadline=50)
-    assert seen == [(REQUANTISE, 42)]
+    assert seen == [(REQUANTISE(hw), 42)]

@@ -54,10 +54,11 @@ def _meant(values: np.ndarray, unsigned: bool) -> np.ndarray:
     return values & 63 if unsigned else values
 
 
+@pytest.mark.parametrize("pipeline", ["short", "fast"])
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_random_writes_and_reads(name):
+def test_random_writes_and_reads(name, pipeline):
     """A read and a write every cycle; a read sees every write of VECTOR_WRITE cycles before."""
-    hw = hardware(**GEOMETRIES[name], memory_words=11, act_bits=6)
+    hw = hardware(**GEOMETRIES[name], memory_words=11, act_bits=6, pipeline=pipeline)
     rng = np.random.default_rng(len(name))
     dut, size = VectorMemory(hw), hw.banks * hw.memory_words
     model = np.zeros(size, dtype=np.int64)
@@ -79,7 +80,7 @@ def test_random_writes_and_reads(name):
             in_flight = [places for _, places, _ in pending if set(places) & set(touched)]
             _present_read(ctx, dut, hw, at, choice, inside)
             if not in_flight:
-                expected[cycle + VECTOR_READ] = np.where(inside, _meant(model[touched], unsigned), 0)
+                expected[cycle + VECTOR_READ(hw)] = np.where(inside, _meant(model[touched], unsigned), 0)
             ctx.set(dut.write, 0)
             if rng.random() < 0.7:
                 first = int(rng.integers(0, hw.rows))
@@ -99,9 +100,10 @@ def test_random_writes_and_reads(name):
     assert len(expected) > 100
 
 
-def test_latencies():
+@pytest.mark.parametrize("pipeline", ["short", "fast"])
+def test_latencies(pipeline):
     """A written word is seen by addresses VECTOR_WRITE cycles later, and its data VECTOR_READ after that."""
-    hw = hardware(rows=2, banks=2, memory_words=4)
+    hw = hardware(rows=2, banks=2, memory_words=4, pipeline=pipeline)
     dut = VectorMemory(hw)
     seen = []
 
@@ -116,7 +118,7 @@ def test_latencies():
             await ctx.tick()
 
     simulate(dut, bench, deadline=50)
-    assert seen[0] == VECTOR_WRITE + VECTOR_READ
+    assert seen[0] == VECTOR_WRITE + VECTOR_READ(hw)
 
 
 def test_masked_lanes_are_not_written():
@@ -131,7 +133,7 @@ def test_masked_lanes_are_not_written():
         ctx.set(dut.write, 0)
         await ctx.tick().repeat(VECTOR_WRITE)
         _present_read(ctx, dut, hw, 3, 0, np.ones(4))
-        await ctx.tick().repeat(VECTOR_READ)
+        await ctx.tick().repeat(VECTOR_READ(hw))
         assert [ctx.get(lane) for lane in dut.data] == [1, 8, 7, 4]
 
     simulate(dut, bench, deadline=50)

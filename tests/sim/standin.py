@@ -70,7 +70,7 @@ def parts(core: str | None = None, cycles: int = 45) -> Parts:
     return Parts(
         network=network(),
         design_hash=HASH,
-        array=ArrayEntry(rows=2, cols=2, multiplier_stages=1, weight_bits=8, act_bits=8, acc_bits=20),
+        array=ArrayEntry(rows=2, cols=2, multiplier_stages=1, pipeline="short", weight_bits=8, act_bits=8, acc_bits=20),
         cycles=CycleEntry(
             image=cycles,
             layers=(5, cycles - 5),

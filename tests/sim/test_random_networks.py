@@ -18,20 +18,30 @@ from tests.support.random_networks import random_network, random_residuals
 
 pytestmark = pytest.mark.sim
 
+#: Seeds of networks, what they run on, whose cells that is made of.
+ARRAYS = (
+    (25, ArrayConfig(rows=1, cols=1, pipeline="fast"), "any"),
+    (9, ArrayConfig(rows=3, cols=8, multiplier_stages=2), "ecp5"),
+    (17, ArrayConfig(rows=7, cols=5, pipeline="fast"), "ecp5"),
+)
 
-@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), [(25, 1, 1, 1), (9, 3, 8, 2), (17, 7, 5, 1)])
-def test_random_network(tmp_path: Path, work: Path, seed: int, rows: int, cols: int, stages: int) -> None:
-    _verify(random_network(seed), ArrayConfig(rows=rows, cols=cols, multiplier_stages=stages), seed, tmp_path, work)
+
+@pytest.mark.parametrize(("seed", "array", "target"), ARRAYS, ids=["1x1", "3x8", "7x5"])
+def test_random_network(tmp_path: Path, work: Path, seed: int, array: ArrayConfig, target: str) -> None:
+    _verify(random_network(seed), array, seed, tmp_path, work, target)
 
 
 def test_random_residuals(tmp_path: Path, work: Path) -> None:
-    _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2), 3, tmp_path, work)
+    _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2, pipeline="fast"), 3, tmp_path, work)
 
 
-def _verify(net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path) -> None:
+def _verify(
+    net: IntegerNetwork, array: ArrayConfig, seed: int, tmp_path: Path, work: Path, target: str = "any"
+) -> None:
     program = compile_network(net, array)
     images = random_images(2, program.network.image_limits, seed)
-    bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle")
+    bundle = emit_bundle(program, images, np.zeros(2, np.int64), tmp_path / "bundle", target=target)
+    assert ("hwprm_multiplier" in (bundle.folder / "rtl" / "hwprm_core.v").read_text()) == (target != "any")
     report = verify_bundle(bundle.folder, VerifyConfig(sim="icarus", icarus_images=4, seed=seed, work=work))
     report.raise_on_failure()
     assert report.image_source == "2 stored, 2 random"

@@ -19,6 +19,7 @@ _SMALL = Hardware(
     sum_bits=24,
     residual_bits=0,
     multiplier_stages=1,
+    pipeline="short",
     pooling=False,
     strides=(1,),
     store_strides=(1,),

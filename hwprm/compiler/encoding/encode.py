@@ -142,15 +142,15 @@ def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[
     contiguous = place.gap(geo.repeats) == 0
     channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)
     gap = hw.address(place.gap(geo.repeats))
-    line, advance = hw.address(place.pitch - (beside - 1)), hw.address(hw.rows * beside)
+    line = hw.address(place.pitch - (beside - 1))
+    width = geo.pixels if contiguous else geo.width
+    step = hw.address(hw.rows * beside + hw.rows // width * place.gap(geo.repeats))
     repeats = {
         "stride": hw.store_strides.index(beside) if geo.pixels > 1 else 0,
         "repeat_y": below - 1,
         "repeat_x": beside - 1,
         "line_word": line.word,
         "line_bank": line.bank,
-        "advance_word": advance.word,
-        "advance_bank": advance.bank,
     }
     return {
         "base_word": place.base,
@@ -160,7 +160,10 @@ def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[
         "tile_bank": tile.bank,
         "gap_word": gap.word,
         "gap_bank": gap.bank,
-        "width": geo.pixels if contiguous else geo.width,
+        "width": width,
+        "step_x": hw.rows % width,
+        "step_word": step.word,
+        "step_bank": step.bank,
         "pixels": geo.pixels,
         "filters": geo.filters,
         "last": int(geo is stored[-1]),
@@ -171,5 +174,5 @@ def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[
 
 def _none() -> dict[str, int]:
     """The store ROM of a network whose every layer is an output is never read, but a ROM has a word."""
-    names = ("base_word", "channel_word", "channel_bank", "tile_word", "tile_bank", "gap_word", "gap_bank")
-    return dict.fromkeys((*names, "width", "pixels", "filters", "last", "layer"), 0)
+    addresses = [f"{name}_{part}" for name in ("channel", "tile", "gap", "step") for part in ("word", "bank")]
+    return dict.fromkeys(("base_word", *addresses, "width", "step_x", "pixels", "filters", "last", "layer"), 0)

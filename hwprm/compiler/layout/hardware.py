@@ -51,6 +51,7 @@ def hardware_for(
         sum_bits=max(acc_bits, *sum_bits(net).values()),
         residual_bits=max(int(layer.residual.mult.max()).bit_length() if layer.residual else 0 for layer in net.layers),
         multiplier_stages=array.multiplier_stages,
+        pipeline=array.pipeline,
         pooling=any(geo.layer.pool is not None for geo in geometry),
         strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
         store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),

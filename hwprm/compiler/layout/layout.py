@@ -33,6 +33,6 @@ def lay_out(net: IntegerNetwork, array: ArrayConfig) -> Layout:
     """
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
     plan = plan_memory(net, geometry, array.rows)
-    schedule = build_schedule(geometry, plan, array.rows, array.cols)
+    schedule = build_schedule(geometry, plan, array)
     hw = hardware_for(net, array, geometry, plan, schedule)
     return Layout(network=net, geometry=geometry, plan=plan, schedule=schedule, hardware=hw)

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.config import ArrayConfig
+from hwprm.isa.latencies import SPACING
 
-__all__ = ["Schedule", "Tile", "build_schedule", "row_segments", "tiles_by_layer"]
+__all__ = ["Schedule", "Tile", "build_schedule", "row_segments", "tiles_by_layer", "with_idle"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,8 +80,9 @@ def tiles_by_layer(tiles: Sequence[Tile]) -> tuple[tuple[Tile, ...], ...]:
     return tuple(tuple(group) for _, group in groupby(tiles, key=lambda tile: tile.layer))
 
 
-def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: int, cols: int) -> Schedule:
-    """Cut every layer into filter tiles of `cols` filters and pixel tiles of `rows` pixels."""
+def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, array: ArrayConfig) -> Schedule:
+    """Cut every layer into filter tiles of `array.cols` filters and pixel tiles of `array.rows` pixels."""
+    rows, cols = array.rows, array.cols
     tiles: list[Tile] = []
     lists: list[tuple[int, Columns]] = []
     weights: list[NDArray[np.int64]] = []
@@ -119,18 +122,19 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, rows: in
                     last_writes=writes[-1],
                 )
             )
-    return Schedule(tiles=_with_idle(tiles), lists=tuple(lists), weights=tuple(weights))
+    return Schedule(tiles=with_idle(tiles, SPACING.of(array.pipeline)), lists=tuple(lists), weights=tuple(weights))
 
 
-def _with_idle(tiles: Sequence[Tile]) -> tuple[Tile, ...]:
+def with_idle(tiles: Sequence[Tile], spacing: int) -> tuple[Tile, ...]:
+    """`tiles` with their idle cycles, ends of pixel tiles at least `spacing` cycles apart."""
     result = []
     for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
-        idle = max(0, tile.filters * tile.writes - tile.busy)
+        idle = max(0, max(tile.filters * tile.writes, spacing) - tile.busy)
         if after is None or after.layer != tile.layer:
             idle = idle if tile.pixel_tiles > 1 else 0
             last = idle  # never waited for; like this the tile needs no count of its own for it
         else:
-            last = max(0, tile.filters * tile.last_writes - after.busy)
+            last = max(0, max(tile.filters * tile.last_writes, spacing) - after.busy)
             idle = idle if tile.pixel_tiles > 1 else last
         result.append(replace(tile, idle=idle, idle_last=last))
     return tuple(result)

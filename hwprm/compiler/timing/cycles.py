@@ -20,7 +20,7 @@ All pixel tiles but the last count the writes of the worst of them. A layer's *l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
@@ -28,9 +28,9 @@ import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.layout import Layout
-from hwprm.compiler.layout.schedule import Tile
+from hwprm.compiler.layout.schedule import Tile, with_idle
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import DONE_TO_ISSUE, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
+from hwprm.isa.latencies import DONE_TO_ISSUE, SPACING, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles"]
 
@@ -50,6 +50,8 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
+    #: Those of `cycles` that the short pipeline would not take.
+    stages: int
     #: The array's formula, see above.
     promise: int
     #: Most cycles that keep the promise.
@@ -140,12 +142,14 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     before its filters were ordered, where that changed anything.
     """
     hw = layout.hardware
+    short = replace(hw, pipeline="short")
     layers = []
     for geo, mine in zip(layout.geometry, layout.schedule.by_layer, strict=True):
         weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
         window = len(geo.windows)
         macs = weights * min(geo.pixels * window, geo.conv_height * geo.conv_width)
-        cycles = sum(tile.cycles for tile in mine) - mine[-1].idle_last + _tail(geo, mine[-1], hw)
+        cycles = _cycles(geo, mine, hw)
+        stages = cycles - _cycles(geo, with_idle(mine, SPACING(short)), short)
         promise = sum(_promise(geo, tile, hw) for tile in mine)
         listed = sum(tile.columns for tile in mine)
         layers.append(
@@ -158,8 +162,9 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
                 macs=macs,
                 cycles=cycles,
                 busy=sum(tile.busy * tile.pixel_tiles for tile in mine),
+                stages=stages,
                 promise=promise,
-                limit=21 * promise // 20 + 64 + max(0, hw.rows + mine[-1].filters * mine[-1].last_writes - 32),
+                limit=21 * promise // 20 + 64 + max(0, hw.rows + mine[-1].filters * mine[-1].last_writes - 32) + stages,
                 bound=max(macs / (hw.rows * hw.cols), weights / hw.cols, 1.0),
                 weights=weights,
                 listed=listed,
@@ -194,11 +199,16 @@ def _columns(geo: LayerGeometry) -> int:
     return max(columns, 1)
 
 
+def _cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
+    """Cycles of the layer with these tiles, all of its own: from its first issue to the next layer's."""
+    return sum(tile.cycles for tile in tiles) - tiles[-1].idle_last + _tail(geo, tiles[-1], hw)
+
+
 def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     """Cycles from the layer's last issue to the next layer's first, less the one that any next issue takes."""
     if geo.layer.wide:
         done = issue_to_word(hw) + last.filters * last.last_writes - 1
     else:
-        done = issue_to_vector(hw) + STORE_QUEUE + last.filters * last.last_writes - 1
+        done = issue_to_vector(hw) + STORE_QUEUE(hw) + last.filters * last.last_writes - 1
     # Setting up the next layer's lanes is hidden by the drain as a rule.
     return max(done + DONE_TO_ISSUE, setup_to_issue(hw)) - 1

@@ -18,11 +18,11 @@ from hwprm.config import MemoryConfig
 from hwprm.isa import ExternalMemory, Hardware, RowShape
 from hwprm.isa.latencies import (
     FIFO_HEAD,
-    ISSUE_TO_WEIGHT_ADDRESS,
     READER_ASK,
     READER_ROOM,
     ROW_FREED,
     ROW_READY,
+    issue_to_weight_address,
 )
 
 __all__ = ["ImageTiming", "MemoryModel", "steady_stalls"]
@@ -81,7 +81,7 @@ class MemoryModel:
             raise ValueError("the design reads no external memory")
         self._tiles, self._layer_cycles, self._external = tiles_by_layer(tiles), layer_cycles, external
         self._latency, self._beats, self._cycles = memory.latency, memory.rate.numerator, memory.rate.denominator
-        self._cols = hw.cols
+        self._cols, self._weight_delay = hw.cols, issue_to_weight_address(hw)
         self._keeps = kept_lists(tiles, hw, external)
         self._entries = _Ring(shape=entry_shape(hw, external), rows=external.entry_rows, complete=[], freed=[])
         self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
@@ -132,14 +132,14 @@ class MemoryModel:
             if once and not keep and (slot % entry_words == entry_words - 1 or slot == last):
                 entries.freed.append(at)
             if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
-                weights.freed.append(at + ISSUE_TO_WEIGHT_ADDRESS)
+                weights.freed.append(at + self._weight_delay)
             at += 1
         if not once:
             at += tile.idle
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
             if not keep:
                 entries.freed += _row_ends(at, tile.busy, entry_words)
-            weights.freed += _row_ends(at + last_pass + ISSUE_TO_WEIGHT_ADDRESS, tile.length, weight_words)
+            weights.freed += _row_ends(at + last_pass + self._weight_delay, tile.length, weight_words)
             at += tile.busy
         at += tile.idle_last
         weights.first_row += weights.shape.rows(tile.length)

@@ -5,7 +5,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.core.processing_element import ProcessingElement, operand_flags
-from hwprm.gateware.primitives.arithmetic import delay, multiplex
+from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.cells import choose
 from hwprm.gateware.primitives.layouts import operand_shape
 from hwprm.isa import Hardware
 from hwprm.isa.hardware import RADIX_BITS
@@ -69,15 +70,15 @@ class SystolicArray(wiring.Component):
             west = {key: delay(m, operand[key], r, name=f"skew_{key}{r}") for key in ("act", *operand_flags(hw))}
             results = []
             for c in range(hw.cols):
-                west, columns[c], result = self._element.build(m, west, columns[c], f"pe_{r}_{c}")
+                west, columns[c], result = self._element.build(m, west, columns[c], f"pe_{r}_{c}", platform)
                 results.append(result)
-            m.d.comb += self.drained[r].eq(self._drain(m, results, select, r))
+            m.d.comb += self.drained[r].eq(self._drain(m, platform, results, select, r))
             select = delay(m, select, 1, name=f"select{r}")
             if hw.residual_bits:
                 m.d.comb += self.passed[r].eq(delay(m, west["act"], behind, name=f"passed{r}"))
         return m
 
-    def _drain(self, m: Module, results, select, row: int):
+    def _drain(self, m: Module, platform, results, select, row: int):
         """The selected result, through one register per level of at most 16 inputs."""
         level = 0
         while True:
@@ -85,7 +86,7 @@ class SystolicArray(wiring.Component):
             results = []
             for i, group in enumerate(groups):
                 out = Signal(signed(self._hw.acc_bits), name=f"drain{row}_{level}_{i}", reset_less=True)
-                m.d.sync += out.eq(multiplex(group, select))
+                m.d.sync += out.eq(choose(m, platform, group, select, name=f"drain{row}_{level}_{i}"))
                 results.append(out)
             if len(results) == 1:
                 return results[0]

@@ -10,7 +10,7 @@ from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import flags_layout, layout_of, operand_shape, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
-from hwprm.isa.latencies import DRAIN_LEVEL, MEMORY_READ, REQUANTISE, SUM, TAG_TO_SELECT, tag_to_sum
+from hwprm.isa.latencies import DRAIN_LEVEL, REQUANTISE, RESIDUAL_PRODUCT, SUM, TABLE_READ, TAG_TO_SELECT, tag_to_sum
 
 __all__ = ["Drain"]
 
@@ -19,9 +19,9 @@ class Drain(wiring.Component):
     """One filter a cycle, from the cycle after a tag arrives until the tag's filters are through.
 
     The tag must arrive `tag_to_sum` (`hwprm.isa.latencies`) cycles before PE (0, 0) holds the result: some more where
-    residuals are multiplied in the meantime. The next tag may arrive together with the last
+    residuals are multiplied or parameters read in the meantime. The next tag may arrive together with the last
     filter. `layer` must be constant until the layer's last vector has left. Latency from the first select to the
-    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE``; a vector takes ``rows - 1`` more.
+    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE(hw)``; a vector takes ``rows - 1`` more.
 
     Members
     -------
@@ -31,7 +31,7 @@ class Drain(wiring.Component):
     drained : In(signed(acc_bits)).array(rows)
     passed : In(operand_shape).array(rows), residuals, one cycle before their sums, with residuals only
     param_addr : Out(param address)
-    param : In(param word), one cycle after its address
+    param : In(param word), `TABLE_READ` cycles after its address
     vector_valid : Out(1), stored layers only
     vector : Out(act_bits).array(rows)
     wide_valid : Out(1), wide layers only
@@ -75,11 +75,12 @@ class Drain(wiring.Component):
         ahead = tag_to_sum(hw) - TAG_TO_SELECT  # filters are counted before residuals are multiplied
         levels = DRAIN_LEVEL * hw.mux_levels
         m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
-        m.d.comb += self.param_addr.eq(delay(m, address, levels - MEMORY_READ, name="param_address"))
+        early = RESIDUAL_PRODUCT if hw.residual_bits else 0  # by which parameters come before their sums
+        m.d.comb += self.param_addr.eq(delay(m, address, ahead + levels - early - TABLE_READ(hw), name="param_address"))
 
-        ready = ahead + levels + SUM  # the sum of lane 0, bias and residual in it
+        ready = ahead + levels + SUM(hw)  # the sum of lane 0, bias and residual in it
         valid = delay(m, active, ready, name="valid", reset_less=False)
-        requantised = delay(m, valid, REQUANTISE - SUM, name="requantised", reset_less=False)
+        requantised = delay(m, valid, REQUANTISE(hw) - SUM(hw), name="requantised", reset_less=False)
         m.d.comb += self.vector_valid.eq(
             delay(m, requantised & ~self.layer.wide, hw.rows - 1, name="vector_valid", reset_less=False)
         )
@@ -94,7 +95,7 @@ class Drain(wiring.Component):
             m.d.comb += [flags[name].eq(tag[name]) for name in said]
             m.d.comb += [
                 self.wide_valid.eq(requantised & self.layer.wide),
-                self.wide_flags.eq(delay(m, flags.as_value(), ready + REQUANTISE - SUM, name="flags")),
+                self.wide_flags.eq(delay(m, flags.as_value(), ready + REQUANTISE(hw) - SUM(hw), name="flags")),
             ]
         return m
 
@@ -111,8 +112,8 @@ class Drain(wiring.Component):
             words.head.eq(lanes[0].head),
             lanes[0].queued.eq(words.queued),
             lanes[0].take_queued.eq(self.layer.wide),
-            self.wide_valid.eq(delay(m, words.valid, REQUANTISE - SUM, name="word_valid", reset_less=False)),
-            self.wide_flags.eq(delay(m, words.flags.as_value(), REQUANTISE - SUM, name="word_flags")),
+            self.wide_valid.eq(delay(m, words.valid, REQUANTISE(hw) - SUM(hw), name="word_valid", reset_less=False)),
+            self.wide_flags.eq(delay(m, words.flags.as_value(), REQUANTISE(hw) - SUM(hw), name="word_flags")),
         ]
         m.d.comb += [words.sums[r - 1].eq(lanes[r].head.total) for r in range(1, hw.wide_lanes)]
 

@@ -1,12 +1,13 @@
 """Lane addresses: which word each lane reads for a list entry, and whether its tap lies inside the map."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.primitives.arithmetic import add_mixed
+from hwprm.gateware.primitives.arithmetic import add_carry, delay, staged
 from hwprm.gateware.primitives.layouts import layout_of
 from hwprm.isa import Hardware, entry_format, layer_format
+from hwprm.isa.latencies import LANE_STEP, LANES_START
 
 __all__ = ["LaneAddresses"]
 
@@ -14,10 +15,10 @@ __all__ = ["LaneAddresses"]
 class LaneAddresses(wiring.Component):
     """Each lane keeps its output pixel (y, x) and the mixed-radix address of that pixel relative to a list entry.
 
-    `start` makes a walker visit pixels 0..rows-1 (``rows`` cycles, then `ready`), whose state becomes the lanes'
-    first position; `restart` puts the lanes there; `advance` moves every lane on by a pixel tile. Both act after the
-    entry of the same cycle. Latencies are `LANES_START` and `LANE_ADDRESS` of
-    `hwprm.isa.latencies`.
+    `start` makes a walker visit pixels 0..rows-1, then `ready`, whose state becomes the lanes'
+    first position; `restart` puts the lanes there; `advance` moves every lane on by a pixel tile, no sooner than
+    `SPACING` cycles after it was moved before. Both act after the entry of the same cycle. Latencies are
+    `LANES_START`, `LANE_STEP` and `LANE_ADDRESS` of `hwprm.isa.latencies`.
 
     Members
     -------
@@ -59,19 +60,33 @@ class LaneAddresses(wiring.Component):
             "bank": Signal(hw.bank_bits, name=f"{name}_bank"),
         }
 
-    def _moved(self, m: Module, at, step, name: str):
-        """Position `at` advanced by `step` (y, x, word, bank), wrapped at the end of a row."""
+    def _moved(self, m: Module, at, step, name: str, *, settled: bool):
+        """Position `at` advanced by `step` (y, x, word, bank), wrapped at the end of a row.
+
+        In a fast pipeline it is right a cycle after `at` stands still, with `settled` three cycles after.
+        """
         hw, layer = self._hw, self.layer
-        x = Signal(hw.coordinate_bits + 1, name=f"{name}_x_sum")
-        wrap = Signal(name=f"{name}_wrap")
-        m.d.comb += [x.eq(at["x"] + step["x"]), wrap.eq(x >= layer.width)]
-        word, bank = add_mixed(m, hw.banks, (at["word"], at["bank"]), (step["word"], step["bank"]), name=name)
-        return {
-            "y": at["y"] + step["y"] + wrap,
-            "x": Mux(wrap, x - layer.width, x),
-            "word": word + Mux(wrap, layer.wrap_word, 0),
-            "bank": bank,
+
+        def later(value, what: str):
+            return staged(m, hw, value, name=f"{name}_{what}")
+
+        def last(value, what: str):
+            return later(value, what) if settled else value
+
+        x = later((at["x"] + step["x"])[: hw.coordinate_bits + 1], "x_sum")
+        y = later((at["y"] + step["y"])[: hw.coordinate_bits], "y_sum")
+        word = later((at["word"] + step["word"])[: hw.word_bits], "word_sum")
+        total = later(at["bank"] + step["bank"], "bank_sum")
+        wrap, carry = Signal(name=f"{name}_wrap"), Signal(name=f"{name}_carry")
+        m.d.comb += [wrap.eq(x >= layer.width), carry.eq(total >= hw.banks)]
+        over = last(Mux(wrap, layer.wrap_word, 0), "wrap_word")
+        moved = {
+            "y": last(add_carry(y, Const(0, len(y)), wrap), "y"),
+            "x": last(Mux(wrap, x - layer.width, x)[: hw.coordinate_bits], "x"),
+            "word": add_carry(last(word, "word"), over, last(carry, "over")),
+            "bank": last(Mux(carry, total - hw.banks, total)[: hw.bank_bits], "bank"),
         }
+        return {key: last(value, f"{key}_moved") for key, value in moved.items()}
 
     def elaborate(self, platform):
         m = Module()
@@ -79,11 +94,11 @@ class LaneAddresses(wiring.Component):
         first = [self._position(f"first{r}") for r in range(hw.rows)]
         lanes = [self._position(f"lane{r}") for r in range(hw.rows)]
         self._walk(m, first)
-        word = Signal(hw.word_bits, name="entry_word")
-        m.d.comb += word.eq(self.entry.word + Mux(self.entry.image, self.offset, 0))
+        word = (self.entry.word + Mux(self.entry.image, self.offset, 0))[: hw.word_bits]
+        word = staged(m, hw, word, name="entry_word")
         tile_step = {"y": layer.step_y, "x": layer.step_x, "word": layer.step_word, "bank": layer.step_bank}
         for r, lane in enumerate(lanes):
-            moved = self._moved(m, lane, tile_step, f"move{r}")
+            moved = self._moved(m, lane, tile_step, f"move{r}", settled=True)
             with m.If(self.restart):
                 m.d.sync += [lane[key].eq(first[r][key]) for key in lane]
             with m.Elif(self.advance):
@@ -95,12 +110,12 @@ class LaneAddresses(wiring.Component):
         """A shift chain: after as many steps as lanes, each holds the pixel of its number."""
         hw, layer = self._hw, self.layer
         walker = self._position("walker")
-        left = Signal(range(hw.rows + 1))
+        left = Signal(range(LANE_STEP(hw) * hw.rows + 1))
         step = {"y": 0, "x": 1, "word": layer.lane_word, "bank": layer.lane_bank}
-        moved = self._moved(m, walker, step, "walk")
+        moved = self._moved(m, walker, step, "walk", settled=False)
         with m.If(self.start):
             m.d.sync += [
-                left.eq(hw.rows),
+                left.eq(LANE_STEP(hw) * hw.rows),
                 walker["y"].eq(0),
                 walker["x"].eq(0),
                 walker["word"].eq(0),
@@ -108,16 +123,28 @@ class LaneAddresses(wiring.Component):
             ]
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-            m.d.sync += [walker[key].eq(moved[key]) for key in walker]
-            for here, after in zip(first, [*first[1:], walker], strict=True):
-                m.d.sync += [here[key].eq(after[key]) for key in here]
-        m.d.comb += self.ready.eq((left == 0) & ~self.start)
+            with m.If(left[0] if hw.fast else 1):  # the walker's next place is there every second cycle
+                m.d.sync += [walker[key].eq(moved[key]) for key in walker]
+                for here, after in zip(first, [*first[1:], walker], strict=True):
+                    m.d.sync += [here[key].eq(after[key]) for key in here]
+        # In the fast pipeline a cycle later: what the lanes move to must be there before the first `advance`.
+        ready = (left == 0) & ~self.start
+        m.d.comb += self.ready.eq(delay(m, ready, LANES_START(hw) - 1, name="ready", reset_less=False))
 
     def _address(self, m: Module, entry_word, lane, r: int):
         hw, entry = self._hw, self.entry
-        word, bank = add_mixed(m, hw.banks, (entry_word, entry.bank), (lane["word"], lane["bank"]), name=f"address{r}")
-        inside_y = (lane["y"] >= entry.y_low) & (lane["y"] < entry.y_high)
-        inside_x = (lane["x"] >= entry.x_low) & (lane["x"] < entry.x_high)
-        m.d.sync += [self.words[r].eq(word), self.inside[r].eq(inside_y & inside_x)]
+
+        def later(value, what: str):
+            return staged(m, hw, value, name=f"address{r}_{what}")
+
+        word = later(lane["word"], "word")
+        total = later(entry.bank + lane["bank"], "bank_sum")
+        bounds = later(
+            Cat(lane["y"] >= entry.y_low, lane["y"] < entry.y_high, lane["x"] >= entry.x_low, lane["x"] < entry.x_high),
+            "bounds",
+        )
+        carry = Signal(name=f"address{r}_carry")
+        m.d.comb += carry.eq(total >= hw.banks)
+        m.d.sync += [self.words[r].eq(add_carry(entry_word, word, carry)), self.inside[r].eq(bounds.all())]
         if r == 0:
-            m.d.sync += self.rotation.eq(bank)
+            m.d.sync += self.rotation.eq(Mux(carry, total - hw.banks, total))

@@ -1,7 +1,9 @@
 """The processing element: multiply, accumulate in place, and with pooling keep the maximum."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Signal, signed
 
+from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.cells import accumulate, multiply
 from hwprm.isa import Hardware
 
 __all__ = ["ProcessingElement", "operand_flags"]
@@ -22,25 +24,20 @@ class ProcessingElement:
     No flow control: one operand pair per cycle, always. Latency from operands at the west and north edge to the
     accumulator: ``OPERAND + multiplier_stages + ACCUMULATE`` of `hwprm.isa.latencies`; the pooled maximum is `MAXIMUM`
     later.
-    A vendor variant overrides `product` and nothing else.
     """
 
     def __init__(self, hw: Hardware):
         self._hw = hw
 
-    def product(self, m: Module, act, weight, name: str):
+    def product(self, m: Module, act, weight, name: str, platform=None):
         """The product, ``multiplier_stages`` cycles later. Activations are signed or unsigned (`operand_shape`), and
         one bit wider where a design holds both kinds; the product fits ``act_bits + weight_bits`` in any case.
         """
-        value = act * weight
-        for i in range(self._hw.multiplier_stages):
-            stage = Signal(signed(self._hw.act_bits + self._hw.weight_bits), name=f"{name}_product{i}", reset_less=True)
-            m.d.sync += stage.eq(value)
-            value = stage
-        return value
+        product = multiply(m, platform, act, weight, stages=self._hw.multiplier_stages, name=name)
+        return product[: self._hw.act_bits + self._hw.weight_bits].as_signed()
 
-    def build(self, m: Module, west, weight_north, name: str):
-        """Add the PE's logic to `m`.
+    def build(self, m: Module, west, weight_north, name: str, platform=None):
+        """Add the PE's logic to `m`, of the cells that `platform` offers.
 
         `west` is a dict of signals (``act`` and the flags), `weight_north` the weight from above.
         Returns (operands to the east, weight to the south, result).
@@ -50,26 +47,22 @@ class ProcessingElement:
         south = Signal(signed(hw.weight_bits), name=f"{name}_weight", reset_less=True)
         m.d.sync += [east[key].eq(west[key]) for key in west]
         m.d.sync += south.eq(weight_north)
-        product = self.product(m, east["act"], south, name)
-        flags = {key: self._align(m, east[key], f"{name}_{key}") for key in operand_flags(hw)}
-        acc = Signal(signed(hw.acc_bits), name=f"{name}_acc", reset_less=True)
-        m.d.sync += acc.eq(Mux(flags["first"], 0, acc) + product)
+        product = self.product(m, east["act"], south, name, platform)
+        flags = {key: delay(m, east[key], hw.multiplier_stages, name=f"{name}_{key}") for key in operand_flags(hw)}
+        acc = accumulate(m, platform, flags["first"], product, bits=hw.acc_bits, name=f"{name}_acc")
         return east, south, self._maximum(m, acc, flags, name) if hw.pooling else acc
 
-    def _align(self, m: Module, flag, name: str):
-        for i in range(self._hw.multiplier_stages):
-            stage = Signal(name=f"{name}{i}", reset_less=True)
-            m.d.sync += stage.eq(flag)
-            flag = stage
-        return flag
-
     def _maximum(self, m: Module, acc, flags, name: str):
-        """Running maximum over the pooling window; a pass that does not count leaves it alone or starts it at least."""
-        least = -(1 << (self._hw.acc_bits - 1))
+        """Running maximum over the pooling window, of the passes that count; one does at least.
+
+        ``best < acc``, not ``acc > best``: synthesis makes the first of one carry chain, the second of two trees.
+        """
         done = {key: Signal(name=f"{name}_{key}_acc", reset_less=True) for key in ("close", "open", "keep")}
         m.d.sync += [done[key].eq(flags[key]) for key in done]
         best = Signal(signed(self._hw.acc_bits), name=f"{name}_best", reset_less=True)
-        held = Mux(done["open"], least, best)
+        held = Signal(name=f"{name}_held", reset_less=True)  # a pass of this window has counted
         with m.If(done["close"]):
-            m.d.sync += best.eq(Mux(done["keep"] & (acc > held), acc, held))
+            m.d.sync += held.eq(done["keep"] | (held & ~done["open"]))
+            with m.If(done["keep"] & (done["open"] | ~held | (best < acc))):
+                m.d.sync += best.eq(acc)
         return best

@@ -1,10 +1,12 @@
 """Requantisation in gates: bias, multiplier, rounding shift, clamp; the twin of `hwprm.core.numerics.requantize`."""
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.primitives.arithmetic import delay, staged
+from hwprm.gateware.primitives.cells import multiply
 from hwprm.gateware.primitives.layouts import layout_of, operand_shape
 from hwprm.isa import Hardware, param_format
 
@@ -15,6 +17,10 @@ def head_layout(hw: Hardware) -> data.StructLayout:
     """A sum, bias and residual in it, and what it is multiplied and shifted with."""
     param = layout_of(param_format(hw))
     return data.StructLayout({"total": signed(hw.sum_bits), **{key: param[key].shape for key in ("mult", "shift")}})
+
+
+#: Unsigned bits that an 18-bit signed multiplier takes.
+PART_BITS = 17
 
 
 class Requantiser(wiring.Component):
@@ -33,7 +39,7 @@ class Requantiser(wiring.Component):
     factor : In(unsigned(residual_bits)), with residuals only
     clamp_low, clamp_high : In(operand_shape)
     wide_low, wide_high : In(signed(32))
-    head : Out(head_layout), one cycle after `acc`
+    head : Out(head_layout), `SUM` cycles after `acc`
     queued : In(head_layout), where words are queued (`WordQueue`) in lane 0 only
     take_queued : In(1), it is requantised in place of `head`, likewise
     result : Out(signed(act_bits)), the bits of an activation, signed or not
@@ -65,36 +71,61 @@ class Requantiser(wiring.Component):
         m = Module()
         hw, param = self._hw, self.param
         head = Signal(head_layout(hw), reset_less=True)
-        biased = self.acc + param.bias
+        offset = param.bias
         if hw.residual_bits:
             added = Signal(signed(hw.act_bits + hw.unsigned + hw.residual_bits), reset_less=True)
             # Where there is none, anything may pass by, memory that was never written included.
             m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
-            biased += added
-        m.d.sync += [head.total.eq(biased), head.mult.eq(param.mult), head.shift.eq(param.shift)]
+            offset = offset + added
+        m.d.sync += head.total.eq(self._later(m, self.acc, "acc") + self._later(m, offset, "offset"))
+        m.d.sync += [head[name].eq(self._later(m, param[name], name)) for name in ("mult", "shift")]
         m.d.comb += self.head.eq(head)
         chosen = head
         if self._queued:
             chosen = Signal(head_layout(hw))
             m.d.comb += chosen.eq(Mux(self.take_queued, self.queued, head))
 
-        product = Signal(signed(hw.sum_bits + len(param.mult)), reset_less=True)
-        shift = Signal.like(chosen.shift, reset_less=True)
-        m.d.sync += [product.eq(chosen.total * chosen.mult), shift.eq(chosen.shift)]
-
-        halved = product >> (hw.shift_min - 1)
+        product = Signal(signed(hw.sum_bits + len(chosen.mult)), reset_less=True)
+        m.d.sync += product.eq(self._product(m, platform, chosen.total, chosen.mult))
+        shift = delay(m, self._later(m, chosen.shift, "shift_partial"), 1, name="shift_product")
+        halved = product[min(hw.shift_min, len(product)) - 1 :].as_signed()
+        if hw.fast:
+            # Multiples of four first, then the rest: each of the two is one level of multiplexers.
+            coarse = Signal(signed(len(halved)), reset_less=True)
+            m.d.sync += coarse.eq(halved >> Cat(Const(0, 2), shift[2:]) if len(shift) > 2 else halved)
+            shift = delay(m, shift[:2], 1, name="shift_fine")
+            halved = coarse
         shifted = Signal(signed(len(halved)))
         m.d.comb += shifted.eq(halved >> shift)
-        rounded = Signal(signed(len(halved) + 1), reset_less=True)
-        m.d.sync += rounded.eq((shifted + 1) >> 1)
+        rounded = Signal(signed(len(halved)), reset_less=True)
+        m.d.sync += rounded.eq((self._later(m, shifted, "shifted") + 1) >> 1)
 
-        m.d.sync += self.result.eq(self._clamp(rounded, self.clamp_low, self.clamp_high))
+        m.d.sync += self.result.eq(self._clamp(m, rounded, self.clamp_low, self.clamp_high, "clamp"))
         if self._wide:
-            m.d.sync += self.wide.eq(self._clamp(rounded, self.wide_low, self.wide_high))
+            m.d.sync += self.wide.eq(self._clamp(m, rounded, self.wide_low, self.wide_high, "wide"))
         else:
             m.d.comb += self.wide.eq(Const(0, WIDE_BITS))
         return m
 
-    @staticmethod
-    def _clamp(value, low, high):
-        return Mux(value < low, low, Mux(value > high, high, value))
+    def _later(self, m: Module, value, name: str):
+        return staged(m, self._hw, value, name=f"{name}_staged")
+
+    def _product(self, m: Module, platform, total, mult):
+        """``total * mult``; in the fast pipeline a cycle later, from the parts that one DSP block multiplies each."""
+        if not self._hw.fast:
+            return total * mult
+        mult = Cat(mult, Const(0, 1)).as_signed()
+        if len(total) <= PART_BITS + 1:
+            return multiply(m, platform, total, mult, stages=1, name="partial")
+        parts = Cat(total[:PART_BITS], Const(0, 1)).as_signed(), total[PART_BITS:].as_signed()
+        low, high = (
+            multiply(m, platform, part, mult, stages=1, name=f"partial_{name}")
+            for part, name in zip(parts, ("low", "high"), strict=True)
+        )
+        return Cat(low[:PART_BITS], low[PART_BITS:].as_signed() + high).as_signed()
+
+    def _clamp(self, m: Module, value, low, high, name: str):
+        """``value < low`` and ``high < value``: a carry chain each, where ``value > high`` is two trees."""
+        below, above = self._later(m, value < low, f"{name}_below"), self._later(m, high < value, f"{name}_above")
+        inside = self._later(m, value[: len(low)].as_signed(), f"{name}_value")
+        return Mux(below, low, Mux(above, high, inside))

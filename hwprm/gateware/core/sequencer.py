@@ -4,9 +4,11 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import layout_of, tag_layout, use_layout
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, layer_format, tile_format
+from hwprm.isa.latencies import TABLE_READ
 
 __all__ = ["Sequencer", "slot_layout"]
 
@@ -130,18 +132,20 @@ class Sequencer(wiring.Component):
             words_ready = Mux(first_of_tail, self.tail_ready, self.words_ready)
         with m.FSM(init="FETCH") as fsm:
             # Once after reset: the tables' outputs are not the first words yet.
-            with m.State("FETCH"), m.If(self.loaded):
+            with (
+                m.State("FETCH"),
+                m.If(delay(m, self.loaded, TABLE_READ(self._hw) - 1, name="loaded", reset_less=False)),
+            ):
                 m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.sync += self.layer.eq(self.layer_word)
                 m.next = "START"
             with m.State("START"):
-                m.d.comb += self.lanes_start.eq(1)
+                m.d.comb += [self.lanes_start.eq(1), load.eq(1)]
                 m.next = "WAIT"
             with m.State("WAIT"):
-                m.d.comb += go.eq(~waiting & ~blocked)
+                m.d.comb += [go.eq(~waiting & ~blocked), self.lanes_restart.eq(1)]
                 with m.If(go):
-                    m.d.comb += [load.eq(1), self.lanes_restart.eq(1)]
                     m.d.sync += [self.result_layer.eq(self.layer), pending.eq(1)]
                     m.next = "ISSUE"
             with m.State("ISSUE"):
@@ -150,19 +154,16 @@ class Sequencer(wiring.Component):
                     self._issue(m, now, column, window, pixel_tile, (pass_ends, tile_ends, last_pixels))
                 with m.If(words_ready & tile_ends):
                     m.d.sync += step.eq(1)
+                    m.d.comb += load.eq(last_pixels & ~now.layer_last)
                     with m.If(last_pixels & now.layer_last):
                         m.next = "LOAD"
                     with m.Elif(idle != 0):
                         m.d.sync += wait.eq(idle)
                         m.next = "IDLE"
-                    with m.Elif(last_pixels):
-                        m.d.comb += load.eq(1)
             with m.State("IDLE"):
                 m.d.sync += step.eq(step + 1)
                 with m.If(step == wait):
                     m.next = "ISSUE"
-                    with m.If(pixel_tile == 0):  # it has wrapped: the filter tile is through
-                        m.d.comb += load.eq(1)
         self._fetch(m, now, load, fsm.ongoing("LOAD"))
         with m.If(self.layer_done):
             m.d.sync += pending.eq(0)
@@ -217,11 +218,16 @@ class Sequencer(wiring.Component):
         """Descriptor ROMs are read ahead: their outputs are always the next tile and the next layer."""
         tile_index, layer_index = Signal.like(self.tile_addr), Signal.like(self.layer_addr)
         last_layer = self._hw.layers - 1
+        tile_next, layer_next = Signal.like(tile_index), Signal.like(layer_index)
         m.d.comb += [
-            self.tile_addr.eq(Mux(load, Mux(self.tile.frame_last, 0, tile_index + 1), tile_index)),
-            self.layer_addr.eq(Mux(layer_read, Mux(layer_index == last_layer, 0, layer_index + 1), layer_index)),
+            tile_next.eq(Mux(load, Mux(self.tile.frame_last, 0, tile_index + 1), tile_index)),
+            layer_next.eq(Mux(layer_read, Mux(layer_index == last_layer, 0, layer_index + 1), layer_index)),
         ]
-        m.d.sync += [tile_index.eq(self.tile_addr), layer_index.eq(self.layer_addr)]
+        m.d.sync += [tile_index.eq(tile_next), layer_index.eq(layer_next)]
+        # The fast pipeline has the cycles for it: tiles are `SPACING` apart.
+        fast = self._hw.fast
+        m.d.comb += self.tile_addr.eq(tile_index if fast else tile_next)
+        m.d.comb += self.layer_addr.eq(layer_index if fast else layer_next)
         with m.If(load):
             m.d.sync += now.eq(self.tile)
             if not self._hw.external:

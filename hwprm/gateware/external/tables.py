@@ -11,6 +11,7 @@ from hwprm.gateware.memory.row_memory import RowMemory
 from hwprm.gateware.primitives.layouts import use_layout
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, entry_format, table_formats
+from hwprm.isa.latencies import TABLE_READ
 
 __all__ = ["ExternalTables"]
 
@@ -27,9 +28,9 @@ class ExternalTables(wiring.Component):
     ready : Out(1), the next list entry and the next weights are there
     tail_ready : Out(1), so are those behind them, as many in all as the array has columns
     use : In(use_layout), they are used in this cycle
-    entry : Out(entry word), one cycle after its use
-    weight : Out(cols * weight_bits), `weight_delay` + 1 cycles after its use
-    <table>_addr : In, <table>_word : Out, one cycle later, for tiles, layers, stores and params
+    entry : Out(entry word), `TABLE_READ` cycles after its use
+    weight : Out(cols * weight_bits), `weight_delay` more after its use
+    <table>_addr : In, <table>_word : Out, `TABLE_READ` cycles later, for tiles, layers, stores and params
     """
 
     def __init__(self, hw: Hardware, weight_delay: int):
@@ -72,7 +73,9 @@ class ExternalTables(wiring.Component):
         ]
         self._rings(m, hw, ext, unpacker)
         for name, (form, depth) in self._tables.items():
-            m.submodules[name] = table = RowMemory(width=form.width, depth=depth, beat_bits=ext.beat_bits)
+            m.submodules[name] = table = RowMemory(
+                width=form.width, depth=depth, beat_bits=ext.beat_bits, latency=TABLE_READ(hw)
+            )
             m.d.comb += [
                 table.push.eq(getattr(unpacker, f"push_{name}")),
                 table.beat.eq(unpacker.beat),
@@ -96,7 +99,12 @@ class ExternalTables(wiring.Component):
             ),
         ):
             m.submodules[name] = ring = Ring(
-                width=width, rows=rows, beat_bits=ext.beat_bits, read_delay=read_delay, ahead=hw.cols
+                width=width,
+                rows=rows,
+                beat_bits=ext.beat_bits,
+                read_delay=read_delay,
+                ahead=hw.cols,
+                latency=TABLE_READ(hw),
             )
             there, all_there = Signal(name=f"{name}_ready"), Signal(name=f"{name}_tail_ready")
             m.d.comb += [

@@ -72,19 +72,23 @@ class Ingress(wiring.Component):
         filling, swallowing = Signal(), Signal()
         full = Signal(2)
         held, held_last = Signal(), Signal()
-        accept, whole = Signal(), Signal()
+        accept, whole, room = Signal(), Signal(), Signal()
+        awake = Signal()  # low in reset, and so is `ready`
+        m.d.sync += awake.eq(1)
         at_end = count == beats - 1
-        gaps = [hw.address(each.gap) for each in hw.inputs]
-        gap = (_table([each.word for each in gaps], part), _table([each.bank for each in gaps], part))
-        one = hw.address(1)
-        right = add_mixed(m, hw.banks, (at.word, at.bank), (one.word, one.bank), name="right")
-        below = add_mixed(m, hw.banks, right, gap, name="below")
         row_ends = column == _table([width - 1 for width in widths], part)
+        right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
+        step = (
+            Mux(row_ends, _table([each.word for each in below], part), right.word),
+            Mux(row_ends, _table([each.bank for each in below], part), right.bank),
+        )
+        following = add_mixed(m, hw.banks, (at.word, at.bank), step, name="following")
 
         m.d.comb += [
             self.write.eq(held),
             self.image_ready.eq(full.bit_select(self.buffer, 1)),
-            self.ready.eq(swallowing | ((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last))),
+            room.eq((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last)),
+            self.ready.eq(awake & (swallowing | room)),
             accept.eq(self.valid & self.ready),
             whole.eq(accept & ~swallowing & at_end & self.last),
             self.short.eq(accept & ~swallowing & ~at_end & self.last),
@@ -103,8 +107,8 @@ class Ingress(wiring.Component):
                 self.write_at.eq(at),
                 count.eq(count + 1),
                 column.eq(Mux(row_ends, 0, column + 1)),
-                at.word.eq(Mux(row_ends, below[0], right[0])),
-                at.bank.eq(Mux(row_ends, below[1], right[1])),
+                at.word.eq(following[0]),
+                at.bank.eq(following[1]),
                 swallowing.eq(self.long),
             ]
             if len(hw.inputs) > 1:

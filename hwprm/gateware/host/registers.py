@@ -1,6 +1,6 @@
 """The AXI4-Lite slave: `hwprm.isa.REGISTERS` in gates."""
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -38,6 +38,8 @@ def axi_lite_ports() -> dict:
 
 class RegisterFile(wiring.Component):
     """One access at a time in each direction. Writes take the low byte's strobe; unknown addresses read as zero.
+
+    Ready outputs are registers: they answer a valid a cycle later, and are low in reset.
 
     Members
     -------
@@ -116,8 +118,8 @@ class RegisterFile(wiring.Component):
         return values | {name: Const(value, 32) for name, value in plain.items()}
 
     def _reads(self, m: Module, values: dict):
-        m.d.comb += self.arready.eq(~self.rvalid | self.rready)
-        with m.If(self.arvalid & self.arready):
+        m.d.sync += self.arready.eq(self.arvalid & ~self.arready & ~self.rvalid)
+        with m.If(self.arready):
             m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
             with m.Switch(self.araddr[2:]):
                 for register in REGISTERS:
@@ -129,10 +131,7 @@ class RegisterFile(wiring.Component):
     def _writes(self, m: Module):
         """Address and data are taken together; returns the strobe."""
         write = Signal()
-        m.d.comb += [
-            write.eq(self.awvalid & self.wvalid & (~self.bvalid | self.bready)),
-            self.awready.eq(write),
-            self.wready.eq(write),
-        ]
-        m.d.sync += self.bvalid.eq(Mux(write, 1, self.bvalid & ~self.bready))
+        m.d.sync += write.eq(self.awvalid & self.wvalid & ~write & ~self.bvalid)
+        m.d.comb += [self.awready.eq(write), self.wready.eq(write)]
+        m.d.sync += self.bvalid.eq(write | (self.bvalid & ~self.bready))
         return write

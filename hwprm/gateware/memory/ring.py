@@ -7,6 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hwprm.gateware.memory.row_memory import RowMemory
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.isa import RowShape
+from hwprm.isa.latencies import MEMORY_READ
 
 __all__ = ["Ring"]
 
@@ -27,14 +28,16 @@ class Ring(wiring.Component):
     ready_ahead : Out(1), so are the `ahead` - 1 behind it
     step : In(1), it is used in this cycle
     ends, release : In(1)
-    data : Out(width), the word, `read_delay` + 1 cycles after its step
+    data : Out(width), the word, `read_delay` + `latency` cycles after its step
     """
 
-    def __init__(self, *, width: int, rows: int, beat_bits: int, read_delay: int, ahead: int = 1):
+    def __init__(
+        self, *, width: int, rows: int, beat_bits: int, read_delay: int, ahead: int = 1, latency: int = MEMORY_READ
+    ):
         if rows < 2 or rows & (rows - 1):
             raise ValueError(f"a ring must have a power of two of rows from 2 upwards, not {rows}")
         self._width, self._rows, self._beat_bits, self._read_delay = width, rows, beat_bits, read_delay
-        self._ahead = ahead
+        self._ahead, self._latency = ahead, latency
         self._shape = RowShape.of(width, beat_bits)
         one = dict.fromkeys(("push", "step", "ends", "release"), In(1)) | dict.fromkeys(
             ("room", "ready", "ready_ahead"), Out(1)
@@ -45,7 +48,9 @@ class Ring(wiring.Component):
         m = Module()
         words = self._shape.words
         word_bits = words.bit_length() - 1
-        m.submodules.memory = memory = RowMemory(width=self._width, depth=self._rows * words, beat_bits=self._beat_bits)
+        m.submodules.memory = memory = RowMemory(
+            width=self._width, depth=self._rows * words, beat_bits=self._beat_bits, latency=self._latency
+        )
         position = Signal(word_bits + len(memory.written))
         first, next_run = Signal.like(position), Signal.like(position)
         row = position[word_bits:]

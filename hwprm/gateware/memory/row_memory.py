@@ -24,11 +24,11 @@ class RowMemory(wiring.Component):
     row_done : Out(1), with the last beat of a row
     written : Out, rows written since reset, modulo twice the power of two that holds the row numbers
     addr : In(word number)
-    data : Out(width), one cycle later
+    data : Out(width), `latency` cycles later
     """
 
-    def __init__(self, *, width: int, depth: int, beat_bits: int):
-        self._shape, self._beat_bits = RowShape.of(width, beat_bits), beat_bits
+    def __init__(self, *, width: int, depth: int, beat_bits: int, latency: int = MEMORY_READ):
+        self._shape, self._beat_bits, self._latency = RowShape.of(width, beat_bits), beat_bits, latency
         self._rows = self._shape.rows(depth)
         super().__init__(
             {
@@ -60,7 +60,7 @@ class RowMemory(wiring.Component):
             data = Cat(self._word_part(m, i, part) for i in range(shape.beats))
         m.d.sync += self.written.eq(self.written + self.row_done)
         if shape.words > 1:
-            select = delay(m, self.addr[:word_bits], MEMORY_READ, name="select")
+            select = delay(m, self.addr[:word_bits], self._latency, name="select")
             data = multiplex([data[i * shape.width : (i + 1) * shape.width] for i in range(shape.words)], select)
         m.d.comb += self.data.eq(data)
         return m
@@ -71,7 +71,7 @@ class RowMemory(wiring.Component):
         return self._part(m, index, width, self.push & (part == index), self.beat[:width], 0)
 
     def _part(self, m: Module, index: int, width: int, enable, value, word_bits: int):
-        m.submodules[f"part{index}"] = ram = Ram(width=width, depth=self._rows)
+        m.submodules[f"part{index}"] = ram = Ram(width=width, depth=self._rows, latency=self._latency)
         m.d.comb += [
             ram.write_enable.eq(enable),
             ram.write_addr.eq(self.written[:-1]),

@@ -4,11 +4,11 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.primitives.arithmetic import delay, multiplex, rotate_left, rotate_right
+from hwprm.gateware.primitives.arithmetic import delay, multiplex, rotate_left, rotate_right, staged
 from hwprm.gateware.primitives.layouts import address_layout, operand_shape
 from hwprm.gateware.primitives.memories import Ram, address_bits
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import MEMORY_READ
+from hwprm.isa.latencies import TABLE_READ, VECTOR_READ
 
 __all__ = ["VectorMemory"]
 
@@ -63,7 +63,8 @@ class VectorMemory(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        banks = [Ram(width=self._hw.act_bits, depth=self._hw.memory_words) for _ in range(self._hw.banks)]
+        hw = self._hw
+        banks = [Ram(width=hw.act_bits, depth=hw.memory_words, latency=TABLE_READ(hw)) for _ in range(hw.banks)]
         for i, bank in enumerate(banks):
             m.submodules[f"bank{i}"] = bank
         self._read(m, banks)
@@ -80,14 +81,17 @@ class VectorMemory(wiring.Component):
                 choices.append(Const(0, hw.word_bits) if lane is None else self.words[lane])
             by_slot.append(multiplex(choices, self.stride))
         addresses = rotate_right(m, by_slot, self.rotation, name="read_address")
-        for bank, address in zip(banks, addresses, strict=True):
-            m.d.comb += bank.read_addr.eq(address)
-        rotation = delay(m, self.rotation, MEMORY_READ, name="rotation")
-        stride = delay(m, self.stride, MEMORY_READ, name="stride")
-        unsigned = delay(m, self.unsigned, MEMORY_READ, name="unsigned") if hw.mixed else None
+        for i, (bank, address) in enumerate(zip(banks, addresses, strict=True)):
+            m.d.comb += bank.read_addr.eq(staged(m, hw, address, name=f"read_address{i}"))
+        turned = int(hw.fast) + TABLE_READ(hw)  # cycles until the banks' words stand at the rotation, and behind it
+        masked = VECTOR_READ(hw) - 1
+        rotation = delay(m, self.rotation, turned, name="rotation")
+        stride = delay(m, self.stride, masked, name="stride")
+        unsigned = delay(m, self.unsigned, masked, name="unsigned") if hw.mixed else None
         slots = rotate_left(m, [bank.read_data for bank in banks], rotation, name="read_data")
+        slots = [staged(m, hw, slot, name=f"slot{i}") for i, slot in enumerate(slots)]
         for r in range(hw.rows):
-            inside = delay(m, self.inside[r], MEMORY_READ, name=f"inside{r}")
+            inside = delay(m, self.inside[r], masked, name=f"inside{r}")
             chosen = multiplex([slots[r * s % hw.banks] for s in hw.strides], stride)
             if unsigned is not None:
                 chosen = Cat(chosen, ~unsigned & chosen[-1])
@@ -95,8 +99,7 @@ class VectorMemory(wiring.Component):
 
     def _write(self, m: Module, banks):
         hw = self._hw
-        at = delay(m, self.write_at.as_value(), 1, name="write_at")
-        at = address_layout(hw)(at)
+        at = address_layout(hw)(delay(m, self.write_at.as_value(), 1, name="write_at"))
         beyond = ((hw.rows - 1) * max(hw.store_strides) // hw.banks).bit_length()  # width of words beyond lane 0
         lanes = []
         for slot in range(hw.banks):
@@ -111,9 +114,12 @@ class VectorMemory(wiring.Component):
                     m.d.sync += signal.eq(multiplex(column, self.write_stride))
             lanes.append(Cat(value, enable, *parts[2:]))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
+        # Reads are a register later in the fast pipeline, so writes have the time for one too.
+        turned = [staged(m, hw, lane, name=f"turned{i}") for i, lane in enumerate(turned)]
+        at = address_layout(hw)(staged(m, hw, at.as_value(), name="write_at_turned"))
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
             # Banks ahead of the one that the vector begins in hold its next word; the last bank is never ahead.
-            word = at.word + (at.bank > i if i < hw.banks - 1 else 0)
+            word = at.word + (at.bank >= i + 1 if i < hw.banks - 1 else 0)
             word = word + lane[hw.act_bits + 1 :] if beyond else word
             m.d.sync += [
                 bank.write_enable.eq(lane[hw.act_bits]),
@@ -132,5 +138,5 @@ class VectorMemory(wiring.Component):
         if choice is None:
             return Const(0, 1), Const(0, self._hw.act_bits), Const(0, 1)
         lane, words = choice
-        enable = self.write & (self.first_lane <= lane) & (lane < self.last_lane)
+        enable = self.write & (lane >= self.first_lane) & (lane < self.last_lane)
         return enable, self.write_data[lane], Const(words)

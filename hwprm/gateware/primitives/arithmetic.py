@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
-__all__ = ["add_mixed", "delay", "multiplex", "rotate_left", "rotate_right"]
+from hwprm.isa import Hardware
+
+__all__ = ["add_carry", "add_mixed", "delay", "multiplex", "rotate_left", "rotate_right", "staged"]
 
 
 def delay(m: Module, value, cycles: int, *, name: str, reset_less: bool = True):
@@ -14,6 +16,19 @@ def delay(m: Module, value, cycles: int, *, name: str, reset_less: bool = True):
         m.d.sync += stage.eq(value)
         value = stage
     return value
+
+
+def staged(m: Module, hw: Hardware, value, *, name: str):
+    """`value` through a register where the design's pipeline is fast, as it is where it is short."""
+    return delay(m, value, int(hw.fast), name=name)
+
+
+def add_carry(a, b, carry):
+    """``a + b + carry`` in one carry chain, as wide as `a`: `carry`, one bit, comes in below the least significant.
+
+    An addition of three terms would become two chains, or a row of full adders before one.
+    """
+    return (Cat(Const(1, 1), a) + Cat(carry, b))[1 : len(a) + 1]
 
 
 def add_mixed(m: Module, banks: int, a, b, *, name: str):
@@ -27,7 +42,7 @@ def add_mixed(m: Module, banks: int, a, b, *, name: str):
         total.eq(a_bank + b_bank),
         carry.eq(total >= banks),
         bank.eq(Mux(carry, total - banks, total)),
-        word.eq(a_word + b_word + carry),
+        word.eq(add_carry(a_word, b_word, carry)),
     ]
     return word, bank
 

@@ -8,11 +8,19 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
+from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.isa.latencies import MEMORY_READ
+
 __all__ = ["MemoryTemplates", "Ram", "Rom", "address_bits"]
 
 
 class MemoryTemplates:
-    """Platform to convert with when memories are to be instances of the templates' modules."""
+    """Platform to convert with when memories are to be instances of the templates' modules; with `cells` also
+    multipliers and accumulators (`hwprm.gateware.primitives.cells`).
+    """
+
+    def __init__(self, *, cells: bool = False):
+        self.cells = cells
 
 
 def address_bits(depth: int) -> int:
@@ -20,8 +28,15 @@ def address_bits(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
+def _registered(latency: int) -> int:
+    """Output registers of a memory that is read in `latency` cycles. Raises ValueError for more than one."""
+    if latency not in (1, 2):
+        raise ValueError(f"a memory is read in 1 or 2 cycles, not {latency}")
+    return latency - 1
+
+
 class Rom(wiring.Component):
-    """Synchronous ROM: `data` holds the word at `addr` `MEMORY_READ` (`hwprm.isa.latencies`) cycles later.
+    """Synchronous ROM: `data` holds the word at `addr` `latency` cycles later: 1, or 2 with an output register.
 
     `contents` is needed for simulation by Amaranth only; emitted Verilog reads ``mem/<name>.mem``.
 
@@ -31,10 +46,11 @@ class Rom(wiring.Component):
     data : Out(width)
     """
 
-    def __init__(self, *, name: str, width: int, depth: int, contents: Sequence[int] | None = None):
+    def __init__(self, *, name: str, width: int, depth: int, latency: int, contents: Sequence[int] | None = None):
         if depth < 1 or width < 1:
             raise ValueError(f"a ROM must have at least one word of one bit, not {depth} of {width}")
         self._name, self._width, self._depth, self._contents = name, width, depth, contents
+        self._registered = _registered(latency)
         super().__init__({"addr": In(address_bits(depth)), "data": Out(width)})
 
     def elaborate(self, platform):
@@ -45,6 +61,7 @@ class Rom(wiring.Component):
                 p_WIDTH=self._width,
                 p_DEPTH=self._depth,
                 p_ADDR_BITS=address_bits(self._depth),
+                p_OUTPUT_REGISTER=self._registered,
                 p_FILE=f"mem/{self._name}.mem",
                 i_clk=ClockSignal(),
                 i_addr=self.addr,
@@ -54,12 +71,14 @@ class Rom(wiring.Component):
         init = [] if self._contents is None else self._contents
         m.submodules.memory = memory = Memory(MemoryData(shape=self._width, depth=self._depth, init=init))
         port = memory.read_port()
-        m.d.comb += [port.addr.eq(self.addr), self.data.eq(port.data)]
+        m.d.comb += [port.addr.eq(self.addr), self.data.eq(delay(m, port.data, self._registered, name="output"))]
         return m
 
 
 class Ram(wiring.Component):
-    """Simple dual-port RAM, synchronous read. A word must not be read in the cycle it is written.
+    """Simple dual-port RAM, synchronous read, `latency` 1, or 2 with an output register.
+
+    A word must not be read in the cycle it is written.
 
     Members
     -------
@@ -70,10 +89,10 @@ class Ram(wiring.Component):
     read_data : Out(width)
     """
 
-    def __init__(self, *, width: int, depth: int):
+    def __init__(self, *, width: int, depth: int, latency: int = MEMORY_READ):
         if depth < 1 or width < 1:
             raise ValueError(f"a RAM must have at least one word of one bit, not {depth} of {width}")
-        self._width, self._depth = width, depth
+        self._width, self._depth, self._registered = width, depth, _registered(latency)
         super().__init__(
             {
                 "write_enable": In(1),
@@ -92,6 +111,7 @@ class Ram(wiring.Component):
                 p_WIDTH=self._width,
                 p_DEPTH=self._depth,
                 p_ADDR_BITS=address_bits(self._depth),
+                p_OUTPUT_REGISTER=self._registered,
                 i_clk=ClockSignal(),
                 i_write_enable=self.write_enable,
                 i_write_addr=self.write_addr,
@@ -107,6 +127,6 @@ class Ram(wiring.Component):
             write.addr.eq(self.write_addr),
             write.data.eq(self.write_data),
             read.addr.eq(self.read_addr),
-            self.read_data.eq(read.data),
+            self.read_data.eq(delay(m, read.data, self._registered, name="output")),
         ]
         return m

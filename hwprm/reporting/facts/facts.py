@@ -132,12 +132,14 @@ def network_facts(net: IntegerNetwork) -> Facts:
 def bundle_facts(bundle: Bundle) -> Facts:
     """Array and exact cycles of a bundle."""
     own = bundle.manifest.array
+    unsigned = [entry.name for entry in bundle.manifest.inputs if not entry.signed]
+    unsigned += [layer.name for layer in bundle.manifest.layers if not layer.signed]
     return {
         "net": bundle.manifest.net,
         "design_hash": bundle.manifest.design_hash,
         "images": bundle.manifest.images,
         "array": asdict(own),
-        "unsigned": [entry.name for entry in (*bundle.manifest.inputs, *bundle.manifest.layers) if not entry.signed],
+        "unsigned": unsigned,
         "cycles": cycle_facts(bundle.program.cycles),
         "memory": {
             "onchip_bits": dict(bundle.program.onchip_bits),

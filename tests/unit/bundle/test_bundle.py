@@ -105,6 +105,27 @@ def test_readme_tells_ports_and_registers(made: Bundle) -> None:
     assert "45 clock cycles per image" in text
 
 
+@pytest.mark.parametrize(("bits", "kinds"), [(8, ("uint8", "uint8")), (5, ("int8", "int8")), (12, ("int16", "int16"))])
+def test_unsigned_tensors_in_readme_manifest_and_golden_vectors(
+    tmp_path: Path, bits: int, kinds: tuple[str, str]
+) -> None:
+    """Network, images and vectors of `bits` bits, all but the output unsigned."""
+    net, top = network(), (1 << bits) - 1
+    tensors = tuple(replace(tensor, bits=bits, signed=False) for tensor in net.tensors[:2])
+    layers = (replace(net.layers[0], clamp=(0, top)), net.layers[1])
+    net = replace(net, act_bits=bits, tensors=(*tensors, net.tensors[2]), layers=layers)
+    array = replace(parts().array, act_bits=bits)
+    x = np.random.default_rng(0).integers(0, top, (5, 1, 2, 3), endpoint=True)
+    made = write_bundle(replace(parts(), network=net, array=array), x, None, tmp_path / "bundle")
+    assert [entry.signed for entry in (*made.manifest.inputs, *made.manifest.layers)] == [False, False, True]
+    assert (made.images == x).all() and made.network.tensor["squash"].limits == (0, top)
+    text = (made.folder / "README.md").read_text()
+    assert "An activation is unsigned and zero-extended to 8 bits." in text and f"saturated to 0..{top}." in text
+    assert "| 0 | squash | 1 x 2 x 3, unsigned |" in text
+    found = tuple(str(np.load(made.folder / "golden" / f"{name}.npy").dtype) for name in ("images", "layer_0"))
+    assert found == kinds
+
+
 def test_readme_tells_what_an_integrator_asks(made: Bundle) -> None:
     text = (made.folder / "README.md").read_text()
     assert "An activation is signed and sign-extended to 8 bits. One step of it is 1.0\nof the network's real" in text

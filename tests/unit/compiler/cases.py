@@ -16,10 +16,14 @@ __all__ = ["random_programs", "residual_programs"]
 
 
 def random_programs(
-    seeds: range, *, largest: int = 10, make: Callable[..., IntegerNetwork] = random_network
+    seeds: range,
+    *,
+    largest: int = 10,
+    make: Callable[..., IntegerNetwork] = random_network,
+    pipeline: str = "short",
 ) -> list[Program]:
     """Programs of random networks on random arrays; nets that are pruned to nothing are left out."""
-    return _compiled([make(seed, largest=largest) for seed in seeds], seeds)
+    return _compiled([make(seed, largest=largest) for seed in seeds], seeds, pipeline)
 
 
 def residual_programs(seeds: range, *, largest: int = 7) -> list[Program]:
@@ -29,12 +33,12 @@ def residual_programs(seeds: range, *, largest: int = 7) -> list[Program]:
     return programs
 
 
-def _compiled(nets: list[IntegerNetwork], seeds: range) -> list[Program]:
+def _compiled(nets: list[IntegerNetwork], seeds: range, pipeline: str = "short") -> list[Program]:
     programs = []
     for net, seed in zip(nets, seeds, strict=True):
         rng = np.random.default_rng(seed)
         try:
-            programs.append(compiled(net, *(int(v) for v in rng.integers(1, 18, 2))))
+            programs.append(compiled(net, *(int(v) for v in rng.integers(1, 18, 2)), pipeline=pipeline))
         except (ModelError, UnsupportedError) as error:
             assert "does not depend on the input" in str(error)  # nothing else may be refused
     assert len(programs) > len(nets) / 2

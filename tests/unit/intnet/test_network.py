@@ -53,6 +53,14 @@ def changed(index: int, **fields: object) -> IntegerNetwork:
     return replace(net, layers=tuple(layers))
 
 
+def changed_sign(name: str, **fields: object) -> IntegerNetwork:
+    """The network with an unsigned tensor `name`, and `fields` of the layer that makes it."""
+    net = network()
+    tensors = tuple(replace(tensor, signed=tensor.name != name) for tensor in net.tensors)
+    layers = tuple(replace(layer, **fields) if layer.name == name else layer for layer in net.layers)
+    return replace(net, tensors=tensors, layers=layers)
+
+
 def changed_term(index: int, **fields: object) -> IntegerNetwork:
     term = network().layers[index].terms[0]
     return changed(index, terms=(replace(term, **fields), *network().layers[index].terms[1:]))
@@ -98,6 +106,12 @@ BROKEN = {
     "wide inside": (lambda: changed(0, wide=True), "`wide` belongs to network outputs"),
     "narrow output": (lambda: changed(1, wide=False), "`wide` belongs to network outputs"),
     "clamp too large": (lambda: changed(0, clamp=(0, 128)), r"clamp \(0, 128\) must lie in -128\.\.127"),
+    "clamp of an unsigned tensor": (
+        lambda: changed_sign("a", clamp=(-1, 255)),
+        r"clamp \(-1, 255\) must lie in 0\.\.255",
+    ),
+    "unsigned clamp too large": (lambda: changed_sign("a", clamp=(0, 256)), r"clamp \(0, 256\) must lie in 0\.\.255"),
+    "unsigned output": (lambda: changed_sign("b"), "words of a network output are signed, its tensor is not"),
     "clamp upside down": (lambda: changed(0, clamp=(5, 4)), r"clamp \(5, 4\) must lie in"),
     "accumulator": (
         lambda: changed(0, bias=np.full(4, 1 << 45)),
@@ -246,6 +260,24 @@ def test_the_record_of_the_crosscheck_is_optional(tmp_path: Path) -> None:
     assert "crosschecked" not in plan
     assert IntegerNetwork.load(tmp_path / "old").crosschecked == 0
     assert json.loads((tmp_path / "new" / "network.json").read_text()) == plan | {"crosschecked": 4}
+
+
+def test_an_unsigned_tensor_reaches_twice_as_far(tmp_path: Path) -> None:
+    net = changed_sign("a", clamp=(0, 255))
+    assert (net.limits("a"), net.tensor["a"].limits, net.tensor["x"].limits) == ((0, 255), (0, 255), (-128, 127))
+    assert net.accumulator_limits(net.layers[1])[1] > network().accumulator_limits(network().layers[1])[1]
+    low, high = replace(net, tensors=(replace(net.tensors[0], signed=False), *net.tensors[1:])).image_limits
+    assert (low.shape, low.max(), high.min()) == ((2, 6, 5), 0, 255)
+    net.save(tmp_path)
+    assert IntegerNetwork.load(tmp_path).tensors == net.tensors
+
+
+def test_networks_of_the_version_before_have_signed_tensors(tmp_path: Path) -> None:
+    network().save(tmp_path)
+    plan = json.loads((tmp_path / "network.json").read_text())
+    assert plan["format"] == "hwprm-intnet-3" and all(tensor.pop("signed") for tensor in plan["tensors"])
+    (tmp_path / "network.json").write_text(json.dumps(plan | {"format": "hwprm-intnet-2"}))
+    assert IntegerNetwork.load(tmp_path).tensors == network().tensors
 
 
 def test_unreadable_folders(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from hwprm.compiler import Program
 from hwprm.compiler.layout.geometry import layer_geometry
 from hwprm.compiler.layout.memory import plan_memory
 from hwprm.compiler.layout.schedule import Schedule, Tile, build_schedule, row_segments
+from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Residual, Term
+from hwprm.isa.latencies import SPACING
 from tests.support.networks import Spec, compiled, network, small_lenet, weights
 from tests.support.random_networks import random_network
 from tests.unit.compiler.cases import random_programs, residual_programs
@@ -21,7 +23,7 @@ from tests.unit.compiler.cases import random_programs, residual_programs
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
-    return build_schedule(geometry, plan_memory(net, geometry, rows), rows, cols)
+    return build_schedule(geometry, plan_memory(net, geometry, rows), ArrayConfig(rows=rows, cols=cols))
 
 
 @given(pixels=st.integers(1, 60), width=st.integers(1, 20), rows=st.integers(1, 20))
@@ -155,12 +157,12 @@ def _queue_high_water(tiles: list[Tile], writes: list[int]) -> int:
     arrivals: list[tuple[int, int]] = []  # cycle, writes
     now, free = 0, 0
     for tile in tiles:
-        for count in writes:
+        for i, count in enumerate(writes):
             now += tile.busy
             assert now >= free, "a pixel tile ends before the drain is through"
             free = now + tile.filters
             arrivals += [(now + f, count) for f in range(tile.filters)]
-            now += tile.idle
+            now += tile.idle if i + 1 < len(writes) else tile.idle_last
     high = done = 0
     ends: list[int] = []
     for cycle, count in arrivals:
@@ -176,7 +178,10 @@ def _layers_with_writes(program: Program):
         stored = not geo.layer.wide
         gap = program.plan[geo.layer.name].gap() if stored else 0
         rows = program.hardware.rows
-        writes = row_segments(geo.pixels, geo.width, rows) if gap else [1] * geo.pixel_tiles(rows)
+        if geo.layer.wide:
+            writes = [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]
+        else:
+            writes = row_segments(geo.pixels, geo.width, rows) if gap else [1] * geo.pixel_tiles(rows)
         assert max(writes) == tiles[0].writes
         assert writes[-1] == tiles[0].last_writes
         yield geo, tiles, writes
@@ -193,11 +198,27 @@ def test_stores_keep_up_and_idle_cycles_are_needed():
             assert _queue_high_water(tiles, writes) <= program.array.cols
             idle += sum(tile.idle for tile in tiles)
             for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
-                shortest = min(
-                    [tile.busy] * (tile.pixel_tiles > 1) + ([after.busy] if after else []), default=tile.filters * 99
-                )
-                assert tile.idle == max(0, tile.filters * tile.writes - shortest)
+                if tile.pixel_tiles > 1:
+                    assert tile.idle == max(0, tile.filters * tile.writes - tile.busy)
+                if after:
+                    assert tile.idle_last == max(0, tile.filters * tile.last_writes - after.busy)
     assert idle > 0
+
+
+def test_tiles_of_a_fast_design_end_apart():
+    """At least the spacing apart, and no cycle more than drain, stores and spacing need."""
+    short = 0
+    for program in random_programs(range(40), pipeline="fast"):
+        spacing = SPACING(program.hardware)
+        for _, tiles, writes in _layers_with_writes(program):
+            assert _queue_high_water(tiles, writes) <= program.array.cols
+            for tile, after in zip(tiles, [*tiles[1:], None], strict=True):
+                if tile.pixel_tiles > 1:
+                    assert tile.idle == max(0, max(tile.filters * tile.writes, spacing) - tile.busy)
+                if after:
+                    assert tile.idle_last == max(0, max(tile.filters * tile.last_writes, spacing) - after.busy)
+                    short += tile.idle_last > 0 and tile.filters * tile.last_writes < spacing
+    assert short > 0
 
 
 def test_without_idle_cycles_the_queue_overflows():
@@ -212,4 +233,4 @@ def test_without_idle_cycles_the_queue_overflows():
     _, tiles, writes = next(_layers_with_writes(program))
     assert tiles[0].idle > 0
     with pytest.raises(AssertionError, match="^a pixel tile ends before the drain is through"):
-        _queue_high_water([replace(tile, idle=0) for tile in tiles], writes)
+        _queue_high_water([replace(tile, idle=0, idle_last=0) for tile in tiles], writes)

@@ -12,6 +12,8 @@ from hwprm.compiler.layout.layout import lay_out
 from hwprm.compiler.timing.cycles import count_cycles
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Term
+from hwprm.isa.latencies import STORE_QUEUE, issue_to_vector
+from tests.support.hardware import hardware
 from tests.support.measures import assert_measures
 from tests.support.networks import Spec, compiled, lenet, network, weights
 from tests.support.random_networks import random_network, random_residuals
@@ -58,6 +60,20 @@ def test_promise_is_the_formula_for_full_tiles():
         assert m * k * 0.95 < layer.weights <= m * k
         assert layer.macs == layer.weights * n * window
         assert layer.bound == max(layer.macs / (rows * cols), layer.weights / cols)
+
+
+@pytest.mark.parametrize(("rows", "cols"), ARRAYS, ids=lambda v: str(v))
+def test_a_fast_pipeline_adds_its_stages_and_nothing_else(rows, cols):
+    short, fast = (estimate(_net("compact"), ArrayConfig(rows=rows, cols=cols, pipeline=p)) for p in ("short", "fast"))
+    assert [layer.stages for layer in short.layers] == [0, 0, 0, 0]
+    assert [a.cycles - b.cycles for a, b in zip(fast.layers, short.layers, strict=True)] == [
+        layer.stages for layer in fast.layers
+    ]
+    assert fast.limit - short.limit == pytest.approx(fast.total - short.total)
+    assert (fast.promise, fast.bound) == (short.promise, short.bound)
+    deep = hardware(pipeline="fast")
+    stages = issue_to_vector(deep) + STORE_QUEUE(deep) - issue_to_vector(hardware()) - STORE_QUEUE(hardware())
+    assert [layer.stages for layer in fast.layers] == [stages, stages, stages, stages - 1], "long lists: no idle cycles"
 
 
 def test_columns_pruned_are_cycles_saved():

@@ -1,0 +1,155 @@
+"""Where pixel tiles begin: the store unit's outer counters, a tile ahead of its writes."""
+
+from amaranth.hdl import Const, Module, Mux, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from hwprm.gateware.primitives.arithmetic import add_mixed, staged
+from hwprm.gateware.primitives.layouts import address_layout, layout_of
+from hwprm.isa import Hardware, store_format
+from hwprm.isa.latencies import SPACING, TABLE_READ
+
+__all__ = ["PixelTiles", "pixel_tile_layout"]
+
+
+def pixel_tile_layout(hw: Hardware) -> data.StructLayout:
+    """A pixel tile of one filter tile, and the first piece of its vectors: what lies in the first row it touches."""
+    lane = max(1, hw.rows.bit_length())
+    return data.StructLayout(
+        {
+            "at": address_layout(hw),  # lane 0 of the first filter, and of the second
+            "second": address_layout(hw),
+            "lanes": lane,
+            "end": lane,  # lanes of the first piece
+            "whole": 1,  # it is all of them
+            "filters": max(1, (hw.cols - 1).bit_length()),  # less one
+            "single": 1,  # there is one filter
+            "last": 1,  # last pixel tile of the layer's last filter tile
+        }
+    )
+
+
+class PixelTiles(wiring.Component):
+    """Pixel tiles in the order in which vectors come, filter tile by filter tile, layer by layer.
+
+    Taking a tile starts the preparation of the next, which stands ready, as a function of registers that hold still,
+    `SPACING` (`hwprm.isa.latencies`) cycles later. `done`, in the cycle that ends a layer, starts over with the next
+    layer's descriptor, some more cycles later; so does `loaded` while it is low.
+
+    Members
+    -------
+    store : In(store word), the ROM's output, constant but for some cycles after `done`
+    loaded : In(1), descriptors can be read
+    done : In(1)
+    take : In(1), only while `ready`
+    ready : Out(1)
+    following : Out(pixel_tile_layout), what is taken
+    filters_left, pixels_left : Out, of the layer from the first filter and pixel of the tile that was taken last on
+    """
+
+    def __init__(self, hw: Hardware):
+        self._hw = hw
+        form = layout_of(store_format(hw))
+        super().__init__(
+            {
+                "store": In(form),
+                "loaded": In(1),
+                "done": In(1),
+                "take": In(1),
+                "ready": Out(1),
+                "following": Out(pixel_tile_layout(hw)),
+                "filters_left": Out(form["filters"].shape),
+                "pixels_left": Out(form["pixels"].shape),
+            }
+        )
+
+    def elaborate(self, platform):
+        m = Module()
+        prepare = SPACING(self._hw) - 1
+        describe = TABLE_READ(self._hw) + prepare
+        fresh, wait = Signal(init=1), Signal(range(describe + 1), init=describe)
+        m.d.comb += self.ready.eq(wait == 0)
+        with m.If(wait != 0):
+            m.d.sync += wait.eq(wait - 1)
+        with m.If(self.take):
+            m.d.sync += [fresh.eq(0), wait.eq(prepare)]
+        with m.If(self.done | ~self.loaded):
+            m.d.sync += [fresh.eq(1), wait.eq(describe)]
+        self._next(m, fresh)
+        return m
+
+    def _later(self, m: Module, value, name: str):
+        return staged(m, self._hw, value, name=name)
+
+    def _next(self, m: Module, fresh):
+        """The next tile, in up to five stages."""
+        hw, st = self._hw, self.store
+        start, base = (Signal(address_layout(hw), name=name) for name in ("start", "base"))
+        room = Signal.like(st.width, name="room")  # pixels from the tile's first to the end of its row
+        last_pixels = self._later(m, hw.rows >= self.pixels_left, "last_pixels")
+        wraps = self._later(m, st.step_x >= room, "wraps")
+        moved = self._moved(m, (start.word, start.bank), (st.step_word, st.step_bank), "moved")
+        wrapped = self._moved(m, moved, (st.gap_word, st.gap_bank), "wrapped")
+        below = self._moved(m, (base.word, base.bank), (st.tile_word, st.tile_bank), "filter_tile")
+        less = self._later(m, (room - st.step_x)[: len(room)], "room_less")
+        more = self._later(m, (less + st.width)[: len(room)], "room_more")
+
+        zero = (st.base_word, Const(0, hw.bank_bits))
+        after = {
+            "base": [
+                Mux(fresh, a, Mux(last_pixels, b, c))
+                for a, b, c in zip(zero, below, (base.word, base.bank), strict=True)
+            ],
+            "start": [
+                Mux(fresh, a, Mux(last_pixels, b, Mux(wraps, c, d)))
+                for a, b, c, d in zip(zero, below, wrapped, moved, strict=True)
+            ],
+            "room": [Mux(fresh | last_pixels, st.width, Mux(wraps, more, less))],
+            "pixels": [Mux(fresh | last_pixels, st.pixels, (self.pixels_left - hw.rows)[: len(st.pixels)])],
+            "filters": [
+                Mux(
+                    fresh,
+                    st.filters,
+                    Mux(last_pixels, (self.filters_left - hw.cols)[: len(st.filters)], self.filters_left),
+                )
+            ],
+        }
+        after = {
+            key: [self._later(m, v, f"next_{key}{i}") for i, v in enumerate(values)] for key, values in after.items()
+        }
+        held = {
+            "base": [base.word, base.bank],
+            "start": [start.word, start.bank],
+            "room": [room],
+            "pixels": [self.pixels_left],
+            "filters": [self.filters_left],
+        }
+        with m.If(self.take):
+            m.d.sync += [a.eq(b) for key in held for a, b in zip(held[key], after[key], strict=True)]
+        self._describe(m, after)
+
+    def _describe(self, m: Module, after):
+        """What the writes need to know of the next tile."""
+        hw, st, tile = self._hw, self.store, self.following
+        (room,), (pixels,), (filters,) = after["room"], after["pixels"], after["filters"]
+        few = pixels < hw.rows
+        lanes = self._later(m, Mux(few, pixels, hw.rows)[: len(tile.lanes)], "lanes")
+        whole = self._later(m, Mux(few, room >= pixels, room >= hw.rows), "whole")
+        full = self._later(m, filters >= hw.cols, "full")
+        second = self._moved(m, after["start"], (st.channel_word, st.channel_bank), "second")
+        m.d.comb += [
+            tile.at.word.eq(after["start"][0]),
+            tile.at.bank.eq(after["start"][1]),
+            tile.second.word.eq(second[0]),
+            tile.second.bank.eq(second[1]),
+            tile.lanes.eq(lanes),
+            tile.end.eq(self._later(m, Mux(whole, lanes, room), "end")),
+            tile.whole.eq(whole),
+            tile.filters.eq(self._later(m, Mux(full, hw.cols - 1, filters - 1)[: len(tile.filters)], "filters")),
+            tile.single.eq(self._later(m, filters == 1, "single") if hw.cols > 1 else 1),
+            tile.last.eq(self._later(m, (hw.rows >= pixels) & (hw.cols >= filters), "last")),
+        ]
+
+    def _moved(self, m: Module, a, b, name: str):
+        word, bank = add_mixed(m, self._hw.banks, a, b, name=name)
+        return self._later(m, word, f"{name}_word"), self._later(m, bank, f"{name}_bank")
