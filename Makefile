@@ -1,6 +1,6 @@
 # make demo   the main job: train, prune, quantise, compile, simulate a LeNet-5; results in runs/demo
-# make test   linters and the whole test suite
-# Both set up everything they need; a second run finds it there.
+# make test   linters and the test suite but for the tests marked slow; make test-all runs those as well
+# Each sets up everything it needs; a second run finds it there.
 
 PYTHON ?= python3
 VENV := .venv
@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt Makefile 2>/dev/null | cksum | cut -d' ' -f1)
 OUT ?= runs/demo
 
-.PHONY: demo test lint check-tools icarus browser setup clean
+.PHONY: demo test test-all lint check-tools icarus browser setup clean
 .DEFAULT_GOAL := help
 
 help:
@@ -55,8 +55,14 @@ icarus:
 browser:
 	@$(call install,chromium,chromium fonts-dejavu-core,Chromium)
 
+# A process per core, a thread each. A file stays in one process: its tests share what they build.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
 test: setup icarus browser lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile  # a process per core, a thread each
+	$(PYTEST) -m "not slow"
+
+test-all: setup icarus browser lint
+	$(PYTEST)
 
 clean:
 	rm -rf $(VENV) build dist

@@ -210,7 +210,7 @@ def test_steps_of_a_graph() -> None:
 def test_a_step_that_is_gone_is_told() -> None:
     graph = branched_graph()
     nodes: list[Node] = [node for node in graph.nodes if node.name not in ("branch", "sum")]
-    nodes = [type(node)(**{**vars(node), "inputs": ("relu1",)}) if node.name == "relu2" else node for node in nodes]
+    nodes = [replace(node, inputs=("relu1",)) if node.name == "relu2" else node for node in nodes]
     part = network_part(graph_steps(graph, Graph(tuple(nodes), graph.outputs)), pruned=True)
     assert [row.name for row in part.rows if row.removed] == ["branch"]
 
