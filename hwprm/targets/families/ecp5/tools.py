@@ -58,5 +58,8 @@ PLACER = Placer(
 
 
 def passes(device: Device, top: str) -> Sequence[str]:
-    """All ECP5 devices share one synthesis."""
-    return (f"synth_ecp5 -top {top}",)
+    """All ECP5 devices share one synthesis: ``synth_ecp5`` with all of its last stage but ``hierarchy -check``.
+
+    That would read modules anew whose cells have parameters, as the gateware's multipliers do, and miss the flattened.
+    """
+    return (f"synth_ecp5 -top {top} -run begin:check", "autoname", "check -noinit", "blackbox =A:whitebox")
