@@ -4,14 +4,16 @@ What: for each bundle: LUTs, carries, flip-flops, multipliers, block RAMs, and L
 place and route reaches (median, lowest and highest seed) and the processor seconds of a seed; images per second at that
 clock; a second table has the LUTs of each block of the gateware.
 How: `hwprm pnr` with seeds 1 to --seeds, aiming at 200 MHz on ECP5. Results of every seed are kept where hwprm keeps
-them, so that an interrupted run goes on, and more --seeds run the new ones alone. Bundles are folders; without any,
-LeNet-5 at 40x (examples/checkpoints/lenet5-all-39x, calibrated with the embedded images) on 4 x 4 and 8 x 8.
+them, so that an interrupted run goes on, and more --seeds run the new ones alone; rows of bundles that were measured
+before stay in the table. Bundles are folders; without any, LeNet-5 at 40x (examples/checkpoints/lenet5-all-39x,
+calibrated with the embedded images) on 4 x 4 and 8 x 8.
 Target: none; the figures are there to be compared, before a change of the gateware and after it.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +30,12 @@ SIZES = (4, 8)
 def main() -> None:
     """Measure every bundle, print and write."""
     args = _arguments()
-    rows = []
+    rows = _before(args)
     for name, folder in _bundles(args.bundles):
         say(f"{name}: synthesis, place and route")
         config = SiliconConfig(target=args.target, seeds=args.seeds, work=args.work)
         found = api.pnr(folder, config, progress=lambda stage, done, total, _: say(f"  {stage} ({done} of {total})"))
+        rows = [row for row in rows if row["bundle"] != name]
         rows.append({"bundle": name} | _row(placement_facts(found)))
     print(_table(rows))
     print()
@@ -47,6 +50,13 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("--seeds", type=int, default=3, help="runs of place and route (default: %(default)s)")
     made.add_argument("--work", type=Path, help="folder that keeps results (default: hwprm's own)")
     return made.parse_args()
+
+
+def _before(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Rows of an earlier run, for the same device: those of other bundles stay in the table."""
+    file = args.results / "silicon.json"
+    facts = json.loads(file.read_text()) if file.is_file() else {}
+    return list(facts["rows"]) if facts.get("target") == args.target else []
 
 
 def _bundles(given: list[Path]) -> list[tuple[str, Path]]:

@@ -15,7 +15,7 @@ from hwprm.core.files import new_folder
 from hwprm.core.formats import SILICON
 from hwprm.targets.catalogue import find_target
 from hwprm.targets.place import Placement
-from hwprm.targets.synth import LOG, NETLIST, SCRIPT, Synthesis
+from hwprm.targets.synth import LOG, NETLIST, SCRIPT, Synthesis, check_cells
 
 __all__ = ["RESULT", "placement_facts", "synthesis_facts", "write_project", "write_result"]
 
@@ -99,6 +99,7 @@ def write_project(folder: Path, config: SiliconConfig, out: Path) -> str:
     if target.family.project is None:
         raise ConfigError(f"{config.target} needs no project of a vendor's tool; use `hwprm pnr`")
     bundle = Bundle.load(folder)
+    check_cells(bundle, target)
     sources = [path.relative_to(bundle.folder).as_posix() for path in bundle.sources()]
     images = [name for name in bundle.manifest.files if name.startswith("mem/")]
     files = target.family.project(target.device, sources, config.clock or target.device.goal)

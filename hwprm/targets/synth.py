@@ -11,7 +11,7 @@ from pathlib import Path
 from hwprm.bundle import Bundle
 from hwprm.config.silicon import SiliconConfig
 from hwprm.core.cache import default_cache, keep, trim
-from hwprm.core.errors import InputError
+from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
 from hwprm.targets.catalogue import Target, find_target
 from hwprm.targets.flow.netlist import Counts, count_cells
@@ -20,7 +20,7 @@ from hwprm.targets.flow.tools import SiliconTool, find_tool
 from hwprm.targets.flow.wrapper import WRAPPER, wrapper_verilog
 from hwprm.targets.size import exceeded, refusal
 
-__all__ = ["KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "digest", "silent", "synthesise"]
+__all__ = ["KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "check_cells", "digest", "silent", "synthesise"]
 
 #: Sub-folder of the cache, and what an entry of synthesis holds.
 KIND = "silicon"
@@ -78,6 +78,7 @@ def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
     """
     target = find_target(config.target)
     bundle = Bundle.load(folder)
+    check_cells(bundle, target)
     tool = find_tool("yosys")
     available = target.device.available
     wrapped = port_bits(bundle) > available.get("io", port_bits(bundle))
@@ -100,6 +101,16 @@ def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
     trim(cache_of(config), int(config.cache_gb * 1e9))
     counts = count_cells(kept / NETLIST, top)
     return Synthesis(bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped)
+
+
+def check_cells(bundle: Bundle, target: Target) -> None:
+    """Raise ConfigError where `bundle` was emitted with cells of another family than the target's."""
+    cells = bundle.manifest.target
+    if cells not in ("any", target.family.name):
+        raise ConfigError(
+            f"{bundle.folder.name} is written in cells of {cells}, which {target.device.name} does not have; "
+            "compile it again without --emit-target"
+        )
 
 
 def port_bits(bundle: Bundle) -> int:

@@ -11,6 +11,7 @@ from hwprm.intnet import IntegerNetwork, Pool, Term, reference
 from tests.support.bench import random_images, random_pause, run_checked
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, seeded_weights, small_lenet, weights
 from tests.support.random_networks import random_inputs, random_network
+from tests.support.rounds import long_round
 
 
 def _single(term: Term, pool: Pool | None = None, *, shape: tuple[int, int, int], bits: tuple[int, int] = (8, 8)):
@@ -117,14 +118,14 @@ def test_accumulator_wider_than_needed():
     run_checked(program, random_images(program, 1))
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(1, 2), (3, 2), (4, 5), (8, 3)])
+@pytest.mark.parametrize(("rows", "cols"), long_round([(3, 2), (4, 5), (1, 2), (8, 3)], quick=2))
 @pytest.mark.parametrize("name", SEVERAL_INPUTS)
 def test_several_inputs(name, rows, cols):
     program = compiled(SEVERAL_INPUTS[name](), rows, cols)
     run_checked(program, random_images(program, 4))
 
 
-@pytest.mark.parametrize("seed", range(700, 708))
+@pytest.mark.parametrize("seed", long_round(range(700, 708), quick=3))
 def test_random_networks_of_several_inputs(seed):
     program = compiled(random_inputs(seed, largest=6), 2 + seed % 5, 1 + seed % 3)
     run_checked(program, random_images(program, 3, seed), pause_in=random_pause(seed))
@@ -197,7 +198,7 @@ def drawn_pipeline(seed: int) -> str:
     return ("short", "fast")[int(np.random.default_rng(seed).integers(2))]
 
 
-@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), RANDOM, ids=str)
+@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), long_round(RANDOM, quick=9), ids=str)
 def test_random_network(seed, rows, cols, stages):
     net = random_network(seed, largest=6)
     program = compiled(net, rows, cols, multiplier_stages=stages, pipeline=drawn_pipeline(seed))
@@ -215,7 +216,7 @@ def test_a_pool_of_its_own():
     run_checked(program, random_images(program, 2))
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(1, 2), (4, 3), (5, 8), (8, 4), (9, 1)], ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round([(4, 3), (5, 8), (1, 2), (8, 4), (9, 1)], quick=2), ids=str)
 @pytest.mark.parametrize("size", [(4, 4), (1, 3), (3, 2)], ids=str)
 def test_global_average_over_channels(size, rows, cols):
     """Equal depthwise filters over a whole map: the lanes run over the channels."""

@@ -9,7 +9,7 @@ import pytest
 
 from hwprm.bundle.images import random_images
 from hwprm.emission import emit_bundle
-from hwprm.intnet.layers import Term
+from hwprm.intnet import Term
 from hwprm.targets import place, synth
 from hwprm.targets.flow.tools import SiliconTool
 from tests.support import silicon_tool
@@ -19,11 +19,11 @@ from tests.support.silicon_tool import DATA
 __all__ = ["DATA", "make_bundle", "stand_in"]
 
 
-def make_bundle(folder: Path) -> Path:
-    """One linear layer, 9 -> 2, on 1 x 1, in the new `folder`."""
+def make_bundle(folder: Path, *, target: str = "any") -> Path:
+    """One linear layer, 9 -> 2, on 1 x 1, in the new `folder`, in cells of `target`."""
     terms = (Term(source="image", weight=seeded_weights(2, 1, 3, 3)),)
     program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), 1, 1)
-    emit_bundle(program, random_images(1, (1, 3, 3), 8, 0), None, folder)
+    emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=target)
     return folder
 
 

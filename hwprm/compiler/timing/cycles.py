@@ -6,22 +6,25 @@ tile; what a block takes is in `hwprm.isa.latencies`. `tests` and every verifica
 counter, without tolerance.
 
 Beside the cycles stand three measures of a layer. Its *bound* no design with as many multipliers and banks goes below.
-Its *promise* P is what the array's formula says, the sum over filter tiles, of F filters with K columns, and over their
+Its *promise* P is what the array's formula says: the sum over filter tiles, of F filters with K columns, and over their
 ceil(N / R) pixel tiles, of
 
-    max(W * (K + guard) + residuals, through, F * writes)                       W window positions
+    max(W * (K + guard) + residuals, through, drained)                          W window positions
 
 `guard` is 1 where windows of a pool leave the map, which takes an entry a window; `through` is C where there are
-residuals, since each passes all columns, however few of them have a filter; `writes` is 1 as a rule, more where a
-vector goes to several rows or is repeated, and in a wide layer the pixels of the tile, whose words leave one by one.
-All pixel tiles but the last count the writes of the worst of them. A layer's *limit*, which none is allowed to pass, is
-1.05 * P + 64 + max(0, R + D - 32), rounded down, D being F * writes of the last pixel tile: C at most as a rule.
+residuals, since each passes all columns, however few of them have a filter; `drained` is F * writes of this pixel tile,
+or of the one before if that is more, which leaves meanwhile. `writes` is 1 as a rule, more where a vector goes to
+several rows (every pixel tile but the last counts as the worst of them) or is repeated, and in a wide layer the pixels
+of the tile, whose words leave one by one. A layer's *limit*, which none is allowed to pass, is
+1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down; D is F * writes of the last pixel tile (C at most as a rule)
+and `stages` what the layer takes longer than in a design with the short pipeline.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -150,7 +153,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
         macs = weights * min(geo.pixels * window, geo.conv_height * geo.conv_width)
         cycles = _cycles(geo, mine, hw)
         stages = cycles - _cycles(geo, with_idle(mine, SPACING(short)), short)
-        promise = sum(_promise(geo, tile, hw) for tile in mine)
+        promise = _promise(geo, mine, hw)
         listed = sum(tile.columns for tile in mine)
         layers.append(
             LayerCycles(
@@ -183,12 +186,17 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
 
 
-def _promise(geo: LayerGeometry, tile: Tile, hw: Hardware) -> int:
-    """What the formula says of one filter tile over all its pixel tiles."""
-    through = hw.cols if tile.residuals else 0
-    entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, through)
-    inner, last = (max(entries, tile.filters * writes) for writes in (tile.writes, tile.last_writes))
-    return inner * (tile.pixel_tiles - 1) + last
+def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
+    """What the formula says of all `tiles` of a layer."""
+    promise = before = 0
+    for tile in tiles:
+        through = hw.cols if tile.residuals else 0
+        entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, through)
+        inner, last = tile.filters * tile.writes, tile.filters * tile.last_writes
+        pixel_tiles = [inner] * (tile.pixel_tiles - 1) + [last]
+        promise += sum(max(entries, *pair) for pair in pairwise([before, *pixel_tiles]))
+        before = last
+    return promise
 
 
 def _columns(geo: LayerGeometry) -> int:

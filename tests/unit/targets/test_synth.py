@@ -10,7 +10,7 @@ import pytest
 from hwprm.core.errors import BundleError, ConfigError, ToolError
 from hwprm.targets import TARGETS, find_target, synthesis_facts, synthesise
 from hwprm.targets.synth import silent
-from tests.support.silicon import stand_in
+from tests.support.silicon import make_bundle, stand_in
 from tests.unit.targets.conftest import Configured
 
 
@@ -71,3 +71,14 @@ def test_crash(small_bundle: Path, notes: Path, configured: Configured, monkeypa
 def test_too_slow(small_bundle: Path, notes: Path, configured: Configured) -> None:
     with pytest.raises(ToolError, match=r"took more than 0\.001 seconds; allow it more with --timeout"):
         synthesise(small_bundle, configured(timeout=0.001), silent)
+
+
+def test_cells_of_another_family(notes: Path, configured: Configured, tmp_path: Path) -> None:
+    bundle = make_bundle(tmp_path / "bundle", target="ecp5")
+    words = (
+        r"^bundle is written in cells of ecp5, which ice40-hx8k does not have; compile it again without --emit-target$"
+    )
+    with pytest.raises(ConfigError, match=words):
+        synthesise(bundle, configured(target="ice40-hx8k"), silent)
+    found = synthesise(bundle, configured(target="ecp5-85k"), silent)
+    assert "rtl/hwprm_cells.v" in (found.folder / "run.ys").read_text()

@@ -58,10 +58,8 @@ PLACER = Placer(
 
 
 def passes(device: Device, top: str) -> Sequence[str]:
-    """All ECP5 devices share one synthesis.
+    """All ECP5 devices share one synthesis: ``synth_ecp5`` with all of its last stage but ``hierarchy -check``.
 
-    Cells that a bundle instantiates itself carry the wish to be read again once their model is known; flattened, the
-    top module cannot be, and the last check would fail.
+    That would read modules anew whose cells have parameters, as the gateware's multipliers do, and miss the flattened.
     """
-    whole = f"synth_ecp5 -top {top}"
-    return (f"{whole} -run begin:check", "setattr -unset reprocess_after", f"{whole} -run check:")
+    return (f"synth_ecp5 -top {top} -run begin:check", "autoname", "check -noinit", "blackbox =A:whitebox")

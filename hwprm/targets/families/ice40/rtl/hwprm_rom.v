@@ -13,6 +13,7 @@ module hwprm_rom #(
     output wire [WIDTH-1:0]     data
 );
     reg [WIDTH-1:0] word;
+
     generate
         if (DEPTH <= 32) begin : luts
             (* rom_style = "logic", ram_style = "logic" *)
