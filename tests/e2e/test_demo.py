@@ -15,7 +15,7 @@ from hwprm.config import Settings, load_settings
 from hwprm.pipeline import Silent, demo_settings, run_demo
 from tests.conftest import Run
 
-pytestmark = [pytest.mark.slow, pytest.mark.sim]
+pytestmark = pytest.mark.sim
 
 OPTIONS = """
 [train]

@@ -13,10 +13,11 @@ from hwprm.graph import by_input
 from hwprm.intnet import reference
 from hwprm.quantization import crosscheck, quantize_images, quantize_network, signal_to_noise
 from tests.support.bench import run_checked
+from tests.support.rounds import long_round
 from tests.support.zoo import ZOO, zoo_images, zoo_module
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(4, 3), (5, 8)])
+@pytest.mark.parametrize(("rows", "cols"), long_round([(4, 3), (5, 8)], quick=1))
 @pytest.mark.parametrize("name", ZOO)
 def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
