@@ -92,7 +92,8 @@ def _input(tensor: Tensor, place: Placement) -> InputGeometry:
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
     """Largest row or column that a lane counts to, lanes past the last pixel included, and the tile's step in rows."""
-    return max(geo.width, geo.height, (geo.pixel_tiles(rows) * rows - 1) // geo.width, rows // geo.width)
+    advance = rows // geo.width if geo.pixels > 1 else 0
+    return max(geo.width, geo.height, (geo.pixel_tiles(rows) * rows - 1) // geo.width, advance)
 
 
 def _accumulator(net: IntegerNetwork, array: ArrayConfig) -> int:
