@@ -8,6 +8,7 @@ import pytest
 from hwprm.intnet import IntegerNetwork, Pool, Residual, Term
 from tests.support.bench import random_images, random_pause, run_checked
 from tests.support.networks import Spec, compiled, network, seeded_weights
+from tests.support.rounds import long_round
 
 #: Rows and columns: fewer, as many and more lanes than the map has pixels, one filter a tile, two drain levels.
 ARRAYS = [(1, 1), (4, 1), (3, 4), (7, 2), (13, 3), (2, 17)]
@@ -20,7 +21,7 @@ def head(filters: int, size: tuple[int, int] = (3, 4), *, kernel: int = 1) -> In
     return network(shape, (Spec(name="map", terms=(term,), wide=True),))
 
 
-@pytest.mark.parametrize(("rows", "cols"), ARRAYS, ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round(ARRAYS, quick=4), ids=str)
 def test_maps_on_any_array(rows: int, cols: int) -> None:
     for filters in {1, cols, cols + 1}:
         program = compiled(head(filters), rows, cols, pipeline=("short", "fast")[(filters + rows) % 2])

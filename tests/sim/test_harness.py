@@ -16,6 +16,7 @@ from hwprm.config.verify import VerifyConfig
 from hwprm.core.errors import BundleError, InputError, MismatchError, ToolError
 from hwprm.verification import VerifyReport, verify_bundle
 from tests.sim.standin import CORE, standin_bundle
+from tests.support.rounds import long_round
 
 pytestmark = pytest.mark.sim
 
@@ -65,6 +66,7 @@ def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> N
     assert ("standin.both.bulk", "equal outputs and cycles") in names
 
 
+@pytest.mark.slow
 def test_folders_may_be_relative_with_spaces_and_quotation_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +268,7 @@ def test_edited_golden_vectors(tmp_path: Path, work: Path, image: int) -> None:
     assert "1 golden integers are not what the reference computes" in text
 
 
-@pytest.mark.parametrize(("sim", "last"), [("icarus", 895), ("verilator", 890)])
+@pytest.mark.parametrize(("sim", "last"), long_round([("icarus", 895), ("verilator", 890)], quick=1))
 def test_a_waveform_of_a_window(standin: Bundle, work: Path, tmp_path: Path, sim: str, last: int) -> None:
     report = check(standin.folder, work, sim=sim, modes=("bulk",), wave="50:90", wave_dir=tmp_path)
     assert report.ok
