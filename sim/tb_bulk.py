@@ -2,14 +2,14 @@
 
 import cocotb
 
-from hwprm.verification.bench import Bench, begin, next_event, read_plan, write_note
+from hwprm.verification.bench import Bench, begin, next_event, read_setup, write_note
 
 
 @cocotb.test()
 async def stream(dut):
     """Every image goes in and one result comes out for each; logits are compared afterwards from the event log."""
     begin("stream")
-    count = read_plan()["images"]
+    count = read_setup()["images"]
     dut.rst.value = 0
     stuck = await watch(dut, count)
     done, now = int(dut.frames_done.value), int(dut.cycle.value)

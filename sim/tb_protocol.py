@@ -19,7 +19,7 @@ async def registers(dut):
     """Constants, design hash, and a status that is idle after reset."""
     bench = Bench(dut, "registers")
     await bench.reset(mark=1)
-    for name, entry in bench.plan["registers"].items():
+    for name, entry in bench.setup["registers"].items():
         if entry["value"] is not None:
             value = await bench.read(name)
             assert value == entry["value"], f"register {name} reads {value:#x}, the manifest says {entry['value']:#x}"
@@ -32,7 +32,7 @@ async def registers(dut):
 async def random_traffic(dut):
     """Random gaps in the image, random back-pressure on the logits, registers used meanwhile, gaps there too."""
     bench = Bench(dut, "random_traffic")
-    count = bench.plan["images"]
+    count = bench.setup["images"]
     await bench.reset(mark=2)
     note(2, "random_traffic", list(range(count)))
     bench.source.set_pause_generator(bursts(bench.random.getrandbits(30)))
@@ -47,7 +47,7 @@ async def random_traffic(dut):
         while True:
             assert await bench.read("STATUS") in (0, 1), "an image is flagged as short or long, none is"
             await bench.write("STATUS", STATUS_SHORT | STATUS_LONG)
-            assert await bench.read("ID") == bench.plan["registers"]["ID"]["value"]
+            assert await bench.read("ID") == bench.setup["registers"]["ID"]["value"]
             await bench.wait_cycles(bench.random.randint(1, 500))
 
     cocotb.start_soon(poll())
@@ -60,7 +60,7 @@ async def random_traffic(dut):
 async def back_to_back(dut):
     """Images without a gap between them; counters and the cycle counter."""
     bench = Bench(dut, "back_to_back")
-    count = bench.plan["images"]
+    count = bench.setup["images"]
     await bench.reset(mark=3)
     note(3, "back_to_back", list(range(count)))
     for index in range(count):
@@ -71,7 +71,7 @@ async def back_to_back(dut):
     assert await bench.read("FRAMES_DROPPED") == 0
     assert await bench.read("STATUS") == 0, "STATUS is not idle after the last logit"
     cycles = await bench.read("CYCLES") - await bench.read("MEMORY_STALLS")
-    assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles}, predicted are {bench.plan['cycles']}"
+    assert cycles == bench.setup["cycles"], f"CYCLES reads {cycles}, predicted are {bench.setup['cycles']}"
 
 
 @cocotb.test()
@@ -100,11 +100,11 @@ async def first_beat_after_reset(dut):
 async def reset_in_mid_image(dut):
     """Reset while an image is computed and half of the next one has been received; the one after is right."""
     bench = Bench(dut, "reset_in_mid_image")
-    last = bench.plan["images"] - 1
+    last = bench.setup["images"] - 1
     await bench.reset(mark=5)
     bench.send(0)
     bench.send(last, words=max(1, len(bench.images[last]) // 2))
-    await bench.wait_cycles(len(bench.images[0]) + bench.plan["cycles"] // 3)
+    await bench.wait_cycles(len(bench.images[0]) + bench.setup["cycles"] // 3)
     bench.source.clear()
     await bench.reset()
     bench.sink.clear()
@@ -119,12 +119,12 @@ async def short_image(dut):
     """TLAST comes early: flagged, dropped, the next image is right; the flag clears by writing a one."""
     bench = Bench(dut, "short_image")
     await bench.reset(mark=6)
-    note(6, "short_image", [1 % bench.plan["images"]])
+    note(6, "short_image", [1 % bench.setup["images"]])
     lengths = sorted({1, len(bench.images[0]) // 2, len(bench.images[0]) - 1} - {0, len(bench.images[0])})
     for words in lengths:
         bench.send(0, words=words)
-    bench.send(1 % bench.plan["images"])
-    await bench.expect([1 % bench.plan["images"]])
+    bench.send(1 % bench.setup["images"])
+    await bench.expect([1 % bench.setup["images"]])
     assert await bench.read("FRAMES_DROPPED") == len(lengths)
     status = await bench.read("STATUS")
     assert status == (STATUS_SHORT if lengths else 0), f"STATUS reads {status:#x} after a short image"
@@ -154,17 +154,19 @@ async def long_image(dut):
 async def stalled_sink(dut):
     """Nobody takes logits for a long time; nothing is lost, and the cycle counter leaves the waiting out."""
     bench = Bench(dut, "stalled_sink")
-    order = [i % bench.plan["images"] for i in range(3)]
+    order = [i % bench.setup["images"] for i in range(3)]
     await bench.reset(mark=8)
     note(8, "stalled_sink", order)
     bench.sink.pause = True
     for index in order:
         bench.send(index)
-    await bench.wait_cycles(2 * (bench.plan["cycles"] + len(bench.images[0])) + 200)
+    await bench.wait_cycles(2 * (bench.setup["cycles"] + len(bench.images[0])) + 200)
     bench.sink.pause = False
     await bench.expect(order)
     cycles = await bench.read("CYCLES") - await bench.read("MEMORY_STALLS")
-    assert cycles == bench.plan["cycles"], f"CYCLES reads {cycles} after a stall, predicted are {bench.plan['cycles']}"
+    assert cycles == bench.setup["cycles"], (
+        f"CYCLES reads {cycles} after a stall, predicted are {bench.setup['cycles']}"
+    )
 
 
 @cocotb.test()
@@ -176,7 +178,7 @@ async def run_control(dut):
     assert await bench.read("CONTROL") == 1, "CONTROL is not 1 after reset"
     await bench.write("CONTROL", 0)
     bench.send(0)
-    await bench.wait_cycles(bench.plan["cycles"] + 2 * len(bench.images[0]) + 200)
+    await bench.wait_cycles(bench.setup["cycles"] + 2 * len(bench.images[0]) + 200)
     assert bench.sink.empty(), "an image was computed although CONTROL bit 0 is 0"
     await bench.write("CONTROL", 1)
     await bench.expect([0])

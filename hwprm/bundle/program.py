@@ -40,15 +40,18 @@ def _check_numbers(program: ProgramRecord) -> None:
 
 
 def _check_memory(program: ProgramRecord, manifest: Manifest) -> None:
-    plan = program.plan
-    if not (plan.banks >= 1 and plan.words >= 1 and plan.banks * plan.words <= WORDS_MAX):
-        raise ValueError(f"memory: {plan.banks} banks of {plan.words} words")
+    memory_map = program.memory_map
+    if not (memory_map.banks >= 1 and memory_map.words >= 1 and memory_map.banks * memory_map.words <= WORDS_MAX):
+        raise ValueError(f"memory: {memory_map.banks} banks of {memory_map.words} words")
     shapes = {entry.name: entry.shape for entry in manifest.inputs}
     shapes |= {layer.name: layer.shape for layer in manifest.layers if not layer.wide}
-    if sorted(place.name for place in plan.placements) != sorted(shapes):
+    if sorted(place.name for place in memory_map.placements) != sorted(shapes):
         raise ValueError("memory.tensors: they are not those that the manifest names")
-    for place in plan.placements:
+    for place in memory_map.placements:
         channels, height, width = shapes[place.name]
         last = (channels - 1) * place.channel + (height - 1) * place.pitch + width - 1
-        if min(place.base, place.channel, place.pitch) < 0 or place.base * plan.banks + last >= plan.banks * plan.words:
+        if (
+            min(place.base, place.channel, place.pitch) < 0
+            or place.base * memory_map.banks + last >= memory_map.banks * memory_map.words
+        ):
             raise ValueError(f"memory.tensors: {place.name!r} does not fit the memory")

@@ -1,4 +1,4 @@
-"""Integer network to program: schedule, memory plan, column lists, ROM contents, and the exact cycle model."""
+"""Integer network to program: schedule, memory map, column lists, ROM contents, and the exact cycle model."""
 
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits

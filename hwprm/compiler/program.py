@@ -18,7 +18,7 @@ from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import accumulator_bits
 from hwprm.compiler.layout.layout import lay_out
-from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.passes.ordering import order_filters
 from hwprm.compiler.passes.pools import split_pools
@@ -55,7 +55,7 @@ class Program:
     array: ArrayConfig
     hardware: Hardware
     geometry: tuple[LayerGeometry, ...]
-    plan: MemoryPlan
+    memory_map: MemoryMap
     tiles: tuple[Tile, ...]
     #: The tables; with external memory they are not ROMs, their words are in `external`.
     roms: tuple[RomImage, ...]
@@ -98,7 +98,7 @@ class Program:
             hardware=self.hardware,
             layers=self.layers,
             accumulator_bits=self.accumulator,
-            plan=self.plan,
+            memory_map=self.memory_map,
             roms=tuple(RomSize(name=rom.name, width=rom.width, depth=rom.depth) for rom in self.roms),
             tiles=self.tiles,
             onchip_bits=self.onchip,
@@ -133,7 +133,7 @@ def _compiled(
     if array.weights == "axi":
         hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in net.layers], hw))
     check_budget(hw, array.onchip_bits)
-    roms = encode_roms(net, layout.geometry, layout.plan, layout.schedule, hw)
+    roms = encode_roms(net, layout.geometry, layout.memory_map, layout.schedule, hw)
     image = None
     if hw.external:
         bases = list_bases(layout.schedule, layout.geometry).tolist()
@@ -146,7 +146,7 @@ def _compiled(
         array=array,
         hardware=replace(hw, design_hash=_design_hash(hw, roms)),
         geometry=layout.geometry,
-        plan=layout.plan,
+        memory_map=layout.memory_map,
         tiles=tiles,
         roms=roms,
         external=image,

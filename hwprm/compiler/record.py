@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.compiler.layout.memory import MemoryMap, Placement
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 from hwprm.core.files import read_json
@@ -33,14 +33,14 @@ class RomSize:
 
 @dataclass(frozen=True, kw_only=True)
 class ProgramRecord:
-    """Parameters, memory plan, filter tiles and cycles of a program, and where its channels come from."""
+    """Parameters, memory map, filter tiles and cycles of a program, and where its channels come from."""
 
     hardware: Hardware
     #: Tensor that each layer number makes.
     layers: tuple[str, ...]
     #: Accumulator bits that each layer needs.
     accumulator_bits: Mapping[str, int]
-    plan: MemoryPlan
+    memory_map: MemoryMap
     roms: tuple[RomSize, ...]
     tiles: tuple[Tile, ...]
     #: Bits of every memory on the chip.
@@ -67,7 +67,7 @@ class ProgramRecord:
             hardware=decode(Hardware, plain["hardware"], "hardware"),
             layers=decode(tuple[str, ...], plain["layers"], "layers"),
             accumulator_bits=decode(dict[str, int], plain["accumulator_bits"], "accumulator_bits"),
-            plan=MemoryPlan(
+            memory_map=MemoryMap(
                 banks=decode(int, memory["banks"], "memory.banks"),
                 words=decode(int, memory["words"], "memory.words"),
                 placements=decode(tuple[Placement, ...], memory["tensors"], "memory.tensors"),
@@ -88,9 +88,9 @@ class ProgramRecord:
             "layers": list(self.layers),
             "accumulator_bits": dict(self.accumulator_bits),
             "memory": {
-                "banks": self.plan.banks,
-                "words": self.plan.words,
-                "tensors": [asdict(place) for place in self.plan.placements],
+                "banks": self.memory_map.banks,
+                "words": self.memory_map.words,
+                "tensors": [asdict(place) for place in self.memory_map.placements],
             },
             "roms": {
                 rom.name: {"width": rom.width, "depth": rom.depth, "bits": rom.width * rom.depth} for rom in self.roms

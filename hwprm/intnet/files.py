@@ -51,7 +51,7 @@ def save_parts(net: Structure, folder: Path) -> None:
                 "upsample": layer.upsample,
             }
         )
-    plan = {
+    document = {
         "format": NETWORK,
         "name": net.name,
         "weight_bits": net.weight_bits,
@@ -62,30 +62,30 @@ def save_parts(net: Structure, folder: Path) -> None:
         "layers": layers,
     }
     if net.crosschecked:
-        plan["crosschecked"] = net.crosschecked
+        document["crosschecked"] = net.crosschecked
     write_file(folder / "weights.safetensors", save(arrays))
-    (folder / "network.json").write_text(json.dumps(plan, indent=1) + "\n")
+    (folder / "network.json").write_text(json.dumps(document, indent=1) + "\n")
 
 
 def load_parts(cls: type[Net], folder: Path) -> Net:
     """Read a network of class `cls` from `folder`. Raises ModelError when that cannot be done."""
     try:
-        plan = read_json(folder / "network.json")
-        if plan["format"] not in NETWORKS:
+        document = read_json(folder / "network.json")
+        if document["format"] not in NETWORKS:
             raise ModelError(
-                f"{folder}: format {plan['format']!r}, this version reads {' and '.join(map(repr, NETWORKS))}; "
+                f"{folder}: format {document['format']!r}, this version reads {' and '.join(map(repr, NETWORKS))}; "
                 "quantise again, or use it with the version that made it"
             )
         arrays = load_file(folder / "weights.safetensors")
         return cls(
-            name=plan["name"],
-            tensors=tuple(Tensor(**_with_tuples(entry)) for entry in plan["tensors"]),
-            layers=tuple(_load_layer(entry, arrays) for entry in plan["layers"]),
-            inputs=tuple(plan["inputs"]),
-            outputs=tuple(plan["outputs"]),
-            weight_bits=plan["weight_bits"],
-            act_bits=plan["act_bits"],
-            crosschecked=int(plan.get("crosschecked", 0)),
+            name=document["name"],
+            tensors=tuple(Tensor(**_with_tuples(entry)) for entry in document["tensors"]),
+            layers=tuple(_load_layer(entry, arrays) for entry in document["layers"]),
+            inputs=tuple(document["inputs"]),
+            outputs=tuple(document["outputs"]),
+            weight_bits=document["weight_bits"],
+            act_bits=document["act_bits"],
+            crosschecked=int(document.get("crosschecked", 0)),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:
         raise ModelError(f"{folder} holds no readable integer network ({error}); quantise again") from error

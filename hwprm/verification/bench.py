@@ -31,7 +31,7 @@ __all__ = [
     "begin",
     "bursts",
     "next_event",
-    "read_plan",
+    "read_setup",
     "write_note",
 ]
 
@@ -56,7 +56,7 @@ class Bench:
     def __init__(self, dut: Any, test: str, *, source: bool = True, memory: bool = True) -> None:
         self.dut, self.test = dut, test
         begin(test)
-        self.plan: dict[str, Any] = read_plan()
+        self.setup: dict[str, Any] = read_setup()
         images = np.load("images.npy")
         mask = (1 << len(dut.s_axis_tdata)) - 1
         #: Beats of every image, as unsigned words.
@@ -64,14 +64,14 @@ class Bench:
         logits = np.load("logits.npy")
         #: Words of every image's result, as signed integers.
         self.logits = [[int(v) for v in row] for row in logits.reshape(len(logits), -1)]
-        self.random = random.Random(self.plan["seed"])
+        self.random = random.Random(self.setup["seed"])
         reset = dut.rst
         if source:
             self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.py_clk, reset, byte_lanes=1)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.py_clk, reset, byte_lanes=1)
         self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
         self.base: int | None = None
-        if memory and self.plan["external"]:
+        if memory and self.setup["external"]:
             self._attach_memory(reset)
 
     def _attach_memory(self, reset: Any) -> None:
@@ -123,7 +123,7 @@ class Bench:
     async def receive(self, image: int) -> list[int]:
         """The next result, that of image `image`, signed words. Raises AssertionError when none comes in time."""
         what = f"image {image}: no logits came"
-        frame = await self.within(self.sink.recv(), self.plan["limit_cycles"], what)
+        frame = await self.within(self.sink.recv(), self.setup["limit_cycles"], what)
         return [word - (1 << 32) if word >> 31 else word for word in frame.tdata]
 
     async def expect(self, indices: Sequence[int]) -> None:
@@ -140,13 +140,13 @@ class Bench:
 
     async def read(self, name: str) -> int:
         """Value of the register called `name`."""
-        offset = self.plan["registers"][name]["offset"]
+        offset = self.setup["registers"][name]["offset"]
         what = f"register {name} did not answer a read"
         return int(await self.within(self.axil.read_dword(offset), REGISTER_CYCLES, what))
 
     async def write(self, name: str, value: int) -> None:
         """Write the register called `name`."""
-        offset = self.plan["registers"][name]["offset"]
+        offset = self.setup["registers"][name]["offset"]
         what = f"register {name} did not answer a write"
         await self.within(self.axil.write_dword(offset, value), REGISTER_CYCLES, what)
 
@@ -159,7 +159,7 @@ class Bench:
                 if self.dut.s_axis_tready.value:
                     return
 
-        await self.within(ready(), self.plan["limit_cycles"], f"image {image}: beat {beat} was not taken")
+        await self.within(ready(), self.setup["limit_cycles"], f"image {image}: beat {beat} was not taken")
 
     async def wait_cycles(self, count: int) -> None:
         """Let `count` clock cycles pass without waking."""
@@ -175,10 +175,10 @@ def bursts(seed: int) -> Iterator[bool]:
             yield rng.random() < likelihood
 
 
-def read_plan() -> dict[str, Any]:
+def read_setup() -> dict[str, Any]:
     """What the process that started the simulator wrote for the testbench."""
-    plan: dict[str, Any] = json.loads(Path("plan.json").read_text())
-    return plan
+    setup: dict[str, Any] = json.loads(Path("setup.json").read_text())
+    return setup
 
 
 def begin(test: str) -> None:
@@ -191,7 +191,7 @@ async def next_event(dut: Any, test: str) -> None:
 
     Raises AssertionError when none of them comes in time, as with a result that never ends.
     """
-    limit = read_plan()["limit_cycles"]
+    limit = read_setup()["limit_cycles"]
     try:
         await with_timeout(ValueChange(dut.progress), limit * CLOCK_NS, "ns")
     except SimTimeout:

@@ -160,7 +160,7 @@ class Interpreter:
                 self.memory[(at + y * line + x) % self.size] = self._bits(lanes.reshape(-1)[: store["pixels"]])
 
     def _read(self, name: str) -> IntArray:
-        place = self.program.plan[name]
+        place = self.program.memory_map[name]
         tensor = self.program.network.tensor[name]
         channels, height, width = tensor.shape
         c, y, x = np.ogrid[:channels, :height, :width]

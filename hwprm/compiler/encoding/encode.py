@@ -1,4 +1,4 @@
-"""Schedule and plan to the contents of the six ROMs."""
+"""Schedule and memory_map to the contents of the six ROMs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hwprm.compiler.encoding.external import kept_lists
 from hwprm.compiler.encoding.rom import RomImage, pack_records, pack_vectors
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import entry_columns
-from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.schedule import Schedule
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
@@ -22,10 +22,10 @@ IntArray = NDArray[np.int64]
 
 
 def encode_roms(
-    net: IntegerNetwork, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule, hw: Hardware
+    net: IntegerNetwork, geometry: Sequence[LayerGeometry], memory_map: MemoryMap, schedule: Schedule, hw: Hardware
 ) -> tuple[RomImage, ...]:
     """The tables ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``, in ROMs or to be streamed."""
-    lists = [entry_columns(net, geometry[i], plan, columns, hw) for i, columns in schedule.lists]
+    lists = [entry_columns(net, geometry[i], memory_map, columns, hw) for i, columns in schedule.lists]
     entries = {name: np.concatenate([one[name] for one in lists]) for name in lists[0]}
     stored = [geo for geo in geometry if not geo.layer.wide]
     return (
@@ -33,9 +33,11 @@ def encode_roms(
         pack_vectors("weights", np.concatenate(schedule.weights), hw.weight_bits),
         pack_records("params", param_format(hw), _params(geometry, hw)),
         pack_records("tiles", tile_format(hw), _tiles(geometry, schedule, hw)),
-        pack_records("layers", layer_format(hw), _columns([_layer(net, geo, plan, hw, geometry) for geo in geometry])),
         pack_records(
-            "stores", store_format(hw), _columns([_store(geo, plan, hw, stored) for geo in stored] or [_none()])
+            "layers", layer_format(hw), _columns([_layer(net, geo, memory_map, hw, geometry) for geo in geometry])
+        ),
+        pack_records(
+            "stores", store_format(hw), _columns([_store(geo, memory_map, hw, stored) for geo in stored] or [_none()])
         ),
     )
 
@@ -105,10 +107,10 @@ def _places(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware)
 
 
 def _layer(
-    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, geometry: Sequence[LayerGeometry]
+    net: IntegerNetwork, geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, geometry: Sequence[LayerGeometry]
 ) -> dict[str, int]:
     layer = geo.layer
-    source = plan[layer.terms[0].source]
+    source = memory_map[layer.terms[0].source]
     pitch, step_x = source.pitch, source.channel if geo.channel_lanes else geo.step_x
     advance = hw.rows if geo.pixels > 1 else 0
     step = hw.address(geo.step_y * pitch * (advance // geo.width) + step_x * (advance % geo.width))
@@ -136,8 +138,8 @@ def _layer(
     }
 
 
-def _store(geo: LayerGeometry, plan: MemoryPlan, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
-    place = plan[geo.layer.name]
+def _store(geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
+    place = memory_map[geo.layer.name]
     below, beside = geo.repeats
     contiguous = place.gap(geo.repeats) == 0
     channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)

@@ -1,1 +1,1 @@
-"""Where and when: geometry of layers, column lists, memory plan, schedule, hardware parameters."""
+"""Where and when: geometry of layers, column lists, memory map, schedule, hardware parameters."""

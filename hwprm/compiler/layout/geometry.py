@@ -127,7 +127,7 @@ def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
 
 
 def _channel_lanes(layer: GemmLayer, index: int) -> LayerGeometry:
-    """One filter over the channels. The memory plan puts them a lane's step apart (`Placement.channel`)."""
+    """One filter over the channels. The memory map puts them a lane's step apart (`Placement.channel`)."""
     count = len(layer.bias)
     single = replace(
         layer,

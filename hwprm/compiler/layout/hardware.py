@@ -1,4 +1,4 @@
-"""From network, plan and schedule to `Hardware`: every parameter the gateware needs, none of them guessed."""
+"""From network, memory map and schedule to `Hardware`: every parameter the gateware needs, none of them guessed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
-from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.compiler.layout.memory import MemoryMap, Placement
 from hwprm.compiler.layout.schedule import Schedule
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError
@@ -29,7 +29,11 @@ def sum_bits(net: IntegerNetwork) -> dict[str, int]:
 
 
 def hardware_for(
-    net: IntegerNetwork, array: ArrayConfig, geometry: Sequence[LayerGeometry], plan: MemoryPlan, schedule: Schedule
+    net: IntegerNetwork,
+    array: ArrayConfig,
+    geometry: Sequence[LayerGeometry],
+    memory_map: MemoryMap,
+    schedule: Schedule,
 ) -> Hardware:
     """All parameters but the design hash, which is empty.
 
@@ -44,7 +48,7 @@ def hardware_for(
     return Hardware(
         rows=array.rows,
         cols=array.cols,
-        banks=plan.banks,
+        banks=memory_map.banks,
         act_bits=net.act_bits,
         weight_bits=net.weight_bits,
         acc_bits=acc_bits,
@@ -53,10 +57,12 @@ def hardware_for(
         multiplier_stages=array.multiplier_stages,
         pipeline=array.pipeline,
         pooling=any(geo.layer.pool is not None for geo in geometry),
-        strides=tuple(sorted({geo.step_x % plan.banks for geo in geometry if geo.pixels > 1} or {1 % plan.banks})),
+        strides=tuple(
+            sorted({geo.step_x % memory_map.banks for geo in geometry if geo.pixels > 1} or {1 % memory_map.banks})
+        ),
         store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),
         repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
-        memory_words=plan.words,
+        memory_words=memory_map.words,
         coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
         shift_min=int(shifts.min()),
         shift_max=int(shifts.max()),
@@ -73,7 +79,7 @@ def hardware_for(
         pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
         pixels_max=max([geo.pixels for geo in stored], default=1),
         filters_max=max([geo.filters for geo in stored], default=1),
-        inputs=tuple(_input(net.tensor[name], plan[name]) for name in net.inputs),
+        inputs=tuple(_input(net.tensor[name], memory_map[name]) for name in net.inputs),
         output_words=sum(geo.pixels * geo.filters for geo in wide),
         wide_pixels_max=max([geo.pixels for geo in wide], default=1),
         wide_lanes=min(array.rows, max([geo.pixels for geo in wide], default=1)),

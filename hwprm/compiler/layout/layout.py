@@ -1,4 +1,4 @@
-"""How a network lies on one array, before anything is encoded: geometry, memory plan, schedule, hardware."""
+"""How a network lies on one array, before anything is encoded: geometry, memory map, schedule, hardware."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry
 from hwprm.compiler.layout.hardware import hardware_for
-from hwprm.compiler.layout.memory import MemoryPlan, plan_memory
+from hwprm.compiler.layout.memory import MemoryMap, map_memory
 from hwprm.compiler.layout.schedule import Schedule, build_schedule
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork
@@ -21,7 +21,7 @@ class Layout:
 
     network: IntegerNetwork
     geometry: tuple[LayerGeometry, ...]
-    plan: MemoryPlan
+    memory_map: MemoryMap
     schedule: Schedule
     hardware: Hardware
 
@@ -32,7 +32,7 @@ def lay_out(net: IntegerNetwork, array: ArrayConfig) -> Layout:
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network.
     """
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
-    plan = plan_memory(net, geometry, array.rows)
-    schedule = build_schedule(geometry, plan, array)
-    hw = hardware_for(net, array, geometry, plan, schedule)
-    return Layout(network=net, geometry=geometry, plan=plan, schedule=schedule, hardware=hw)
+    memory_map = map_memory(net, geometry, array.rows)
+    schedule = build_schedule(geometry, memory_map, array)
+    hw = hardware_for(net, array, geometry, memory_map, schedule)
+    return Layout(network=net, geometry=geometry, memory_map=memory_map, schedule=schedule, hardware=hw)

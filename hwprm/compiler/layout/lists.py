@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler.layout.geometry import LayerGeometry
-from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
 from hwprm.isa import Hardware
 
@@ -131,15 +131,15 @@ def _idle_column(filters: int) -> Columns:
 
 
 def entry_columns(
-    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, columns: Columns, hw: Hardware
+    net: IntegerNetwork, geo: LayerGeometry, memory_map: MemoryMap, columns: Columns, hw: Hardware
 ) -> dict[str, IntArray]:
     """List entries of all passes of a tile, one after the other: fields of `hwprm.isa.entry_format`."""
-    passes = [_pass_entries(net, geo, plan, columns, hw, window) for window in geo.windows]
+    passes = [_pass_entries(net, geo, memory_map, columns, hw, window) for window in geo.windows]
     return {name: np.concatenate([one[name] for one in passes]) for name in passes[0]}
 
 
 def _pass_entries(
-    net: IntegerNetwork, geo: LayerGeometry, plan: MemoryPlan, cols: Columns, hw: Hardware, window: tuple[int, int]
+    net: IntegerNetwork, geo: LayerGeometry, memory_map: MemoryMap, cols: Columns, hw: Hardware, window: tuple[int, int]
 ) -> dict[str, IntArray]:
     n = len(cols)
     linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
@@ -147,7 +147,7 @@ def _pass_entries(
     image, unsigned = (np.zeros(n, dtype=np.int64) for _ in range(2))
     for i, term in enumerate(_taps(geo.layer)):
         mine = cols.term == i
-        place = plan[term.source]
+        place = memory_map[term.source]
         image[mine], unsigned[mine] = term.source in net.inputs, not net.tensor[term.source].signed
         _, height[mine], width[mine] = (1, 1, geo.width) if geo.channel_lanes else net.tensor[term.source].shape
         off_y[mine] = window[0] * term.stride[0] + cols.ky[mine] * term.dilation[0] - term.padding[0]

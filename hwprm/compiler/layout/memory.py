@@ -1,4 +1,4 @@
-"""The memory plan: where every tensor lies in the banks, so that no read ever meets a bank conflict.
+"""The memory map: where every tensor lies in the banks, so that no read ever meets a bank conflict.
 
 Linear address L lies in bank ``L mod B``, word ``L div B``. A tensor is a raster of pitch P per channel. Lane r of
 a pixel tile computes output pixel ``p0 + r`` and reads ``L = E + step_y * P * y + step_x * x`` for entry base E.
@@ -19,7 +19,7 @@ from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.core.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Tensor
 
-__all__ = ["MemoryPlan", "Placement", "plan_memory"]
+__all__ = ["MemoryMap", "Placement", "map_memory"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class Placement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryPlan:
+class MemoryMap:
     """`banks` banks of `words` words; an input's placement is that in the first of the two input buffers."""
 
     banks: int
@@ -54,7 +54,7 @@ class MemoryPlan:
         return next(place for place in self.placements if place.name == name)
 
 
-def plan_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int) -> MemoryPlan:
+def map_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int) -> MemoryMap:
     """Choose the number of banks, every pitch, and every base address.
 
     Raises UnsupportedError when one tensor is read at row lengths that no pitch serves together.
@@ -104,9 +104,7 @@ def _pitch(members: Sequence[Tensor], readers: Sequence[LayerGeometry], banks: i
     return None
 
 
-def _allocate(
-    net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int, pitches: dict[str, int]
-) -> MemoryPlan:
+def _allocate(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int, pitches: dict[str, int]) -> MemoryMap:
     """The two input buffers, each with all inputs one behind the other; behind them first fit in order of creation.
 
     A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
@@ -126,7 +124,7 @@ def _allocate(
             place = replace(place, base=max(place.base, other.base + other.words))
         placed.append((place, last_read.get(tensor.name, birth)))
     top = max([floor, *(place.base + place.words for place, _ in placed)])
-    return MemoryPlan(banks=banks, words=top, placements=(*inputs, *(place for place, _ in placed)))
+    return MemoryMap(banks=banks, words=top, placements=(*inputs, *(place for place, _ in placed)))
 
 
 def _placement(tensor: Tensor, pitch: int, banks: int, *, base: int, by_lane: bool = False) -> Placement:

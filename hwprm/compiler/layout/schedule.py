@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
-from hwprm.compiler.layout.memory import MemoryPlan
+from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.config import ArrayConfig
 from hwprm.isa.latencies import SPACING
 
@@ -80,7 +80,7 @@ def tiles_by_layer(tiles: Sequence[Tile]) -> tuple[tuple[Tile, ...], ...]:
     return tuple(tuple(group) for _, group in groupby(tiles, key=lambda tile: tile.layer))
 
 
-def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, array: ArrayConfig) -> Schedule:
+def build_schedule(geometry: Sequence[LayerGeometry], memory_map: MemoryMap, array: ArrayConfig) -> Schedule:
     """Cut every layer into filter tiles of `array.cols` filters and pixel tiles of `array.rows` pixels."""
     rows, cols = array.rows, array.cols
     tiles: list[Tile] = []
@@ -88,7 +88,7 @@ def build_schedule(geometry: Sequence[LayerGeometry], plan: MemoryPlan, array: A
     weights: list[NDArray[np.int64]] = []
     for geo in geometry:
         known: dict[bytes, int] = {}
-        writes = _writes(geo, plan, rows)
+        writes = _writes(geo, memory_map, rows)
         for first in range(0, geo.filters, cols):
             filters = min(cols, geo.filters - first)
             kept = columns = tile_columns(geo, first, first + filters)
@@ -140,12 +140,12 @@ def with_idle(tiles: Sequence[Tile], spacing: int) -> tuple[Tile, ...]:
     return tuple(result)
 
 
-def _writes(geo: LayerGeometry, plan: MemoryPlan, rows: int) -> list[int]:
+def _writes(geo: LayerGeometry, memory_map: MemoryMap, rows: int) -> list[int]:
     """Writes per vector, for each pixel tile."""
     if geo.layer.wide:
         return [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]
     times = geo.repeats[0] * geo.repeats[1]
-    if plan[geo.layer.name].gap(geo.repeats) == 0:
+    if memory_map[geo.layer.name].gap(geo.repeats) == 0:
         return [times]
     return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
 

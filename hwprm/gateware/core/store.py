@@ -1,4 +1,4 @@
-"""The store unit: takes drained vectors and writes them where the plan says, a write per row that a vector touches."""
+"""The store unit: takes drained vectors and writes them where their layer goes, a write per row that one touches."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring

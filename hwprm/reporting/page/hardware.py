@@ -103,7 +103,7 @@ def memory_section(content: Content) -> Iterator[Section]:
     """Which words of the activation memory hold what, and for how long."""
     if content.bundle is None:
         return
-    memory, bits = content.bundle.program.plan, content.bundle.manifest.array.act_bits
+    memory, bits = content.bundle.program.memory_map, content.bundle.manifest.array.act_bits
     names = [layer.name for layer in content.bundle.network.layers]
     found = blocks(content.bundle.network, memory.placements)
     word_bits = memory.banks * bits

@@ -33,7 +33,7 @@ class Block:
 
 
 def blocks(net: IntegerNetwork, placements: Sequence[Placement]) -> tuple[Block, ...]:
-    """Blocks of all stored tensors of `placements` of the memory plan.
+    """Blocks of all stored tensors of `placements` of the memory map.
 
     A tensor lives from the layer that makes it to the last one that reads it; an image has two buffers of all inputs,
     which take turns: one is read while the next image is written to the other.

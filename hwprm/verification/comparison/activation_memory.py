@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.compiler.layout.memory import MemoryMap, Placement
 from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.vectors import hex_values
 
@@ -21,14 +21,14 @@ Contents = IntArray
 
 @dataclass(frozen=True, kw_only=True)
 class ActivationMemory:
-    """Words of `bits` bits, laid out by `plan`."""
+    """Words of `bits` bits, laid out by `memory_map`."""
 
-    plan: MemoryPlan
+    memory_map: MemoryMap
     bits: int
 
     def random(self, seed: int) -> Contents:
         """Every word random, so that nothing can rely on what lies where no tensor is alive."""
-        return np.random.default_rng(seed).integers(0, 1 << self.bits, (self.plan.banks, self.plan.words))
+        return np.random.default_rng(seed).integers(0, 1 << self.bits, (self.memory_map.banks, self.memory_map.words))
 
     def put(self, contents: Contents, name: str, tensor: IntArray) -> None:
         """Write `tensor` ``(C, H, W)`` to its place, in `contents`."""
@@ -42,10 +42,10 @@ class ActivationMemory:
 
     def _at(self, name: str, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
         """Bank and word of every activation of the tensor called `name`."""
-        place: Placement = self.plan[name]
+        place: Placement = self.memory_map[name]
         channel, row, column = np.indices(shape, sparse=True)
-        linear = place.base * self.plan.banks + channel * place.channel + row * place.pitch + column
-        return linear % self.plan.banks, linear // self.plan.banks
+        linear = place.base * self.memory_map.banks + channel * place.channel + row * place.pitch + column
+        return linear % self.memory_map.banks, linear // self.memory_map.banks
 
     def write(self, contents: Contents, folder: Path) -> None:
         """Write ``bank<b>.mem``, a word a line, as `$readmemh` reads them."""
@@ -61,12 +61,12 @@ class ActivationMemory:
         """What the testbench left in ``after<b>.mem``; None when it left nothing, or not all of it."""
         digits = -(-self.bits // 4)
         banks = []
-        for b in range(self.plan.banks):
+        for b in range(self.memory_map.banks):
             path = folder / f"after{b}.mem"
             data = path.read_bytes() if path.is_file() else b""
             if b"/" in data or b"@" in data:  # Icarus begins with a comment
                 data = b"".join(line for line in data.splitlines(keepends=True) if not line.startswith((b"//", b"@")))
-            if len(data) != self.plan.words * (digits + 1):
+            if len(data) != self.memory_map.words * (digits + 1):
                 return None
             banks.append(hex_values(np.frombuffer(data, np.uint8).reshape(-1, digits + 1)[:, :-1]))
         return np.stack(banks)

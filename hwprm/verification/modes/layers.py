@@ -132,7 +132,7 @@ class _Bench:
             simulation=simulation,
             build=built,
             program=program,
-            memory=ActivationMemory(plan=program.plan, bits=simulation.bundle.manifest.array.act_bits),
+            memory=ActivationMemory(memory_map=program.memory_map, bits=simulation.bundle.manifest.array.act_bits),
             tensors=run(simulation.bundle.network, images),
             records=records_of(simulation.bundle, simulation.work, facts),
         )

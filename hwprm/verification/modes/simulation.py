@@ -26,7 +26,7 @@ from hwprm.verification.comparison.events import Section
 from hwprm.verification.comparison.external_memory import waiting_cycles
 from hwprm.verification.results.report import Case
 from hwprm.verification.simulators.builds import build
-from hwprm.verification.simulators.session import PLAN, Invocation, Session, SessionRun
+from hwprm.verification.simulators.session import SETUP, Invocation, Session, SessionRun
 from hwprm.verification.simulators.tools import Simulator
 
 __all__ = [
@@ -107,10 +107,10 @@ def running(simulation: Simulation, stimulus: Stimulus) -> Iterator[Session]:
 
 
 def write_inputs(simulation: Simulation, stimulus: Stimulus, folder: Path) -> None:
-    """Write what the testbenches' `Bench` reads: images, their results, the plan; for bulk mode memory files too."""
+    """Write what the testbenches' `Bench` reads: images, their results, the setup; for bulk mode memory files too."""
     np.save(folder / "images.npy", stimulus.images)
     np.save(folder / "logits.npy", stimulus.logits)
-    (folder / PLAN).write_text(json.dumps(_plan(simulation, len(stimulus.images))))
+    (folder / SETUP).write_text(json.dumps(_setup(simulation, len(stimulus.images))))
     if stimulus.mode == "bulk":
         write_images(stimulus.images, simulation.bundle.manifest.array.act_bits, folder)
 
@@ -161,7 +161,7 @@ def run_folder(work: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _plan(simulation: Simulation, images: int) -> dict[str, Any]:
+def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
     manifest = simulation.bundle.manifest
     cycles, words = manifest.cycles.image, manifest.image_words
     results = sum(prod(entry.shape) for entry in manifest.layers if entry.wide)

@@ -19,11 +19,11 @@ from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.builds import TOP
 from hwprm.verification.simulators.tools import Simulator
 
-__all__ = ["PLAN", "CocotbCase", "Invocation", "Session", "SessionRun"]
+__all__ = ["SETUP", "CocotbCase", "Invocation", "Session", "SessionRun"]
 
 #: What the testbench reads from its working folder: images, registers, seed; what it writes there: the event log, and
 #: the test under way (`hwprm.verification.bench`, which only a simulator can import).
-PLAN, EVENTS, RUNNING = "plan.json", "events.log", "running.json"
+SETUP, EVENTS, RUNNING = "setup.json", "events.log", "running.json"
 
 #: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.
 MEMORY_TROUBLE = ("hwprm: cannot", "$readmem", "readmemh", "Not enough words", "Too many words")
@@ -81,7 +81,7 @@ class Invocation:
 
 
 class SessionRun:
-    """An `invocation` running in `folder`, which holds ``plan.json``, ``mem`` and the image files.
+    """An `invocation` running in `folder`, which holds ``setup.json``, ``mem`` and the image files.
 
     Leaving the ``with`` block ends it. The run has failed when the process was stopped or crashed, wrote no results,
     ran another set of tests than the module has, or complained about a memory image. A failing test is in its case

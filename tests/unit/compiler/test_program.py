@@ -79,7 +79,7 @@ def test_several_inputs_keep_their_order_and_their_beats(name):
     assert program.network.input_shapes == net.input_shapes
     assert [part.shape for part in hw.inputs] == list(net.input_shapes.values())
     assert hw.input_beats == sum(int(np.prod(shape)) for shape in net.input_shapes.values())
-    assert [part.base for part in hw.inputs] == [program.plan[name].base for name in net.inputs]
+    assert [part.base for part in hw.inputs] == [program.memory_map[name].base for name in net.inputs]
 
 
 def test_output_read_by_another_layer():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hwprm.compiler import Program
 from hwprm.compiler.layout.geometry import layer_geometry
-from hwprm.compiler.layout.memory import plan_memory
+from hwprm.compiler.layout.memory import map_memory
 from hwprm.compiler.layout.schedule import Schedule, Tile, build_schedule, row_segments
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Residual, Term
@@ -23,7 +23,7 @@ from tests.unit.compiler.cases import random_programs, residual_programs
 
 def _schedule(net: IntegerNetwork, rows: int, cols: int) -> Schedule:
     geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
-    return build_schedule(geometry, plan_memory(net, geometry, rows), ArrayConfig(rows=rows, cols=cols))
+    return build_schedule(geometry, map_memory(net, geometry, rows), ArrayConfig(rows=rows, cols=cols))
 
 
 @given(pixels=st.integers(1, 60), width=st.integers(1, 20), rows=st.integers(1, 20))
@@ -176,7 +176,7 @@ def _layers_with_writes(program: Program):
     for geo in program.geometry:
         tiles = [tile for tile in program.tiles if tile.layer == geo.index]
         stored = not geo.layer.wide
-        gap = program.plan[geo.layer.name].gap() if stored else 0
+        gap = program.memory_map[geo.layer.name].gap() if stored else 0
         rows = program.hardware.rows
         if geo.layer.wide:
             writes = [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]

@@ -18,17 +18,17 @@ def test_no_two_tensors_share_a_word(seed: int | str | None) -> None:
     made = {None: small_lenet, **SEVERAL_INPUTS}
     net = made[seed]() if seed in made else random_network(seed)
     program = compiled(net, 3, 2)
-    found = blocks(program.network, program.plan.placements)
+    found = blocks(program.network, program.memory_map.placements)
     for one, other in combinations(found, 2):
         together = one.first <= other.last and other.first <= one.last
         overlap = one.base < other.base + other.words and other.base < one.base + one.words
         assert not (together and overlap), (one, other)
-    assert max(block.base + block.words for block in found) == program.plan.words
+    assert max(block.base + block.words for block in found) == program.memory_map.words
 
 
 def test_lives_are_those_of_the_network() -> None:
     program = compiled(lenet((2, 3, 4, 5), image=14, kernel=3), 2, 2)
-    found = {block.name: block for block in blocks(program.network, program.plan.placements)}
+    found = {block.name: block for block in blocks(program.network, program.memory_map.placements)}
     lives = {name: (block.first, block.last) for name, block in found.items()}
     assert lives == {"image": (0, 3), "next image": (0, 3), "conv1": (0, 1), "conv2": (1, 2), "fc1": (2, 3)}
     assert found["next image"].base == found["image"].base + found["image"].words

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.compiler.layout.memory import MemoryPlan, Placement
+from hwprm.compiler.layout.memory import MemoryMap, Placement
 from hwprm.core.numerics import integer_range
 from hwprm.verification.comparison.activation_memory import ActivationMemory
 
@@ -18,7 +18,7 @@ def memory(bits: int) -> ActivationMemory:
         Placement(name=name, base=base, words=6, pitch=4, channel=8, height=2, width=3)
         for name, base in (("a", 0), ("b", 6))
     ]
-    return ActivationMemory(plan=MemoryPlan(banks=3, words=12, placements=tuple(places)), bits=bits)
+    return ActivationMemory(memory_map=MemoryMap(banks=3, words=12, placements=tuple(places)), bits=bits)
 
 
 @pytest.mark.parametrize("bits", [2, 8, 11, 16])
