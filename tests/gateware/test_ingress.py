@@ -108,6 +108,24 @@ def test_back_to_back_images(parts, share):
     assert bench.events == ["received"] * 5
 
 
+@pytest.mark.parametrize("banks", [1, 2, 4, 5, 8, 11])
+def test_rows_of_every_width_and_gap(banks):
+    """A step to the right or past a gap carries into the word from other banks for each number of banks."""
+    for width, gap in [(1, 1), (1, 4), (2, 0), (2, 3), (3, 9), (4, 10), (7, 2)]:
+        parts = inputs(banks, ((2, 5, width), width + gap), base=3)
+        bench = _Bench(hardware(banks=banks, inputs=parts, memory_words=512))
+        images = _images(bench.hw, 2)
+
+        async def run(ctx, bench=bench, images=images):
+            for i, image in enumerate(images):
+                await bench.put(ctx, image)
+                await bench.taken(ctx)
+                assert np.array_equal(bench.image(i), image)
+
+        bench.run(run)
+        assert bench.events == ["received"] * 2
+
+
 def test_two_images_wait_a_third_does_not_enter():
     bench = _Bench(_hardware())
     images = _images(bench.hw, 3)

@@ -1,6 +1,6 @@
 """The processing element: multiply, accumulate in place, and with pooling keep the maximum."""
 
-from amaranth.hdl import Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.cells import accumulate, multiply
@@ -55,14 +55,17 @@ class ProcessingElement:
     def _maximum(self, m: Module, acc, flags, name: str):
         """Running maximum over the pooling window, of the passes that count; one does at least.
 
-        ``best < acc``, not ``acc > best``: synthesis makes the first of one carry chain, the second of two trees.
+        ``best < acc``, not ``acc > best``: synthesis makes the first of one carry chain, the second of two trees. And
+        without signs, the uppermost bits exchanged, which says the same: the end of the chain is the answer, where
+        signs would need its overflow as well.
         """
         done = {key: Signal(name=f"{name}_{key}_acc", reset_less=True) for key in ("close", "open", "keep")}
         m.d.sync += [done[key].eq(flags[key]) for key in done]
         best = Signal(signed(self._hw.acc_bits), name=f"{name}_best", reset_less=True)
         held = Signal(name=f"{name}_held", reset_less=True)  # a pass of this window has counted
+        less = Cat(best[:-1], acc[-1]) < Cat(acc[:-1], best[-1])
         with m.If(done["close"]):
             m.d.sync += held.eq(done["keep"] | (held & ~done["open"]))
-            with m.If(done["keep"] & (done["open"] | ~held | (best < acc))):
+            with m.If(done["keep"] & (done["open"] | ~held | less)):
                 m.d.sync += best.eq(acc)
         return best

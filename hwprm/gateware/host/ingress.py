@@ -7,11 +7,11 @@ long its rows are, and where it ends.
 from collections.abc import Sequence
 from itertools import accumulate
 
-from amaranth.hdl import Array, Const, Module, Mux, Signal, Value
-from amaranth.lib import wiring
+from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.primitives.arithmetic import add_mixed
+from hwprm.gateware.primitives.arithmetic import add_carry
 from hwprm.gateware.primitives.layouts import address_layout
 from hwprm.isa import Hardware
 
@@ -66,7 +66,11 @@ class Ingress(wiring.Component):
         m = Module()
         hw = self._hw
         beats, widths = hw.input_beats, [part.shape[2] for part in hw.inputs]
-        count, column = Signal(range(max(2, beats))), Signal(range(max(2, *widths)))
+        count = Signal(range(max(2, beats)))
+        # `ends`: this beat is the last of its row, known a beat ahead.
+        row = Signal(
+            data.StructLayout({"column": range(max(2, *widths)), "ends": 1}), init={"column": 0, "ends": widths[0] == 1}
+        )
         part = Signal(range(max(2, len(hw.inputs))))  # number of the input
         at = Signal(address_layout(hw), init={"word": hw.inputs[0].base, "bank": 0})
         filling, swallowing = Signal(), Signal()
@@ -76,13 +80,7 @@ class Ingress(wiring.Component):
         awake = Signal()  # low in reset, and so is `ready`
         m.d.sync += awake.eq(1)
         at_end = count == beats - 1
-        row_ends = column == _table([width - 1 for width in widths], part)
-        right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
-        step = (
-            Mux(row_ends, _table([each.word for each in below], part), right.word),
-            Mux(row_ends, _table([each.bank for each in below], part), right.bank),
-        )
-        following = add_mixed(m, hw.banks, (at.word, at.bank), step, name="following")
+        word, bank = self._following(m, at, part, row.ends)
 
         m.d.comb += [
             self.write.eq(held),
@@ -106,17 +104,19 @@ class Ingress(wiring.Component):
                 self.write_data.eq(self.data[: hw.act_bits]),
                 self.write_at.eq(at),
                 count.eq(count + 1),
-                column.eq(Mux(row_ends, 0, column + 1)),
-                at.word.eq(following[0]),
-                at.bank.eq(following[1]),
+                row.column.eq(Mux(row.ends, 0, row.column + 1)),
+                row.ends.eq(row.column == _table([max(0, width - 2) for width in widths], part)),
+                at.word.eq(word),
+                at.bank.eq(bank),
                 swallowing.eq(self.long),
             ]
             if len(hw.inputs) > 1:
-                self._next_input(m, count, column, part, at, filling)
+                self._next_input(m, count, row, part, at, filling)
             with m.If(at_end | self.last):
                 first = hw.inputs[0].base
                 other = Mux(filling ^ whole, first + hw.input_words, first)
-                m.d.sync += [count.eq(0), column.eq(0), at.word.eq(other), at.bank.eq(0), filling.eq(filling ^ whole)]
+                m.d.sync += [count.eq(0), row.column.eq(0), row.ends.eq(widths[0] == 1)]
+                m.d.sync += [at.word.eq(other), at.bank.eq(0), filling.eq(filling ^ whole)]
                 if len(hw.inputs) > 1:
                     m.d.sync += part.eq(0)
         with m.If(self.received):
@@ -125,21 +125,40 @@ class Ingress(wiring.Component):
             m.d.sync += [full.bit_select(self.buffer, 1).eq(0), self.buffer.eq(~self.buffer)]
         return m
 
-    def _next_input(self, m: Module, count, column, part, at, filling):
+    def _following(self, m: Module, at, part, row_ends):
+        """``(word, bank)`` behind `at`, a gap further where a row ends.
+
+        The step is one of few constants, so the bank tells by itself, before any addition, whether a step carries.
+        """
+        hw = self._hw
+        right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
+
+        def step(of) -> Value:
+            return Mux(row_ends, _table([of(each) for each in below], part), of(right))
+
+        carry = Signal(name="carry")
+        m.d.comb += carry.eq(step(lambda by: at.bank.matches(*range(hw.banks - by.bank, hw.banks))))
+        bank = Mux(carry, step(lambda by: by.bank - hw.banks), step(lambda by: by.bank))
+        return add_carry(at.word, step(lambda by: by.word), carry), at.bank + bank
+
+    def _next_input(self, m: Module, count, row, part, at, filling):
         """Behind the last beat of an input: to where the next one begins, in the buffer that fills."""
         hw = self._hw
         lasts = list(accumulate((each.beats for each in hw.inputs), initial=-1))[1:]
-        bases = [each.base for each in hw.inputs[1:]] + [hw.inputs[0].base]
+        following = [*hw.inputs[1:], hw.inputs[0]]
+        bases = [each.base for each in following]
         with m.If(count == _table(lasts, part)):
             begin = _table(bases, part)
             m.d.sync += [
                 part.eq(part + 1),
-                column.eq(0),
+                row.column.eq(0),
+                row.ends.eq(_table([each.shape[2] == 1 for each in following], part)),
                 at.word.eq(Mux(filling, begin + hw.input_words, begin)),
                 at.bank.eq(0),
             ]
 
 
-def _table(values: Sequence[int], index: Value) -> Value:
-    """``values[index]``, a constant where there is one value only."""
-    return Const(values[0]) if len(values) == 1 else Array([Const(value) for value in values])[index]
+def _table(values: Sequence[ValueLike], index: Value) -> Value:
+    """``values[index]``, without a choice where there is one value only."""
+    values = [Value.cast(value) for value in values]
+    return values[0] if len(values) == 1 else Array(values)[index]
