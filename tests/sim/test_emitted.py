@@ -55,6 +55,7 @@ def two_inputs(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return emit_bundle(program, images, None, tmp_path_factory.mktemp("inputs") / "bundle")
 
 
+@pytest.mark.slow
 def test_two_inputs_on_both_simulators(two_inputs: Bundle, work: Path) -> None:
     manifest = two_inputs.manifest
     assert [(entry.name, entry.shape) for entry in manifest.inputs] == [("image", (1, 5, 6)), ("facts", (7, 1, 1))]

@@ -43,7 +43,7 @@ def failures(report: VerifyReport) -> str:
 
 
 def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> None:
-    config = VerifyConfig(sim="both", images=40, icarus_images=20, work=work)
+    config = VerifyConfig(sim="both", images=40, icarus_images=20, work=work, optimise=False)
     junit = tmp_path / "junit.xml"
     said: list[tuple[str, int, int]] = []
     report = verify_bundle(standin.folder, config, junit=junit, progress=lambda *step: said.append(step))
