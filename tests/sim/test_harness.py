@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sim
 
 
 def check(folder: Path, work: Path, **options: object) -> VerifyReport:
-    config = replace(VerifyConfig(sim="icarus", images=6, icarus_images=6, work=work, timeout=60.0), **options)  # type: ignore[arg-type]  # options of any field
+    config = replace(VerifyConfig(sim="icarus", images=6, icarus_images=6, work=work, timeout=600.0), **options)  # type: ignore[arg-type]  # options of any field
     return verify_bundle(folder, config)
 
 
