@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,12 @@ from tests.support.networks import small_lenet
 
 @pytest.fixture(scope="session")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("work")
+    """What Verilator's builds have in common is compiled once for all processes that tests are spread over."""
+    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("work")
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runtime"
+    common.mkdir(exist_ok=True)
+    (folder / "runtime").symlink_to(common)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -54,6 +54,7 @@ def edited(bundle: Bundle, tmp_path: Path) -> Path:
     return Path(shutil.copytree(bundle.folder, tmp_path / "edited"))
 
 
+@pytest.mark.slow
 def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
     config = VerifyConfig(sim="both", images=20, icarus_images=3, work=work, optimise=False)
     report = verify_bundle(bundle.folder, config, memory=SLOW)
