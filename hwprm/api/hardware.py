@@ -142,13 +142,21 @@ def synth(
 
     A design too large for the device is in the result (``too_large``).
     `hwprm.targets.synthesis_facts` makes plain JSON of it.
-    Raises ConfigError for an unknown target, BundleError for an incomplete or edited bundle, ToolError when yosys is
-    missing or fails.
+    With ``config.netlist`` that new folder gets the bundle with its design in cells of the device.
+    Raises ConfigError for an unknown target, or one whose netlist cannot be simulated where one is wanted, InputError
+    when its folder is not empty, BundleError for an incomplete or edited bundle, ToolError when yosys is missing or
+    fails.
     """
     from hwprm.config import SiliconConfig
-    from hwprm.targets import synthesise
+    from hwprm.core.files import check_output
+    from hwprm.emission import write_netlist_bundle
+    from hwprm.targets import core_netlist, synthesise
 
-    return synthesise(_folder(bundle), config or SiliconConfig(), _teller(progress))
+    config, tell = config or SiliconConfig(), _teller(progress)
+    if config.netlist:
+        check_output(config.netlist)
+        write_netlist_bundle(*core_netlist(_folder(bundle), config, tell), config.netlist)
+    return synthesise(_folder(bundle), config, tell)
 
 
 def pnr(

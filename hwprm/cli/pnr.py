@@ -15,7 +15,7 @@ from hwprm.config import Settings
 __all__ = ["pnr"]
 
 
-@verb(app, Take("silicon"))
+@verb(app, Take("silicon", only=("target", "clock", "seeds", "pins", "bitstream", "work", "cache_gb", "timeout")))
 def pnr(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> Outcome:
     """Place and route a bundle: clock, slack, slowest path, images per second, bitstream.
 

@@ -15,11 +15,12 @@ from hwprm.config import Settings
 __all__ = ["synth"]
 
 
-@verb(app, Take("silicon", only=("target", "work", "cache_gb", "timeout")))
+@verb(app, Take("silicon", only=("target", "netlist", "work", "cache_gb", "timeout")))
 def synth(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(help="Bundle folder.")]) -> Outcome:
     """Synthesise a bundle for a device: LUTs, carries, flip-flops, multipliers and block RAMs, by block of the design.
 
-    With --out a folder gets the result, the script, the netlist and the log. Exit 2 where the device is too small.
+    With --out a folder gets the result, the script, the netlist and the log; with --netlist another one gets the bundle
+    with its design in cells of the device, to be verified like the bundle itself. Exit 2 where the device is too small.
     """
     from hwprm import api
     from hwprm.core.errors import InputError
@@ -27,14 +28,19 @@ def synth(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument
     from hwprm.reporting import tables
     from hwprm.targets import synthesis_facts, write_result
 
-    if settings.run.out:
-        check_output(settings.run.out)
+    netlist = settings.silicon.netlist
+    for folder in (settings.run.out, netlist):
+        if folder:
+            check_output(folder)
     with talk.stage("synth") as tick:
         found = api.synth(bundle, settings.silicon, progress=once(talk, tick))
     facts = synthesis_facts(found)
     if settings.run.out:
         write_result(facts, found, None, settings.run.out)
         facts |= {"out": str(settings.run.out)}
+    if netlist:
+        facts |= {"netlist": str(netlist)}
+        talk.say(f"netlist: {netlist}; simulate it with `hwprm verify {netlist}`")
     if too_large := found.too_large:
         talk.complain(too_large)
     return Outcome(data=facts, tables=tables(facts), exit_code=InputError.exit_code if too_large else 0)

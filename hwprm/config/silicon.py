@@ -28,6 +28,9 @@ class SiliconConfig:
     pins: Path | None = None
     #: Write the bitstream of the fastest seed to this file.
     bitstream: Path | None = None
+    #: Write the bundle with its design in cells of the device into this new folder; `hwprm verify` simulates it as any
+    #: other.
+    netlist: Path | None = None
     #: Folder that keeps results of synthesis and of every seed; `~/.cache/hwprm` by default.
     work: Path | None = None
     #: Gigabytes of results and compiled simulations that the folder keeps; those used least recently go first.

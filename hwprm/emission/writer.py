@@ -34,7 +34,7 @@ from hwprm.emission.ports import AXI, AXIL
 from hwprm.emission.templates import render
 from hwprm.intnet import IntegerNetwork
 
-__all__ = ["ExternalParts", "Parts", "write_bundle"]
+__all__ = ["ExternalParts", "Parts", "seal", "template_values", "write_bundle"]
 
 IntArray = NDArray[np.int64]
 
@@ -102,7 +102,7 @@ def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: P
         parts.network.save(work / "network")
         parts.save_program(work / "program")
         (work / "README.md").write_text(render("README.md.j2", **_readme_values(parts, manifest, labels is not None)))
-        _seal(manifest, work)
+        seal(manifest, work)
     return Bundle.load(out)
 
 
@@ -148,7 +148,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
 
 
 def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
-    values = _values(manifest)
+    values = template_values(manifest)
     (work / "rtl").mkdir()
     (work / "rtl" / "hwprm_core.v").write_text(parts.core)
     for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
@@ -159,8 +159,8 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     (work / "tb" / "tb_hwprm.v").write_text(render("tb_hwprm.v.j2", **values, banks=parts.banks))
 
 
-def _values(manifest: Manifest) -> dict[str, object]:
-    """Names that the templates use."""
+def template_values(manifest: Manifest) -> dict[str, object]:
+    """Names that the templates of Verilog use, but for ``banks``."""
     fields = {name: getattr(manifest, name) for name in manifest.__dataclass_fields__}
     return fields | {
         "axil": [port for port in manifest.ports if port.name.startswith(AXIL)],
@@ -177,7 +177,7 @@ def _readme_values(parts: Parts, manifest: Manifest, labels: bool) -> dict[str, 
     """Names that the README uses besides."""
     net = parts.network
     low, high = net.image_limits
-    return _values(manifest) | {
+    return template_values(manifest) | {
         "output_scales": {entry.name: net.tensor[entry.name].scale for entry in manifest.layers if entry.wide},
         "image_shape": list(manifest.image_shape),
         "image_type": storage_type(int(low.min()), int(high.max())).__name__,
@@ -187,7 +187,7 @@ def _readme_values(parts: Parts, manifest: Manifest, labels: bool) -> dict[str, 
     }
 
 
-def _seal(manifest: Manifest, work: Path) -> None:
+def seal(manifest: Manifest, work: Path) -> None:
     """Write the manifest with the hashes of everything in `work`, and the manifest's own hash beside it."""
     names = sorted(path.relative_to(work).as_posix() for path in work.rglob("*") if path.is_file())
     plain = manifest.to_json() | {"files": {name: digest_of(work / name) for name in names}}

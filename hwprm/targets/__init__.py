@@ -4,7 +4,7 @@ from hwprm.targets.catalogue import TARGETS, Target, find_target
 from hwprm.targets.flow.tools import survey
 from hwprm.targets.place import Placement, check_placer, place_and_route
 from hwprm.targets.results import RESULT, placement_facts, synthesis_facts, write_project, write_result
-from hwprm.targets.synth import Synthesis, synthesise
+from hwprm.targets.synth import Synthesis, core_netlist, synthesise
 
 __all__ = [
     "RESULT",
@@ -13,6 +13,7 @@ __all__ = [
     "Synthesis",
     "Target",
     "check_placer",
+    "core_netlist",
     "find_target",
     "place_and_route",
     "placement_facts",

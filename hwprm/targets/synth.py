@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +14,33 @@ from hwprm.core.cache import default_cache, keep, trim
 from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
 from hwprm.targets.catalogue import Target, find_target
-from hwprm.targets.flow.netlist import Counts, count_cells
+from hwprm.targets.flow.family import Image
+from hwprm.targets.flow.netlist import Counts, count_cells, used_modules
 from hwprm.targets.flow.runs import Tell, run_tool
-from hwprm.targets.flow.tools import SiliconTool, find_tool
+from hwprm.targets.flow.tools import SiliconTool, find_tool, shared_file
 from hwprm.targets.flow.wrapper import WRAPPER, wrapper_verilog
 from hwprm.targets.size import exceeded, refusal
 
-__all__ = ["KIND", "LOG", "NETLIST", "SCRIPT", "Synthesis", "cache_of", "check_cells", "digest", "silent", "synthesise"]
+__all__ = [
+    "CORE",
+    "KIND",
+    "LOG",
+    "NETLIST",
+    "SCRIPT",
+    "Synthesis",
+    "cache_of",
+    "check_cells",
+    "core_netlist",
+    "digest",
+    "silent",
+    "synthesise",
+]
 
 #: Sub-folder of the cache, and what an entry of synthesis holds.
 KIND = "silicon"
 SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
+#: The accelerator with its probes, and where its netlist lies in an entry of the cache.
+CORE, CORE_NETLIST = "hwprm_core", "netlist.v"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,22 +101,65 @@ def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
     files = _design(bundle, target, wrapped)
     top = WRAPPER if wrapped else "hwprm_top"
     script = _script([name for name in files if name.endswith(".v")], target, top)
-    key = digest([tool.label, script, *(text for name, data in files.items() for text in (name, _sha(data)))])
-
-    def make(work: Path) -> None:
-        for name, data in files.items():
-            place = work / name
-            place.parent.mkdir(exist_ok=True)
-            place.write_bytes(data) if isinstance(data, bytes) else shutil.copyfile(data, place)
-        (work / SCRIPT).write_text(script)
-        run_tool(tool, [SCRIPT], work, marks=target.family.marks, tell=tell, seconds=config.timeout)
-        for place in {work / Path(name).parts[0] for name in files}:
-            shutil.rmtree(place)
-
-    kept = keep(cache_of(config), KIND, f"synth-{key}", make)
+    run = _Run(tool=tool, target=target, files=files, script=script)
+    kept = keep(cache_of(config), KIND, f"synth-{run.key}", lambda work: run.make(work, tell, config.timeout))
     trim(cache_of(config), int(config.cache_gb * 1e9))
     counts = count_cells(kept / NETLIST, top)
     return Synthesis(bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped)
+
+
+def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundle, dict[str, str]]:
+    """The bundle in `folder`, and Verilog to simulate in the place of its own: {file name: text}.
+
+    That is the core in cells of ``config.target``, synthesised as `synthesise` does but with its probes, by which a
+    verification sees every layer; and what models the cells. Raises as `synthesise`, and ConfigError for a family whose
+    cells nothing models.
+    """
+    target = find_target(config.target)
+    family = target.family
+    if not family.simulated_by:
+        raise ConfigError(f"nothing here simulates the cells of {target.device.name}; take an ecp5 or an ice40")
+    bundle = Bundle.load(folder)
+    check_cells(bundle, target)
+    tool = find_tool("yosys")
+    files = _design(bundle, target, wrapped=False)
+    script = _script([name for name in files if name.endswith(".v")], target, CORE)
+    script += f"write_verilog -noattr {CORE_NETLIST}\n"
+    run = _Run(tool=tool, target=target, files=files, script=script)
+    kept = keep(cache_of(config), KIND, f"core-{run.key}", lambda work: run.make(work, tell, config.timeout))
+    trim(cache_of(config), int(config.cache_gb * 1e9))
+    netlist = (kept / CORE_NETLIST).read_text()
+    paths = [shared_file(tool, name) for name in family.simulated_by]
+    paths += sorted(family.models.glob("*.v")) if family.models else []
+    models = used_modules(netlist, "\n".join(path.read_text() for path in paths))
+    return bundle, {f"{CORE}.v": netlist, "hwprm_cells.v": models}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Run:
+    """One run of yosys: `script` over `files`, {name: contents or where they are}."""
+
+    tool: SiliconTool
+    target: Target
+    files: Mapping[str, bytes | Path]
+    script: str
+
+    @property
+    def key(self) -> str:
+        """A hash of everything that goes in."""
+        contents = [text for name, data in self.files.items() for text in (name, _sha(data))]
+        return digest([self.tool.label, self.script, *contents])
+
+    def make(self, work: Path, tell: Tell, seconds: float) -> None:
+        """Run it in `work`, where its results and its log stay."""
+        for name, data in self.files.items():
+            place = work / name
+            place.parent.mkdir(exist_ok=True)
+            place.write_bytes(data) if isinstance(data, bytes) else shutil.copyfile(data, place)
+        (work / SCRIPT).write_text(self.script)
+        run_tool(self.tool, [SCRIPT], work, marks=self.target.family.marks, tell=tell, seconds=seconds)
+        for place in {work / Path(name).parts[0] for name in self.files}:
+            shutil.rmtree(place)
 
 
 def check_cells(bundle: Bundle, target: Target) -> None:
@@ -143,8 +202,18 @@ def _design(bundle: Bundle, target: Target, wrapped: bool) -> dict[str, bytes | 
         files[f"rtl/{path.name}"] = path
     if wrapped:
         files[f"rtl/{WRAPPER}.v"] = wrapper_verilog(bundle.manifest.ports).encode()
-    images = sorted(name for name in bundle.manifest.files if name.startswith("mem/") and name.endswith(".mem"))
-    return files | {name: bundle.folder / name for name in images}
+    names = sorted(name for name in bundle.manifest.files if name.startswith("mem/") and name.endswith(".mem"))
+    images = {name: bundle.folder / name for name in names}
+    if target.family.memories:
+        written = target.family.memories({name: _image(path) for name, path in images.items()})
+        files |= {f"rtl/{name}": text.encode() for name, text in written.items() if f"rtl/{name}" in files}
+    return files | images
+
+
+def _image(path: Path) -> Image:
+    """The words of a ROM image, of whole hexadecimal digits."""
+    lines = path.read_text().split()
+    return Image(width=4 * max(map(len, lines)), words=tuple(int(line, 16) for line in lines))
 
 
 def _script(sources: Sequence[str], target: Target, top: str) -> str:

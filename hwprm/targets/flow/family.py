@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hwprm.targets.flow.runs import Marks
 
-__all__ = ["Device", "Family", "Placer", "Resource"]
+__all__ = ["Device", "Family", "Image", "Placer", "Resource"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,14 @@ class Resource:
             if re.fullmatch(pattern, kind)
         )
         return -int(-total // 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """Contents of a ROM: words of `width` bits or fewer."""
+
+    width: int
+    words: tuple[int, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +80,8 @@ class Placer:
 class Family:
     """A target: one folder in `hwprm/targets/families`, whose ``__init__`` calls this `FAMILY`.
 
-    Verilog files in `rtl` stand in for the bundle's files of the same name: memories, or multipliers, of the vendor.
+    Verilog files in `rtl` stand in for the bundle's files of the same name: memories, or multipliers, of the vendor. So
+    do those that `memories` writes for a design with certain ROM images.
     """
 
     name: str
@@ -82,6 +91,11 @@ class Family:
     passes: Callable[[Device, str], Sequence[str]]
     marks: Marks
     rtl: Path | None = None
+    memories: Callable[[Mapping[str, Image]], Mapping[str, str]] | None = None
+    #: What simulates the family's cells: files that come with yosys, by their paths in its folder of shared files, and
+    #: a folder of more. Nothing where a netlist cannot be simulated.
+    simulated_by: tuple[str, ...] = ()
+    models: Path | None = None
     placer: Placer | None = None
     #: Why there is no place and route, and what to do, where there is none.
     unplaced: str = ""

@@ -9,13 +9,14 @@ from one block to another, the logic between registers may count for either.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CORE", "GLUE", "Counts", "block_of", "count_cells", "plain_name"]
+__all__ = ["CORE", "GLUE", "Counts", "block_of", "count_cells", "plain_name", "used_modules"]
 
 #: Instance of the accelerator in the top, and of the top in the wrapper.
 CORE, WRAPPED = "core", "top"
@@ -47,6 +48,18 @@ def count_cells(file: Path, top: str) -> Counts:
             blocks[block_of(name, known) or _driven(cell, others) or GLUE][cell["type"]] += 1
     order = sorted(blocks, key=lambda block: (-blocks[block].total(), block))
     return Counts(cells=sum(blocks.values(), Counter()), blocks={block: blocks[block] for block in order})
+
+
+def used_modules(netlist: str, library: str) -> str:
+    """Those modules of `library`, Verilog text, that `netlist` has instances of, and those that they have some of."""
+    modules = {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule", library, re.MULTILINE | re.DOTALL)}
+    wanted, seen = [netlist], {}
+    while wanted:
+        for kind in re.findall(r"^\s*(\w+)\s*(?:#\(|\w+\s*\(|\\\S+\s*\()", wanted.pop(), re.MULTILINE):
+            if kind in modules and kind not in seen:
+                seen[kind] = modules[kind]
+                wanted.append(modules[kind])
+    return "\n".join([*(seen[kind] for kind in sorted(seen)), ""])
 
 
 def plain_name(name: str) -> str:

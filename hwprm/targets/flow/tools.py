@@ -22,7 +22,7 @@ from hwprm.core.errors import ToolError
 from hwprm.core.resources import constraints_file
 from hwprm.core.versions import State, Tool
 
-__all__ = ["NEXTPNR_MIN", "TOOLS", "YOSYS_MIN", "SiliconTool", "find_tool", "survey"]
+__all__ = ["NEXTPNR_MIN", "TOOLS", "YOSYS_MIN", "SiliconTool", "find_tool", "shared_file", "survey"]
 
 #: Oldest releases on PATH that serve: yosys 0.50 is what the pip packages began with, nextpnr 0.8 knows `$scopeinfo`.
 YOSYS_MIN, NEXTPNR_MIN = (0, 50), (0, 8)
@@ -150,6 +150,19 @@ def find_tool(name: str) -> SiliconTool:
         old = _path_version(name)
         why = f"; the one on PATH is {old}, which is too old" if old else ""
         raise ToolError(f"{name} is not installed{why}; run {PIP}")
+    return found
+
+
+def shared_file(tool: SiliconTool, name: str) -> Path:
+    """The file `name` that came with yosys. Raises ToolError where it is not where `tool` has such files."""
+    if tool.origin == "PATH":
+        places = [Path(tool.command[0]).resolve().parent.parent / "share" / "yosys"]
+    else:
+        spec = importlib.util.find_spec(tool.origin.replace("-", "_"))
+        places = [Path(place) / "share" for place in (spec.submodule_search_locations or ())] if spec else []
+    found = next((place / name for place in places if (place / name).is_file()), None)
+    if found is None:
+        raise ToolError(f"{tool.label} has no file {name}, which simulates its cells; {PIP} brings a yosys that has")
     return found
 
 

@@ -18,5 +18,6 @@ FAMILY = Family(
     passes=passes,
     marks=SYNTHESIS,
     rtl=Path(__file__).parent / "rtl",
+    simulated_by=("ice40/cells_sim.v",),
     placer=PLACER,
 )

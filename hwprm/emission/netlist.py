@@ -1,0 +1,36 @@
+"""A bundle whose design is a netlist of a target's cells, with its probes: verified as any other, layer by layer."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from hwprm.bundle import Bundle
+from hwprm.core.files import new_folder
+from hwprm.emission.templates import render
+from hwprm.emission.writer import seal, template_values
+
+__all__ = ["write_netlist_bundle"]
+
+
+def write_netlist_bundle(bundle: Bundle, sources: Mapping[str, str], out: Path) -> Bundle:
+    """Write `bundle` into the new folder `out` with `sources`, {file name: Verilog}, in place of its core and memories.
+
+    The testbench has no way into the memories of a netlist, so there is no layer mode.
+    Raises InputError when `out` is not empty or cannot be made.
+    """
+    with new_folder(out) as work:
+        for name in bundle.manifest.files:
+            if not name.startswith(("rtl/", "tb/")) or name == "rtl/hwprm_top.v":
+                place = work / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.folder / name, place)
+        for name, text in sources.items():
+            (work / "rtl" / name).write_text(text)
+        (work / "tb").mkdir()
+        values = template_values(bundle.manifest)
+        (work / "tb" / bundle.testbench.name).write_text(render("tb_hwprm.v.j2", **values, banks=0))
+        seal(replace(bundle.manifest, files={}), work)
+    return Bundle.load(out)
