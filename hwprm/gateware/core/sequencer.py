@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.arithmetic import delay, staged
 from hwprm.gateware.primitives.layouts import layout_of, tag_layout, use_layout
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, layer_format, tile_format
@@ -246,10 +246,15 @@ class Sequencer(wiring.Component):
             m.d.sync += frame_first.eq(now.frame_last | frame_first)
         start = go & frame_first
         m.d.sync += [self.frame_start.eq(start), self.layer_start.eq(go)]
-        with m.If(idle_frame & ~pending & self.lanes_ready & ~counted):
+        # Counted a cycle later in the fast pipeline, as these hang on much.
+        over = staged(m, self._hw, idle_frame & ~pending & self.lanes_ready, name="over")
+        begins = staged(m, self._hw, start, name="begins")
+        stalled = staged(m, self._hw, self.stalled, name="stalled_late")
+        memory_stalled = staged(m, self._hw, self.memory_stalled, name="memory_stalled_late")
+        with m.If(over & ~counted):
             m.d.sync += [self.cycles.eq(elapsed), self.memory_stalls.eq(missed), counted.eq(1)]
         # Behind it, since the next image may start in that very cycle.
-        with m.If(start):
+        with m.If(begins):
             m.d.sync += [elapsed.eq(1), missed.eq(0), counted.eq(0)]
-        with m.Elif(~self.stalled):
-            m.d.sync += [elapsed.eq(elapsed + 1), missed.eq(missed + self.memory_stalled)]
+        with m.Elif(~stalled):
+            m.d.sync += [elapsed.eq(elapsed + 1), missed.eq(missed + memory_stalled)]

@@ -1,18 +1,24 @@
 """The store unit: takes drained vectors and writes them where their layer goes, a write per row that one touches."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.core.pixel_tiles import PixelTiles, pixel_tile_layout
-from hwprm.gateware.primitives.arithmetic import add_mixed, delay, staged
+from hwprm.gateware.primitives.arithmetic import add_bank, add_carry, add_mixed, delay, staged
 from hwprm.gateware.primitives.layouts import address_layout, layout_of
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, store_format
 from hwprm.isa.latencies import STORE_QUEUE
 
 __all__ = ["StoreUnit"]
+
+
+def _walk_layout(hw: Hardware) -> data.StructLayout:
+    """An address whose word is one more where `carry` is set: so no step has to wait for the carry out of its banks."""
+    fields = address_layout(hw).members
+    return data.StructLayout({**fields, "carry": 1})
 
 
 class StoreUnit(wiring.Component):
@@ -111,7 +117,7 @@ class StoreUnit(wiring.Component):
         m.submodules.tiles = tiles = PixelTiles(hw)
         following, tile = tiles.following, Signal(pixel_tile_layout(hw))
         busy, left, last_filter = Signal(), Signal.like(tile.filters), Signal()
-        here, after = Signal(address_layout(hw)), Signal(address_layout(hw))  # of this piece, of the next vector
+        here, after = (Signal(_walk_layout(hw), name=name) for name in ("here", "after"))  # this piece, the next vector
         lane, end, vector_ends = Signal.like(tile.lanes), Signal.like(tile.lanes), Signal()
         go, filter_ends, tile_ends, done = Signal(), Signal(), Signal(), Signal()
         piece_ends, first_piece, offset = self._repetitions(m, go) if hw.upsampling else (Const(1), Const(1), None)
@@ -126,18 +132,18 @@ class StoreUnit(wiring.Component):
             tiles.done.eq(done),
             tiles.take.eq(tiles.ready & (~busy | (tile_ends & ~tile.last))),
         ]
-        below = add_mixed(m, hw.banks, (here.word, here.bank), (st.gap_word, st.gap_bank), name="row_below")
-        channel = add_mixed(m, hw.banks, (after.word, after.bank), (st.channel_word, st.channel_bank), name="channel")
+        below = self._moved(m, here, (st.gap_word, st.gap_bank), "row_below")
+        channel = self._moved(m, after, (st.channel_word, st.channel_bank), "channel")
         width = staged(m, hw, Mux(st.width < hw.rows, st.width, hw.rows)[: len(lane)], name="width")
         next_end = Signal(len(lane) + 1)
         m.d.comb += next_end.eq(end + width)
         beyond = next_end >= tile.lanes
         with m.If(filter_ends):
             m.d.sync += [here.eq(after), lane.eq(0), end.eq(tile.end), vector_ends.eq(tile.whole)]
-            m.d.sync += [after.word.eq(channel[0]), after.bank.eq(channel[1])]
+            m.d.sync += after.eq(channel)
             m.d.sync += [left.eq(left - 1), last_filter.eq(left == 1)]
         with m.Elif(go & piece_ends):
-            m.d.sync += [here.word.eq(below[0]), here.bank.eq(below[1]), lane.eq(end)]
+            m.d.sync += [here.eq(below), lane.eq(end)]
             m.d.sync += [end.eq(Mux(beyond, tile.lanes, next_end)), vector_ends.eq(beyond)]
         with m.If(tile_ends):
             m.d.sync += busy.eq(0)
@@ -147,11 +153,8 @@ class StoreUnit(wiring.Component):
             m.d.sync += [lane.eq(0), end.eq(following.end), vector_ends.eq(following.whole)]
 
         self._descriptor(m, done)
-        at = (
-            Cat(*add_mixed(m, hw.banks, (here.word, here.bank), offset, name="write"))
-            if hw.upsampling
-            else here.as_value()
-        )
+        settled = ((here.word + here.carry)[: hw.word_bits], here.bank)
+        at = Cat(*(add_mixed(m, hw.banks, settled, offset, name="write") if hw.upsampling else settled))
         return {
             "write": go,
             "write_at": at,
@@ -165,6 +168,13 @@ class StoreUnit(wiring.Component):
             "probe_pixel": (st.pixels - tiles.pixels_left)[: len(st.pixels)],
             "probe_lanes": tile.lanes,
         }
+
+    def _moved(self, m: Module, at, step, name: str):
+        """Address `at` and a step further; what its banks carry into the word is added with the next step."""
+        bank, carry = add_bank(m, self._hw.banks, at.bank, step[1], name=name)
+        moved = Signal(at.shape(), name=f"{name}_at")
+        m.d.comb += [moved.word.eq(add_carry(at.word, step[0], at.carry)), moved.bank.eq(bank), moved.carry.eq(carry)]
+        return moved
 
     def _descriptor(self, m: Module, done):
         """The ROM's address: the next layer's behind the last write."""

@@ -24,6 +24,8 @@ class Ingress(wiring.Component):
     TLAST early: the beats so far are forgotten. TLAST late: beats are swallowed up to and including TLAST. Either
     way the next beat starts a new image.
 
+    Two beats wait for the write port, so that `ready` hangs on registers alone and not on who has the port.
+
     Members
     -------
     data : In(8 * data_bytes)
@@ -75,7 +77,9 @@ class Ingress(wiring.Component):
         at = Signal(address_layout(hw), init={"word": hw.inputs[0].base, "bank": 0})
         filling, swallowing = Signal(), Signal()
         full = Signal(2)
-        held, held_last = Signal(), Signal()
+        beat = data.StructLayout({"at": address_layout(hw), "data": hw.act_bits, "last": 1})
+        here, behind = Signal(beat), Signal(beat)
+        held, waiting, complete = Signal(), Signal(), Signal()  # beats in `here` and `behind`; a last one is among them
         accept, whole, room = Signal(), Signal(), Signal()
         awake = Signal()  # low in reset, and so is `ready`
         m.d.sync += awake.eq(1)
@@ -85,24 +89,29 @@ class Ingress(wiring.Component):
         m.d.comb += [
             self.write.eq(held),
             self.image_ready.eq(full.bit_select(self.buffer, 1)),
-            room.eq((~held | self.grant) & ~full.bit_select(filling, 1) & ~(held & held_last)),
+            self.write_at.eq(here.at),
+            self.write_data.eq(here.data),
+            room.eq(~waiting & ~full.bit_select(filling, 1) & ~complete),
             self.ready.eq(awake & (swallowing | room)),
             accept.eq(self.valid & self.ready),
             whole.eq(accept & ~swallowing & at_end & self.last),
             self.short.eq(accept & ~swallowing & ~at_end & self.last),
             self.long.eq(accept & ~swallowing & at_end & ~self.last),
-            self.received.eq(self.write & self.grant & held_last),
+            self.received.eq(self.write & self.grant & here.last),
         ]
         with m.If(self.grant):
-            m.d.sync += held.eq(0)
+            m.d.sync += [here.eq(behind), held.eq(waiting), waiting.eq(0)]
         with m.If(accept & swallowing):
             m.d.sync += swallowing.eq(~self.last)
         with m.Elif(accept):
+            now = Signal(beat)
+            m.d.comb += [now.at.eq(at), now.data.eq(self.data[: hw.act_bits]), now.last.eq(whole)]
+            with m.If(held & ~self.grant):
+                m.d.sync += [behind.eq(now), waiting.eq(1)]
+            with m.Else():
+                m.d.sync += [here.eq(now), held.eq(1)]
             m.d.sync += [
-                held.eq(1),
-                held_last.eq(whole),
-                self.write_data.eq(self.data[: hw.act_bits]),
-                self.write_at.eq(at),
+                complete.eq(whole),
                 count.eq(count + 1),
                 row.column.eq(Mux(row.ends, 0, row.column + 1)),
                 row.ends.eq(row.column == _table([max(0, width - 2) for width in widths], part)),
@@ -120,7 +129,8 @@ class Ingress(wiring.Component):
                 if len(hw.inputs) > 1:
                     m.d.sync += part.eq(0)
         with m.If(self.received):
-            m.d.sync += full.eq(full | Mux(filling, 0b01, 0b10))  # `filling` has moved on to the other buffer
+            # `filling` has moved on to the other buffer, and nothing is accepted before.
+            m.d.sync += [full.eq(full | Mux(filling, 0b01, 0b10)), complete.eq(0)]
         with m.If(self.release):
             m.d.sync += [full.bit_select(self.buffer, 1).eq(0), self.buffer.eq(~self.buffer)]
         return m

@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
 
 from hwprm.isa import Hardware
 
-__all__ = ["add_carry", "add_mixed", "delay", "multiplex", "rotate_left", "rotate_right", "staged"]
+__all__ = ["add_bank", "add_carry", "add_mixed", "delay", "multiplex", "rotate_left", "rotate_right", "staged"]
 
 
 def delay(m: Module, value, cycles: int, *, name: str, reset_less: bool = True):
@@ -34,17 +34,19 @@ def add_carry(a, b, carry):
 def add_mixed(m: Module, banks: int, a, b, *, name: str):
     """``(word, bank)`` of the sum of two mixed-radix addresses, given and returned as pairs of values."""
     (a_word, a_bank), (b_word, b_bank) = a, b
+    bank, carry = add_bank(m, banks, a_bank, b_bank, name=name)
+    word = Signal(len(a_word), name=f"{name}_word")
+    m.d.comb += word.eq(add_carry(a_word, b_word, carry))
+    return word, bank
+
+
+def add_bank(m: Module, banks: int, a, b, *, name: str):
+    """``(bank, carry)`` of the sum of two banks: its remainder modulo `banks`, and whether a word is complete."""
     total = Signal(range(2 * banks), name=f"{name}_total")
     carry = Signal(name=f"{name}_carry")
     bank = Signal(range(max(2, banks)), name=f"{name}_bank")
-    word = Signal(len(a_word), name=f"{name}_word")
-    m.d.comb += [
-        total.eq(a_bank + b_bank),
-        carry.eq(total >= banks),
-        bank.eq(Mux(carry, total - banks, total)),
-        word.eq(add_carry(a_word, b_word, carry)),
-    ]
-    return word, bank
+    m.d.comb += [total.eq(a + b), carry.eq(total >= banks), bank.eq(Mux(carry, total - banks, total))]
+    return bank, carry
 
 
 def rotate_left(m: Module, items: Sequence[Value], amount: Value, *, name: str) -> list[Value]:
