@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from hwprm.bundle import Bundle
 from hwprm.reporting.page import write_page
 from tests.support.browser import Browser, Tab, browser
+from tests.support.silicon import make_bundle, silicon_facts
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text()
 FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
@@ -106,3 +109,18 @@ def test_faults_are_seen(chromium: Browser, page: Path, tmp_path: Path, fault: s
     broken = tmp_path / "broken.html"
     broken.write_text(page.read_text().replace("</main>", f"{fault}</main>"))
     assert complaint in "\n".join(_complaints(chromium.open(broken, 360)))
+
+
+def test_the_dial_tells_images_at_every_clock(chromium: Browser, tmp_path: Path) -> None:
+    bundle = Bundle.load(make_bundle(tmp_path / "bundle"))
+    facts = silicon_facts(bundle.manifest.design_hash)
+    (tmp_path / "ecp5").mkdir()
+    (tmp_path / "ecp5" / "silicon.json").write_text(json.dumps(facts))
+    write_page(bundle.folder, tmp_path / "page.html")
+    tab = chromium.open(tmp_path / "page.html", 360)
+    told = "document.querySelector('.dial output').value"
+    assert tab.evaluate(told) == "48 MHz: 2,400 images per second"
+    move = "d = document.querySelector('.dial input'); d.value = 125; d.dispatchEvent(new Event('input'))"
+    tab.evaluate(f"(() => {{ const {move}; }})()")
+    assert tab.evaluate(told) == "125 MHz: 6,250 images per second"
+    assert _complaints(tab) == []

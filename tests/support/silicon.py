@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ from tests.support import silicon_tool
 from tests.support.networks import Spec, compiled, network, seeded_weights
 from tests.support.silicon_tool import DATA
 
-__all__ = ["DATA", "make_bundle", "stand_in"]
+__all__ = ["DATA", "make_bundle", "silicon_facts", "stand_in"]
 
 
 def make_bundle(folder: Path, *, target: str = "any") -> Path:
@@ -25,6 +26,29 @@ def make_bundle(folder: Path, *, target: str = "any") -> Path:
     program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), 1, 1)
     emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=target)
     return folder
+
+
+def silicon_facts(design: str, **changes: Any) -> dict[str, Any]:
+    """What `hwprm pnr` leaves of a design, with `changes`."""
+    facts = {
+        "format": "hwprm-silicon-1",
+        "design_hash": design,
+        "target": "ecp5-25k",
+        "part": "LFE5U-25F-6BG381",
+        "resources": {
+            "lut4": {"title": "LUT4", "used": 900, "available": None},
+            "dsp": {"title": "DSP", "used": 30, "available": 28},
+            "io": {"title": "ports, bits", "used": 152, "available": 197},
+        },
+        "blocks": {"array": {"lut4": 700, "dsp": 30}, "registers": {"lut4": 200, "dsp": 0}},
+        "wrapped": False,
+        "cycles_per_image": 20_000,
+    }
+    placed = {
+        "fmax_mhz": 48.5,
+        "critical_path": [{"block": "store_unit", "signal": "room", "logic_ns": 3.25, "routing_ns": 1.0}],
+    }
+    return facts | placed | changes
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, notes: Path, fail: str = "") -> None:

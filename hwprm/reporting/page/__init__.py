@@ -34,7 +34,7 @@ def write_curves(model: Model, target: Path) -> None:
 
 
 def render(page: Page) -> str:
-    """The page as HTML: no script, nothing from outside. Same page, same text."""
+    """The page as HTML: no script but the line of a dial, nothing from outside. Same page, same text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         undefined=StrictUndefined,

@@ -6,7 +6,20 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-__all__ = ["Bar", "Bars", "Column", "Figure", "Figures", "Network", "NetworkRow", "Part", "Section", "Table", "Tile"]
+__all__ = [
+    "Bar",
+    "Bars",
+    "Column",
+    "Dial",
+    "Figure",
+    "Figures",
+    "Network",
+    "NetworkRow",
+    "Part",
+    "Section",
+    "Table",
+    "Tile",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,7 +110,21 @@ class Table:
     folded: bool = False
 
 
-Part = Bars | Figures | Network | Table
+@dataclass(frozen=True, kw_only=True)
+class Dial:
+    """Images per second at a clock in MHz that the reader moves, between 1 and `most`; it stands at `clock` first."""
+
+    cycles: int
+    clock: int
+    most: int
+
+    @property
+    def rate(self) -> str:
+        """Images per second at the clock that it stands at first."""
+        return f"{self.clock * 1e6 / self.cycles:,.0f}"
+
+
+Part = Bars | Dial | Figures | Network | Table
 
 
 @dataclass(frozen=True, kw_only=True)

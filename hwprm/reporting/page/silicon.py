@@ -10,7 +10,7 @@ from hwprm.core.errors import InputError
 from hwprm.core.files import read_json
 from hwprm.core.formats import SILICON
 from hwprm.reporting.curves.svg import bar
-from hwprm.reporting.page.parts import Bar, Bars, Column, Section, Table
+from hwprm.reporting.page.parts import Bar, Bars, Column, Dial, Section, Table
 
 __all__ = ["read_silicon", "silicon_section"]
 
@@ -45,9 +45,9 @@ def silicon_section(results: Sequence[Facts]) -> Iterator[Section]:
         return
     charts = tuple((f"{facts['target']} ({facts['part']})", tuple(_bars(facts))) for facts in results)
     placed = [facts for facts in results if "fmax_mhz" in facts]
-    parts: list[Bars | Table] = [Bars(charts=charts), *(_blocks(facts) for facts in results)]
+    parts: list[Bars | Dial | Table] = [Bars(charts=charts), *(_blocks(facts) for facts in results)]
     if placed:
-        parts += [_rates(placed), *(_path(facts) for facts in placed)]
+        parts += [_dial(placed), _rates(placed), *(_path(facts) for facts in placed)]
     lead = "What the design takes of a device, as synthesis counts it"
     lead += ", and the clock that place and route reached; no board was at hand." if placed else "."
     yield Section(id="silicon", title="Silicon", lead=lead, parts=tuple(parts))
@@ -73,6 +73,11 @@ def _blocks(facts: Facts) -> Table:
     rows = tuple((name, *(f"{used[key]:,}" for key in keys)) for name, used in facts["blocks"].items())
     columns = (Column(title="Block", numeric=False), *(Column(title=title) for title in titles))
     return Table(caption=f"Blocks on {facts['target']}", columns=columns, rows=rows, folded=True)
+
+
+def _dial(results: Sequence[Facts]) -> Dial:
+    clock = round(max(facts["fmax_mhz"] for facts in results))
+    return Dial(cycles=results[0]["cycles_per_image"], clock=max(1, clock), most=max(CLOCKS[-1], 2 * clock))
 
 
 def _rates(results: Sequence[Facts]) -> Table:

@@ -11,30 +11,9 @@ import pytest
 from hwprm.bundle import Bundle
 from hwprm.core.errors import InputError
 from hwprm.reporting.page import write_page
+from hwprm.reporting.page.parts import Dial
 from hwprm.reporting.page.silicon import read_silicon, silicon_section
-from tests.support.silicon import make_bundle
-
-
-def _facts(design: str, **changes: Any) -> dict[str, Any]:
-    facts = {
-        "format": "hwprm-silicon-1",
-        "design_hash": design,
-        "target": "ecp5-25k",
-        "part": "LFE5U-25F-6BG381",
-        "resources": {
-            "lut4": {"title": "LUT4", "used": 900, "available": None},
-            "dsp": {"title": "DSP", "used": 30, "available": 28},
-            "io": {"title": "ports, bits", "used": 152, "available": 197},
-        },
-        "blocks": {"array": {"lut4": 700, "dsp": 30}, "registers": {"lut4": 200, "dsp": 0}},
-        "wrapped": False,
-        "cycles_per_image": 20_000,
-    }
-    placed = {
-        "fmax_mhz": 48.5,
-        "critical_path": [{"block": "store_unit", "signal": "room", "logic_ns": 3.25, "routing_ns": 1.0}],
-    }
-    return facts | placed | changes
+from tests.support.silicon import make_bundle, silicon_facts
 
 
 def _save(folder: Path, facts: Any) -> None:
@@ -47,8 +26,8 @@ def test_a_page_of_a_bundle_shows_what_lies_beside_it(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     write_page(tmp_path / "bundle", page)
     assert 'id="silicon"' not in page.read_text()
-    _save(tmp_path / "ecp5", _facts(bundle.manifest.design_hash))
-    _save(tmp_path / "other", _facts("of another design", target="ecp5-85k"))
+    _save(tmp_path / "ecp5", silicon_facts(bundle.manifest.design_hash))
+    _save(tmp_path / "other", silicon_facts("of another design", target="ecp5-85k"))
     write_page(tmp_path / "bundle", page)
     text = page.read_text()
     assert 'id="silicon"' in text
@@ -58,7 +37,7 @@ def test_a_page_of_a_bundle_shows_what_lies_beside_it(tmp_path: Path) -> None:
 
 
 def test_images_at_every_clock(tmp_path: Path) -> None:
-    (section,) = silicon_section([_facts("x"), _facts("x", target="xc7a35t", fmax_mhz=100.0)])
+    (section,) = silicon_section([silicon_facts("x"), silicon_facts("x", target="xc7a35t", fmax_mhz=100.0)])
     rates = next(part for part in section.parts if getattr(part, "caption", "").startswith("Images per second"))
     assert rates.rows == (  # type: ignore[union-attr]  # it is the table
         ("25", "1,250", ""),
@@ -70,8 +49,14 @@ def test_images_at_every_clock(tmp_path: Path) -> None:
     )
 
 
+def test_dial_stands_at_the_best_clock(tmp_path: Path) -> None:
+    (section,) = silicon_section([silicon_facts("x"), silicon_facts("x", target="xc7a35t", fmax_mhz=120.4)])
+    (dial,) = (part for part in section.parts if isinstance(part, Dial))
+    assert (dial.cycles, dial.clock, dial.most, dial.rate) == (20_000, 120, 240, "6,000")
+
+
 def test_synthesis_alone_has_no_clock() -> None:
-    facts = {key: value for key, value in _facts("x").items() if key not in ("fmax_mhz", "critical_path")}
+    facts = {key: value for key, value in silicon_facts("x").items() if key not in ("fmax_mhz", "critical_path")}
     (section,) = silicon_section([facts])
     assert len(section.parts) == 2
     assert "clock" not in section.lead
