@@ -200,7 +200,7 @@ def drawn_pipeline(seed: int) -> str:
     return ("short", "fast")[int(np.random.default_rng(seed).integers(2))]
 
 
-@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), long_round(RANDOM, quick=9), ids=str)
+@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), long_round(RANDOM, quick=6), ids=str)
 def test_random_network(seed, rows, cols, stages):
     net = random_network(seed, largest=6)
     program = compiled(net, rows, cols, multiplier_stages=stages, pipeline=drawn_pipeline(seed))

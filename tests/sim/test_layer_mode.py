@@ -98,6 +98,7 @@ def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
     assert report.layer_cycles_simulated == report.layer_cycles_predicted
 
 
+@pytest.mark.slow
 def test_layers_that_the_compiler_added_or_turned(work: Path, tmp_path: Path) -> None:
     """A pool apart, and a global average whose lanes run over the channels."""
     conv = Term(source="image", weight=seeded_weights(5, 2, 3, 3))

@@ -143,6 +143,7 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
 
 
+@pytest.mark.slow
 def test_a_row_can_be_watched(data, tmp_path):
     recipe = load_recipe(str(_recipe(tmp_path, data)))
     stages = []
