@@ -27,6 +27,7 @@ from hwprm.isa.latencies import (
     LANE_ADDRESS,
     TABLE_READ,
     VECTOR_READ,
+    WEIGHT_READ,
     issue_to_array,
     issue_to_memory,
     issue_to_weight_address,
@@ -149,10 +150,10 @@ class Accelerator(wiring.Component):
         """All tables from ROMs, whose words always are there."""
         hw = self._hw
 
-        def rom(name: str, width: int, depth: int):
+        def rom(name: str, width: int, depth: int, latency=TABLE_READ):
             contents = self._contents.get(name)
             m.submodules[f"rom_{name}"] = made = Rom(
-                name=name, width=width, depth=depth, latency=TABLE_READ(hw), contents=contents
+                name=name, width=width, depth=depth, latency=latency(hw), contents=contents
             )
             return made
 
@@ -161,7 +162,7 @@ class Accelerator(wiring.Component):
             table = rom(name, form.width, depth)
             m.d.comb += [table.addr.eq(addr), word.eq(table.data)]
         entries = rom("entries", entry_format(hw).width, hw.entries)
-        weights = rom("weights", hw.cols * hw.weight_bits, hw.weights)
+        weights = rom("weights", hw.cols * hw.weight_bits, hw.weights, WEIGHT_READ)
         m.d.comb += [
             entries.addr.eq(sequencer.entry_addr),
             weights.addr.eq(delay(m, sequencer.weight_addr, issue_to_weight_address(hw), name="weight_addr")),

@@ -68,6 +68,7 @@ FIRST_ISSUE = Latency(1, "Sequencer", "all waits over to the next layer's first 
 LAYER_DONE = Latency(1, "Sequencer", "last store of a layer to the end of the wait for it")
 MEMORY_READ = Latency(1, "Ram", "address to word")
 TABLE_READ = Depth(1, 2, "Rom, RowMemory", "address to word; fast: through the memory's output register")
+WEIGHT_READ = Depth(1, 3, "Rom", "address to weights; fast: in registers beside the memory, and through its output's")
 LANES_START = Depth(1, 2, "LaneAddresses", "start to ready, besides the lanes' steps")
 LANE_STEP = Depth(1, 2, "LaneAddresses", "from a lane's first pixel to that of the next lane")
 LANE_ADDRESS = Depth(1, 2, "LaneAddresses", "list entry to the words of the lanes; fast: sums, then carries")
@@ -123,7 +124,7 @@ def issue_to_array(hw: Hardware) -> int:
 
 def issue_to_weight_address(hw: Hardware) -> int:
     """Issue of an entry to the address of its weights, which arrive with the operands."""
-    return issue_to_array(hw) - TABLE_READ(hw)
+    return issue_to_array(hw) - (TABLE_READ if hw.external else WEIGHT_READ)(hw)
 
 
 def operand_to_sum(hw: Hardware) -> int:

@@ -35,6 +35,7 @@ from hwprm.isa.latencies import (
     TABLE_READ,
     TAG_TO_SELECT,
     VECTOR_READ,
+    WEIGHT_READ,
     Depth,
     tag_to_sum,
 )
@@ -110,6 +111,11 @@ def cycles(dut: Any, given: Mapping[str, Any], seen: Callable[[Any], bool], befo
 
 def rom_read(block: Block, pipeline: str) -> int:
     dut = block(Rom(name="r", width=4, depth=2, contents=[3, 5], latency=TABLE_READ.of(pipeline)), "data")
+    return cycles(dut, {"addr": 1}, lambda ctx: ctx.get(dut.data) == 5, lambda ctx: ctx.tick())
+
+
+def weight_read(block: Block, pipeline: str) -> int:
+    dut = block(Rom(name="r", width=4, depth=2, contents=[3, 5], latency=WEIGHT_READ.of(pipeline)), "data")
     return cycles(dut, {"addr": 1}, lambda ctx: ctx.get(dut.data) == 5, lambda ctx: ctx.tick())
 
 
@@ -427,6 +433,7 @@ MEASURED: tuple[tuple[str, Callable[[Block, str], int]], ...] = (
     ("MEMORY_READ", ram_read),
     ("TABLE_READ", rom_read),
     ("TABLE_READ", row_memory_read),
+    ("WEIGHT_READ", weight_read),
     ("LANES_START", lanes_start),
     ("LANE_STEP", lane_step),
     ("LANE_ADDRESS", lane_address),

@@ -28,15 +28,9 @@ def address_bits(depth: int) -> int:
     return max(1, (depth - 1).bit_length())
 
 
-def _registered(latency: int) -> int:
-    """Output registers of a memory that is read in `latency` cycles. Raises ValueError for more than one."""
-    if latency not in (1, 2):
-        raise ValueError(f"a memory is read in 1 or 2 cycles, not {latency}")
-    return latency - 1
-
-
 class Rom(wiring.Component):
-    """Synchronous ROM: `data` holds the word at `addr` `latency` cycles later: 1, or 2 with an output register.
+    """Synchronous ROM: `data` holds the word at `addr` `latency` cycles later: 1, 2 with an output register, or 3 with
+    registers for the address as well, of which a target may have some beside each of its blocks.
 
     `contents` is needed for simulation by Amaranth only; emitted Verilog reads ``mem/<name>.mem``.
 
@@ -49,8 +43,10 @@ class Rom(wiring.Component):
     def __init__(self, *, name: str, width: int, depth: int, latency: int, contents: Sequence[int] | None = None):
         if depth < 1 or width < 1:
             raise ValueError(f"a ROM must have at least one word of one bit, not {depth} of {width}")
+        if not 1 <= latency <= 3:
+            raise ValueError(f"a ROM is read in 1 to 3 cycles, not {latency}")
         self._name, self._width, self._depth, self._contents = name, width, depth, contents
-        self._registered = _registered(latency)
+        self._address_register, self._output_register = int(latency > 2), int(latency > 1)
         super().__init__({"addr": In(address_bits(depth)), "data": Out(width)})
 
     def elaborate(self, platform):
@@ -61,7 +57,8 @@ class Rom(wiring.Component):
                 p_WIDTH=self._width,
                 p_DEPTH=self._depth,
                 p_ADDR_BITS=address_bits(self._depth),
-                p_OUTPUT_REGISTER=self._registered,
+                p_ADDRESS_REGISTER=self._address_register,
+                p_OUTPUT_REGISTER=self._output_register,
                 p_FILE=f"mem/{self._name}.mem",
                 i_clk=ClockSignal(),
                 i_addr=self.addr,
@@ -71,7 +68,8 @@ class Rom(wiring.Component):
         init = [] if self._contents is None else self._contents
         m.submodules.memory = memory = Memory(MemoryData(shape=self._width, depth=self._depth, init=init))
         port = memory.read_port()
-        m.d.comb += [port.addr.eq(self.addr), self.data.eq(delay(m, port.data, self._registered, name="output"))]
+        m.d.comb += port.addr.eq(delay(m, self.addr, self._address_register, name="address"))
+        m.d.comb += self.data.eq(delay(m, port.data, self._output_register, name="output"))
         return m
 
 
@@ -92,7 +90,9 @@ class Ram(wiring.Component):
     def __init__(self, *, width: int, depth: int, latency: int = MEMORY_READ):
         if depth < 1 or width < 1:
             raise ValueError(f"a RAM must have at least one word of one bit, not {depth} of {width}")
-        self._width, self._depth, self._registered = width, depth, _registered(latency)
+        if not 1 <= latency <= 2:
+            raise ValueError(f"a RAM is read in 1 or 2 cycles, not {latency}")
+        self._width, self._depth, self._registered = width, depth, latency - 1
         super().__init__(
             {
                 "write_enable": In(1),

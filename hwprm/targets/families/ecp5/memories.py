@@ -20,11 +20,14 @@ BLOCKS: Mapping[int, int] = {512: 2 * HALF, 1024: HALF, 2048: 9, 4096: 4, 8192: 
 SMALL = 256
 #: Bits that choose between two blocks' words and cost as much as a cell.
 CHOICE = 32
+#: Cells that share the registers of an address, where it has some: no wire has to reach all cells in one cycle.
+SHARING = 8
 
 ROM_HEAD = """module hwprm_rom #(
     parameter WIDTH = 8,
     parameter DEPTH = 2,
     parameter ADDR_BITS = 1,
+    parameter ADDRESS_REGISTER = 0,
     parameter OUTPUT_REGISTER = 0,
     parameter FILE = ""
 ) (
@@ -36,7 +39,13 @@ ROM_PLAIN = """    reg [WIDTH-1:0] word;
     (* ram_style = "block" *)
     reg [WIDTH-1:0] mem [0:DEPTH-1];
     if (FILE != "") initial $readmemh(FILE, mem);
-    always @(posedge clk) word <= mem[addr];
+    wire [ADDR_BITS-1:0] at;
+    if (ADDRESS_REGISTER) begin : early
+        reg [ADDR_BITS-1:0] held;
+        always @(posedge clk) held <= addr;
+        assign at = held;
+    end else assign at = addr;
+    always @(posedge clk) word <= mem[at];
     if (OUTPUT_REGISTER) begin : registered
         reg [WIDTH-1:0] held;
         always @(posedge clk) held <= word;
@@ -98,7 +107,7 @@ def rom_verilog(images: Mapping[str, Image]) -> str:
     bodies = {
         f'OUTPUT_REGISTER && FILE == "{name}"': (
             f"    wire [{image.width - 1}:0] word;\n"
-            f"    hwprm_rom_{i} rom (.clk(clk), .addr(addr), .data(word));\n"
+            f"    hwprm_rom_{i} #(.EARLY(ADDRESS_REGISTER)) rom (.clk(clk), .addr(addr), .data(word));\n"
             "    assign data = word;"
         )
         for i, (name, image) in enumerate(large.items())
@@ -135,7 +144,11 @@ def _contents(name: str, image: Image) -> str:
     bits = max(1, (len(image.words) - 1).bit_length())
     width = max(1, len(kept))
     lines = [
-        f"module {name} (input wire clk, input wire [{bits - 1}:0] addr, output wire [{image.width - 1}:0] data);",
+        (
+            f"module {name} #(parameter EARLY = 0) "
+            f"(input wire clk, input wire [{bits - 1}:0] addr, output wire [{image.width - 1}:0] data);"
+        ),
+        "genvar k;",
         f"wire [{width - 1}:0] word;",
         f"assign data = {{{', '.join(place.get(column) or _bit(column[0]) for column in reversed(columns))}}};",
     ]
@@ -143,18 +156,43 @@ def _contents(name: str, image: Image) -> str:
     for i, words in enumerate(cut(len(image.words), len(kept))):
         within = words.bit_length() - 1
         lines.append(f"wire [{width - 1}:0] block{i};")
-        lines.append(f"wire [{within - 1}:0] at{i} = addr{f'[{within - 1}:0]' if bits > within else ''};")
-        for first in range(0, len(kept), BLOCKS[words]):
+        for number, first in enumerate(range(0, len(kept), BLOCKS[words])):
+            at = f"at{i}_{number // SHARING}"
+            if number % SHARING == 0:
+                lines.append(_address(at, min(bits, within), within))
             part = [column[start : start + words] for column in kept[first : first + BLOCKS[words]]]
-            lines.append(_read_only(f"block{i}", f"at{i}", words, first, part))
+            lines.append(_read_only(f"block{i}", at, words, first, part))
         if i:
             lines += [
-                f"reg [1:0] here{i};",
-                f"always @(posedge clk) here{i} <= {{here{i}[0], addr[{bits - 1}:{within}] == {start >> within}}};",
+                f"reg [2:0] here{i};",
+                f"always @(posedge clk) here{i} <= {{here{i}[1:0], addr[{bits - 1}:{within}] == {start >> within}}};",
             ]
-            chosen = f"here{i}[1] ? block{i} : {chosen}"
+            chosen = f"here{i}[1+EARLY] ? block{i} : {chosen}"
         start += words
     return "\n".join([*lines, f"assign word = {chosen};" if kept else "assign word = 0;", "endmodule"])
+
+
+def _address(name: str, bits: int, width: int) -> str:
+    """A wire of `width` bits with the low `bits` of the address, behind registers that are its own where it is EARLY.
+
+    As cells: yosys would make one of registers that hold the same.
+    """
+    flip_flop = (
+        '(* keep *) TRELLIS_FF #(.GSR("DISABLED"), .CEMUX("1"), .CLKMUX("CLK"), .LSRMUX("LSR"), .REGSET("RESET"), '
+        f".SRMODE(\"LSR_OVER_CE\")) held (.CLK(clk), .LSR(1'b0), .CE(1'b1), .DI(addr[k]), .Q({name}[k]));"
+    )
+    return "\n".join(
+        [
+            f"wire [{width - 1}:0] {name};",
+            "generate",
+            f"for (k = 0; k < {bits}; k = k + 1) begin : {name}_bits",
+            f"    if (EARLY) {flip_flop}",
+            f"    else assign {name}[k] = addr[k];",
+            "end",
+            *([f"assign {name}[{width - 1}:{bits}] = 0;"] if width > bits else []),
+            "endgenerate",
+        ]
+    )
 
 
 def _bit(value: int) -> str:

@@ -22,19 +22,26 @@ module bench;
     reg clk = 0;
     reg [{bits}-1:0] addr = 0;
     wire [{width}-1:0] data;
-    hwprm_rom #(.WIDTH({width}), .DEPTH({depth}), .ADDR_BITS({bits}), .OUTPUT_REGISTER(1), .FILE("{file}")) rom (
-        .clk(clk), .addr(addr), .data(data)
-    );
+    hwprm_rom #(
+        .WIDTH({width}), .DEPTH({depth}), .ADDR_BITS({bits}), .ADDRESS_REGISTER({early}), .OUTPUT_REGISTER(1),
+        .FILE("mem/x.mem")
+    ) rom (.clk(clk), .addr(addr), .data(data));
     integer i;
     initial begin
-        for (i = 0; i < {depth} + 2; i = i + 1) begin
+        for (i = 0; i < {depth} + 2 + {early}; i = i + 1) begin
             addr = i < {depth} ? i : 0;
             #1 clk = 1;
             #1 clk = 0;
-            if (i > 0 && i <= {depth}) $display("%h", data);
+            if (i > {early} && i <= {depth} + {early}) $display("%h", data);
         end
         $finish;
     end
+endmodule
+
+module TRELLIS_FF #(
+    parameter GSR = "", CEMUX = "", CLKMUX = "", LSRMUX = "", REGSET = "", SRMODE = ""
+) (input wire CLK, LSR, CE, DI, output reg Q);
+    always @(posedge CLK) Q <= DI;
 endmodule
 """
 RAM_BENCH = """
@@ -82,8 +89,9 @@ def _simulated(folder: Path, bench: str, *sources: str) -> list[str]:
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("early", [0, 1])
 @pytest.mark.parametrize(("depth", "width"), SHAPES, ids=str)
-def test_rom_gives_the_words_of_its_image(depth: int, width: int, tmp_path: Path) -> None:
+def test_rom_gives_the_words_of_its_image(depth: int, width: int, early: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(depth)
     words = [int.from_bytes(rng.bytes(8), "little") % (1 << width) for _ in range(depth)]
     # A bit that never changes, one that always does, and two that are one.
@@ -91,7 +99,7 @@ def test_rom_gives_the_words_of_its_image(depth: int, width: int, tmp_path: Path
     digits = 4 * (-(-width // 4))
     text = rom_verilog({"mem/x.mem": Image(width=digits, words=tuple(words))})
     bits = max(1, (depth - 1).bit_length())
-    got = _simulated(tmp_path, ROM_BENCH.format(width=width, depth=depth, bits=bits, file="mem/x.mem"), text)
+    got = _simulated(tmp_path, ROM_BENCH.format(width=width, depth=depth, bits=bits, early=early), text)
     assert [int(word, 16) for word in got if len(word) == digits // 4] == words
 
 

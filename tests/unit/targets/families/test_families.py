@@ -101,13 +101,14 @@ module bench;
     reg [5:0] addr = 0;
     wire [6:0] data;
     hwprm_rom #(
-        .WIDTH(7), .DEPTH({depth}), .ADDR_BITS({bits}), .OUTPUT_REGISTER({register}), .FILE("words.mem")
+        .WIDTH(7), .DEPTH({depth}), .ADDR_BITS({bits}), .ADDRESS_REGISTER({register}), .OUTPUT_REGISTER({register}),
+        .FILE("words.mem")
     ) rom (clk, addr[{bits}-1:0], data);
     integer i;
     initial begin
         for (i = 0; i < {depth}; i = i + 1) begin
             addr = i;
-            repeat (1 + {register}) begin
+            repeat (1 + 2 * {register}) begin
                 #1 clk = 1;
                 #1 clk = 0;
             end

@@ -1,6 +1,7 @@
 // Behaviour of the ECP5's block RAM, as far as hwprm and yosys use it: both ports at their own widths, synchronous,
-// write mode NORMAL (a port that writes keeps its output), with or without output registers. Resets, chip selects and
-// other modes are left out: asked for, they show as unknown bits.
+// write mode NORMAL (a port that writes keeps its output), with or without output registers. Words of 36 bits are
+// written through port A, read through port B, and take the data pins of both. Resets, chip selects and other modes are
+// left out: asked for, they show as unknown bits.
 `default_nettype none
 module DP16KD (
     input  wire CLKA, CEA, OCEA, RSTA, WEA, CSA0, CSA1, CSA2, ADA0, ADA1, ADA2, ADA3, ADA4, ADA5, ADA6, ADA7, ADA8,
@@ -77,50 +78,75 @@ module DP16KD (
         endcase
     endfunction
 
-    wire [13:0] address_A = {ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0};
-    wire [17:0] in_A = {DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4,
-            DIA3, DIA2, DIA1, DIA0};
-    reg [17:0] word_A, held_A;
-    integer k_A;
+    wire [13:0] address_A = {
+        ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0
+    };
+    wire [17:0] in_A = {
+        DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4,
+        DIA3, DIA2, DIA1, DIA0
+    };
+    wire [13:0] address_B = {
+        ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0
+    };
+    wire [17:0] in_B = {
+        DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4,
+        DIB3, DIB2, DIB1, DIB0
+    };
+    reg [17:0] word_A, held_A, word_B, held_B, wide, wide_held;  // `wide` is the low half of a word of 36 bits
+    integer k;
+
     always @(posedge CLKA) begin
         if (CEA === 1'b1) begin
             if (WEA === 1'b1) begin
-                for (k_A = 0; k_A < DATA_WIDTH_A; k_A = k_A + 1)
-                    if (DATA_WIDTH_A < 18 || address_A[k_A/9] === 1'b1)  // enables of its two bytes
-                        memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k_A)] <= in_A[k_A];
-            end else
-                for (k_A = 0; k_A < DATA_WIDTH_A; k_A = k_A + 1)
-                    word_A[k_A] <= memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k_A)];
+                if (DATA_WIDTH_A == 36) begin
+                    for (k = 0; k < 36; k = k + 1)
+                        if (address_A[k/9] === 1'b1)  // enables of its four bytes
+                            memory[{address_A[13:5], k >= 18}][k%18] <= k < 18 ? in_A[k] : in_B[k-18];
+                end else
+                for (k = 0; k < DATA_WIDTH_A; k = k + 1)
+                    if (DATA_WIDTH_A < 18 || address_A[k/9] === 1'b1)  // enables of its two bytes
+                        memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)] <= in_A[k];
+            end else begin
+                for (k = 0; k < DATA_WIDTH_A; k = k + 1)
+                    word_A[k] <= memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)];
+            end
         end
         if (OCEA === 1'b1) held_A <= word_A;
     end
-    wire good_A = RSTA === 1'b0 && {CSA2, CSA1, CSA0} === 3'b000 && RESETMODE == "SYNC"
-        && WRITEMODE_A == "NORMAL" && CLKAMUX == "CLKA";
-    assign {DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4, DOA3, DOA2,
-            DOA1, DOA0} =
-        !good_A ? {18{1'bx}} : REGMODE_A == "OUTREG" ? held_A : word_A;
 
-    wire [13:0] address_B = {ADB13, ADB12, ADB11, ADB10, ADB9, ADB8, ADB7, ADB6, ADB5, ADB4, ADB3, ADB2, ADB1, ADB0};
-    wire [17:0] in_B = {DIB17, DIB16, DIB15, DIB14, DIB13, DIB12, DIB11, DIB10, DIB9, DIB8, DIB7, DIB6, DIB5, DIB4,
-            DIB3, DIB2, DIB1, DIB0};
-    reg [17:0] word_B, held_B;
-    integer k_B;
     always @(posedge CLKB) begin
         if (CEB === 1'b1) begin
             if (WEB === 1'b1) begin
-                for (k_B = 0; k_B < DATA_WIDTH_B; k_B = k_B + 1)
-                    if (DATA_WIDTH_B < 18 || address_B[k_B/9] === 1'b1)  // enables of its two bytes
-                        memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k_B)] <= in_B[k_B];
-            end else
-                for (k_B = 0; k_B < DATA_WIDTH_B; k_B = k_B + 1)
-                    word_B[k_B] <= memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k_B)];
+                for (k = 0; k < DATA_WIDTH_B; k = k + 1)
+                    if (DATA_WIDTH_B < 18 || address_B[k/9] === 1'b1)  // enables of its two bytes
+                        memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k)] <= in_B[k];
+            end else begin
+                if (DATA_WIDTH_B == 36) begin
+                    wide <= memory[{address_B[13:5], 1'b0}];
+                    word_B <= memory[{address_B[13:5], 1'b1}];
+                end else
+                for (k = 0; k < DATA_WIDTH_B; k = k + 1)
+                    word_B[k] <= memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k)];
+            end
         end
         if (OCEB === 1'b1) held_B <= word_B;
     end
-    wire good_B = RSTB === 1'b0 && {CSB2, CSB1, CSB0} === 3'b000 && RESETMODE == "SYNC"
-        && WRITEMODE_B == "NORMAL" && CLKBMUX == "CLKB";
-    assign {DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4, DOB3, DOB2,
-            DOB1, DOB0} =
-        !good_B ? {18{1'bx}} : REGMODE_B == "OUTREG" ? held_B : word_B;
+    always @(posedge CLKB) if (OCEB === 1'b1) wide_held <= wide;
+
+    wire good_A = RSTA === 1'b0 && {CSA2, CSA1, CSA0} === 3'b000 && WRITEMODE_A == "NORMAL"
+        && CLKAMUX == "CLKA";
+    wire good_B = RSTB === 1'b0 && {CSB2, CSB1, CSB0} === 3'b000 && WRITEMODE_B == "NORMAL"
+        && CLKBMUX == "CLKB";
+    wire [17:0] out_A = DATA_WIDTH_B == 36 ? (REGMODE_B == "OUTREG" ? wide_held : wide)
+        : REGMODE_A == "OUTREG" ? held_A : word_A;
+    wire [17:0] out_B = REGMODE_B == "OUTREG" ? held_B : word_B;
+    assign {
+        DOA17, DOA16, DOA15, DOA14, DOA13, DOA12, DOA11, DOA10, DOA9, DOA8, DOA7, DOA6, DOA5, DOA4,
+        DOA3, DOA2, DOA1, DOA0
+    } = good_A && (DATA_WIDTH_B < 36 || good_B) ? out_A : {18{1'bx}};
+    assign {
+        DOB17, DOB16, DOB15, DOB14, DOB13, DOB12, DOB11, DOB10, DOB9, DOB8, DOB7, DOB6, DOB5, DOB4,
+        DOB3, DOB2, DOB1, DOB0
+    } = good_B ? out_B : {18{1'bx}};
 endmodule
 `default_nettype wire
