@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.core.pixel_tiles import PixelTiles, pixel_tile_layout
+from hwprm.gateware.core.pixel_tiles import PixelTiles, filter_step, pixel_tile_layout
 from hwprm.gateware.primitives.arithmetic import add_mixed, delay, staged
 from hwprm.gateware.primitives.layouts import address_layout, layout_of
 from hwprm.gateware.primitives.memories import address_bits
@@ -20,9 +20,10 @@ class StoreUnit(wiring.Component):
 
     Rows of a tensor whose pitch exceeds its width are apart, so a vector is cut into pieces where rows end. With the
     address of lane 0 continued linearly, each further row adds the gap once more. An upsampling layer writes each piece
-    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart.
-    Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything about
-    a write stands in registers before it; `PixelTiles` prepares the first of each tile.
+    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart. With phases lanes
+    are as many activations apart as a channel has phases, and the next filter goes one activation further until these
+    end. Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything
+    about a write stands in registers before it; `PixelTiles` prepares the first of each tile.
 
     Members
     -------
@@ -127,7 +128,8 @@ class StoreUnit(wiring.Component):
             tiles.take.eq(tiles.ready & (~busy | (tile_ends & ~tile.last))),
         ]
         below = add_mixed(m, hw.banks, (here.word, here.bank), (st.gap_word, st.gap_bank), name="row_below")
-        channel = add_mixed(m, hw.banks, (after.word, after.bank), (st.channel_word, st.channel_bank), name="channel")
+        step = filter_step(hw, st, self._phase(m, filter_ends, tiles.take) if hw.phased else None)
+        channel = add_mixed(m, hw.banks, (after.word, after.bank), step, name="channel")
         width = staged(m, hw, Mux(st.width < hw.rows, st.width, hw.rows)[: len(lane)], name="width")
         next_end = Signal(len(lane) + 1)
         m.d.comb += next_end.eq(end + width)
@@ -158,13 +160,24 @@ class StoreUnit(wiring.Component):
             "first_lane": lane,
             "last_lane": end,
             "layer_done": done,
-            **({"write_stride": st.stride} if hw.upsampling else {}),
+            **({"write_stride": st.stride} if hw.upsampling or hw.phased else {}),
             "probe_valid": go & (lane == 0) & first_piece,
             "probe_layer": st.layer,
             "probe_filter": (st.filters - tiles.filters_left + tile.filters - left)[: len(st.filters)],
             "probe_pixel": (st.pixels - tiles.pixels_left)[: len(st.pixels)],
             "probe_lanes": tile.lanes,
         }
+
+    def _phase(self, m: Module, filter_ends, tile_begins):
+        """Whether the filter behind the one being written is the last phase of its channel."""
+        last = self.store.phases
+        phase, ends = Signal.like(last), Signal()
+        following = Mux(ends, 0, phase + 1)[: len(last)]
+        with m.If(filter_ends):
+            m.d.sync += [phase.eq(following), ends.eq(following == last)]
+        with m.If(tile_begins):
+            m.d.sync += [phase.eq(last != 0), ends.eq(last <= 1)]
+        return ends
 
     def _descriptor(self, m: Module, done):
         """The ROM's address: the next layer's behind the last write."""
