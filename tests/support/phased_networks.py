@@ -14,6 +14,7 @@ def depthwise(rng: np.random.Generator, source: str, channels: int, kernel: tupl
     """A depthwise term of random weights; `pruned` is the share of taps that are zero, other ones in every channel."""
     pruned = options.pop("pruned", 0.0)
     weight = weights(rng, (channels, 1, *kernel))
+    weight[weight == 0] = 1
     weight[rng.random(weight.shape) < pruned] = 0
     return Term(source=source, weight=weight, groups=channels, **options)  # type: ignore[arg-type]
 

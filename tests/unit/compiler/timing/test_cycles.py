@@ -49,7 +49,7 @@ def test_lenet_keeps_the_promise(kind, rows, cols):
 
 def test_promise_is_the_formula_for_full_tiles():
     """ceil(N / R) * ceil(M / C) * window * max(K, drained / window), where C divides M."""
-    rows, cols = 8, 10
+    rows, cols = 8, 5
     report = _report("compact", rows, cols)
     sizes = {"conv1": (5, 25, 144, 4), "conv2": (10, 125, 16, 4), "fc1": (40, 160, 1, 1), "fc2": (10, 40, 1, 1)}
     for layer in report.layers:

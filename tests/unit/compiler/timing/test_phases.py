@@ -92,7 +92,7 @@ def test_few_filters_fill_the_array():
     """Three filters on eight columns: six with two phases each."""
     rng = np.random.default_rng(0)
     layers = (
-        Spec(name="first", terms=(Term(source="image", weight=weights(rng, (3, 1, 5, 5))),)),
+        Spec(name="first", terms=(Term(source="image", weight=weights(rng, (3, 1, 5, 5)) | 1),)),
         Spec(name="out", terms=(Term(source="first", weight=weights(rng, (10, 3, 24, 24))),), wide=True),
     )
     net = network((1, 28, 28), layers)
@@ -103,8 +103,8 @@ def test_few_filters_fill_the_array():
 
 @pytest.mark.parametrize(("rows", "cols"), [(4, 4), (8, 8), (8, 16), (16, 16)])
 def test_plain_convolutions_stay_as_they_are(rows, cols):
-    """Not a cycle, not a byte of a ROM, and the same hardware."""
-    net = lenet((8, 16, 48, 10))
+    """Filters that fill the array: not a cycle, not a byte of a ROM, and the same hardware."""
+    net = lenet((16, 32, 48, 10))
     auto, plain = compiled(net, rows, cols), compiled(net, rows, cols, phases="off")
     assert set(_phases(auto).values()) == {1}
     assert auto.design_hash == plain.design_hash
