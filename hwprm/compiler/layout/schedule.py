@@ -40,7 +40,7 @@ class Tile:
     list_index: int
     length: int
     #: Words that are added to every entry of the list: tiles that differ by their channels alone share one.
-    base: int
+    base: int = 0
     #: Entries of the list after which the tile goes on with a tail of its own, list `tail_index`; 0: it has none.
     shared: int
     tail_index: int
