@@ -65,10 +65,14 @@ def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
             found.append(dict.fromkeys(bond.names, order))
     if not found:
         return {}
-    # A layer's cycles depend on its own order only, so bonds are judged one by one.
+    # A layer's cycles depend on its own order, so bonds are judged one by one; and on the number of banks, which
+    # phases of other layers may have a part in, so all are judged together once more.
     tried = _cycles_of(best_layout(reorder(net, _union(found)), array))
     before = _cycles_of(layout)
-    return _union([one for one in found if sum(before[name] - tried[name] for name in one) > 0])
+    better = [one for one in found if sum(before[name] - tried[name] for name in one) > 0]
+    if better and better != found:
+        tried = _cycles_of(best_layout(reorder(net, _union(better)), array))
+    return _union(better) if sum(tried.values()) < sum(before.values()) else {}
 
 
 def channel_bonds(net: IntegerNetwork) -> tuple[Bond, ...]:
