@@ -64,7 +64,8 @@ class LayerEntry:
 
     Each computed pixel, which the probes show once, fills `upsample` rows and columns of the tensor.
 
-    With `channel_lanes` the hardware counts the channels of this ``(C, 1, 1)`` as the pixels of a single filter.
+    With `channel_lanes` the hardware counts the channels of this ``(C, 1, 1)`` as the pixels of a single filter. With
+    `phases` P its filter ``c * P + i`` makes the pixels of column ``P * x + i`` of channel c.
     """
 
     index: int
@@ -74,6 +75,7 @@ class LayerEntry:
     upsample: tuple[int, int] = (1, 1)
     channel_lanes: bool = False
     signed: bool = True
+    phases: int = 1
 
     @property
     def computed(self) -> tuple[int, int, int]:
@@ -83,9 +85,17 @@ class LayerEntry:
 
     @property
     def drained(self) -> tuple[int, int]:
-        """Filters and pixels as the probe counts them; flattened, they are `computed` flattened."""
+        """Filters and pixels as the probe counts them."""
         channels, height, width = self.computed
-        return (1, channels) if self.channel_lanes else (channels, height * width)
+        if self.channel_lanes:
+            return (1, channels)
+        return (channels * self.phases, height * width // self.phases)
+
+    def index_of(self, filters: NDArray[np.int64], pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Places in `computed`, flattened, of what the probe counts as these filters and pixels."""
+        count = self.drained[1]
+        channel, phase = filters // self.phases, filters % self.phases
+        return (channel * count + pixels) * self.phases + phase
 
     def place(self, index: int) -> tuple[int, int, int]:
         """Channel, row and column in the tensor of the integer at `index` of what is computed, flattened."""

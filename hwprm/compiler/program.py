@@ -17,7 +17,6 @@ from hwprm.compiler.encoding.onchip import check_budget, onchip_bits
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import accumulator_bits
-from hwprm.compiler.layout.layout import lay_out
 from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.passes.ordering import order_filters
@@ -27,6 +26,7 @@ from hwprm.compiler.passes.rewritten import Pass
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.compiler.record import ProgramRecord, RomSize
 from hwprm.compiler.timing.cycles import CycleReport, count_cycles
+from hwprm.compiler.timing.phases import best_layout
 from hwprm.compiler.timing.stalls import steady_stalls
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.core.errors import UnsupportedError
@@ -126,9 +126,9 @@ def _compiled(
     rewritten, given = rewrite(net, array, passes, samples)
     net = rewritten.network
     _check_supported(net)
-    layout = lay_out(net, array)
+    layout = best_layout(net, array)
     ordered = order_filters in passes and given[passes.index(order_filters)] is not net
-    unordered = lay_out(given[passes.index(order_filters)], array) if ordered else None
+    unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
     hw, tiles = layout.hardware, layout.schedule.tiles
     if array.weights == "axi":
         hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in net.layers], hw))

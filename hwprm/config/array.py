@@ -31,6 +31,9 @@ class ArrayConfig:
     acc_bits: int | None = None
     #: Put filters that use the same columns into one tile, where that saves cycles.
     order_filters: bool = True
+    #: Neighbouring pixels of a row as filters of their own, for depthwise layers above all: `auto` where that saves
+    #: cycles, or `off`.
+    phases: Literal["auto", "off"] = "auto"
     #: Where weights, column lists and descriptors lie: in ROMs on the chip, or in external memory behind an AXI4
     #: read master.
     weights: Literal["rom", "axi"] = "rom"
@@ -57,7 +60,11 @@ class ArrayConfig:
             raise ConfigError(f"array.acc_bits must be in 4..{ACC_BITS_MAX}, not {self.acc_bits!r}")
         if not isinstance(self.order_filters, bool):
             raise ConfigError(f"array.order_filters must be true or false, not {self.order_filters!r}")
-        for name, words in (("weights", ("rom", "axi")), ("pipeline", ("short", "fast"))):
+        for name, words in (
+            ("weights", ("rom", "axi")),
+            ("pipeline", ("short", "fast")),
+            ("phases", ("auto", "off")),
+        ):
             if getattr(self, name) not in words:
                 raise ConfigError(f"array.{name} must be {words[0]} or {words[1]}, not {getattr(self, name)!r}")
         self._check_axi()

@@ -66,6 +66,7 @@ def _parts(program: Program, target: str) -> Parts:
         save_program=lambda folder: _save_program(program, folder),
         proof=program.proof,
         channel_lanes=frozenset(program.layers[geo.index] for geo in program.geometry if geo.channel_lanes),
+        phases={program.layers[geo.index]: geo.phases for geo in program.geometry},
     )
 
 

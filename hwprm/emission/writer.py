@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +74,8 @@ class Parts:
     save_program: Callable[[Path], None]
     #: Layers whose lanes run over channels.
     channel_lanes: frozenset[str] = frozenset()
+    #: Neighbouring pixels that are filters of their own, by layer; 1 where it is not named.
+    phases: Mapping[str, int] = field(default_factory=dict)
     #: In place of ROMs.
     external: ExternalParts | None = None
     #: What the compiler showed of its passes.
@@ -125,6 +127,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
                 wide=layer.wide,
                 upsample=layer.upsample,
                 channel_lanes=layer.name in parts.channel_lanes,
+                phases=parts.phases.get(layer.name, 1),
                 signed=net.tensor[layer.name].signed,
             )
             for i, layer in enumerate(net.layers)

@@ -218,6 +218,8 @@ class Accelerator(wiring.Component):
             # The next layer's constants come two cycles behind the last entry, whose lanes are read only later.
             memory.stride.eq(delay(m, sequencer.layer.stride, issue_to_memory(hw) - 1, name="stride")),
         ]
+        if hw.phased:
+            m.d.comb += lanes.base.eq(delay(m, sequencer.base, TABLE_READ(hw), name="base"))
         guard = delay(m, lanes.entry.guard, LANE_ADDRESS(hw), name="guard")
         if hw.mixed:
             m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS(hw), name="unsigned"))

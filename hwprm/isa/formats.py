@@ -36,7 +36,9 @@ def entry_format(hw: Hardware) -> WordFormat:
 
 
 def tile_format(hw: Hardware) -> WordFormat:
-    """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only."""
+    """A descriptor: one filter tile over all its pixel tiles. Tails are for designs with residuals only, bases for
+    those with phases.
+    """
     in_rom = (
         Field("entry_base", _bits(hw.entries - 1), "First entry of the tile's column list."),
         Field("weight_base", _bits(hw.weights - 1), "First weight word."),
@@ -48,11 +50,13 @@ def tile_format(hw: Hardware) -> WordFormat:
     streamed = (Field("keep", 1, "The next tile uses the same column list: it stays in its ring."),)
     tail_streamed = (Field("tail", 1, "The list ends in residual entries, which come without a gap."),)
     idle_last = Field("idle_last", _bits(hw.idle_max), "The same after the last pixel tile.")
+    base = Field("base_word", hw.word_bits, "Added to the words of the list's entries, but for those of the image.")
     tail = tail_streamed if hw.external else tail_in_rom
     return WordFormat(
         "tile",
         (
             *(streamed if hw.external else in_rom),
+            *((base,) if hw.phased else ()),
             Field("param_base", _bits(hw.params - 1), "First filter's requantisation parameters."),
             Field("length", _bits(hw.pass_length_max - 1), "Entries of one pass, less one."),
             Field("passes", _bits(hw.passes_max - 1), "Pooling window positions, less one."),
@@ -69,8 +73,9 @@ def tile_format(hw: Hardware) -> WordFormat:
 
 
 def layer_format(hw: Hardware) -> WordFormat:
-    """Constants of a layer's lanes: how addresses grow with the output pixel."""
+    """Constants of a layer: how addresses grow with the output pixel, and how results are clamped."""
     coordinate = hw.coordinate_bits
+    phases = Field("phases", _bits(hw.phases_max - 1), "Filters that share parameters, one channel's, less one.")
     return WordFormat(
         "layer",
         (
@@ -91,14 +96,19 @@ def layer_format(hw: Hardware) -> WordFormat:
             Field("wide_first", 1, "First wide layer of the image: needs a free output buffer."),
             Field("wide_pixels", _bits(hw.wide_pixels_max), "Pixels of a wide layer (stride of its filters)."),
             Field("wide_base", _bits(hw.output_words), "First output word of a wide layer."),
+            *((phases,) if hw.phased else ()),
         ),
     )
 
 
 def store_format(hw: Hardware) -> WordFormat:
     """Where a layer's results go; one word per stored (not wide) layer."""
+    stride = Field("stride", _bits(len(hw.store_strides) - 1), "Index of the lanes' distance.")
+    phases = (
+        Field("phases", _bits(hw.phases_max - 1), "Filters that make one channel, neighbouring columns, less one."),
+        Field("tile_filters", _bits(hw.cols), "Filters of a filter tile but the last."),
+    )
     repeats = (
-        Field("stride", _bits(len(hw.store_strides) - 1), "Index of the lanes' distance."),
         Field("repeat_y", _bits(hw.repeats_max[0] - 1), "Times a vector is stored below itself, less one."),
         Field("repeat_x", _bits(hw.repeats_max[1] - 1), "Times a vector is stored beside itself, less one."),
         Field("line_word", hw.word_bits, "From the last of a row of repetitions to the next row's first: words."),
@@ -108,8 +118,8 @@ def store_format(hw: Hardware) -> WordFormat:
         "store",
         (
             Field("base_word", hw.word_bits, "Word of pixel 0 of filter 0 (the bank is 0)."),
-            Field("channel_word", hw.word_bits, "Address distance of channels: words."),
-            Field("channel_bank", hw.bank_bits, "Address distance of channels: banks."),
+            Field("channel_word", hw.word_bits, "From a channel's last phase, or only filter, to the next: words."),
+            Field("channel_bank", hw.bank_bits, "From a channel's last phase, or only filter, to the next: banks."),
             Field("tile_word", hw.word_bits, "Address distance of filter tiles: words."),
             Field("tile_bank", hw.bank_bits, "Address distance of filter tiles: banks."),
             Field("gap_word", hw.word_bits, "From a row's end to the next row: words."),
@@ -122,7 +132,9 @@ def store_format(hw: Hardware) -> WordFormat:
             Field("filters", _bits(hw.filters_max), "Filters of the layer."),
             Field("last", 1, "Last stored layer of the image."),
             Field("layer", _bits(hw.layers - 1), "Number of the layer, for the probe."),
+            *((stride,) if hw.upsampling or hw.phased else ()),
             *(repeats if hw.upsampling else ()),
+            *(phases if hw.phased else ()),
         ),
     )
 

@@ -75,7 +75,7 @@ class Hardware:
     pooling: bool
     #: Distances, in input pixels, between neighbouring lanes that occur; selects the lane permutation.
     strides: tuple[int, ...]
-    #: Distances, in activations, between neighbouring lanes of a store that occur: 1, or an upsampling's columns.
+    #: Distances, in activations, between neighbouring lanes of a store that occur: 1, an upsampling's columns, phases.
     store_strides: tuple[int, ...]
     #: Widest repetition of a stored vector, below and beside itself; (1, 1) where no layer upsamples.
     repeats_max: tuple[int, int]
@@ -118,6 +118,13 @@ class Hardware:
     #: Whether any tensor in the vector memory is signed, and whether any is not. With both kinds entries say which.
     signed: bool = True
     unsigned: bool = False
+    #: Most neighbouring pixels of a row that are filters of their own.
+    phases_max: int = 1
+
+    @property
+    def phased(self) -> bool:
+        """Whether any layer's neighbouring pixels are filters of their own."""
+        return self.phases_max > 1
 
     @property
     def mixed(self) -> bool:

@@ -1,4 +1,4 @@
-"""The store unit against a flat memory: gaps, tiles of one filter, several layers, repeated pixels."""
+"""The store unit against a flat memory: gaps, tiles of one filter, several layers, repeated pixels, phases."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.hardware import hardware
 @dataclass(frozen=True, kw_only=True)
 class Layer:
     """A stored tensor at word `base`: a map of `height` x `width` computed pixels, each of which fills a rectangle of
-    `repeats`, in rows `pitch` apart.
+    `repeats`, in rows `pitch` apart. Every `phases` filters are one channel, neighbouring columns of it.
     """
 
     filters: int
@@ -27,10 +27,20 @@ class Layer:
     pitch: int
     base: int
     repeats: tuple[int, int] = (1, 1)
+    phases: int = 1
+
+    @property
+    def step(self) -> int:
+        """Activations between neighbouring lanes."""
+        return self.repeats[1] * self.phases
 
     @property
     def gap(self) -> int:
-        return self.repeats[0] * self.pitch - self.repeats[1] * self.width if self.height > 1 else 0
+        return self.repeats[0] * self.pitch - self.step * self.width if self.height > 1 else 0
+
+    def tile(self, hw) -> int:
+        """Filters of a filter tile."""
+        return hw.cols // self.phases * self.phases
 
     @property
     def channel(self) -> int:
@@ -39,8 +49,10 @@ class Layer:
 
 def _word(hw, layer: Layer, index: int, count: int) -> dict[str, int]:
     width = layer.width if layer.gap else layer.height * layer.width
-    step = hw.rows * layer.repeats[1] + hw.rows // width * layer.gap
-    channel, tile, gap, step = (hw.address(v) for v in (layer.channel, layer.channel * hw.cols, layer.gap, step))
+    step = hw.rows * layer.step + hw.rows // width * layer.gap
+    filters = layer.channel * (layer.tile(hw) // layer.phases)
+    channel, tile, gap, step = (hw.address(v) for v in (layer.channel - layer.phases + 1, filters, layer.gap, step))
+    stride = hw.store_strides.index(layer.step) if layer.height * layer.width > 1 else 0
     return {
         "base_word": layer.base,
         "channel_word": channel.word, "channel_bank": channel.bank,
@@ -52,14 +64,15 @@ def _word(hw, layer: Layer, index: int, count: int) -> dict[str, int]:
         "filters": layer.filters,
         "last": int(index == count - 1),
         "layer": index,
+        **({"stride": stride} if hw.upsampling or hw.phased else {}),
         **(_repeats(hw, layer) if hw.upsampling else {}),
+        **({"phases": layer.phases - 1, "tile_filters": layer.tile(hw)} if hw.phased else {}),
     }  # fmt: skip
 
 
 def _repeats(hw, layer: Layer) -> dict[str, int]:
     line = hw.address(layer.pitch - (layer.repeats[1] - 1))
     return {
-        "stride": hw.store_strides.index(layer.repeats[1]) if layer.height * layer.width > 1 else 0,
         "repeat_y": layer.repeats[0] - 1, "repeat_x": layer.repeats[1] - 1,
         "line_word": line.word, "line_bank": line.bank,
     }  # fmt: skip
@@ -97,6 +110,21 @@ CASES = {
             Layer(filters=2, height=3, width=4, pitch=9, base=80, repeats=(2, 2)),
         ),
     ),
+    "phases": (4, 3, (Layer(filters=9, height=3, width=2, pitch=6, base=1, phases=3),)),
+    "two-phases-and-a-column-that-idles": (4, 3, (Layer(filters=6, height=3, width=3, pitch=6, base=1, phases=2),)),
+    "channels-side-by-side": (6, 8, (Layer(filters=10, height=3, width=3, pitch=7, base=0, phases=2),)),
+    "phases-with-gaps": (4, 4, (Layer(filters=8, height=3, width=1, pitch=6, base=2, phases=4),)),
+    "phases-of-a-pixel": (4, 4, (Layer(filters=6, height=1, width=1, pitch=2, base=2, phases=2),)),
+    "phases-and-not": (
+        4,
+        5,
+        (
+            Layer(filters=7, height=2, width=3, pitch=4, base=0),
+            Layer(filters=12, height=2, width=3, pitch=9, base=20, phases=3),
+            Layer(filters=6, height=3, width=4, pitch=8, base=50, phases=2),
+            Layer(filters=4, height=3, width=2, pitch=8, base=90, repeats=(1, 3)),
+        ),
+    ),
 }
 
 
@@ -112,7 +140,8 @@ def test_stores_land_where_the_plan_says(name, pipeline):
         act_bits=8,
         layers=len(layers),
         stores=len(layers),
-        store_strides=tuple(sorted({layer.repeats[1] for layer in layers if layer.height * layer.width > 1} or {1})),
+        store_strides=tuple(sorted({layer.step for layer in layers if layer.height * layer.width > 1} or {1})),
+        phases_max=max(layer.phases for layer in layers),
         repeats_max=tuple(max(layer.repeats[axis] for layer in layers) for axis in (0, 1)),
         pipeline=pipeline,
     )
@@ -181,9 +210,9 @@ def _segments(hw, layer: Layer) -> list[int]:
 def _vectors(hw, index: int, layer: Layer):
     """(layer, filter, first pixel, lanes) in the order in which vectors come."""
     pixels = layer.height * layer.width
-    for tile in range(0, layer.filters, hw.cols):
+    for tile in range(0, layer.filters, layer.tile(hw)):
         for pixel in range(0, pixels, hw.rows):
-            for f in range(tile, min(tile + hw.cols, layer.filters)):
+            for f in range(tile, min(tile + layer.tile(hw), layer.filters)):
                 yield index, f, pixel, min(hw.rows, pixels - pixel)
 
 
@@ -198,9 +227,9 @@ async def _send(ctx, dut: StoreUnit, hw, layer: Layer, tensor: np.ndarray) -> No
             ctx.set(dut.vector[r], int(tensor[f, pixel + r]) if r < lanes else 0xEE)
         await ctx.tick()
         ctx.set(dut.vector_valid, 0)
-        filters = min(hw.cols, layer.filters - f // hw.cols * hw.cols)
+        filters = min(layer.tile(hw), layer.filters - f // layer.tile(hw) * layer.tile(hw))
         spare = max(filters * worst, SPACING(hw)) - filters
-        if f % hw.cols == filters - 1 and spare:
+        if f % layer.tile(hw) == filters - 1 and spare:
             await ctx.tick().repeat(spare)
 
 
@@ -210,6 +239,8 @@ def _assert_memory(hw, layers, tensors, memory: dict[int, int]) -> None:
     for layer, tensor in zip(layers, tensors, strict=True):
         for f in range(layer.filters):
             rows = tensor[f].reshape(layer.height, layer.width).repeat(layer.repeats[0], 0).repeat(layer.repeats[1], 1)
+            channel, phase = divmod(f, layer.phases)
+            start = layer.base * hw.banks + channel * layer.channel + phase
             for (y, x), value in np.ndenumerate(rows):
-                want[layer.base * hw.banks + f * layer.channel + y * layer.pitch + x] = int(value)
+                want[start + y * layer.pitch + x * layer.phases] = int(value)
     assert memory == want

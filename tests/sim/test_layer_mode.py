@@ -29,6 +29,7 @@ from hwprm.isa import store_format
 from hwprm.verification import VerifyReport, verify_bundle
 from tests.sim.standin import CORE, standin_bundle
 from tests.support.networks import Spec, network, seeded_weights
+from tests.support.phased_networks import phased_network
 from tests.support.random_networks import random_residuals
 
 pytestmark = pytest.mark.sim
@@ -121,6 +122,16 @@ def test_layers_that_the_compiler_added_or_turned(work: Path, tmp_path: Path) ->
     report.raise_on_failure()
     broken = check(edited(bundle, tmp_path / "broken", "weights", flip(0)), work, allow_edited=True)
     assert "image 0, layer 'a_map', channel 0" in str(broken.failures[0].failure)
+
+
+def test_layers_with_phases(work: Path, tmp_path: Path) -> None:
+    """Probes count filters and pixels as the array does; what is compared are the tensors, alone and in a run."""
+    program = compile_network(phased_network(9), ArrayConfig(rows=3, cols=8))
+    assert [geo.phases for geo in program.geometry] == [1, 6, 6, 3, 1]
+    bundle = emit_bundle(program, random_images(2, program.network.image_limits, seed=0), None, tmp_path / "b")
+    report = check(bundle.folder, work, modes=("layers", "bulk"), trace_images=2)
+    report.raise_on_failure()
+    assert report.layer_cycles_simulated == report.layer_cycles_predicted
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left(bundle: Bundle, work: Path, tmp_path: Path) -> None:

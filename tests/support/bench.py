@@ -260,8 +260,10 @@ def _place(
 ) -> None:
     bits = program.hardware.act_bits
     geo, name = program.geometry[layer], program.layers[layer]
+    channel, phase = divmod(filt, geo.phases)
     for lane in range(lanes):
-        place, word = filt * geo.pixels + pixel + lane, data >> (lane * bits) & (1 << bits) - 1
+        place = channel * geo.pixels * geo.phases + (pixel + lane) * geo.phases + phase
+        word = data >> (lane * bits) & (1 << bits) - 1
         tensors[name].reshape(-1)[place] = signed_word(word, bits) if program.network.tensor[name].signed else word
 
 

@@ -118,7 +118,7 @@ class Interpreter:
         e: dict[str, Any] = {name: values[chosen, None, None] for name, values in self.entries.items()}
         y, x, at = self._lanes(constants, tile["pixel_tiles"] + 1)
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
-        word = e["word"] + e["image"] * self.buffer * self.hw.input_words
+        word = e["word"] + np.where(e["image"], self.buffer * self.hw.input_words, tile.get("base_word", 0))
         address = (word * self.hw.banks + e["bank"] + at) % self.size
         read = self._values(self.memory[address], e.get("unsigned", self.hw.unsigned))
         values = np.where(inside & (e["guard"] == 0), read, 0).reshape(passes, length, *y.shape)
@@ -126,17 +126,19 @@ class Interpreter:
         acc = np.einsum("kf,pkts->pfts", weight, values)
         counts = (inside | (e["guard"] == 0)).reshape(passes, length, *y.shape)[:, -1]
         best = np.where(counts[:, None], acc, -(1 << 50)).max(axis=0)
+        own = tile["param_base"] + np.arange(filters) // (constants.get("phases", 0) + 1)
         if self.hw.residual_bits:
-            best = best + self._residual(tile, values[0])
-        own = slice(tile["param_base"], tile["param_base"] + filters)
+            best = best + self._residual(tile, values[0], own)
         bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
         return requantize(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
 
-    def _residual(self, tile: dict[str, int], values: IntArray) -> IntArray:
-        """What filter f adds: the entry ``cols - f`` places before the end of the pass, times the filter's factor."""
+    def _residual(self, tile: dict[str, int], values: IntArray, own: IntArray) -> IntArray:
+        """What filter f adds: the entry ``cols - f`` places before the end of the pass, times its factor, number
+        ``own[f]``.
+        """
         filters, length = tile["filters"] + 1, tile["length"] + 1
-        factor = self.params["residual"][tile["param_base"] : tile["param_base"] + filters]
+        factor = self.params["residual"][own]
         place = length - self.hw.cols + np.arange(filters)
         assert place[factor != 0].min(initial=0) >= 0, "a residual's entry would lie before the list"
         return factor[:, None, None] * values[np.maximum(place, 0)]
@@ -151,11 +153,11 @@ class Interpreter:
         banks = self.hw.banks
         channel, tile, gap = (store[f"{n}_word"] * banks + store[f"{n}_bank"] for n in ("channel", "tile", "gap"))
         pixel = np.arange(store["pixels"])
-        below, beside = store.get("repeat_y", 0) + 1, store.get("repeat_x", 0) + 1
+        below, beside, phases = (store.get(name, 0) + 1 for name in ("repeat_y", "repeat_x", "phases"))
         line = store.get("line_word", 0) * banks + store.get("line_bank", 0) + beside - 1
         for f, lanes in enumerate(results):
-            start = store["base_word"] * banks + state["tile"] * tile + f * channel
-            at = start + pixel * beside + pixel // store["width"] * gap
+            start = store["base_word"] * banks + state["tile"] * tile + f // phases * channel + f - f // phases
+            at = start + pixel * beside * phases + pixel // store["width"] * gap
             for y, x in np.ndindex(below, beside):
                 self.memory[(at + y * line + x) % self.size] = self._bits(lanes.reshape(-1)[: store["pixels"]])
 

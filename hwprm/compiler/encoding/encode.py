@@ -53,27 +53,29 @@ def _columns(records: Sequence[Mapping[str, int]]) -> dict[str, IntArray]:
 
 
 def _params(geometry: Sequence[LayerGeometry], hw: Hardware) -> dict[str, IntArray]:
-    layers = [geo.layer for geo in geometry]
-    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer in layers]
+    layers = [(geo.layer, geo.phases) for geo in geometry]  # phases share their parameters
+    residual = [layer.residual.mult if layer.residual else np.zeros_like(layer.bias) for layer, _ in layers]
+    residual = [mult[::phases] for mult, (_, phases) in zip(residual, layers, strict=True)]
     return {
         **({"residual": np.concatenate(residual)} if hw.residual_bits else {}),
-        "bias": np.concatenate([layer.bias for layer in layers]),
-        "mult": np.concatenate([layer.mult for layer in layers]),
-        "shift": np.concatenate([layer.shift for layer in layers]) - hw.shift_min,
+        "bias": np.concatenate([layer.bias[::phases] for layer, phases in layers]),
+        "mult": np.concatenate([layer.mult[::phases] for layer, phases in layers]),
+        "shift": np.concatenate([layer.shift[::phases] for layer, phases in layers]) - hw.shift_min,
     }
 
 
 def _tiles(geometry: Sequence[LayerGeometry], schedule: Schedule, hw: Hardware) -> dict[str, IntArray]:
     tiles = schedule.tiles
     places = _places(geometry, schedule, hw)
-    param_base = np.cumsum([0] + [geo.filters for geo in geometry])
+    param_base = np.cumsum([0] + [geo.filters // geo.phases for geo in geometry])
     records = []
     for i, tile in enumerate(tiles):
         last = i + 1 == len(tiles) or tiles[i + 1].layer != tile.layer
         records.append(
             {
                 **places[i],
-                "param_base": int(param_base[tile.layer]) + tile.first_filter,
+                **({"base_word": tile.base} if hw.phased else {}),
+                "param_base": int(param_base[tile.layer]) + tile.first_filter // geometry[tile.layer].phases,
                 "length": tile.length - 1,
                 "passes": tile.passes - 1,
                 "idle": tile.idle,
@@ -135,6 +137,7 @@ def _layer(
         "wide_first": int(layer.wide and not wide_before),
         "wide_pixels": geo.pixels if layer.wide else 0,
         "wide_base": sum(other.pixels * other.filters for other in wide_before),
+        **({"phases": geo.phases - 1} if hw.phased else {}),
     }
 
 
@@ -142,13 +145,15 @@ def _store(geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, stored: Sequ
     place = memory_map[geo.layer.name]
     below, beside = geo.repeats
     contiguous = place.gap(geo.repeats) == 0
-    channel, tile = hw.address(place.channel), hw.address(place.channel * hw.cols)
+    tile_filters = geo.tile_filters(hw.cols)
+    channel = hw.address(place.channel - (geo.phases - 1))
+    tile = hw.address(place.channel * (tile_filters // geo.phases))
     gap = hw.address(place.gap(geo.repeats))
     line = hw.address(place.pitch - (beside - 1))
     width = geo.pixels if contiguous else geo.width
-    step = hw.address(hw.rows * beside + hw.rows // width * place.gap(geo.repeats))
+    step = hw.address(hw.rows * geo.store_step + hw.rows // width * place.gap(geo.repeats))
+    stride = hw.store_strides.index(geo.store_step) if geo.pixels > 1 else 0
     repeats = {
-        "stride": hw.store_strides.index(beside) if geo.pixels > 1 else 0,
         "repeat_y": below - 1,
         "repeat_x": beside - 1,
         "line_word": line.word,
@@ -170,7 +175,9 @@ def _store(geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, stored: Sequ
         "filters": geo.filters,
         "last": int(geo is stored[-1]),
         "layer": geo.index,
+        **({"stride": stride} if hw.upsampling or hw.phased else {}),
         **(repeats if hw.upsampling else {}),
+        **({"phases": geo.phases - 1, "tile_filters": tile_filters} if hw.phased else {}),
     }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.core.errors import UnsupportedError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Term
 
-__all__ = ["LayerGeometry", "layer_geometry"]
+__all__ = ["LayerGeometry", "can_phase", "inner_taps", "layer_geometry", "with_phases"]
 
 Pair = tuple[int, int]
 
@@ -20,6 +21,9 @@ class LayerGeometry:
 
     With `channel_lanes` the lanes run over the channels of a map that a global average (or any other equal filters, one
     a channel) takes together: a single filter whose output "pixels", one row of them, are the channels of the result.
+
+    With `phases` P > 1 every P neighbouring pixels of a row are filters of their own: filter ``c * P + i`` makes the
+    pixels of column ``P * x + i`` of channel c (`with_phases`).
     """
 
     index: int
@@ -33,6 +37,8 @@ class LayerGeometry:
     step_y: int
     step_x: int
     channel_lanes: bool = False
+    #: Filters that are one channel of the tensor; `layer`, `width` and `step_x` are those of the array.
+    phases: int = 1
 
     @property
     def repeats(self) -> Pair:
@@ -48,6 +54,15 @@ class LayerGeometry:
     def filters(self) -> int:
         """Filters, M."""
         return len(self.layer.bias)
+
+    @property
+    def store_step(self) -> int:
+        """Activations of the tensor between neighbouring lanes."""
+        return self.phases * self.repeats[1]
+
+    def tile_filters(self, cols: int) -> int:
+        """Filters of a filter tile, which never ends inside a channel's phases."""
+        return cols // self.phases * self.phases
 
     @property
     def windows(self) -> tuple[Pair, ...]:
@@ -109,6 +124,69 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
         step_y=step_y,
         step_x=step_x,
     )
+
+
+def can_phase(geo: LayerGeometry) -> bool:
+    """Whether neighbouring pixels of the layer can be filters: they must share an entry's bounds and go to one row.
+
+    Regions and guards cut the map pixel by pixel, and repeated pixels and output words have a place of their own.
+    """
+    if geo.layer.wide or geo.channel_lanes or geo.guarded or geo.repeats != (1, 1):
+        return False
+    return all(term.region is None for term in geo.layer.terms)
+
+
+def with_phases(net: IntegerNetwork, geo: LayerGeometry, phases: int) -> LayerGeometry:
+    """`geo`, a layer of `net` that `can_phase` and has none, with that many, a divisor of its width.
+
+    Each filter becomes `phases` filters: its kernel, further right by the layer's step from phase to phase, without the
+    taps that lie beside the map in every lane.
+    """
+    if phases == 1:
+        return geo
+    layer = geo.layer
+    terms = []
+    for term in layer.terms:
+        weight = _phased(term, phases, term.stride[1] * geo.conv_stride[1])
+        weight[..., ~inner_taps(net, geo, term, phases)] = 0
+        terms.append(replace(term, weight=weight, dilation=(term.dilation[0], 1)))
+    residual = layer.residual
+    return replace(
+        geo,
+        layer=replace(
+            layer,
+            terms=tuple(terms),
+            bias=np.repeat(layer.bias, phases),
+            mult=np.repeat(layer.mult, phases),
+            shift=np.repeat(layer.shift, phases),
+            residual=residual
+            and replace(residual, channel=np.repeat(residual.channel, phases), mult=np.repeat(residual.mult, phases)),
+        ),
+        width=geo.width // phases,
+        step_x=geo.step_x * phases,
+        phases=phases,
+    )
+
+
+def inner_taps(net: IntegerNetwork, geo: LayerGeometry, term: Term, phases: int) -> NDArray[np.bool_]:
+    """For each column of taps of `term` with `phases`, whether it lies inside the map in any lane and window."""
+    step = term.stride[1] * geo.conv_stride[1]
+    taps = np.arange((term.weight.shape[3] - 1) * term.dilation[1] + 1 + step * (phases - 1)) - term.padding[2]
+    windows = np.array([window[1] * term.stride[1] for window in geo.windows])
+    lanes = np.arange(0, geo.width, phases) * step
+    at = taps[:, None, None] + windows[:, None] + lanes
+    inside = (at >= 0) & (at < net.tensor[term.source].shape[2])
+    return np.asarray(inside.any(axis=(1, 2)))
+
+
+def _phased(term: Term, phases: int, step: int) -> NDArray[np.int64]:
+    """Weights of the phases, a column for each column of the map, so that any shift is a whole number."""
+    filters, channels, height, width = term.weight.shape
+    reach = (width - 1) * term.dilation[1] + 1
+    weight = np.zeros((filters, phases, channels, height, reach + step * (phases - 1)), dtype=np.int64)
+    for i in range(phases):
+        weight[:, i, :, :, step * i : step * i + reach : term.dilation[1]] = term.weight
+    return weight.reshape(filters * phases, *weight.shape[2:])
 
 
 def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:

@@ -60,7 +60,7 @@ def hardware_for(
         strides=tuple(
             sorted({geo.step_x % memory_map.banks for geo in geometry if geo.pixels > 1} or {1 % memory_map.banks})
         ),
-        store_strides=tuple(sorted({geo.repeats[1] for geo in stored if geo.pixels > 1} or {1})),
+        store_strides=tuple(sorted({geo.store_step for geo in stored if geo.pixels > 1} or {1})),
         repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
         memory_words=memory_map.words,
         coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
@@ -68,7 +68,7 @@ def hardware_for(
         shift_max=int(shifts.max()),
         entries=sum((len(cols) + geometry[i].guarded) * len(geometry[i].windows) for i, cols in schedule.lists),
         weights=sum(len(words) for words in schedule.weights),
-        params=sum(geo.filters for geo in geometry),
+        params=sum(geo.filters // geo.phases for geo in geometry),
         tiles=len(schedule.tiles),
         layers=len(geometry),
         stores=max(1, len(stored)),
@@ -87,6 +87,7 @@ def hardware_for(
         external=None,
         signed=True in kinds,
         unsigned=False in kinds,
+        phases_max=max(geo.phases for geo in geometry),
     )
 
 

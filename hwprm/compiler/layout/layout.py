@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry
+from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry, with_phases
 from hwprm.compiler.layout.hardware import hardware_for
 from hwprm.compiler.layout.memory import MemoryMap, map_memory
-from hwprm.compiler.layout.schedule import Schedule, build_schedule
+from hwprm.compiler.layout.schedule import Cuts, Schedule, build_schedule
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
@@ -26,13 +27,16 @@ class Layout:
     hardware: Hardware
 
 
-def lay_out(net: IntegerNetwork, array: ArrayConfig) -> Layout:
-    """Lay out `net`, filters in the order they have.
+def lay_out(net: IntegerNetwork, array: ArrayConfig, phases: Sequence[int] = (), cuts: Cuts | None = None) -> Layout:
+    """Lay out `net`, filters in the order they have, with that many `phases` in each of its layers, if given.
+
+    `cuts` are those that were made for the same network before.
 
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network.
     """
-    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
+    chosen = phases or [1] * len(net.layers)
+    geometry = tuple(with_phases(net, layer_geometry(net, i), count) for i, count in enumerate(chosen))
     memory_map = map_memory(net, geometry, array.rows)
-    schedule = build_schedule(geometry, memory_map, array)
+    schedule = build_schedule(geometry, memory_map, array, cuts)
     hw = hardware_for(net, array, geometry, memory_map, schedule)
     return Layout(network=net, geometry=geometry, memory_map=memory_map, schedule=schedule, hardware=hw)

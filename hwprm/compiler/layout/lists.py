@@ -8,14 +8,14 @@ before the list's end meets the sum of filter f on its way out (docs/hardware.md
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.memory import MemoryMap
-from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 from hwprm.isa import Hardware
 
 __all__ = ["Columns", "entry_columns", "tile_columns", "with_residual"]
@@ -38,8 +38,8 @@ class Columns:
 
     @property
     def key(self) -> bytes:
-        """Equal for tiles that can share a list."""
-        return np.stack([self.term, self.channel, self.ky, self.kx]).tobytes()
+        """Equal for tiles that can share a list, their bases apart."""
+        return b"".join(part.tobytes() for part in (self.term, self.channel, self.ky, self.kx))
 
     def chosen(self, index: IntArray) -> Columns:
         """The columns numbered `index`, in that order."""
@@ -50,6 +50,10 @@ class Columns:
             kx=self.kx[index],
             weight=self.weight[index],
         )
+
+    def counted_from(self, channel: int) -> Columns:
+        """The same with that channel as number 0; those before it become negative."""
+        return replace(self, channel=self.channel - channel) if channel else self
 
     def __len__(self) -> int:
         return len(self.term)
@@ -73,23 +77,24 @@ def _joined(parts: Sequence[Columns]) -> Columns:
     )
 
 
-def with_residual(columns: Columns, residual: Residual, terms: int, first: int, last: int, cols: int) -> Columns:
-    """`columns` of filters first..last-1, of a layer of `terms` terms, with the entries of its residual among them.
+def with_residual(columns: Columns, geo: LayerGeometry, first: int, last: int, cols: int) -> Columns:
+    """`columns` of filters first..last-1 of a layer with the entries of its residual, if it has one, among them.
 
     The entry of filter f stands `cols - f` places before the end; the list grows where it is too short for that. What
     stands further from the end than `cols` places are the first of `columns`, which other tiles may share.
     """
-    added = np.flatnonzero(residual.mult[first:last])
-    if not len(added):
+    residual = geo.layer.residual
+    added = np.flatnonzero(residual.mult[first:last]) if residual else ()
+    if residual is None or not len(added):
         return columns
     used = columns if columns.weight.any() else columns.chosen(np.zeros(0, dtype=np.int64))
     length = max(len(used) + len(added), cols - int(added[0]))
     zero = np.zeros(len(added), dtype=np.int64)
     entries = Columns(
-        term=zero + terms,
+        term=zero + len(geo.layer.terms),
         channel=residual.channel[first + added],
         ky=zero,
-        kx=zero,
+        kx=(first + added) % geo.phases,
         weight=np.zeros((len(added), last - first), dtype=np.int64),
     )
     padding = _idle_column(last - first).chosen(np.zeros(length - len(used) - len(added), dtype=np.int64))
@@ -103,25 +108,21 @@ def with_residual(columns: Columns, residual: Residual, terms: int, first: int, 
 
 def _term_columns(index: int, term: Term, filters: int, first: int, last: int) -> Columns:
     """One term's columns in (channel, row, column) order; a group's columns carry zeros for other groups' filters."""
-    m_group, c_group = filters // term.groups, term.weight.shape[1]
-    kh, kw = term.weight.shape[2:]
-    channels, flats, weights = [], [], []
-    for group in range(first // m_group, (last - 1) // m_group + 1):
-        lo, hi = max(first, group * m_group), min(last, (group + 1) * m_group)
-        matrix = term.weight[lo:hi].reshape(hi - lo, -1)
-        used = np.flatnonzero(matrix.any(axis=0))
-        block = np.zeros((len(used), last - first), dtype=np.int64)
-        block[:, lo - first : hi - first] = matrix[:, used].T
-        channels.append(group * c_group + used // (kh * kw))
-        flats.append(used % (kh * kw))
-        weights.append(block)
-    flat = np.concatenate(flats)
+    c_group, kh, kw = term.weight.shape[1:]
+    group = np.arange(first, last) // (filters // term.groups)
+    begins = np.append(0, np.flatnonzero(group[1:] != group[:-1]) + 1)
+    matrix = term.weight[first:last].reshape(last - first, -1)
+    number, used = np.nonzero(np.logical_or.reduceat(matrix != 0, begins, axis=0))
+    weight = matrix[:, used].T
+    if len(begins) > 1:
+        weight = np.where(group[begins[number], None] == group, weight, 0)
+    flat = used % (kh * kw)
     return Columns(
         term=np.full(len(flat), index, dtype=np.int64),
-        channel=np.concatenate(channels),
+        channel=group[begins[number]] * c_group + used // (kh * kw),
         ky=flat // kw,
         kx=flat % kw,
-        weight=np.concatenate(weights),
+        weight=weight,
     )
 
 

@@ -16,7 +16,16 @@ from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.config import ArrayConfig
 from hwprm.isa.latencies import SPACING
 
-__all__ = ["Schedule", "Tile", "build_schedule", "row_segments", "tiles_by_layer", "with_idle"]
+__all__ = [
+    "Cuts",
+    "Schedule",
+    "Tile",
+    "build_schedule",
+    "pixel_tile_writes",
+    "row_segments",
+    "tiles_by_layer",
+    "with_idle",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +33,14 @@ class Tile:
     """One filter tile of a layer. Counts are plain, not less one."""
 
     layer: int
-    #: Filters first_filter..first_filter + filters - 1 of the layer.
+    #: Filters first_filter..first_filter + filters - 1 of the layer, as the array counts them: phase by phase.
     first_filter: int
     filters: int
     #: Number of the column list, into `Schedule.lists`, and the entries of a pass, guard included.
     list_index: int
     length: int
+    #: Words that are added to every entry of the list: tiles that differ by their channels alone share one.
+    base: int = 0
     #: Entries of the list after which the tile goes on with a tail of its own, list `tail_index`; 0: it has none.
     shared: int
     tail_index: int
@@ -80,44 +91,81 @@ def tiles_by_layer(tiles: Sequence[Tile]) -> tuple[tuple[Tile, ...], ...]:
     return tuple(tuple(group) for _, group in groupby(tiles, key=lambda tile: tile.layer))
 
 
-def build_schedule(geometry: Sequence[LayerGeometry], memory_map: MemoryMap, array: ArrayConfig) -> Schedule:
-    """Cut every layer into filter tiles of `array.cols` filters and pixel tiles of `array.rows` pixels."""
-    rows, cols = array.rows, array.cols
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Cut:
+    """A filter tile's columns, before and after those of its residual are among them: wherever tensors lie."""
+
+    first: int
+    filters: int
+    kept: Columns
+    columns: Columns
+
+
+class Cuts:
+    """Layers cut into filter tiles for one array, each once for each number of phases that is asked for."""
+
+    def __init__(self, array: ArrayConfig) -> None:
+        self._cols = array.cols
+        self._made: dict[tuple[int, int], tuple[Cut, ...]] = {}
+
+    def of(self, geo: LayerGeometry) -> tuple[Cut, ...]:
+        """The filter tiles of a layer, of up to `array.cols` filters."""
+        if (geo.index, geo.phases) not in self._made:
+            size = geo.tile_filters(self._cols)
+            self._made[geo.index, geo.phases] = tuple(
+                self._cut(geo, first, min(first + size, geo.filters)) for first in range(0, geo.filters, size)
+            )
+        return self._made[geo.index, geo.phases]
+
+    def _cut(self, geo: LayerGeometry, first: int, last: int) -> Cut:
+        kept = tile_columns(geo, first, last)
+        columns = with_residual(kept, geo, first, last, self._cols)
+        return Cut(first=first, filters=last - first, kept=kept, columns=columns)
+
+
+def build_schedule(
+    geometry: Sequence[LayerGeometry], memory_map: MemoryMap, array: ArrayConfig, cuts: Cuts | None = None
+) -> Schedule:
+    """Cut every layer into filter tiles of up to `array.cols` filters and pixel tiles of `array.rows` pixels.
+
+    `cuts` are those that were made for the same layers before.
+    """
+    cuts = cuts or Cuts(array)
     tiles: list[Tile] = []
     lists: list[tuple[int, Columns]] = []
     weights: list[NDArray[np.int64]] = []
     for geo in geometry:
         known: dict[bytes, int] = {}
-        writes = _writes(geo, memory_map, rows)
-        for first in range(0, geo.filters, cols):
-            filters = min(cols, geo.filters - first)
-            kept = columns = tile_columns(geo, first, first + filters)
-            if residual := geo.layer.residual:
-                columns = with_residual(kept, residual, len(geo.layer.terms), first, first + filters, cols)
+        writes = pixel_tile_writes(geo, memory_map, array.rows)
+        for cut in cuts.of(geo):
+            columns = cut.columns
             residuals = int((columns.term == len(geo.layer.terms)).sum())
-            shared = max(0, len(columns) - cols) if residuals else 0
-            tail = columns.chosen(np.arange(shared, len(columns)))
-            pieces = [kept, tail] if shared else [columns, columns]
+            shared = max(0, len(columns) - array.cols) if residuals else 0
+            tail = columns.chosen(np.arange(shared, len(columns))) if shared else columns
+            channel = memory_map.first_channel(geo, cut.first)
+            pieces = [piece.counted_from(channel) for piece in ((cut.kept, tail) if shared else (columns,))]
+            numbers = []
             for piece in pieces:
-                if piece.key not in known:
-                    known[piece.key] = len(lists)
+                numbers.append(known.setdefault(piece.key, len(lists)))
+                if numbers[-1] == len(lists):
                     lists.append((geo.index, piece))
-            words = np.zeros((len(columns) + geo.guarded, cols), dtype=np.int64)
-            words[: len(columns), :filters] = columns.weight
+            words = np.zeros((len(columns) + geo.guarded, array.cols), dtype=np.int64)
+            words[: len(columns), : cut.filters] = columns.weight
             weights.append(words)
             tiles.append(
                 Tile(
                     layer=geo.index,
-                    first_filter=first,
-                    filters=filters,
-                    list_index=known[pieces[0].key],
+                    first_filter=cut.first,
+                    filters=cut.filters,
+                    list_index=numbers[0],
+                    base=memory_map.distance(geo.layer.terms[0].source, channel),
                     length=len(words),
                     shared=shared,
-                    tail_index=known[pieces[1].key],
+                    tail_index=numbers[-1],
                     columns=max(int(columns.weight.any(axis=1).sum()), int(residuals == 0)),
                     residuals=residuals,
                     passes=len(geo.windows),
-                    pixel_tiles=geo.pixel_tiles(rows),
+                    pixel_tiles=geo.pixel_tiles(array.rows),
                     writes=max(writes),
                     last_writes=writes[-1],
                 )
@@ -136,11 +184,12 @@ def with_idle(tiles: Sequence[Tile], spacing: int) -> tuple[Tile, ...]:
         else:
             last = max(0, max(tile.filters * tile.last_writes, spacing) - after.busy)
             idle = idle if tile.pixel_tiles > 1 else last
-        result.append(replace(tile, idle=idle, idle_last=last))
+        same = (tile.idle, tile.idle_last) == (idle, last)
+        result.append(tile if same else replace(tile, idle=idle, idle_last=last))
     return tuple(result)
 
 
-def _writes(geo: LayerGeometry, memory_map: MemoryMap, rows: int) -> list[int]:
+def pixel_tile_writes(geo: LayerGeometry, memory_map: MemoryMap, rows: int) -> list[int]:
     """Writes per vector, for each pixel tile."""
     if geo.layer.wide:
         return [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]

@@ -22,10 +22,11 @@ from math import gcd
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.compiler.layout.layout import Layout, lay_out
+from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.passes.cluster import tile_order
 from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
 from hwprm.compiler.timing.cycles import count_cycles
+from hwprm.compiler.timing.phases import best_layout
 from hwprm.config import ArrayConfig
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 
@@ -56,7 +57,7 @@ def order_filters(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
 
 def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
     """The orders of the filters of `net` that save cycles on `array`; none where nothing does."""
-    layout = lay_out(net, array)
+    layout = best_layout(net, array)
     found: list[Orders] = []
     for bond in channel_bonds(net):
         order = _order_of(bond, layout, array)
@@ -64,10 +65,14 @@ def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
             found.append(dict.fromkeys(bond.names, order))
     if not found:
         return {}
-    # A layer's cycles depend on its own order only, so bonds are judged one by one.
-    tried = _cycles_of(lay_out(reorder(net, _union(found)), array))
+    # A layer's cycles depend on its own order, so bonds are judged one by one; and on the number of banks, which
+    # phases of other layers may have a part in, so all are judged together once more.
+    tried = _cycles_of(best_layout(reorder(net, _union(found)), array))
     before = _cycles_of(layout)
-    return _union([one for one in found if sum(before[name] - tried[name] for name in one) > 0])
+    better = [one for one in found if sum(before[name] - tried[name] for name in one) > 0]
+    if better and better != found:
+        tried = _cycles_of(best_layout(reorder(net, _union(better)), array))
+    return _union(better) if sum(tried.values()) < sum(before.values()) else {}
 
 
 def channel_bonds(net: IntegerNetwork) -> tuple[Bond, ...]:

@@ -9,7 +9,9 @@ Two sweeps over the layers reach the fixed point:
    The same holds for the channels that a residual adds, which are never read outside the map.
 2. *Need, backward.* A channel is needed when a needed filter reads it with a weight, or adds it with a residual
    multiplier, that is not zero. Network inputs
-   and outputs are always needed. Channels and filters of one group of a grouped convolution stay or go together.
+   and outputs are always needed. Channels and filters of one group of a grouped convolution stay or go together, but
+   for 1 x 1 depthwise layers (copies, pools), whose filters choose channels: where others need more of what they read
+   they become one group.
 
 Removing channels nobody needs makes no further constants, so one round of both is the fixed point; only a grouped
 convolution that lost all groups but one, and so its bond, makes a second round worth while.
@@ -74,7 +76,13 @@ def _arrays(layer: GemmLayer) -> list[IntArray]:
 
 def _remove_once(net: IntegerNetwork) -> Rewritten:
     folded = _fold_constants(net)
-    need = _needed_channels(folded)
+    chosen = replace(folded, layers=tuple(map(_as_choice, folded.layers)))
+    need = _needed_channels(chosen)
+    layers = tuple(
+        grouped if all(np.array_equal(need[grouped.name], need[name]) for name in grouped.sources) else choice
+        for grouped, choice in zip(folded.layers, chosen.layers, strict=True)
+    )
+    folded = replace(folded, layers=layers)
     kept = {name: np.flatnonzero(mask) for name, mask in need.items() if mask.any()}
     layers = tuple(_kept_layer(folded, layer, kept) for layer in folded.layers if layer.name in kept)
     tensors = tuple(
@@ -84,6 +92,14 @@ def _remove_once(net: IntegerNetwork) -> Rewritten:
     )
     network = replace(folded, layers=layers, tensors=tensors)
     return Rewritten(network=network, kept={name: tuple(map(int, index)) for name, index in kept.items()})
+
+
+def _as_choice(layer: GemmLayer) -> GemmLayer:
+    """A layer of 1 x 1 depthwise terms with these as one group each: filter c reads channel c."""
+    if not all(term.weight.shape[1:] == (1, 1, 1) and term.groups == len(term.weight) > 1 for term in layer.terms):
+        return layer
+    terms = [replace(term, weight=np.diag(term.weight.reshape(-1))[..., None, None], groups=1) for term in layer.terms]
+    return replace(layer, terms=tuple(terms))
 
 
 def _fold_constants(net: IntegerNetwork) -> IntegerNetwork:

@@ -32,15 +32,18 @@ import numpy as np
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.schedule import Tile, with_idle
+from hwprm.intnet import GemmLayer
 from hwprm.isa import Hardware
 from hwprm.isa.latencies import DONE_TO_ISSUE, SPACING, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
 
-__all__ = ["CycleReport", "LayerCycles", "count_cycles"]
+__all__ = ["CycleReport", "LayerCycles", "count_cycles", "layer_cycles"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerCycles:
-    """Cycles of one layer. `macs` counts the weights that are not zero, once for every convolution pixel."""
+    """Cycles of one layer. `macs` counts the weights that are not zero, once for every convolution pixel; with phases
+    those left out that no list holds, because they lie beside the map wherever they would be used.
+    """
 
     name: str
     #: Kept filters and columns (of the whole layer), output pixels, window positions.
@@ -72,6 +75,8 @@ class LayerCycles:
     #: `cycles` and `listed` if the filters stood in the network's own order.
     unordered_cycles: int
     unordered_listed: int
+    #: Neighbouring pixels that ran as filters of their own.
+    phases: int = 1
 
     def utilisation(self, rows: int, cols: int) -> float:
         """Share of what `rows` x `cols` multipliers could do in `cycles` that is multiplication by a kept weight."""
@@ -148,19 +153,20 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     short = replace(hw, pipeline="short")
     layers = []
     for geo, mine in zip(layout.geometry, layout.schedule.by_layer, strict=True):
-        weights = sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
-        window = len(geo.windows)
-        macs = weights * min(geo.pixels * window, geo.conv_height * geo.conv_width)
-        cycles = _cycles(geo, mine, hw)
-        stages = cycles - _cycles(geo, with_idle(mine, SPACING(short)), short)
+        phases, window, pixels = geo.phases, len(geo.windows), geo.pixels * geo.phases
+        filters, used = geo.filters // phases, _used(geo.layer)
+        weights = used if phases == 1 else min(used, _used(layout.network.layers[geo.index]))
+        macs = used * min(pixels * window, geo.conv_height * geo.conv_width) // phases
+        cycles = layer_cycles(geo, mine, hw)
+        stages = cycles - layer_cycles(geo, with_idle(mine, SPACING(short)), short)
         promise = _promise(geo, mine, hw)
         listed = sum(tile.columns for tile in mine)
         layers.append(
             LayerCycles(
                 name=geo.layer.name,
-                filters=geo.filters,
+                filters=filters,
                 columns=_columns(geo),
-                pixels=geo.pixels,
+                pixels=pixels,
                 window=window,
                 macs=macs,
                 cycles=cycles,
@@ -171,10 +177,11 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
                 bound=max(macs / (hw.rows * hw.cols), weights / hw.cols, 1.0),
                 weights=weights,
                 listed=listed,
-                regular=len(mine) * max(1, -(-weights // geo.filters)),
+                regular=len(mine) * max(1, -(-weights // filters)),
                 slots=max(1, sum(tile.columns * tile.filters for tile in mine)),
                 unordered_cycles=cycles,
                 unordered_listed=listed,
+                phases=phases,
             )
         )
     if unordered is not None:
@@ -199,16 +206,22 @@ def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
     return promise
 
 
+def _used(layer: GemmLayer) -> int:
+    """Weights that are not zero."""
+    return sum(int(np.count_nonzero(term.weight)) for term in layer.terms)
+
+
 def _columns(geo: LayerGeometry) -> int:
-    """Columns of the layer's matrix that hold a weight, group by group."""
+    """Columns of the layer's matrix that hold a weight, group by group; phases, which are as many all, left out."""
     columns = 0
     for term in geo.layer.terms:
-        columns += int(term.weight.reshape(term.groups, geo.filters // term.groups, -1).any(axis=1).sum())
+        weight = term.weight[:: geo.phases]
+        columns += int(weight.reshape(term.groups, len(weight) // term.groups, -1).any(axis=1).sum())
     return max(columns, 1)
 
 
-def _cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
-    """Cycles of the layer with these tiles, all of its own: from its first issue to the next layer's."""
+def layer_cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
+    """Cycles of the layer with these tiles, which are all of its own: from its first issue to the next layer's."""
     return sum(tile.cycles for tile in tiles) - tiles[-1].idle_last + _tail(geo, tiles[-1], hw)
 
 

@@ -1,6 +1,6 @@
 """The drain: follows the wavefront through the array, requantises each filter's vector, and squares up the skew."""
 
-from amaranth.hdl import Cat, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -68,10 +68,11 @@ class Drain(wiring.Component):
         address = Signal.like(self.param_addr)
         filt = Signal.like(self.select)
         last = filt == tag.filters
+        ends = self._channel_ends(m, active) if hw.phased else 1
         with m.If(self.tag.valid):
             m.d.sync += [active.eq(1), tag.eq(self.tag), filt.eq(0), address.eq(self.tag.param_base)]
         with m.Elif(active):
-            m.d.sync += [active.eq(~last), filt.eq(filt + 1), address.eq(address + 1)]
+            m.d.sync += [active.eq(~last), filt.eq(filt + 1), address.eq(address + ends)]
         ahead = tag_to_sum(hw) - TAG_TO_SELECT  # filters are counted before residuals are multiplied
         levels = DRAIN_LEVEL * hw.mux_levels
         m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
@@ -98,6 +99,16 @@ class Drain(wiring.Component):
                 self.wide_flags.eq(delay(m, flags.as_value(), ready + REQUANTISE(hw) - SUM(hw), name="flags")),
             ]
         return m
+
+    def _channel_ends(self, m: Module, active):
+        """Whether the next filter has parameters of its own: the one being counted is the last phase of its channel."""
+        phase, ends = Signal.like(self.layer.phases), Signal()
+        m.d.comb += ends.eq(phase == self.layer.phases)
+        with m.If(self.tag.valid):
+            m.d.sync += phase.eq(0)
+        with m.Elif(active):
+            m.d.sync += phase.eq(Mux(ends, 0, phase + 1))
+        return ends
 
     def _queue(self, m: Module, lanes, at, start):
         """Output words of several lanes: queued behind their sums, and then through lane 0's multiplier and clamp."""

@@ -24,6 +24,7 @@ class LaneAddresses(wiring.Component):
     -------
     layer : In(layer word), constant while the layer runs
     offset : In(word_bits), what the input buffer in use adds to the words of the image
+    base : In(word_bits), what the filter tile adds to all other words; in designs with phases only
     start : In(1)
     ready : Out(1)
     advance : In(1)
@@ -40,6 +41,7 @@ class LaneAddresses(wiring.Component):
             {
                 "layer": In(layout_of(layer_format(hw))),
                 "offset": In(hw.word_bits),
+                **({"base": In(hw.word_bits)} if hw.phased else {}),
                 "start": In(1),
                 "ready": Out(1),
                 "advance": In(1),
@@ -94,7 +96,8 @@ class LaneAddresses(wiring.Component):
         first = [self._position(f"first{r}") for r in range(hw.rows)]
         lanes = [self._position(f"lane{r}") for r in range(hw.rows)]
         self._walk(m, first)
-        word = (self.entry.word + Mux(self.entry.image, self.offset, 0))[: hw.word_bits]
+        base = self.base if hw.phased else 0
+        word = (self.entry.word + Mux(self.entry.image, self.offset, base))[: hw.word_bits]
         word = staged(m, hw, word, name="entry_word")
         tile_step = {"y": layer.step_y, "x": layer.step_x, "word": layer.step_word, "bank": layer.step_bank}
         for r, lane in enumerate(lanes):

@@ -9,7 +9,7 @@ from hwprm.gateware.primitives.layouts import address_layout, layout_of
 from hwprm.isa import Hardware, store_format
 from hwprm.isa.latencies import SPACING, TABLE_READ
 
-__all__ = ["PixelTiles", "pixel_tile_layout"]
+__all__ = ["PixelTiles", "filter_step", "pixel_tile_layout"]
 
 
 def pixel_tile_layout(hw: Hardware) -> data.StructLayout:
@@ -18,7 +18,7 @@ def pixel_tile_layout(hw: Hardware) -> data.StructLayout:
     return data.StructLayout(
         {
             "at": address_layout(hw),  # lane 0 of the first filter, and of the second
-            "second": address_layout(hw),
+            "second": address_layout(hw),  # or its second phase
             "lanes": lane,
             "end": lane,  # lanes of the first piece
             "whole": 1,  # it is all of them
@@ -27,6 +27,14 @@ def pixel_tile_layout(hw: Hardware) -> data.StructLayout:
             "last": 1,  # last pixel tile of the layer's last filter tile
         }
     )
+
+
+def filter_step(hw: Hardware, store, channel_ends) -> tuple:
+    """Word and bank of the way to the next filter: to the next column, or from the last phase to the next channel."""
+    if not hw.phased:
+        return store.channel_word, store.channel_bank
+    one = hw.address(1)
+    return Mux(channel_ends, store.channel_word, one.word), Mux(channel_ends, store.channel_bank, one.bank)
 
 
 class PixelTiles(wiring.Component):
@@ -95,6 +103,7 @@ class PixelTiles(wiring.Component):
         more = self._later(m, (less + st.width)[: len(room)], "room_more")
 
         zero = (st.base_word, Const(0, hw.bank_bits))
+        tile_filters = st.tile_filters if hw.phased else hw.cols
         after = {
             "base": [
                 Mux(fresh, a, Mux(last_pixels, b, c))
@@ -110,7 +119,7 @@ class PixelTiles(wiring.Component):
                 Mux(
                     fresh,
                     st.filters,
-                    Mux(last_pixels, (self.filters_left - hw.cols)[: len(st.filters)], self.filters_left),
+                    Mux(last_pixels, (self.filters_left - tile_filters)[: len(st.filters)], self.filters_left),
                 )
             ],
         }
@@ -126,17 +135,17 @@ class PixelTiles(wiring.Component):
         }
         with m.If(self.take):
             m.d.sync += [a.eq(b) for key in held for a, b in zip(held[key], after[key], strict=True)]
-        self._describe(m, after)
+        self._describe(m, after, tile_filters)
 
-    def _describe(self, m: Module, after):
+    def _describe(self, m: Module, after, tile_filters):
         """What the writes need to know of the next tile."""
         hw, st, tile = self._hw, self.store, self.following
         (room,), (pixels,), (filters,) = after["room"], after["pixels"], after["filters"]
         few = pixels < hw.rows
         lanes = self._later(m, Mux(few, pixels, hw.rows)[: len(tile.lanes)], "lanes")
         whole = self._later(m, Mux(few, room >= pixels, room >= hw.rows), "whole")
-        full = self._later(m, filters >= hw.cols, "full")
-        second = self._moved(m, after["start"], (st.channel_word, st.channel_bank), "second")
+        full = self._later(m, filters >= tile_filters, "full")
+        second = self._moved(m, after["start"], filter_step(hw, st, st.phases == 0 if hw.phased else None), "second")
         m.d.comb += [
             tile.at.word.eq(after["start"][0]),
             tile.at.bank.eq(after["start"][1]),
@@ -145,9 +154,9 @@ class PixelTiles(wiring.Component):
             tile.lanes.eq(lanes),
             tile.end.eq(self._later(m, Mux(whole, lanes, room), "end")),
             tile.whole.eq(whole),
-            tile.filters.eq(self._later(m, Mux(full, hw.cols - 1, filters - 1)[: len(tile.filters)], "filters")),
+            tile.filters.eq(self._later(m, Mux(full, tile_filters - 1, filters - 1)[: len(tile.filters)], "filters")),
             tile.single.eq(self._later(m, filters == 1, "single") if hw.cols > 1 else 1),
-            tile.last.eq(self._later(m, (hw.rows >= pixels) & (hw.cols >= filters), "last")),
+            tile.last.eq(self._later(m, (hw.rows >= pixels) & (tile_filters >= filters), "last")),
         ]
 
     def _moved(self, m: Module, a, b, name: str):

@@ -51,6 +51,7 @@ class Sequencer(wiring.Component):
     tail_ready : In(1), so are those behind them, as many in all as the array has columns
     loaded : In(1), descriptors can be read
     slot : Out(slot_layout)
+    base : Out(word_bits), of the tile, with each of its entries; in designs with phases only
     tag : Out(tag_layout), with the last entry of a pixel tile
     lanes_start : Out(1)
     lanes_ready : In(1)
@@ -85,6 +86,7 @@ class Sequencer(wiring.Component):
                 "tail_ready": In(1),
                 "loaded": In(1),
                 "slot": Out(slot_layout()),
+                **({"base": Out(hw.word_bits)} if hw.phased else {}),
                 "tag": Out(tag_layout(hw)),
                 "lanes_start": Out(1),
                 "lanes_ready": In(1),
@@ -165,6 +167,8 @@ class Sequencer(wiring.Component):
                 with m.If(step == wait):
                     m.next = "ISSUE"
         self._fetch(m, now, load, fsm.ongoing("LOAD"))
+        if self._hw.phased:
+            m.d.comb += self.base.eq(now.base_word)
         with m.If(self.layer_done):
             m.d.sync += pending.eq(0)
         self._count(m, now, fsm, go, pending, frame_first)

@@ -5,7 +5,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.core.pixel_tiles import PixelTiles, pixel_tile_layout
+from hwprm.gateware.core.pixel_tiles import PixelTiles, filter_step, pixel_tile_layout
 from hwprm.gateware.primitives.arithmetic import add_bank, add_carry, add_mixed, delay, staged
 from hwprm.gateware.primitives.layouts import address_layout, layout_of
 from hwprm.gateware.primitives.memories import address_bits
@@ -26,9 +26,10 @@ class StoreUnit(wiring.Component):
 
     Rows of a tensor whose pitch exceeds its width are apart, so a vector is cut into pieces where rows end. With the
     address of lane 0 continued linearly, each further row adds the gap once more. An upsampling layer writes each piece
-    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart.
-    Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything about
-    a write stands in registers before it; `PixelTiles` prepares the first of each tile.
+    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart. With phases lanes
+    are as many activations apart as a channel has phases, and the next filter goes one activation further until these
+    end. Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything
+    about a write stands in registers before it; `PixelTiles` prepares the first of each tile.
 
     Members
     -------
@@ -133,7 +134,8 @@ class StoreUnit(wiring.Component):
             tiles.take.eq(tiles.ready & (~busy | (tile_ends & ~tile.last))),
         ]
         below = self._moved(m, here, (st.gap_word, st.gap_bank), "row_below")
-        channel = self._moved(m, after, (st.channel_word, st.channel_bank), "channel")
+        step = filter_step(hw, st, self._phase(m, filter_ends, tiles.take) if hw.phased else None)
+        channel = self._moved(m, after, step, "channel")
         width = staged(m, hw, Mux(st.width < hw.rows, st.width, hw.rows)[: len(lane)], name="width")
         next_end = Signal(len(lane) + 1)
         m.d.comb += next_end.eq(end + width)
@@ -161,7 +163,7 @@ class StoreUnit(wiring.Component):
             "first_lane": lane,
             "last_lane": end,
             "layer_done": done,
-            **({"write_stride": st.stride} if hw.upsampling else {}),
+            **({"write_stride": st.stride} if hw.upsampling or hw.phased else {}),
             "probe_valid": go & (lane == 0) & first_piece,
             "probe_layer": st.layer,
             "probe_filter": (st.filters - tiles.filters_left + tile.filters - left)[: len(st.filters)],
@@ -175,6 +177,17 @@ class StoreUnit(wiring.Component):
         moved = Signal(at.shape(), name=f"{name}_at")
         m.d.comb += [moved.word.eq(add_carry(at.word, step[0], at.carry)), moved.bank.eq(bank), moved.carry.eq(carry)]
         return moved
+
+    def _phase(self, m: Module, filter_ends, tile_begins):
+        """Whether the filter behind the one being written is the last phase of its channel."""
+        last = self.store.phases
+        phase, ends = Signal.like(last), Signal()
+        following = Mux(ends, 0, phase + 1)[: len(last)]
+        with m.If(filter_ends):
+            m.d.sync += [phase.eq(following), ends.eq(following == last)]
+        with m.If(tile_begins):
+            m.d.sync += [phase.eq(last != 0), ends.eq(last <= 1)]
+        return ends
 
     def _descriptor(self, m: Module, done):
         """The ROM's address: the next layer's behind the last write."""

@@ -123,7 +123,7 @@ def _compare_layer(vectors: Vectors, image: int, layer: LayerEntry, expected: In
     inside = (filters >= 0) & (filters < count) & (vectors.pixel[:, None] >= 0) & (pixel < pixels)
     taken = np.flatnonzero(used & inside)
     last = np.full(count * pixels, -1)  # the activation, of all lanes of all vectors, that came last to each place
-    last[(filters * pixels + pixel).ravel()[taken]] = taken
+    last[layer.index_of(filters, pixel).ravel()[taken]] = taken
     want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(-1)
     bad = (last < 0) | (values.ravel()[last] != want) | ~known.ravel()[last] if len(taken) else last < 0
 

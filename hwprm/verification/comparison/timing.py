@@ -24,8 +24,8 @@ def loading_hidden(manifest: Manifest) -> bool:
 
 def _most_writes(entry: LayerEntry, rows: int) -> int:
     """Cycles that storing a layer takes at most: a write per vector and per row end, as often as pixels repeat."""
-    channels, height, width = entry.computed
-    return channels * (-(-height * width // rows) + height) * entry.upsample[0] * entry.upsample[1]
+    filters, pixels = entry.drained
+    return filters * (-(-pixels // rows) + entry.computed[1]) * entry.upsample[0] * entry.upsample[1]
 
 
 def compute_cycles(frame: Frame, after: Frame) -> int:

@@ -11,6 +11,7 @@ from hwprm.isa import entry_format, param_format
 from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
+from tests.support.phased_networks import phased_network
 from tests.support.random_networks import random_inputs
 from tests.unit.compiler.cases import random_programs, residual_programs
 
@@ -30,6 +31,16 @@ def _assert_same(program: Program, *, seed: int = 0, contents: dict[str, list[in
 def test_random_networks():
     for i, program in enumerate(random_programs(range(400, 460))):
         _assert_same(program, seed=i)
+
+
+def test_random_networks_with_phases():
+    """Rewritten geometry, shared lists with bases, parameters of a channel's phases, and where each of these goes."""
+    phased = 0
+    for seed in range(40):
+        program = compiled(phased_network(seed), *(int(v) for v in np.random.default_rng(seed).integers(2, 10, 2)))
+        phased += program.hardware.phased
+        _assert_same(program, seed=seed)
+    assert phased > 25
 
 
 def test_random_networks_of_several_inputs():

@@ -13,6 +13,7 @@ from hwprm.compiler.layout.memory import MemoryMap, map_memory
 from hwprm.core.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Residual, Term
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, lenet, network, weights
+from tests.support.phased_networks import phased_network
 from tests.support.random_networks import random_inputs
 from tests.unit.compiler.cases import random_programs, residual_programs
 
@@ -33,7 +34,7 @@ def _assert_no_conflict(net: IntegerNetwork, geo: LayerGeometry, memory_map: Mem
     stride = pool.stride if pool else (1, 1)
     seen = 0
     added = geo.layer.residual
-    taps = [Term(source=added.source, weight=np.zeros((1, 1, 1, 1)))] if added else []
+    taps = [Term(source=added.source, weight=np.zeros((1, 1, 1, geo.phases)))] if added else []
     for term in (*geo.layer.terms, *taps):
         address = _addresses(memory_map, net, term.source)
         _, height, width = address.shape
@@ -41,7 +42,11 @@ def _assert_no_conflict(net: IntegerNetwork, geo: LayerGeometry, memory_map: Mem
             for ky in range(term.weight.shape[2]):
                 for kx in range(term.weight.shape[3]):
                     row = (y * stride[0] + window_y) * term.stride[0] + ky * term.dilation[0] - term.padding[0]
-                    col = (x * stride[1] + window_x) * term.stride[1] + kx * term.dilation[1] - term.padding[2]
+                    col = (
+                        (x * geo.phases * stride[1] + window_x) * term.stride[1]
+                        + kx * term.dilation[1]
+                        - term.padding[2]
+                    )
                     inside = (row >= 0) & (row < height) & (col >= 0) & (col < width)
                     for channel in {0, len(address) - 1}:
                         banks = (
@@ -84,6 +89,11 @@ def test_random_networks():
 def test_random_networks_of_several_inputs():
     for program in random_programs(range(500, 540), make=random_inputs, largest=7):
         _assert_sound(program)
+
+
+def test_random_networks_with_phases():
+    for seed in range(40):
+        _assert_sound(compiled(phased_network(seed), *(int(v) for v in np.random.default_rng(seed).integers(2, 10, 2))))
 
 
 def test_random_residuals():

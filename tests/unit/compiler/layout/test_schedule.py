@@ -84,9 +84,10 @@ def test_residual_entries_stand_where_their_filters_are_drained():
     """From the end as many places as the array has columns, less the filter's number; no list is longer than needed."""
     seen = 0
     for program in residual_programs(range(60)):
-        schedule, cols = _schedule(program.network, program.array.rows, program.array.cols), program.array.cols
+        cols, memory_map = program.array.cols, program.memory_map
+        schedule = build_schedule(program.geometry, memory_map, program.array)
         for tile, words in zip(schedule.tiles, schedule.weights, strict=True):
-            layer = program.geometry[tile.layer].layer
+            geo, layer = program.geometry[tile.layer], program.geometry[tile.layer].layer
             (_, first), (_, own) = schedule.lists[tile.list_index], schedule.lists[tile.tail_index]
             mult = (
                 layer.residual.mult[tile.first_filter :][: tile.filters] if layer.residual else np.zeros(tile.filters)
@@ -100,7 +101,8 @@ def test_residual_entries_stand_where_their_filters_are_drained():
                 places = tile.length - cols + added
                 assert len(own) == cols or not tile.shared
                 assert np.all(term[places] == len(layer.terms)) and not words[places].any()
-                assert np.array_equal(channel[places], layer.residual.channel[tile.first_filter + added])
+                read = channel[places] + memory_map.first_channel(geo, tile.first_filter)
+                assert np.array_equal(read, layer.residual.channel[tile.first_filter + added])
                 assert tile.length == len(term) == max(int(words.any(axis=1).sum()) + len(added), cols - added[0])
             seen += len(added)
     assert seen > 500

@@ -181,6 +181,27 @@ def test_depthwise_channels_go_together_with_their_filters():
     assert small.network.layers[1].terms[0].groups == 3
 
 
+def test_a_copy_holds_the_channels_that_are_read_of_it():
+    """Others read all of what it copies. A copy of all channels stays one of groups."""
+    rng = np.random.default_rng(9)
+    x = Tensor(name="x", shape=(1, 6, 6), bits=8, scale=1.0)
+    a = make_layer(rng, "a", [x], 4, kernel=(3, 3))
+    ta = tensor_of(a, [x])
+    copy = make_layer(rng, "copy", [ta], 4, kernel=(1, 1), groups=4, pool=Pool(kernel=(2, 2), stride=(2, 2)))
+    copy.terms[0].weight[:] = 1
+    tc = tensor_of(copy, [ta])
+    y = make_layer(rng, "y", [ta], 2, kernel=ta.shape[1:], wide=True)
+    z = make_layer(rng, "z", [tc], 2, kernel=tc.shape[1:], wide=True)
+    for layer in (y, z):
+        layer.terms[0].weight[layer.terms[0].weight == 0] = 1
+    net = make_net([x, ta, tc, tensor_of(y, [ta]), tensor_of(z, [tc])], [a, copy, y, z], ("y", "z"))
+    assert assert_same(net).network.layers[1].terms[0].groups == 4
+    z.terms[0].weight[:, [0, 2]] = 0
+    small = assert_same(net)
+    assert small.kept["a"] == (0, 1, 2, 3) and small.kept["copy"] == (1, 3)
+    assert small.network.layers[1].terms[0].weight[:, :, 0, 0].tolist() == [[0, 1, 0, 0], [0, 0, 0, 1]]
+
+
 def test_network_without_a_weight_is_refused():
     net = _chain(np.random.default_rng(1), 0, 0)
     net.layers[1].terms[0].weight[:] = 0
