@@ -131,8 +131,9 @@ def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundl
     netlist = (kept / CORE_NETLIST).read_text()
     paths = [shared_file(tool, name) for name in family.simulated_by]
     paths += sorted(family.models.glob("*.v")) if family.models else []
-    models = used_modules(netlist, "\n".join(path.read_text() for path in paths))
-    return bundle, {f"{CORE}.v": netlist, "hwprm_cells.v": models}
+    models = used_modules(netlist, [path.read_text() for path in paths])
+    defined = "".join(f"`define {name}\n" for name in family.defines)
+    return bundle, {f"{CORE}.v": netlist, "hwprm_cells.v": defined + models}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -93,8 +93,9 @@ class Family:
     rtl: Path | None = None
     memories: Callable[[Mapping[str, Image]], Mapping[str, str]] | None = None
     #: What simulates the family's cells: files that come with yosys, by their paths in its folder of shared files, and
-    #: a folder of more. Nothing where a netlist cannot be simulated.
+    #: a folder of more; and macros to define for them. Nothing where a netlist cannot be simulated.
     simulated_by: tuple[str, ...] = ()
+    defines: tuple[str, ...] = ()
     models: Path | None = None
     placer: Placer | None = None
     #: Why there is no place and route, and what to do, where there is none.

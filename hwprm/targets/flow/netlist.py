@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,16 +50,25 @@ def count_cells(file: Path, top: str) -> Counts:
     return Counts(cells=sum(blocks.values(), Counter()), blocks={block: blocks[block] for block in order})
 
 
-def used_modules(netlist: str, library: str) -> str:
-    """Those modules of `library`, Verilog text, that `netlist` has instances of, and those that they have some of."""
-    modules = {m[1]: m[0] for m in re.finditer(r"^module (\w+)\b.*?^endmodule", library, re.MULTILINE | re.DOTALL)}
+def used_modules(netlist: str, libraries: Sequence[str]) -> str:
+    """Those modules of `libraries`, Verilog texts, that `netlist` has instances of, and those that they have some of.
+
+    What a library defines before its first module goes with them.
+    """
+    modules: dict[str, str] = {}
+    heads: list[str] = []
+    for text in libraries:
+        found = list(re.finditer(r"^module (\w+)\b.*?^endmodule", text, re.MULTILINE | re.DOTALL))
+        modules |= {each[1]: each[0] for each in found}
+        head = text[: found[0].start()].splitlines()
+        heads += [line for line in head if re.match(r"`(?!include|timescale|default_nettype)", line)]
     wanted, seen = [netlist], {}
     while wanted:
         for kind in re.findall(r"^\s*(\w+)\s*(?:#\(|\w+\s*\(|\\\S+\s*\()", wanted.pop(), re.MULTILINE):
             if kind in modules and kind not in seen:
                 seen[kind] = modules[kind]
                 wanted.append(modules[kind])
-    return "\n".join([*(seen[kind] for kind in sorted(seen)), ""])
+    return "\n".join([*heads, *(seen[kind] for kind in sorted(seen)), ""])
 
 
 def plain_name(name: str) -> str:

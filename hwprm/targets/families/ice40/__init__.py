@@ -19,5 +19,6 @@ FAMILY = Family(
     marks=SYNTHESIS,
     rtl=Path(__file__).parent / "rtl",
     simulated_by=("ice40/cells_sim.v",),
+    defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",),  # of ports, which is no Verilog of 2005
     placer=PLACER,
 )
