@@ -149,11 +149,9 @@ class StoreUnit(wiring.Component):
             m.d.sync += [lane.eq(0), end.eq(following.end), vector_ends.eq(following.whole)]
 
         self._descriptor(m, done)
-        at = (
-            Cat(*add_mixed(m, hw.banks, (here.word, here.bank), offset, name="write"))
-            if hw.upsampling
-            else here.as_value()
-        )
+        at = here.as_value()
+        if hw.upsampling:
+            at = Cat(*add_mixed(m, hw.banks, (here.word, here.bank), offset, name="write"))
         return {
             "write": go,
             "write_at": at,
