@@ -39,8 +39,7 @@ def hardware_for(
 
     Raises ConfigError when the accumulator asked for is narrower than the weights need.
     """
-    stored = [geo for geo in geometry if not geo.layer.wide]
-    wide = [geo for geo in geometry if geo.layer.wide]
+    stored, wide = ([geo for geo in geometry if geo.layer.wide == out] for out in (False, True))
     shifts = np.concatenate([layer.shift for layer in net.layers])
     acc_bits = _accumulator(net, array)
     kinds = {net.tensor[name].signed for layer in net.layers for name in layer.sources}  # of what is read,

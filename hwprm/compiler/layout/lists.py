@@ -84,9 +84,9 @@ def with_residual(columns: Columns, geo: LayerGeometry, first: int, last: int, c
     stands further from the end than `cols` places are the first of `columns`, which other tiles may share.
     """
     residual = geo.layer.residual
-    added = np.flatnonzero(residual.mult[first:last]) if residual else ()
-    if residual is None or not len(added):
+    if residual is None or not residual.mult[first:last].any():
         return columns
+    added = np.flatnonzero(residual.mult[first:last]).astype(np.int64)
     used = columns if columns.weight.any() else columns.chosen(np.zeros(0, dtype=np.int64))
     length = max(len(used) + len(added), cols - int(added[0]))
     zero = np.zeros(len(added), dtype=np.int64)

@@ -64,7 +64,7 @@ class MemoryMap:
         if geo.index not in self.relative:
             return 0
         term = geo.layer.terms[0]
-        return first // (geo.filters // term.groups) * term.weight.shape[1]
+        return first // (geo.filters // term.groups) * int(term.weight.shape[1])
 
     def distance(self, name: str, channels: int) -> int:
         """Words from channel 0 of a tensor to another one in the same bank."""

@@ -41,7 +41,7 @@ def test_written_settings_read_back(tmp_path: Path) -> None:
         ("[array]\nrow = 1\n", r"unknown key array\.row; did you mean 'rows'\?$"),
         (
             "[array]\nq = 1\n",
-            r"unknown key array\.q; known are acc_bits, axi_burst, .*, order_filters, pipeline, rows, weights$",
+            r"unknown key array\.q; known are acc_bits, axi_burst, .*, order_filters, phases, pipeline, rows, weights$",
         ),
         ("array = 3\n", r"array must be a section; write \[array\] and its keys below it$"),
         ("[array]\nrows = 0\n", r"^array\.rows must be in 1\.\.256, not 0$"),
