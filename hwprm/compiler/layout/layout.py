@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry
 from hwprm.compiler.layout.hardware import hardware_for
@@ -31,8 +31,9 @@ def lay_out(net: IntegerNetwork, array: ArrayConfig) -> Layout:
 
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network.
     """
-    geometry = tuple(layer_geometry(net, i) for i in range(len(net.layers)))
+    geometry = tuple(layer_geometry(net, i, array.batch) for i in range(len(net.layers)))
     memory_map = map_memory(net, geometry, array.rows)
+    geometry = tuple(replace(geo, apart=geo.layer.name in memory_map.apart) for geo in geometry)
     schedule = build_schedule(geometry, memory_map, array)
     hw = hardware_for(net, array, geometry, memory_map, schedule)
     return Layout(network=net, geometry=geometry, memory_map=memory_map, schedule=schedule, hardware=hw)
