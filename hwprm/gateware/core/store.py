@@ -19,8 +19,9 @@ class StoreUnit(wiring.Component):
     """Walks filter tiles, pixel tiles and filters in the order in which vectors come; a descriptor per layer.
 
     Rows of a tensor whose pitch exceeds its width are apart, so a vector is cut into pieces where rows end. With the
-    address of lane 0 continued linearly, each further row adds the gap once more. An upsampling layer writes each piece
-    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart.
+    address of lane 0 continued linearly, each further row adds the gap once more, the first of a batch's next image
+    another one. An upsampling layer writes each piece several times: beside itself, then a row of the tensor below, its
+    lanes the columns' factor apart.
     Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything about
     a write stands in registers before it; `PixelTiles` prepares the first of each tile.
 
@@ -126,7 +127,8 @@ class StoreUnit(wiring.Component):
             tiles.done.eq(done),
             tiles.take.eq(tiles.ready & (~busy | (tile_ends & ~tile.last))),
         ]
-        below = add_mixed(m, hw.banks, (here.word, here.bank), (st.gap_word, st.gap_bank), name="row_below")
+        gap = self._gap(m, tile, following, (filter_ends, go & piece_ends, tiles.take))
+        below = add_mixed(m, hw.banks, (here.word, here.bank), gap, name="row_below")
         channel = add_mixed(m, hw.banks, (after.word, after.bank), (st.channel_word, st.channel_bank), name="channel")
         width = staged(m, hw, Mux(st.width < hw.rows, st.width, hw.rows)[: len(lane)], name="width")
         next_end = Signal(len(lane) + 1)
@@ -145,7 +147,6 @@ class StoreUnit(wiring.Component):
             m.d.sync += [busy.eq(1), tile.eq(following), here.eq(following.at), after.eq(following.second)]
             m.d.sync += [left.eq(following.filters), last_filter.eq(following.single)]
             m.d.sync += [lane.eq(0), end.eq(following.end), vector_ends.eq(following.whole)]
-
         self._descriptor(m, done)
         at = (
             Cat(*add_mixed(m, hw.banks, (here.word, here.bank), offset, name="write"))
@@ -165,6 +166,22 @@ class StoreUnit(wiring.Component):
             "probe_pixel": (st.pixels - tiles.pixels_left)[: len(st.pixels)],
             "probe_lanes": tile.lanes,
         }
+
+    def _gap(self, m: Module, tile, following, ends):
+        """The way from the row of a piece to the next, which may be that of another image."""
+        st = self.store
+        if not self._hw.image_gaps:
+            return st.gap_word, st.gap_bank
+        filter_ends, piece_ends, take = ends
+        rows = Signal.like(tile.rows_left, name="rows")
+        image_ends = rows == 0
+        with m.If(filter_ends):
+            m.d.sync += rows.eq(tile.rows_left)
+        with m.Elif(piece_ends):
+            m.d.sync += rows.eq(Mux(image_ends, st.height - 1, rows - 1))
+        with m.If(take):
+            m.d.sync += rows.eq(following.rows_left)
+        return Mux(image_ends, st.image_word, st.gap_word), Mux(image_ends, st.image_bank, st.gap_bank)
 
     def _descriptor(self, m: Module, done):
         """The ROM's address: the next layer's behind the last write."""
