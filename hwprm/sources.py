@@ -100,6 +100,7 @@ def array_of(bundle: Bundle) -> ArrayConfig:
         multiplier_stages=own.multiplier_stages,
         pipeline="fast" if own.pipeline == "fast" else "short",
         acc_bits=own.acc_bits,
+        batch=own.batch,
         order_filters=False,
     )
     if external is None:

@@ -9,9 +9,10 @@ import cocotb
 from hwprm.verification.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
 
 
-def note(mark, name, images):
+def note(bench, mark, images):
     """Before the images are sent, so that layers are compared even where logits turn out wrong."""
-    write_note(f"note_{mark}.json", {"name": name, "images": images})
+    batches = bench.batches(len(images))
+    write_note(f"note_{mark}.json", {"name": bench.test, "images": images, "batches": batches})
 
 
 @cocotb.test()
@@ -34,7 +35,7 @@ async def random_traffic(dut):
     bench = Bench(dut, "random_traffic")
     count = bench.setup["images"]
     await bench.reset(mark=2)
-    note(2, "random_traffic", list(range(count)))
+    note(bench, 2, list(range(count)))
     bench.source.set_pause_generator(bursts(bench.random.getrandbits(30)))
     bench.sink.set_pause_generator(bursts(bench.random.getrandbits(30)))
 
@@ -53,21 +54,26 @@ async def random_traffic(dut):
     cocotb.start_soon(poll())
     for index in range(count):
         bench.send(index)
+    await bench.flush(count)
     await bench.expect(range(count))
 
 
 @cocotb.test()
 async def back_to_back(dut):
-    """Images without a gap between them; counters and the cycle counter."""
+    """Images without a gap between them, two batches of them at least; counters and the cycle counter."""
     bench = Bench(dut, "back_to_back")
     count = bench.setup["images"]
+    order = list(range(count))
+    if bench.batch > 1:
+        order = [i % count for i in range(max(count, 2 * bench.batch))]
     await bench.reset(mark=3)
-    note(3, "back_to_back", list(range(count)))
-    for index in range(count):
+    note(bench, 3, order)
+    for index in order:
         bench.send(index)
-    await bench.expect(range(count))
-    assert await bench.read("FRAMES_IN") == count
-    assert await bench.read("FRAMES_OUT") == count
+    await bench.flush(len(order))
+    await bench.expect(order)
+    assert await bench.read("FRAMES_IN") == len(order)
+    assert await bench.read("FRAMES_OUT") == len(order)
     assert await bench.read("FRAMES_DROPPED") == 0
     assert await bench.read("STATUS") == 0, "STATUS is not idle after the last logit"
     cycles = await bench.read("CYCLES") - await bench.read("MEMORY_STALLS")
@@ -79,7 +85,7 @@ async def first_beat_after_reset(dut):
     """TVALID is high throughout reset and the first beat is taken in the first cycle that offers it."""
     bench = Bench(dut, "first_beat_after_reset", source=False)
     dut.mark.value = 4
-    note(4, "first_beat_after_reset", [0])
+    note(bench, 4, [0])
     dut.rst.value = 1
     await bench.ticks(8)
     dut.s_axis_tdata.value = bench.images[0][0]
@@ -93,6 +99,7 @@ async def first_beat_after_reset(dut):
         dut.s_axis_tlast.value = int(i == len(bench.images[0]) - 1)
         await bench.taken(0, i)
     dut.s_axis_tvalid.value = 0
+    await bench.flush(1)
     await bench.expect([0])
 
 
@@ -102,15 +109,17 @@ async def reset_in_mid_image(dut):
     bench = Bench(dut, "reset_in_mid_image")
     last = bench.setup["images"] - 1
     await bench.reset(mark=5)
-    bench.send(0)
+    for _ in range(bench.batch):
+        bench.send(0)
     bench.send(last, words=max(1, len(bench.images[last]) // 2))
-    await bench.wait_cycles(len(bench.images[0]) + bench.setup["cycles"] // 3)
+    await bench.wait_cycles(bench.batch * len(bench.images[0]) + bench.setup["cycles"] // 3)
     bench.source.clear()
     await bench.reset()
     bench.sink.clear()
-    note(5, "reset_in_mid_image", [last])
+    note(bench, 5, [last])
     assert await bench.read("STATUS") == 0, "STATUS is not idle after reset"
     bench.send(last)
+    await bench.flush(1)
     await bench.expect([last])
 
 
@@ -119,11 +128,12 @@ async def short_image(dut):
     """TLAST comes early: flagged, dropped, the next image is right; the flag clears by writing a one."""
     bench = Bench(dut, "short_image")
     await bench.reset(mark=6)
-    note(6, "short_image", [1 % bench.setup["images"]])
+    note(bench, 6, [1 % bench.setup["images"]])
     lengths = sorted({1, len(bench.images[0]) // 2, len(bench.images[0]) - 1} - {0, len(bench.images[0])})
     for words in lengths:
         bench.send(0, words=words)
     bench.send(1 % bench.setup["images"])
+    await bench.flush(1)
     await bench.expect([1 % bench.setup["images"]])
     assert await bench.read("FRAMES_DROPPED") == len(lengths)
     status = await bench.read("STATUS")
@@ -137,11 +147,12 @@ async def long_image(dut):
     """TLAST comes late: flagged, dropped, the next image is right; the flag clears by writing a one."""
     bench = Bench(dut, "long_image")
     await bench.reset(mark=7)
-    note(7, "long_image", [0])
+    note(bench, 7, [0])
     words = len(bench.images[0])
     for length in (words + 1, 2 * words + 3):
         bench.send(0, words=length)
     bench.send(0)
+    await bench.flush(1)
     await bench.expect([0])
     assert await bench.read("FRAMES_DROPPED") == 2
     status = await bench.read("STATUS")
@@ -154,13 +165,13 @@ async def long_image(dut):
 async def stalled_sink(dut):
     """Nobody takes logits for a long time; nothing is lost, and the cycle counter leaves the waiting out."""
     bench = Bench(dut, "stalled_sink")
-    order = [i % bench.setup["images"] for i in range(3)]
+    order = [i % bench.setup["images"] for i in range(3 * bench.batch)]
     await bench.reset(mark=8)
-    note(8, "stalled_sink", order)
+    note(bench, 8, order)
     bench.sink.pause = True
     for index in order:
         bench.send(index)
-    await bench.wait_cycles(2 * (bench.setup["cycles"] + len(bench.images[0])) + 200)
+    await bench.wait_cycles(2 * (bench.setup["cycles"] + bench.batch * len(bench.images[0])) + 200)
     bench.sink.pause = False
     await bench.expect(order)
     cycles = await bench.read("CYCLES") - await bench.read("MEMORY_STALLS")
@@ -174,10 +185,11 @@ async def run_control(dut):
     """With CONTROL bit 0 cleared no image is started; setting it again starts the one that waits."""
     bench = Bench(dut, "run_control")
     await bench.reset(mark=9)
-    note(9, "run_control", [0])
+    note(bench, 9, [0])
     assert await bench.read("CONTROL") == 1, "CONTROL is not 1 after reset"
     await bench.write("CONTROL", 0)
     bench.send(0)
+    await bench.flush(1)
     await bench.wait_cycles(bench.setup["cycles"] + 2 * len(bench.images[0]) + 200)
     assert bench.sink.empty(), "an image was computed although CONTROL bit 0 is 0"
     await bench.write("CONTROL", 1)

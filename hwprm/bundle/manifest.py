@@ -43,6 +43,8 @@ class ArrayEntry:
     weight_bits: int
     act_bits: int
     acc_bits: int
+    #: Images that are computed at a time.
+    batch: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +110,8 @@ class LayerEntry:
 @dataclass(frozen=True, kw_only=True)
 class CycleEntry:
     """Predicted clock cycles at steady state: of one image, of each layer in order, and what to compare them with.
+
+    With batches all of them are those of a batch.
 
     `listed` counts the columns in all lists of each layer; `unordered_layers` and `unordered_listed` are cycles and
     columns if the filters had kept the order of the network that was compiled.
@@ -263,6 +267,7 @@ REGISTERS = (
     *("ID", "CONTROL", "STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS"),
 )
 BASES = ("BASE", "BASE_HIGH")
+BATCHES = ("BATCH", "BATCH_SIZE", "FLUSH")
 #: Most of anything that is counted: cycles, images, words.
 COUNT_MAX = 1 << 40
 
@@ -288,7 +293,8 @@ def check_manifest(manifest: Manifest) -> None:
     for layer in manifest.layers:
         if any(size % times for size, times in zip(layer.shape[1:], layer.upsample, strict=True)):
             raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
-    if missing := sorted({*PORTS, *REGISTERS, *(BASES if manifest.external else ())} - set(there)):
+    needed = {*PORTS, *REGISTERS, *(BASES if manifest.external else ()), *(BATCHES if manifest.array.batch > 1 else ())}
+    if missing := sorted(needed - set(there)):
         raise ValueError(f"it has no port, probe or register {missing[0]!r}")
 
 
@@ -296,7 +302,7 @@ def _check_ranges(manifest: Manifest) -> None:
     array, external = manifest.array, manifest.external
     shapes = [entry.shape for entry in manifest.inputs] + [layer.shape for layer in manifest.layers]
     ranges = [
-        *(("array", size, 1, 1 << 16) for size in (array.rows, array.cols)),
+        *(("array", size, 1, 1 << 16) for size in (array.rows, array.cols, array.batch)),
         *(("array", bits, 2, 64) for bits in (array.weight_bits, array.act_bits, array.acc_bits)),
         *(("shape", size, 1, 1 << 24) for shape in shapes for size in shape),
         *(("shape", prod(shape), 1, 1 << 32) for shape in shapes),

@@ -50,8 +50,9 @@ def _check_memory(program: ProgramRecord, manifest: Manifest) -> None:
     for place in memory_map.placements:
         channels, height, width = shapes[place.name]
         last = (channels - 1) * place.channel + (height - 1) * place.pitch + width - 1
+        last += (manifest.array.batch - 1) * place.image
         if (
-            min(place.base, place.channel, place.pitch) < 0
+            min(place.base, place.channel, place.image, place.pitch) < 0
             or place.base * memory_map.banks + last >= memory_map.banks * memory_map.words
         ):
             raise ValueError(f"memory.tensors: {place.name!r} does not fit the memory")

@@ -22,6 +22,8 @@ class ArrayConfig:
     rows: int = 8
     #: Filters computed side by side; 1 or more, any value.
     cols: int = 8
+    #: Images that every layer runs over at once: lists and weights are shared, and small maps fill the lanes.
+    batch: int = 1
     #: Registers behind each multiplier; more raise the clock and add as many cycles per layer.
     multiplier_stages: int = 1
     #: How deep the other pipelines are: short, for fewest cycles; fast, for the highest clock, 11 cycles a layer
@@ -52,7 +54,8 @@ class ArrayConfig:
     onchip_bits: int | None = None
 
     def __post_init__(self) -> None:
-        for name, low, high in (("rows", 1, 256), ("cols", 1, 256), ("multiplier_stages", 1, 4)):
+        ranges = (("rows", 1, 256), ("cols", 1, 256), ("batch", 1, 256), ("multiplier_stages", 1, 4))
+        for name, low, high in ranges:
             value = getattr(self, name)
             if not isinstance(value, int) or not low <= value <= high:
                 raise ConfigError(f"array.{name} must be in {low}..{high}, not {value!r}")

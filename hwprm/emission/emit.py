@@ -40,6 +40,7 @@ def _parts(program: Program, target: str) -> Parts:
         "COLS": hw.cols,
         "INPUT_BEATS": hw.input_beats,
         "OUTPUT_BEATS": hw.output_words,
+        **({"BATCH_SIZE": hw.batch} if hw.batch > 1 else {}),
     }
     ports = top_ports(8 * hw.data_bytes, ADDRESS_BITS, [part.signed for part in hw.inputs])
     return Parts(
@@ -53,13 +54,14 @@ def _parts(program: Program, target: str) -> Parts:
             weight_bits=hw.weight_bits,
             act_bits=hw.act_bits,
             acc_bits=hw.acc_bits,
+            batch=hw.batch,
         ),
         target=target,
         cycles=_cycles(program.cycles),
         core=core.text,
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
-        registers=register_entries(program.design_hash, geometry, external=ext is not None),
+        registers=register_entries(program.design_hash, geometry, external=ext is not None, batched=hw.batch > 1),
         roms=() if ext else program.roms,
         external=_external(program) if ext else None,
         banks=hw.banks,

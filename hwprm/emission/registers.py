@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from hwprm.bundle.manifest import RegisterEntry
-from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION, REGISTERS
+from hwprm.isa.registers import BATCHED, EXTERNAL, ID_VALUE, INTERFACE_VERSION, REGISTERS
 
 __all__ = ["register_entries"]
 
-#: Registers of designs with external memory alone; elsewhere their addresses are unmapped.
-EXTERNAL = ("BASE", "BASE_HIGH")
-
 
 def register_entries(
-    design_hash: str, geometry: Mapping[str, int], *, external: bool = False
+    design_hash: str, geometry: Mapping[str, int], *, external: bool = False, batched: bool = False
 ) -> tuple[RegisterEntry, ...]:
-    """Every register that the design has, those of `external` memory where it reads one.
+    """Every register that the design has, those of `external` memory where it reads one, those of batches if `batched`.
 
     `geometry` gives constants by name, `design_hash` (64 hexadecimal digits) the HASH words: HASH0 holds the least
     significant 32 bits. Raises KeyError when `geometry` names an unknown register.
@@ -29,5 +26,5 @@ def register_entries(
     return tuple(
         RegisterEntry(name=r.name, offset=r.offset, access=r.access, doc=r.doc, value=constants.get(r.name))
         for r in REGISTERS
-        if external or r.name not in EXTERNAL
+        if (external or r.name not in EXTERNAL) and (batched or r.name not in BATCHED)
     )

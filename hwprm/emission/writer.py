@@ -169,10 +169,11 @@ def template_values(manifest: Manifest) -> dict[str, object]:
         "axil": [port for port in manifest.ports if port.name.startswith(AXIL)],
         "axi": [port for port in manifest.ports if port.name.startswith(AXI)],
         "booted": BOOTED,
+        "offset": lambda name: manifest.register(name).offset,
         "tdata_bits": manifest.tdata_bits,
         "image_words": manifest.image_words,
         # Two images in flight and one arriving; a design that is silent for longer hangs.
-        "watchdog": 4 * (manifest.cycles.image + manifest.image_words) + 10_000,
+        "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.image_words) + 10_000,
     }
 
 

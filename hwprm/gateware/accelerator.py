@@ -63,10 +63,10 @@ class Accelerator(wiring.Component):
     m_axis_tready : In(1)
     s_axil_* : AXI4-Lite slave
     m_axi_* : AXI4 read channels, with external memory only
-    probe_frame_start : Out(1), with the first list entry of an image
+    probe_frame_start : Out(1), with the first list entry of an image, or batch
     probe_layer_start : Out(1), with the first list entry of a layer
     probe_memory_stall : Out(1), nothing is issued because the external memory is late; with external memory only
-    probe_frame_done : Out(1), with the last output word of an image
+    probe_frame_done : Out(1), with the last output word of an image, or batch
     probe_valid : Out(1), the vector below is being stored
     probe_layer, probe_filter, probe_pixel, probe_lanes : Out, which one
     probe_data : Out(rows * act_bits), lane 0 in the low bits
@@ -135,6 +135,9 @@ class Accelerator(wiring.Component):
             sequencer.room.eq(egress.room),
             ingress.release.eq(egress.frame_done & ~registers.repeat),
         ]
+        if hw.batch > 1:
+            images = Mux(registers.repeat, hw.batch, ingress.images)  # repeated, whatever lies there is computed
+            m.d.comb += [egress.images.eq(images), registers.images.eq(images), ingress.flush.eq(registers.flush)]
         return m
 
     def _readers(self, sequencer, store, drain) -> dict:

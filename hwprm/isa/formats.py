@@ -73,9 +73,22 @@ def tile_format(hw: Hardware) -> WordFormat:
 
 
 def layer_format(hw: Hardware) -> WordFormat:
-    """Constants of a layer: how addresses grow with the output pixel, and how results are clamped."""
+    """Constants of a layer: how addresses grow with the output pixel, and how results are clamped.
+
+    Only designs with batches have `height`, `image_word` and `wide_run`; those of them with layers whose pixel tiles
+    end with the image also have `image_bank` and `image_tiles`.
+    """
     coordinate = hw.coordinate_bits
     phases = Field("phases", _bits(hw.phases_max - 1), "Filters that share parameters, one channel's, less one.")
+    images = (
+        Field("height", coordinate, "Output rows: where lanes wrap to the next image."),
+        Field("image_word", hw.word_bits, "Extra words when a lane wraps to the next image."),
+        Field("wide_run", _bits(hw.batch * hw.wide_pixels_max), "Pixels of a wide layer up to a short tile."),
+    )
+    apart = (
+        Field("image_bank", hw.bank_bits, "Where tiles end with the image: distance of images, with image_word."),
+        Field("image_tiles", _bits(hw.pixel_tiles_max), "Pixel tiles of an image, where they end with it; else 0."),
+    )
     return WordFormat(
         "layer",
         (
@@ -97,12 +110,18 @@ def layer_format(hw: Hardware) -> WordFormat:
             Field("wide_pixels", _bits(hw.wide_pixels_max), "Pixels of a wide layer (stride of its filters)."),
             Field("wide_base", _bits(hw.output_words), "First output word of a wide layer."),
             *((phases,) if hw.phased else ()),
+            *(images if hw.batch > 1 else ()),
+            *(apart if hw.apart else ()),
         ),
     )
 
 
 def store_format(hw: Hardware) -> WordFormat:
-    """Where a layer's results go; one word per stored (not wide) layer."""
+    """Where a layer's results go; one word per stored (not wide) layer.
+
+    Pixels are those of all images of a batch. Only designs that store rows and images apart have `height`, `step_y`,
+    `image_*` and `extra_*`, only those whose pixel tiles end with the image somewhere `image_pixels` and `jump_*`.
+    """
     stride = Field("stride", _bits(len(hw.store_strides) - 1), "Index of the lanes' distance.")
     phases = (
         Field("phases", _bits(hw.phases_max - 1), "Filters that make one channel, neighbouring columns, less one."),
@@ -113,6 +132,20 @@ def store_format(hw: Hardware) -> WordFormat:
         Field("repeat_x", _bits(hw.repeats_max[1] - 1), "Times a vector is stored beside itself, less one."),
         Field("line_word", hw.word_bits, "From the last of a row of repetitions to the next row's first: words."),
         Field("line_bank", hw.bank_bits, "From the last of a row of repetitions to the next row's first: banks."),
+    )
+    rows = _bits(hw.pixels_max)
+    images = (
+        Field("height", rows, "Rows of an image, after which `image` is the way to the next row."),
+        Field("step_y", rows, "Rows that a pixel tile advances, modulo height."),
+        Field("image_word", hw.word_bits, "From an image's end to the next image: words."),
+        Field("image_bank", hw.bank_bits, "From an image's end to the next image: banks."),
+        Field("extra_word", hw.word_bits, "What that is more than from a row's end to the next row: words."),
+        Field("extra_bank", hw.bank_bits, "What that is more than from a row's end to the next row: banks."),
+    )
+    apart = (
+        Field("image_pixels", rows, "Pixels after which a pixel tile ends: those of an image, or all of them."),
+        Field("jump_word", hw.word_bits, "From an image's last pixel tile to the next image: words."),
+        Field("jump_bank", hw.bank_bits, "From an image's last pixel tile to the next image: banks."),
     )
     return WordFormat(
         "store",
@@ -135,6 +168,8 @@ def store_format(hw: Hardware) -> WordFormat:
             *((stride,) if hw.upsampling or hw.phased else ()),
             *(repeats if hw.upsampling else ()),
             *(phases if hw.phased else ()),
+            *(images if hw.image_gaps else ()),
+            *(apart if hw.apart else ()),
         ),
     )
 

@@ -31,6 +31,8 @@ class InputGeometry:
     base: int
     #: Whether its activations are signed: a beat is sign-extended, else zero-extended to whole bytes.
     signed: bool = True
+    #: Activations from one image of a batch to the next; 0 where images come one at a time.
+    image: int = 0
 
     @property
     def beats(self) -> int:
@@ -42,6 +44,12 @@ class InputGeometry:
     def gap(self) -> int:
         """Activations between the end of a row and the start of the next; 0 where rows are contiguous."""
         return self.pitch - self.shape[2] if self.shape[1] > 1 else 0
+
+    def channel_gap(self, batch: int) -> int:
+        """Activations between the end of a channel and the start of the next: the other images of the batch's channel
+        lie there, and what pads an image."""
+        _, height, width = self.shape
+        return batch * self.image - (height - 1) * self.pitch * (height > 1) - width if batch > 1 else self.gap
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +128,11 @@ class Hardware:
     unsigned: bool = False
     #: Most neighbouring pixels of a row that are filters of their own.
     phases_max: int = 1
+    #: Images that every layer runs over at once, as one raster of pixels.
+    batch: int = 1
+    #: Whether any layer's pixel tiles end with the image, and whether any layer stores rows and images apart.
+    apart: bool = False
+    image_gaps: bool = False
 
     @property
     def phased(self) -> bool:

@@ -31,6 +31,10 @@ class WordFormat:
     name: str
     fields: tuple[Field, ...]
 
+    def __getitem__(self, name: str) -> Field:
+        """The field called `name`. Raises KeyError when there is none."""
+        return {f.name: f for f in self.fields}[name]
+
     @property
     def width(self) -> int:
         """Bits of the whole word; at least 1."""

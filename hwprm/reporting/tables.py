@@ -202,9 +202,11 @@ def _cycles(facts: Facts) -> Table:
     array = facts.get("array")
     where = f" on {array['rows']} x {array['cols']}" if array else ""
     waits = ("memory stalls",) if "stalls" in cycles else ()
+    batch = cycles.get("batch", 1)
+    whole = "image" if batch == 1 else f"batch of {batch}"
     columns = ("layer", "predicted", *waits, "simulated", "promise", "bound", "x bound", "used, per cent")
-    table = _table(f"Clock cycles per image{where}", *columns)
-    for row in [*cycles["layers"], {"name": "image", **{k: v for k, v in cycles.items() if k != "layers"}}]:
+    table = _table(f"Clock cycles per {whole}{where}", *columns)
+    for row in [*cycles["layers"], {"name": whole, **{k: v for k, v in cycles.items() if k != "layers"}}]:
         simulated = row.get("simulated")
         table.add_row(
             row["name"],
@@ -216,6 +218,8 @@ def _cycles(facts: Facts) -> Table:
             f"{row['predicted'] / row['bound']:.2f}",
             f"{100 * row['utilisation']:.1f}",
         )
+    if batch > 1:
+        table.add_row("an image of it", f"{cycles['per_image']:.1f}", *("" for _ in columns[2:]))
     return table
 
 

@@ -45,7 +45,8 @@ def synthesis_facts(synthesis: Synthesis) -> dict[str, Any]:
         "blocks": synthesis.blocks,
         "wrapped": synthesis.wrapped,
         "fits": not synthesis.over,
-        "cycles_per_image": manifest.cycles.image,
+        "cycles_per_image": _cycles_per_image(synthesis.bundle),
+        **({"batch": manifest.array.batch} if manifest.array.batch > 1 else {}),
         "stalls_counted": manifest.external is None,
     }
 
@@ -55,7 +56,7 @@ def placement_facts(placement: Placement) -> dict[str, Any]:
     synthesis, best = placement.synthesis, placement.best
     manifest, placer = synthesis.bundle.manifest, synthesis.target.family.placer
     assert placer is not None
-    cycles = manifest.cycles.image
+    batch, cycles = manifest.array.batch, manifest.cycles.image
     facts = synthesis_facts(synthesis)
     facts["tools"] |= {placer.tool: placement.tool.label}
     return facts | {
@@ -70,9 +71,15 @@ def placement_facts(placement: Placement) -> dict[str, Any]:
         "best_seed": best.seed,
         "critical_path": [asdict(hop) for hop in best.timing.path],
         "placed": {key: best.timing.used.get(bel, 0) for key, bel in placer.utilisation.items()},
-        "images_per_second": round(placement.fmax * 1e6 / cycles, 2),
-        "latency_us": round((manifest.image_words + cycles) / placement.fmax, 2),
+        "images_per_second": round(placement.fmax * 1e6 * batch / cycles, 2),
+        "latency_us": round((batch * manifest.image_words + cycles) / placement.fmax, 2),
     }
+
+
+def _cycles_per_image(bundle: Bundle) -> int | float:
+    """An image's part of the cycles; a whole number where images come one at a time."""
+    batch, cycles = bundle.manifest.array.batch, bundle.manifest.cycles.image
+    return cycles if batch == 1 else cycles / batch
 
 
 def write_result(facts: dict[str, Any], synthesis: Synthesis, placement: Placement | None, out: Path) -> None:

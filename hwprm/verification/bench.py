@@ -64,6 +64,8 @@ class Bench:
         logits = np.load("logits.npy")
         #: Words of every image's result, as signed integers.
         self.logits = [[int(v) for v in row] for row in logits.reshape(len(logits), -1)]
+        #: Images of a batch.
+        self.batch: int = self.setup["batch"]
         self.random = random.Random(self.setup["seed"])
         reset = dut.rst
         if source:
@@ -111,6 +113,26 @@ class Bench:
         image = self.images[index]
         beats = image if words is None else (image * (1 + words // len(image)))[:words]
         self.source.send_nowait(AxiStreamFrame(beats))
+
+    async def received(self, count: int) -> None:
+        """Wait until `count` images have come since reset. Raises AssertionError when they do not come in time."""
+
+        async def come() -> None:
+            while await self.read("FRAMES_IN") < count:
+                await self.wait_cycles(20)
+
+        await self.within(come(), self.setup["limit_cycles"], f"{count} images were not received")
+
+    async def flush(self, count: int) -> None:
+        """Start a batch that stays short, once `count` images have come since reset; one by one images need none."""
+        if self.batch > 1:
+            await self.received(count)
+            await self.write("FLUSH", 1)
+
+    def batches(self, count: int) -> list[int]:
+        """The batches that `count` images make, the last of them behind a flush."""
+        whole, rest = divmod(count, self.batch)
+        return [self.batch] * whole + [rest] * (rest > 0)
 
     async def within(self, trigger: Any, cycles: int, what: str) -> Any:
         """The outcome of `trigger`, which may take `cycles`; else AssertionError says `what` is missing, and when."""

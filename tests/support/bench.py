@@ -153,7 +153,7 @@ async def axil_write(ctx: Any, dut: Any, address: int, data: int, *, strobe: int
 
 @dataclass(kw_only=True)
 class Run:
-    """What a simulation of the whole accelerator showed, one entry per image."""
+    """What a simulation of the whole accelerator showed, one entry per image; of starts, one per batch."""
 
     #: Output words as they left.
     outputs: list[list[int]] = field(default_factory=list)
@@ -189,24 +189,36 @@ def run(
     pause_in: Pause = no_pause,
     pause_out: Pause = no_pause,
     memory: AxiMemory | None = None,
+    batches: Sequence[int] = (),
 ) -> Run:
     """Simulate `program` over `images` ``(n, C, H, W)``, or packed rows for several inputs.
 
-    `memory` is what a program in external memory is read from.
+    `memory` is what a program in external memory is read from. A design with batches gets as many images at a time as
+    `batches` say, and FLUSH behind those that are too few; without, whole batches and the rest.
     """
     hw = program.hardware
     dut = Accelerator(hw, contents or rom_contents(program), element)
     result = Run()
+    whole, rest = divmod(len(images), hw.batch)
+    sizes = list(batches) or [hw.batch] * whole + [rest] * (rest > 0)
+    assert sum(sizes) == len(images)
+    booted = []
 
     async def boot(ctx: Any) -> None:
         if memory is not None:
             await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
             await axil_write(ctx, dut, register_offset("BASE"), BASE & 0xFFFFFFFF, prefix="s_axil_")
+        booted.append(True)
 
     async def feed(ctx: Any) -> None:
         port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
-        for image in images:
-            await stream_put(ctx, port, [int(v) for v in image.reshape(-1)], pause=pause_in)
+        for size, end in zip(sizes, np.cumsum(sizes), strict=True):
+            for image in images[end - size : end]:
+                await stream_put(ctx, port, [int(v) for v in image.reshape(-1)], pause=pause_in)
+            if size < hw.batch:
+                while not booted or await axil_read(ctx, dut, register_offset("FRAMES_IN"), prefix="s_axil_") < end:
+                    await ctx.tick()
+                await axil_write(ctx, dut, register_offset("FLUSH"), 1, prefix="s_axil_")
 
     async def collect(ctx: Any) -> None:
         port = Stream(dut.m_axis_tdata, dut.m_axis_tvalid, dut.m_axis_tready, dut.m_axis_tlast)
@@ -215,8 +227,10 @@ def run(
             result.outputs.append([signed_word(word, 32) for word in words])
         await ctx.tick().repeat(hw.rows + 20)  # the counter stands when the next image could start
         counters = ("CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "STATUS", "MEMORY_STALLS")
-        for name in counters:
+        for name in (*counters, *(("BATCH",) if hw.batch > 1 else ())):
             result.registers[name] = await axil_read(ctx, dut, register_offset(name), prefix="s_axil_")
+
+    batch: list[dict[str, IntArray]] = []  # tensors of the images under way, those that never came among them
 
     async def watch(ctx: Any) -> None:
         probe = (dut.probe_layer, dut.probe_filter, dut.probe_pixel, dut.probe_lanes, dut.probe_data)
@@ -230,11 +244,11 @@ def run(
                 result.layer_stalls.append(stalls)
             stalls += stall
             if start:
+                batch[:] = [_blank(program) for _ in range(hw.batch)]
+                result.tensors += batch[: sizes[len(result.starts)] if len(result.starts) < len(sizes) else 1]
                 result.starts.append(time)
             if valid:
-                if len(result.tensors) < len(result.starts):
-                    result.tensors.append(_blank(program))
-                _place(program, result.tensors[-1], *vector)
+                _place(program, batch, *vector)
 
     deadline = 2000 + 50 * len(images) * (program.cycles.total + hw.input_beats + hw.output_words)
     background = [watch]
@@ -256,15 +270,18 @@ def _blank(program: Program) -> dict[str, IntArray]:
 
 
 def _place(
-    program: Program, tensors: dict[str, IntArray], layer: int, filt: int, pixel: int, lanes: int, data: int
+    program: Program, batch: Sequence[dict[str, IntArray]], layer: int, filt: int, pixel: int, lanes: int, data: int
 ) -> None:
     bits = program.hardware.act_bits
     geo, name = program.geometry[layer], program.layers[layer]
     channel, phase = divmod(filt, geo.phases)
     for lane in range(lanes):
-        place = channel * geo.pixels * geo.phases + (pixel + lane) * geo.phases + phase
-        word = data >> (lane * bits) & (1 << bits) - 1
-        tensors[name].reshape(-1)[place] = signed_word(word, bits) if program.network.tensor[name].signed else word
+        place, word = divmod(pixel + lane, geo.pixels), data >> (lane * bits) & (1 << bits) - 1
+        if geo.channel_lanes:  # of every channel all images
+            place = divmod(pixel + lane, len(batch))[::-1]
+        image, inside = place
+        value = signed_word(word, bits) if program.network.tensor[name].signed else word
+        batch[image][name].reshape(-1)[(channel * geo.pixels + inside) * geo.phases + phase] = value
 
 
 def check(program: Program, images: IntArray, result: Run) -> None:
@@ -282,6 +299,7 @@ def check(program: Program, images: IntArray, result: Run) -> None:
             _compare(f"image {i}, tensor {name!r}", want[name][i][:, ::below, ::beside], result.tensors[i][name])
         words = np.concatenate([want[name][i].reshape(-1) for name in program.layers if name in net.outputs])
         _compare(f"image {i}, output words", words, np.array(result.outputs[i]))
+    assert len(result.tensors) == len(images)
     compute = result.registers["CYCLES"] - result.registers["MEMORY_STALLS"]
     _compare("cycle register", np.array(program.cycles.total), np.array(compute))
     counts = (len(images), len(images), 0)

@@ -11,7 +11,8 @@ from hwprm.compiler.encoding.external import kept_lists
 from hwprm.compiler.encoding.rom import RomImage, pack_records, pack_vectors
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import entry_columns
-from hwprm.compiler.layout.memory import MemoryMap
+from hwprm.compiler.layout.memory import MemoryMap, Placement
+from hwprm.compiler.layout.rows import StoredRows, stored_rows
 from hwprm.compiler.layout.schedule import Schedule
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
@@ -113,11 +114,11 @@ def _layer(
 ) -> dict[str, int]:
     layer = geo.layer
     source = memory_map[layer.terms[0].source]
-    pitch, step_x = source.pitch, source.channel if geo.channel_lanes else geo.step_x
-    advance = hw.rows if geo.pixels > 1 else 0
-    step = hw.address(geo.step_y * pitch * (advance // geo.width) + step_x * (advance % geo.width))
-    lane = hw.address(step_x)
-    wrap = hw.address(geo.step_y * pitch - geo.step_x * geo.width) if geo.height > 1 else hw.address(0)
+    step_x = source.image if geo.channel_lanes else geo.step_x
+    row = geo.step_y * source.pitch if geo.height > 1 else step_x * geo.width
+    images, advance = divmod(hw.rows, geo.pixels) if geo.images > 1 else (0, hw.rows if geo.pixels > 1 else 0)
+    step = hw.address(source.image * images + row * (advance // geo.width) + step_x * (advance % geo.width))
+    lane, wrap = hw.address(step_x), hw.address(row - step_x * geo.width)
     wide_before = [other for other in geometry[: geo.index] if other.layer.wide]
     clamp = dict(zip(("clamp_low", "clamp_high"), (0, 0) if layer.wide else layer.clamp, strict=True))
     wide = dict(zip(("wide_low", "wide_high"), layer.clamp if layer.wide else (0, 0), strict=True))
@@ -130,7 +131,7 @@ def _layer(
         "lane_word": lane.word,
         "lane_bank": lane.bank,
         "wrap_word": wrap.word,
-        "stride": hw.strides.index(geo.step_x % hw.banks) if geo.pixels > 1 else 0,
+        "stride": hw.strides.index(geo.step_x % hw.banks) if geo.all_pixels > 1 else 0,
         **clamp,
         **wide,
         "wide": int(layer.wide),
@@ -138,21 +139,33 @@ def _layer(
         "wide_pixels": geo.pixels if layer.wide else 0,
         "wide_base": sum(other.pixels * other.filters for other in wide_before),
         **({"phases": geo.phases - 1} if hw.phased else {}),
+        **(_layer_images(geo, hw, source.image, row) if hw.batch > 1 else {}),
+    }
+
+
+def _layer_images(geo: LayerGeometry, hw: Hardware, image: int, row: int) -> dict[str, int]:
+    """How lanes come from an image, with rows `row` activations apart in its sources, to the next, `image` further."""
+    way = hw.address((image if geo.apart else image - row * geo.height) if geo.images > 1 else 0)
+    apart = {"image_bank": way.bank, "image_tiles": geo.pixel_tiles(hw.rows) // geo.images if geo.apart else 0}
+    return {
+        "height": geo.height,
+        "image_word": way.word,
+        "wide_run": geo.run if geo.layer.wide else 0,
+        **(apart if hw.apart else {}),
     }
 
 
 def _store(geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, stored: Sequence[LayerGeometry]) -> dict[str, int]:
     place = memory_map[geo.layer.name]
     below, beside = geo.repeats
-    contiguous = place.gap(geo.repeats) == 0
+    rows = stored_rows(geo, place)
     tile_filters = geo.tile_filters(hw.cols)
     channel = hw.address(place.channel - (geo.phases - 1))
     tile = hw.address(place.channel * (tile_filters // geo.phases))
-    gap = hw.address(place.gap(geo.repeats))
+    gap = hw.address(rows.gap)
     line = hw.address(place.pitch - (beside - 1))
-    width = geo.pixels if contiguous else geo.width
-    step = hw.address(hw.rows * geo.store_step + hw.rows // width * place.gap(geo.repeats))
-    stride = hw.store_strides.index(geo.store_step) if geo.pixels > 1 else 0
+    step = hw.address(rows.offset(hw.rows, geo.store_step))
+    stride = hw.store_strides.index(geo.store_step) if geo.all_pixels > 1 else 0
     repeats = {
         "repeat_y": below - 1,
         "repeat_x": beside - 1,
@@ -167,18 +180,36 @@ def _store(geo: LayerGeometry, memory_map: MemoryMap, hw: Hardware, stored: Sequ
         "tile_bank": tile.bank,
         "gap_word": gap.word,
         "gap_bank": gap.bank,
-        "width": width,
-        "step_x": hw.rows % width,
+        "width": rows.width,
+        "step_x": hw.rows % rows.width,
         "step_word": step.word,
         "step_bank": step.bank,
-        "pixels": geo.pixels,
+        "pixels": geo.all_pixels,
         "filters": geo.filters,
         "last": int(geo is stored[-1]),
         "layer": geo.index,
         **({"stride": stride} if hw.upsampling or hw.phased else {}),
         **(repeats if hw.upsampling else {}),
         **({"phases": geo.phases - 1, "tile_filters": tile_filters} if hw.phased else {}),
+        **_store_images(geo, place, rows, hw),
     }
+
+
+def _store_images(geo: LayerGeometry, place: Placement, rows: StoredRows, hw: Hardware) -> dict[str, int]:
+    """How results come from an image to the next one, in designs where that is another way than to the next row."""
+    image, extra = hw.address(rows.gap + rows.extra), hw.address(rows.extra)
+    last = (geo.pixels - 1) // hw.rows * hw.rows  # the first pixel of an image's last tile
+    jump = hw.address(place.image - rows.offset(last, geo.store_step) if geo.apart else 0)
+    gaps = {
+        "height": rows.height,
+        "step_y": hw.rows // rows.width % rows.height,
+        "image_word": image.word,
+        "image_bank": image.bank,
+        "extra_word": extra.word,
+        "extra_bank": extra.bank,
+    }
+    apart = {"image_pixels": geo.run, "jump_word": jump.word, "jump_bank": jump.bank}
+    return (gaps if hw.image_gaps else {}) | (apart if hw.apart else {})
 
 
 def _none() -> dict[str, int]:

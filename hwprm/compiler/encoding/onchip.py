@@ -12,7 +12,10 @@ __all__ = ["check_budget", "onchip_bits"]
 
 def onchip_bits(hw: Hardware) -> dict[str, int]:
     """Bits of every memory by name: ROMs or what stands for them, activations, results."""
-    bits = {"activations": hw.banks * hw.memory_words * hw.act_bits, "results": 2 * hw.output_words * WIDE_BITS}
+    bits = {
+        "activations": hw.banks * hw.memory_words * hw.act_bits,
+        "results": 2 * hw.batch * hw.output_words * WIDE_BITS,
+    }
     tables = table_formats(hw)
     ext = hw.external
     if ext is None:

@@ -20,7 +20,8 @@ class LayerGeometry:
     """One layer's sizes. `height` x `width` pixels (after pooling, before upsampling), once per window position.
 
     With `channel_lanes` the lanes run over the channels of a map that a global average (or any other equal filters, one
-    a channel) takes together: a single filter whose output "pixels", one row of them, are the channels of the result.
+    a channel) takes together: a single filter whose output "pixels", one row of them, are the channels of the result,
+    of each those of all images of a batch.
 
     With `phases` P > 1 every P neighbouring pixels of a row are filters of their own: filter ``c * P + i`` makes the
     pixels of column ``P * x + i`` of channel c (`with_phases`).
@@ -39,6 +40,10 @@ class LayerGeometry:
     channel_lanes: bool = False
     #: Filters that are one channel of the tensor; `layer`, `width` and `step_x` are those of the array.
     phases: int = 1
+    #: Maps of `height` x `width` pixels that lanes run over, one behind the other: the images of a batch.
+    images: int = 1
+    #: Whether pixel tiles end with the image: lanes could not go on with the next one without a bank conflict.
+    apart: bool = False
 
     @property
     def repeats(self) -> Pair:
@@ -47,8 +52,18 @@ class LayerGeometry:
 
     @property
     def pixels(self) -> int:
-        """Computed pixels, N."""
+        """Computed pixels of an image, N."""
         return self.height * self.width
+
+    @property
+    def all_pixels(self) -> int:
+        """Computed pixels of all images of a batch."""
+        return self.images * self.pixels
+
+    @property
+    def run(self) -> int:
+        """Pixels after which a pixel tile ends, whether it is full or not."""
+        return self.pixels if self.apart else self.all_pixels
 
     @property
     def filters(self) -> int:
@@ -95,17 +110,17 @@ class LayerGeometry:
 
     def pixel_tiles(self, rows: int) -> int:
         """Pixel tiles of one filter tile."""
-        return -(-self.pixels // rows)
+        return -(-self.run // rows) * (self.all_pixels // self.run)
 
 
-def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
-    """Geometry of layer `index` of `net`.
+def layer_geometry(net: IntegerNetwork, index: int, batch: int = 1) -> LayerGeometry:
+    """Geometry of layer `index` of `net` for `batch` images at a time; no pixel tile ends with an image yet.
 
     Raises UnsupportedError when the terms of the layer advance at different strides.
     """
     layer = net.layers[index]
     if _equal_filters(net, layer):
-        return _channel_lanes(layer, index)
+        return _channel_lanes(layer, index, batch)
     conv, out = net.conv_size(layer), net.computed_size(layer)
     steps = {_input_step(term, layer.pool) for term in layer.terms} | ({(1, 1)} if layer.residual else set())
     if len(steps) != 1:
@@ -114,6 +129,8 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
             f"give the strided one a layer of its own"
         )
     step_y, step_x = steps.pop()
+    if batch > 1 and out == (1, 1):  # lanes go from image to image and never along a row
+        step_y, step_x = 1, 1
     return LayerGeometry(
         index=index,
         layer=layer,
@@ -123,6 +140,7 @@ def layer_geometry(net: IntegerNetwork, index: int) -> LayerGeometry:
         width=out[1],
         step_y=step_y,
         step_x=step_x,
+        images=batch,
     )
 
 
@@ -204,9 +222,10 @@ def _equal_filters(net: IntegerNetwork, layer: GemmLayer) -> bool:
     return all(bool(np.all(array == array[:1])) for array in arrays)
 
 
-def _channel_lanes(layer: GemmLayer, index: int) -> LayerGeometry:
-    """One filter over the channels. The memory map puts them a lane's step apart (`Placement.channel`)."""
-    count = len(layer.bias)
+def _channel_lanes(layer: GemmLayer, index: int, batch: int) -> LayerGeometry:
+    """One filter over the channels. The memory map puts them, of each all images of a batch, a lane's step apart
+    (`Placement.image`), which is how the result lies as well."""
+    count = len(layer.bias) * batch
     single = replace(
         layer,
         terms=(replace(layer.terms[0], weight=layer.terms[0].weight[:1], groups=1),),

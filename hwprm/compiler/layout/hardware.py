@@ -8,6 +8,7 @@ import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.memory import MemoryMap, Placement
+from hwprm.compiler.layout.rows import stored_rows
 from hwprm.compiler.layout.schedule import Schedule
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError
@@ -42,8 +43,8 @@ def hardware_for(
     stored, wide = ([geo for geo in geometry if geo.layer.wide == out] for out in (False, True))
     shifts = np.concatenate([layer.shift for layer in net.layers])
     acc_bits = _accumulator(net, array)
-    kinds = {net.tensor[name].signed for layer in net.layers for name in layer.sources}  # of what is read,
-    kinds |= {net.tensor[geo.layer.name].signed for geo in stored}  # and of what is made
+    kinds = _kinds(net)
+    wide_pixels, strided = max([geo.pixels for geo in wide], default=1), [geo for geo in geometry if geo.all_pixels > 1]
     return Hardware(
         rows=array.rows,
         cols=array.cols,
@@ -56,10 +57,8 @@ def hardware_for(
         multiplier_stages=array.multiplier_stages,
         pipeline=array.pipeline,
         pooling=any(geo.layer.pool is not None for geo in geometry),
-        strides=tuple(
-            sorted({geo.step_x % memory_map.banks for geo in geometry if geo.pixels > 1} or {1 % memory_map.banks})
-        ),
-        store_strides=tuple(sorted({geo.store_step for geo in stored if geo.pixels > 1} or {1})),
+        strides=tuple(sorted({geo.step_x % memory_map.banks for geo in strided} or {1 % memory_map.banks})),
+        store_strides=tuple(sorted({geo.store_step for geo in strided if not geo.layer.wide} or {1})),
         repeats_max=(max(geo.repeats[0] for geo in geometry), max(geo.repeats[1] for geo in geometry)),
         memory_words=memory_map.words,
         coordinate_bits=max(_largest_coordinate(geo, array.rows) for geo in geometry).bit_length(),
@@ -76,28 +75,44 @@ def hardware_for(
         idle_max=max(max(tile.idle, tile.idle_last) for tile in schedule.tiles),
         idle_differs=any(tile.idle != tile.idle_last for tile in schedule.tiles),
         pixel_tiles_max=max(tile.pixel_tiles for tile in schedule.tiles),
-        pixels_max=max([geo.pixels for geo in stored], default=1),
+        pixels_max=max([geo.all_pixels for geo in stored], default=1),
         filters_max=max([geo.filters for geo in stored], default=1),
-        inputs=tuple(_input(net.tensor[name], memory_map[name]) for name in net.inputs),
+        inputs=tuple(_input(net.tensor[name], memory_map[name], array.batch) for name in net.inputs),
         output_words=sum(geo.pixels * geo.filters for geo in wide),
-        wide_pixels_max=max([geo.pixels for geo in wide], default=1),
-        wide_lanes=min(array.rows, max([geo.pixels for geo in wide], default=1)),
+        wide_pixels_max=wide_pixels,
+        wide_lanes=min(array.rows, array.batch * wide_pixels),
         design_hash="",
         external=None,
         signed=True in kinds,
         unsigned=False in kinds,
         phases_max=max(geo.phases for geo in geometry),
+        batch=array.batch,
+        apart=any(geo.apart for geo in geometry),
+        image_gaps=any(stored_rows(geo, memory_map[geo.layer.name]).extra for geo in stored),
     )
 
 
-def _input(tensor: Tensor, place: Placement) -> InputGeometry:
+def _kinds(net: IntegerNetwork) -> set[bool]:
+    """Whether tensors that are read, or lie in the memory, are signed."""
+    kinds = {net.tensor[name].signed for layer in net.layers for name in layer.sources}
+    return kinds | {net.tensor[layer.name].signed for layer in net.layers if not layer.wide}
+
+
+def _input(tensor: Tensor, place: Placement, batch: int) -> InputGeometry:
     return InputGeometry(
-        shape=tensor.shape, pitch=place.pitch, words=place.words, base=place.base, signed=tensor.signed
+        shape=tensor.shape,
+        pitch=place.pitch,
+        words=place.words,
+        base=place.base,
+        signed=tensor.signed,
+        image=place.image if batch > 1 else 0,
     )
 
 
 def _largest_coordinate(geo: LayerGeometry, rows: int) -> int:
     """Largest row or column that a lane counts to, lanes past the last pixel included, and the tile's step in rows."""
+    if geo.images > 1:  # rows and columns begin again with every image
+        return max(geo.width, geo.height)
     advance = rows // geo.width if geo.pixels > 1 else 0
     return max(geo.width, geo.height, (geo.pixel_tiles(rows) * rows - 1) // geo.width, advance)
 

@@ -10,14 +10,21 @@ well.
 Where lanes run over channels, the distance of channels is 1 (mod B) instead. In designs with phases grouped layers
 whose channels lie a multiple of B apart count their lists from a filter tile's first channel, so that one list serves
 all tiles: channels of what a grouped layer with phases reads are padded to that.
+
+With batches every channel holds its images one behind the other, and lanes run on into the next one: without a
+conflict where the distance of images is ``step_x * N (mod B)`` for a reader of N pixels. Where readers disagree about
+that, the pixel tiles of some end with the image. Where lanes run over channels, the distance of images is 1 (mod B).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import gcd
+
+import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.core.errors import UnsupportedError
@@ -28,7 +35,10 @@ __all__ = ["MemoryMap", "Placement", "map_memory"]
 
 @dataclass(frozen=True, kw_only=True)
 class Placement:
-    """A stored tensor: `base` and `words` in words of a bank, `pitch` and `channel` (distance) in activations."""
+    """A stored tensor: `base` and `words` in words of a bank; distances `pitch`, `channel`, `image` in activations.
+
+    A channel holds that of all images of a batch, so that `channel` is `image` times their number.
+    """
 
     name: str
     base: int
@@ -37,6 +47,7 @@ class Placement:
     channel: int
     height: int
     width: int
+    image: int = 0
 
     def gap(self, repeats: tuple[int, int] = (1, 1)) -> int:
         """Activations from the end of a computed row to the start of the next; 0 where these are contiguous.
@@ -55,6 +66,8 @@ class MemoryMap:
     placements: tuple[Placement, ...]
     #: Layers whose lists are counted from the first channel that a filter tile may read.
     relative: frozenset[int] = frozenset()
+    #: Layers whose pixel tiles end with the image, since other readers of their sources disagree with them.
+    apart: frozenset[str] = frozenset()
 
     def __getitem__(self, name: str) -> Placement:
         return self._by_name[name]
@@ -81,11 +94,13 @@ def map_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int
     Raises UnsupportedError when one tensor is read at row lengths that no pitch serves together.
     """
     for banks in range(rows, 4 * rows + 16):
-        if any(gcd(geo.step_x * geo.store_step, banks) != 1 for geo in geometry if geo.pixels > 1):
+        if any(gcd(geo.step_x * geo.store_step, banks) != 1 for geo in geometry if geo.all_pixels > 1):
             continue
         pitches = _pitches(net, geometry, banks)
         if isinstance(pitches, dict):
-            return _allocate(net, geometry, banks, pitches)
+            images = image_distances(net, geometry, rows, banks, pitches)
+            apart = [geo.layer.name for geo in geometry if not _runs_on(geo, images[geo.layer.terms[0].source], banks)]
+            return replace(_allocate(net, geometry, banks, pitches, images), apart=frozenset(apart))
     raise UnsupportedError(
         f"tensor {pitches!r} is read by layers whose row lengths no common layout serves; "
         f"copy it through an identity layer for one of them"
@@ -94,6 +109,19 @@ def map_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int
 
 def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int) -> dict[str, int] | str:
     """Pitch of each tensor, or the name of one that has none. Sources of one layer of several rows share theirs."""
+    pitches: dict[str, int] = {}
+    for root, members, readers in _groups(net, geometry, [geo for geo in geometry if geo.height > 1]):
+        pitch = _pitch(members, readers, banks)
+        if pitch is None:
+            return root
+        pitches |= {tensor.name: pitch for tensor in members}
+    return pitches
+
+
+def _groups(
+    net: IntegerNetwork, geometry: Sequence[LayerGeometry], binding: Sequence[LayerGeometry]
+) -> Iterator[tuple[str, list[Tensor], list[LayerGeometry]]]:
+    """Tensors that the layers of `binding` read together, each group with a name of one of them and all its readers."""
     group: dict[str, str] = {tensor.name: tensor.name for tensor in net.tensors}
 
     def find(name: str) -> str:
@@ -101,19 +129,13 @@ def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int)
             name = group[name]
         return name
 
-    for geo in geometry:
+    for geo in binding:
         first, *rest = geo.layer.sources
-        for other in rest if geo.height > 1 else ():
+        for other in rest:
             group[find(other)] = find(first)
-    pitches: dict[str, int] = {}
     for root in sorted({find(name) for name in group}):
         members = [tensor for tensor in net.tensors if find(tensor.name) == root]
-        readers = [geo for geo in geometry if any(find(source) == root for source in geo.layer.sources)]
-        pitch = _pitch(members, readers, banks)
-        if pitch is None:
-            return root
-        pitches |= {tensor.name: pitch for tensor in members}
-    return pitches
+        yield root, members, [geo for geo in geometry if any(find(name) == root for name in geo.layer.sources)]
 
 
 def _pitch(members: Sequence[Tensor], readers: Sequence[LayerGeometry], banks: int) -> int | None:
@@ -125,23 +147,80 @@ def _pitch(members: Sequence[Tensor], readers: Sequence[LayerGeometry], banks: i
     return None
 
 
-def _allocate(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int, pitches: dict[str, int]) -> MemoryMap:
+def image_distances(
+    net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int, banks: int, pitches: dict[str, int]
+) -> dict[str, int]:
+    """Distance of images of each tensor: the size of one, and what pads it. Sources of one layer share theirs.
+
+    Of the distances that differ (mod B) that one is taken which costs fewest cycles, of several the smallest.
+    """
+    if max(geo.images for geo in geometry) == 1:
+        sizes = {tensor.name: _size(tensor, pitches[tensor.name]) for tensor in net.tensors}
+        rests = _rests(net, geometry)
+        return {name: size + ((rests[name] - size) % banks if name in rests else 0) for name, size in sizes.items()}
+    images: dict[str, int] = {}
+    for _, members, readers in _groups(net, geometry, geometry):
+        size = max(_size(tensor, pitches[tensor.name]) for tensor in members)
+        best = min(range(size, size + banks), key=lambda each: _waste(readers, each, rows, banks))
+        images |= {tensor.name: best for tensor in members}
+    return images
+
+
+def _rests(net: IntegerNetwork, geometry: Sequence[LayerGeometry]) -> dict[str, int]:
+    """What the distance of a tensor's channels has to be, modulo the number of banks, where it has to be something.
+
+    1: neighbouring channels in neighbouring banks, as neighbouring pixels are; 0: in the same.
+    """
+    by_word = {term.source for geo in geometry if geo.phases > 1 for term in geo.layer.terms if term.groups > 1}
+    by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
+    return dict.fromkeys(by_word - set(net.inputs), 0) | dict.fromkeys(by_lane, 1)
+
+
+def _size(tensor: Tensor, pitch: int) -> int:
+    """Activations of one image's channel, from its first to the next image's, were nothing padded."""
+    _, height, width = tensor.shape
+    return height * pitch if height > 1 else width
+
+
+def _runs_on(geo: LayerGeometry, image: int, banks: int) -> bool:
+    """Whether lanes of `geo` meet no conflict where they run from one image into the next."""
+    return geo.images == 1 or (image - geo.step_x * geo.pixels) % banks == 0
+
+
+def _waste(readers: Sequence[LayerGeometry], image: int, rows: int, banks: int) -> tuple[float, int]:
+    """What this distance of their sources' images costs `readers`: entries, about, and how many are apart."""
+    if any(geo.channel_lanes and (image - 1) % banks for geo in readers):  # nothing else serves them
+        return math.inf, 0
+    apart = [geo for geo in readers if not _runs_on(geo, image, banks)]
+    more = 0
+    for geo in apart:
+        tiles = replace(geo, apart=True).pixel_tiles(rows) - geo.pixel_tiles(rows)
+        more += tiles * len(geo.windows) * sum(int(np.count_nonzero(term.weight)) for term in geo.layer.terms)
+    return more, len(apart)
+
+
+def _allocate(
+    net: IntegerNetwork,
+    geometry: Sequence[LayerGeometry],
+    banks: int,
+    pitches: dict[str, int],
+    images: dict[str, int],
+) -> MemoryMap:
     """The two input buffers, each with all inputs one behind the other; behind them first fit in order of creation.
 
     A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
     """
-    by_lane = {geo.layer.terms[0].source for geo in geometry if geo.channel_lanes}
-    by_word = {term.source for geo in geometry if geo.phases > 1 for term in geo.layer.terms if term.groups > 1}
-    by_word -= by_lane
+    batch = max(geo.images for geo in geometry)
     last_read = {source: geo.index for geo in geometry for source in geo.layer.sources}
     inputs: list[Placement] = []
     for name in net.inputs:
-        inputs.append(_placement(net.tensor[name], pitches[name], banks, base=sum(place.words for place in inputs)))
+        place = _placement(net.tensor[name], pitches[name], images[name], batch, banks)
+        inputs.append(replace(place, base=sum(place.words for place in inputs)))
     floor = 2 * sum(place.words for place in inputs)
     placed: list[tuple[Placement, int]] = []  # and the last layer at which it is alive
     for birth, tensor in _stored(net):
-        rest = 1 if tensor.name in by_lane else 0 if tensor.name in by_word else None
-        place = _placement(tensor, pitches[tensor.name], banks, base=floor, rest=rest)
+        place = _placement(tensor, pitches[tensor.name], images[tensor.name], batch, banks)
+        place = replace(place, base=floor)
         for other in sorted((p for p, death in placed if death >= birth), key=lambda p: p.base):
             if place.base + place.words <= other.base:
                 break
@@ -162,14 +241,20 @@ def _relative(net: IntegerNetwork, geo: LayerGeometry, made: MemoryMap) -> bool:
     return distances.pop() % made.banks == 0 and not set(geo.layer.sources) & set(net.inputs)
 
 
-def _placement(tensor: Tensor, pitch: int, banks: int, *, base: int, rest: int | None = None) -> Placement:
-    """`rest` is what the distance of channels has to be, modulo the number of banks."""
+def _placement(tensor: Tensor, pitch: int, image: int, batch: int, banks: int) -> Placement:
+    """At word 0."""
     channels, height, width = tensor.shape
-    channel = height * pitch if height > 1 else width
-    if rest is not None:  # 1: neighbouring channels in neighbouring banks, as neighbouring pixels are; 0: in the same
-        channel += (rest - channel) % banks
-    words = -(-(channels * channel + (0 if height > 1 else pitch - width)) // banks)
-    return Placement(name=tensor.name, base=base, words=words, pitch=pitch, channel=channel, height=height, width=width)
+    words = -(-(channels * batch * image + (0 if height > 1 else pitch - width)) // banks)
+    return Placement(
+        name=tensor.name,
+        base=0,
+        words=words,
+        pitch=pitch,
+        channel=batch * image,
+        height=height,
+        width=width,
+        image=image,
+    )
 
 
 def _stored(net: IntegerNetwork) -> list[tuple[int, Tensor]]:

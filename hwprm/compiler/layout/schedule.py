@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryMap
+from hwprm.compiler.layout.rows import stored_rows
 from hwprm.config import ArrayConfig
 from hwprm.isa.latencies import SPACING
 
@@ -191,12 +192,12 @@ def with_idle(tiles: Sequence[Tile], spacing: int) -> tuple[Tile, ...]:
 
 def pixel_tile_writes(geo: LayerGeometry, memory_map: MemoryMap, rows: int) -> list[int]:
     """Writes per vector, for each pixel tile."""
+    runs = geo.all_pixels // geo.run
     if geo.layer.wide:
-        return [min(rows, geo.pixels - start) for start in range(0, geo.pixels, rows)]
+        return [min(rows, geo.run - start) for start in range(0, geo.run, rows)] * runs
     times = geo.repeats[0] * geo.repeats[1]
-    if memory_map[geo.layer.name].gap(geo.repeats) == 0:
-        return [times]
-    return [times * segments for segments in row_segments(geo.pixels, geo.width, rows)]
+    width = stored_rows(geo, memory_map[geo.layer.name]).width
+    return [times * segments for segments in row_segments(geo.run, width, rows)] * runs
 
 
 def row_segments(pixels: int, width: int, rows: int) -> list[int]:

@@ -33,7 +33,7 @@ def split_pools(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
     layers: list[GemmLayer] = []
     tensors = dict(net.tensor)
     for i, layer in enumerate(net.layers):
-        if layer.wide or not _pays(layer_geometry(net, i), array):
+        if layer.wide or not _pays(layer_geometry(net, i, array.batch), array):
             layers.append(layer)
             continue
         whole = f"{layer.name}_map"
@@ -69,7 +69,8 @@ def _pays(geo: LayerGeometry, array: ArrayConfig) -> bool:
     window = len(geo.windows)
     if window == 1:
         return False
-    conv_tiles, tiles = (-(-pixels // array.rows) for pixels in (geo.conv_height * geo.conv_width, geo.pixels))
+    maps = (geo.images * geo.conv_height * geo.conv_width, geo.all_pixels)
+    conv_tiles, tiles = (-(-pixels // array.rows) for pixels in maps)
     fused, apart = 0, LAYER_OVERHEAD + array.rows + array.cols
     for first in range(0, geo.filters, array.cols):
         filters = min(array.cols, geo.filters - first)

@@ -18,6 +18,9 @@ several rows (every pixel tile but the last counts as the worst of them) or is r
 of the tile, whose words leave one by one. A layer's *limit*, which none is allowed to pass, is
 1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down; D is F * writes of the last pixel tile (C at most as a rule)
 and `stages` what the layer takes longer than in a design with the short pipeline.
+
+With batches all of this is of a batch: N are the pixels of all its images, and bound and limit are those of all of
+them. Where tiles end with the image there are ceil(N / R) for each. An image's end counts in writes as a row's does.
 """
 
 from __future__ import annotations
@@ -85,17 +88,22 @@ class LayerCycles:
 
 @dataclass(frozen=True, kw_only=True)
 class CycleReport:
-    """Steady-state cycles per image: the interval between the starts of two images when the host keeps up."""
+    """Steady-state cycles per image: the interval between the starts of two images when the host keeps up.
+
+    With a `batch` of several images all counts are those of the whole batch.
+    """
 
     rows: int
     cols: int
     layers: tuple[LayerCycles, ...]
     #: Cycles that each layer waits for external memory besides; empty where that was not asked, or nothing waits.
     stalls: tuple[int, ...] = ()
+    #: Images of a batch.
+    batch: int = 1
 
     @property
     def total(self) -> int:
-        """Cycles per image."""
+        """Cycles per image, or per batch."""
         return sum(layer.cycles for layer in self.layers)
 
     @property
@@ -127,13 +135,14 @@ class CycleReport:
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
         """Read what `as_dict` made. Raises KeyError or TypeError when it is anything else."""
         layers = tuple(LayerCycles(**entry) for entry in plain["layers"])
-        return cls(rows=plain["rows"], cols=plain["cols"], layers=layers)
+        return cls(rows=plain["rows"], cols=plain["cols"], layers=layers, batch=plain.get("batch", 1))
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "rows": self.rows,
             "cols": self.cols,
+            **({"batch": self.batch} if self.batch > 1 else {}),
             "total": self.total,
             "unordered": self.unordered,
             "promise": self.promise,
@@ -156,7 +165,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
         phases, window, pixels = geo.phases, len(geo.windows), geo.pixels * geo.phases
         filters, used = geo.filters // phases, _used(geo.layer)
         weights = used if phases == 1 else min(used, _used(layout.network.layers[geo.index]))
-        macs = used * min(pixels * window, geo.conv_height * geo.conv_width) // phases
+        macs = used * geo.images * min(pixels * window, geo.conv_height * geo.conv_width) // phases
         cycles = layer_cycles(geo, mine, hw)
         stages = cycles - layer_cycles(geo, with_idle(mine, SPACING(short)), short)
         promise = _promise(geo, mine, hw)
@@ -166,7 +175,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
                 name=geo.layer.name,
                 filters=filters,
                 columns=_columns(geo),
-                pixels=pixels,
+                pixels=geo.all_pixels * phases,
                 window=window,
                 macs=macs,
                 cycles=cycles,
@@ -190,7 +199,7 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
             replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
             for one in layers
         ]
-    return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers))
+    return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers), batch=hw.batch)
 
 
 def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:

@@ -41,11 +41,13 @@ SPARE_BANKS = 3
 def best_layout(net: IntegerNetwork, array: ArrayConfig) -> Layout:
     """`net` laid out with the phases that take the fewest cycles, without any where these save none.
 
+    Designs with batches have none: an image's pixels fill their lanes anyway.
+
     Raises as `lay_out` does.
     """
     cuts = Cuts(array)
     best = lay_out(net, array, cuts=cuts)
-    if array.phases == "off":
+    if array.phases == "off" or array.batch > 1:
         return best
     fewest = None
     for phases in dict.fromkeys(_choices(best, array, cuts)):

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.primitives.arithmetic import add_carry, delay, staged
+from hwprm.gateware.primitives.arithmetic import add_carry, add_mixed, delay, staged
 from hwprm.gateware.primitives.layouts import layout_of
 from hwprm.isa import Hardware, entry_format, layer_format
 from hwprm.isa.latencies import LANE_STEP, LANES_START
@@ -19,6 +19,9 @@ class LaneAddresses(wiring.Component):
     first position; `restart` puts the lanes there; `advance` moves every lane on by a pixel tile, no sooner than
     `SPACING` cycles after it was moved before. Both act after the entry of the same cycle. Latencies are
     `LANES_START`, `LANE_STEP` and `LANE_ADDRESS` of `hwprm.isa.latencies`.
+
+    In designs with batches lanes wrap from an image's last row to the next image's first. Where tiles end with the
+    image, the lanes return to the first position instead, and the entries' addresses move on by an image.
 
     Members
     -------
@@ -76,14 +79,21 @@ class LaneAddresses(wiring.Component):
             return later(value, what) if settled else value
 
         x = later((at["x"] + step["x"])[: hw.coordinate_bits + 1], "x_sum")
-        y = later((at["y"] + step["y"])[: hw.coordinate_bits], "y_sum")
+        y = later((at["y"] + step["y"])[: hw.coordinate_bits + (hw.batch > 1)], "y_sum")
         word = later((at["word"] + step["word"])[: hw.word_bits], "word_sum")
         total = later(at["bank"] + step["bank"], "bank_sum")
         wrap, carry = Signal(name=f"{name}_wrap"), Signal(name=f"{name}_carry")
         m.d.comb += [wrap.eq(x >= layer.width), carry.eq(total >= hw.banks)]
-        over = last(Mux(wrap, layer.wrap_word, 0), "wrap_word")
+        over = Mux(wrap, layer.wrap_word, 0)
+        y = add_carry(y, Const(0, len(y)), wrap)
+        if hw.batch > 1:
+            image = Signal(name=f"{name}_image")
+            m.d.comb += image.eq(y >= layer.height)
+            over = Mux(image, Mux(wrap, self._both, layer.image_word), over)
+            y = Mux(image, y - layer.height, y)[: hw.coordinate_bits]
+        over = last(over, "wrap_word")
         moved = {
-            "y": last(add_carry(y, Const(0, len(y)), wrap), "y"),
+            "y": last(y, "y"),
             "x": last(Mux(wrap, x - layer.width, x)[: hw.coordinate_bits], "x"),
             "word": add_carry(last(word, "word"), over, last(carry, "over")),
             "bank": last(Mux(carry, total - hw.banks, total)[: hw.bank_bits], "bank"),
@@ -95,19 +105,42 @@ class LaneAddresses(wiring.Component):
         hw, layer = self._hw, self.layer
         first = [self._position(f"first{r}") for r in range(hw.rows)]
         lanes = [self._position(f"lane{r}") for r in range(hw.rows)]
+        if hw.batch > 1:  # words of a lane that wraps twice, known long before one does
+            self._both = delay(m, (layer.wrap_word + layer.image_word)[: hw.word_bits], 1, name="both_wraps")
         self._walk(m, first)
         base = self.base if hw.phased else 0
         word = (self.entry.word + Mux(self.entry.image, self.offset, base))[: hw.word_bits]
+        bank = self.entry.bank
+        ends = Const(0)  # the next tile begins an image
+        if hw.apart:
+            ends, image = self._image(m)
+            word, bank = add_mixed(m, hw.banks, (word, bank), (image["word"], image["bank"]), name="in_image")
         word = staged(m, hw, word, name="entry_word")
         tile_step = {"y": layer.step_y, "x": layer.step_x, "word": layer.step_word, "bank": layer.step_bank}
         for r, lane in enumerate(lanes):
             moved = self._moved(m, lane, tile_step, f"move{r}", settled=True)
-            with m.If(self.restart):
+            with m.If(self.restart | (self.advance & ends) if hw.apart else self.restart):
                 m.d.sync += [lane[key].eq(first[r][key]) for key in lane]
             with m.Elif(self.advance):
                 m.d.sync += [lane[key].eq(moved[key]) for key in lane]
-            self._address(m, word, lane, r)
+            self._address(m, word, bank, lane, r)
         return m
+
+    def _image(self, m: Module):
+        """Where tiles end with the image: (at its last tile, distance of the image from the first)."""
+        hw, layer = self._hw, self.layer
+        image, tile, ends = self._position("image"), Signal.like(layer.image_tiles, name="tile"), Signal()
+        following = add_mixed(
+            m, hw.banks, (image["word"], image["bank"]), (layer.image_word, layer.image_bank), name="next_image"
+        )
+        m.d.comb += ends.eq(tile + 1 == layer.image_tiles)
+        with m.If(self.restart):
+            m.d.sync += [image["word"].eq(0), image["bank"].eq(0), tile.eq(0)]
+        with m.Elif(self.advance):
+            m.d.sync += tile.eq(Mux(ends, 0, tile + 1))
+            with m.If(ends):
+                m.d.sync += [image["word"].eq(following[0]), image["bank"].eq(following[1])]
+        return ends, image
 
     def _walk(self, m: Module, first):
         """A shift chain: after as many steps as lanes, each holds the pixel of its number."""
@@ -134,14 +167,14 @@ class LaneAddresses(wiring.Component):
         ready = (left == 0) & ~self.start
         m.d.comb += self.ready.eq(delay(m, ready, LANES_START(hw) - 1, name="ready", reset_less=False))
 
-    def _address(self, m: Module, entry_word, lane, r: int):
+    def _address(self, m: Module, entry_word, entry_bank, lane, r: int):
         hw, entry = self._hw, self.entry
 
         def later(value, what: str):
             return staged(m, hw, value, name=f"address{r}_{what}")
 
         word = later(lane["word"], "word")
-        total = later(entry.bank + lane["bank"], "bank_sum")
+        total = later(entry_bank + lane["bank"], "bank_sum")
         bounds = later(
             Cat(lane["y"] >= entry.y_low, lane["y"] < entry.y_high, lane["x"] >= entry.x_low, lane["x"] < entry.x_high),
             "bounds",

@@ -25,6 +25,8 @@ def pixel_tile_layout(hw: Hardware) -> data.StructLayout:
             "filters": max(1, (hw.cols - 1).bit_length()),  # less one
             "single": 1,  # there is one filter
             "last": 1,  # last pixel tile of the layer's last filter tile
+            # rows of the image behind that of lane 0
+            **({"rows_left": store_format(hw)["height"].width} if hw.image_gaps else {}),
         }
     )
 
@@ -53,6 +55,8 @@ class PixelTiles(wiring.Component):
     ready : Out(1)
     following : Out(pixel_tile_layout), what is taken
     filters_left, pixels_left : Out, of the layer from the first filter and pixel of the tile that was taken last on
+
+    Pixels are those of all images of a batch.
     """
 
     def __init__(self, hw: Hardware):
@@ -94,27 +98,44 @@ class PixelTiles(wiring.Component):
         hw, st = self._hw, self.store
         start, base = (Signal(address_layout(hw), name=name) for name in ("start", "base"))
         room = Signal.like(st.width, name="room")  # pixels from the tile's first to the end of its row
-        last_pixels = self._later(m, hw.rows >= self.pixels_left, "last_pixels")
-        wraps = self._later(m, st.step_x >= room, "wraps")
-        moved = self._moved(m, (start.word, start.bank), (st.step_word, st.step_bank), "moved")
+        # Pixels from the tile's first to where tiles end: all of them, or those of the image.
+        run = Signal.like(st.pixels, name="run") if hw.apart else self.pixels_left
+        run_ends = hw.rows >= run
+        last_pixels, ends, step = run_ends, Const(0), (st.step_word, st.step_bank)
+        if hw.apart:
+            last_pixels, ends = run_ends & (run == self.pixels_left), run_ends
+            step = (Mux(ends, st.jump_word, st.step_word), Mux(ends, st.jump_bank, st.step_bank))
+        last_pixels = self._later(m, last_pixels, "last_pixels")
+        wraps = self._later(m, (st.step_x >= room) & ~ends if hw.apart else st.step_x >= room, "wraps")
+        begins = fresh | last_pixels  # a filter tile
+        moved = self._moved(m, (start.word, start.bank), step, "moved")
         wrapped = self._moved(m, moved, (st.gap_word, st.gap_bank), "wrapped")
         below = self._moved(m, (base.word, base.bank), (st.tile_word, st.tile_bank), "filter_tile")
         less = self._later(m, (room - st.step_x)[: len(room)], "room_less")
         more = self._later(m, (less + st.width)[: len(room)], "room_more")
+        gone = Mux(ends, run, hw.rows) if hw.apart else hw.rows
 
         zero = (st.base_word, Const(0, hw.bank_bits))
         tile_filters = st.tile_filters if hw.phased else hw.cols
-        after = {
+        held = {
+            "base": [base.word, base.bank],
+            "start": [start.word, start.bank],
+            "room": [room],
+            "pixels": [self.pixels_left],
+            "filters": [self.filters_left],
+        }
+        ahead = [Mux(wraps, c, d) for c, d in zip(wrapped, moved, strict=True)]
+        after = {}
+        if hw.image_gaps:
+            ahead, held["rows_left"], after["rows_left"] = self._rows(m, begins | ends, wraps, moved, ahead)
+        after |= {
             "base": [
                 Mux(fresh, a, Mux(last_pixels, b, c))
                 for a, b, c in zip(zero, below, (base.word, base.bank), strict=True)
             ],
-            "start": [
-                Mux(fresh, a, Mux(last_pixels, b, Mux(wraps, c, d)))
-                for a, b, c, d in zip(zero, below, wrapped, moved, strict=True)
-            ],
-            "room": [Mux(fresh | last_pixels, st.width, Mux(wraps, more, less))],
-            "pixels": [Mux(fresh | last_pixels, st.pixels, (self.pixels_left - hw.rows)[: len(st.pixels)])],
+            "start": [Mux(fresh, a, Mux(last_pixels, b, c)) for a, b, c in zip(zero, below, ahead, strict=True)],
+            "room": [Mux(begins | ends if hw.apart else begins, st.width, Mux(wraps, more, less))],
+            "pixels": [Mux(begins, st.pixels, (self.pixels_left - gone)[: len(st.pixels)])],
             "filters": [
                 Mux(
                     fresh,
@@ -123,29 +144,46 @@ class PixelTiles(wiring.Component):
                 )
             ],
         }
+        if hw.apart:
+            held["run"] = [run]
+            after["run"] = [Mux(begins | ends, st.image_pixels, (run - hw.rows)[: len(run)])]
         after = {
             key: [self._later(m, v, f"next_{key}{i}") for i, v in enumerate(values)] for key, values in after.items()
-        }
-        held = {
-            "base": [base.word, base.bank],
-            "start": [start.word, start.bank],
-            "room": [room],
-            "pixels": [self.pixels_left],
-            "filters": [self.filters_left],
         }
         with m.If(self.take):
             m.d.sync += [a.eq(b) for key in held for a, b in zip(held[key], after[key], strict=True)]
         self._describe(m, after, tile_filters)
 
+    def _rows(self, m: Module, begins, wraps, moved, ahead):
+        """Where images are further apart than rows: the address `ahead` with that in it, the rows of an image behind
+        the tile's first, and those behind the next tile's."""
+        st = self.store
+        left = Signal.like(st.height, name="rows_left")
+        less = self._later(m, (left - st.step_y)[: len(left) + 1].as_signed(), "rows_less")
+        behind = Signal(less.shape(), name="rows_behind")
+        m.d.comb += behind.eq(less - wraps)
+        image = self._later(m, (behind < 0) & ~begins, "image_ends")
+        rows = self._later(m, Mux(behind < 0, behind + st.height, behind)[: len(left)], "rows_after")
+        way = (Mux(wraps, st.image_word, st.extra_word), Mux(wraps, st.image_bank, st.extra_bank))
+        beyond = self._moved(m, moved, way, "beyond")
+        ahead = [Mux(image, a, b) for a, b in zip(beyond, ahead, strict=True)]
+        return ahead, [left], [Mux(begins, st.height - 1, rows)[: len(left)]]
+
     def _describe(self, m: Module, after, tile_filters):
         """What the writes need to know of the next tile."""
         hw, st, tile = self._hw, self.store, self.following
         (room,), (pixels,), (filters,) = after["room"], after["pixels"], after["filters"]
-        few = pixels < hw.rows
-        lanes = self._later(m, Mux(few, pixels, hw.rows)[: len(tile.lanes)], "lanes")
-        whole = self._later(m, Mux(few, room >= pixels, room >= hw.rows), "whole")
+        (run,) = after["run"] if hw.apart else (pixels,)
+        few = run < hw.rows
+        lanes = self._later(m, Mux(few, run, hw.rows)[: len(tile.lanes)], "lanes")
+        whole = self._later(m, Mux(few, room >= run, room >= hw.rows), "whole")
         full = self._later(m, filters >= tile_filters, "full")
         second = self._moved(m, after["start"], filter_step(hw, st, st.phases == 0 if hw.phased else None), "second")
+        last = (hw.rows >= run) & (tile_filters >= filters)
+        if hw.apart:
+            last &= run == pixels
+        if hw.image_gaps:
+            m.d.comb += tile.rows_left.eq(after["rows_left"][0])
         m.d.comb += [
             tile.at.word.eq(after["start"][0]),
             tile.at.bank.eq(after["start"][1]),
@@ -156,7 +194,7 @@ class PixelTiles(wiring.Component):
             tile.whole.eq(whole),
             tile.filters.eq(self._later(m, Mux(full, tile_filters - 1, filters - 1)[: len(tile.filters)], "filters")),
             tile.single.eq(self._later(m, filters == 1, "single") if hw.cols > 1 else 1),
-            tile.last.eq(self._later(m, (hw.rows >= pixels) & (tile_filters >= filters), "last")),
+            tile.last.eq(self._later(m, last, "last")),
         ]
 
     def _moved(self, m: Module, a, b, name: str):

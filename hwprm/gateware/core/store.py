@@ -25,11 +25,12 @@ class StoreUnit(wiring.Component):
     """Walks filter tiles, pixel tiles and filters in the order in which vectors come; a descriptor per layer.
 
     Rows of a tensor whose pitch exceeds its width are apart, so a vector is cut into pieces where rows end. With the
-    address of lane 0 continued linearly, each further row adds the gap once more. An upsampling layer writes each piece
-    several times: beside itself, then a row of the tensor below, its lanes the columns' factor apart. With phases lanes
-    are as many activations apart as a channel has phases, and the next filter goes one activation further until these
-    end. Vectors wait in a queue meanwhile; the schedule's idle cycles bound it to the filters of one tile. Everything
-    about a write stands in registers before it; `PixelTiles` prepares the first of each tile.
+    address of lane 0 continued linearly, each further row adds the gap once more, the first of a batch's next image
+    another one. An upsampling layer writes each piece several times: beside itself, then a row of the tensor below, its
+    lanes the columns' factor apart. With phases lanes are as many activations apart as a channel has phases, and the
+    next filter goes one activation further until these end. Vectors wait in a queue meanwhile; the schedule's idle
+    cycles bound it to the filters of one tile. Everything about a write stands in registers before it; `PixelTiles`
+    prepares the first of each tile.
 
     Members
     -------
@@ -133,7 +134,8 @@ class StoreUnit(wiring.Component):
             tiles.done.eq(done),
             tiles.take.eq(tiles.ready & (~busy | (tile_ends & ~tile.last))),
         ]
-        below = self._moved(m, here, (st.gap_word, st.gap_bank), "row_below")
+        gap = self._gap(m, tile, following, (filter_ends, go & piece_ends, tiles.take))
+        below = self._moved(m, here, gap, "row_below")
         step = filter_step(hw, st, self._phase(m, filter_ends, tiles.take) if hw.phased else None)
         channel = self._moved(m, after, step, "channel")
         width = staged(m, hw, Mux(st.width < hw.rows, st.width, hw.rows)[: len(lane)], name="width")
@@ -153,7 +155,6 @@ class StoreUnit(wiring.Component):
             m.d.sync += [busy.eq(1), tile.eq(following), here.eq(following.at), after.eq(following.second)]
             m.d.sync += [left.eq(following.filters), last_filter.eq(following.single)]
             m.d.sync += [lane.eq(0), end.eq(following.end), vector_ends.eq(following.whole)]
-
         self._descriptor(m, done)
         settled = ((here.word + here.carry)[: hw.word_bits], here.bank)
         at = Cat(*(add_mixed(m, hw.banks, settled, offset, name="write") if hw.upsampling else settled))
@@ -188,6 +189,22 @@ class StoreUnit(wiring.Component):
         with m.If(tile_begins):
             m.d.sync += [phase.eq(last != 0), ends.eq(last <= 1)]
         return ends
+
+    def _gap(self, m: Module, tile, following, ends):
+        """The way from the row of a piece to the next, which may be that of another image."""
+        st = self.store
+        if not self._hw.image_gaps:
+            return st.gap_word, st.gap_bank
+        filter_ends, piece_ends, take = ends
+        rows = Signal.like(tile.rows_left, name="rows")
+        image_ends = rows == 0
+        with m.If(filter_ends):
+            m.d.sync += rows.eq(tile.rows_left)
+        with m.Elif(piece_ends):
+            m.d.sync += rows.eq(Mux(image_ends, st.height - 1, rows - 1))
+        with m.If(take):
+            m.d.sync += rows.eq(following.rows_left)
+        return Mux(image_ends, st.image_word, st.gap_word), Mux(image_ends, st.image_bank, st.gap_bank)
 
     def _descriptor(self, m: Module, done):
         """The ROM's address: the next layer's behind the last write."""

@@ -82,10 +82,12 @@ class WordQueue(wiring.Component):
     def _last_lane(self, m: Module):
         """Of the tile that starts: the lanes with a pixel of the map, less one."""
         hw = self._hw
-        left = Signal.like(self.layer.wide_pixels, name="pixels_left")
-        now = Mux(self.tag.pixel_first, self.layer.wide_pixels, left)
+        run = self.layer.wide_pixels if hw.batch == 1 else self.layer.wide_run
+        left = Signal.like(run, name="pixels_left")
+        now = Mux(self.tag.pixel_first, run, left)
         with m.If(self.start):
-            m.d.sync += left.eq(now - hw.rows)
+            # Where tiles end with the image, the next one begins behind a short tile.
+            m.d.sync += left.eq(now - hw.rows if hw.batch == 1 else Mux(now <= hw.rows, run, now - hw.rows))
         return Mux(now < hw.wide_lanes, now - 1, hw.wide_lanes - 1)
 
     def _sums(self, m: Module, filt, lane):

@@ -1,6 +1,6 @@
 """The results' way out: output words into one of two buffers, and from there to the AXI4-Stream master."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -15,7 +15,9 @@ __all__ = ["Egress"]
 class Egress(wiring.Component):
     """Collects the words of one image while those of the one before leave.
 
-    Words come pixel by pixel, filter by filter of a tile; they leave channel-major: word ``base + m * N + p``.
+    Words come pixel by pixel, filter by filter of a tile; they leave channel-major: word ``base + m * N + p``. With
+    batches that is a batch of images: their pixels come one image behind the other, and the first `images` of them
+    leave one behind the other.
 
     Members
     -------
@@ -26,6 +28,7 @@ class Egress(wiring.Component):
     layer_done : Out(1), with the last word of a layer
     frame_done : Out(1), with the last word of an image
     room : Out(1), a buffer is free for the image being computed
+    images : In(range(batch + 1)), those that leave, with `frame_done`, in designs with batches only
     data : Out(32)
     valid : Out(1)
     ready : In(1)
@@ -43,6 +46,7 @@ class Egress(wiring.Component):
                 "layer_done": Out(1),
                 "frame_done": Out(1),
                 "room": Out(1),
+                **({"images": In(range(hw.batch + 1))} if hw.batch > 1 else {}),
                 "data": Out(WIDE_BITS),
                 "valid": Out(1),
                 "ready": In(1),
@@ -53,12 +57,13 @@ class Egress(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         words = self._hw.output_words
-        m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * words)
+        places = self._hw.batch * words
+        m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * places)
         filling, leaving, full, last = Signal(), Signal(), Signal(2), Signal(init=words == 1)
         address = self._address(m)
         m.d.comb += [
             memory.write_enable.eq(self.word_valid),
-            memory.write_addr.eq(address + Mux(filling, words, 0)),
+            memory.write_addr.eq(address + Mux(filling, places, 0)),
             memory.write_data.eq(self.word),
             self.layer_done.eq(self.word_valid & self.flags.layer_last & self.flags.tile_last),
             self.frame_done.eq(self.layer_done & self.flags.frame_last),
@@ -68,32 +73,53 @@ class Egress(wiring.Component):
         # behind it is stands in a register too, so that little lies between the host's ready and the RAM.
         primed, emptied = Signal(), Signal()
         transfer = self.valid & self.ready
-        place, behind = Signal(range(2 * words)), Signal(range(2 * words), init=1)
+        place, behind = Signal(range(2 * places)), Signal(range(2 * places), init=1)
         number = Signal(range(max(2, words)), init=1 % words)  # of the word behind, in its buffer
         m.d.comb += [
             self.data.eq(memory.read_data),
             self.valid.eq(primed),
             self.last.eq(last),
-            emptied.eq(transfer & last),
+            emptied.eq(transfer & last & self._last_image(m, transfer & last, leaving, filling)),
             memory.read_addr.eq(Mux(transfer, behind, place)),
         ]
         m.d.sync += [leaving.eq(leaving ^ emptied), primed.eq(full.bit_select(leaving ^ emptied, 1))]
+        if self._hw.batch > 1:  # images that never came are left out, which takes a cycle
+            other = Mux(leaving, 0, places)
+            with m.If(emptied):
+                m.d.sync += primed.eq(0)
         with m.If(transfer):
             m.d.sync += [
                 place.eq(behind),
                 last.eq(number == words - 1),
-                behind.eq(Mux(behind == 2 * words - 1, 0, behind + 1)),
+                behind.eq(Mux(behind == 2 * places - 1, 0, behind + 1)),
                 number.eq(Mux(number == words - 1, 0, number + 1)),
             ]
+        if self._hw.batch > 1:
+            with m.If(emptied):
+                m.d.sync += [place.eq(other), behind.eq(other + 1)]
         with m.If(emptied):
             m.d.sync += full.bit_select(leaving, 1).eq(0)
         with m.If(self.frame_done):
             m.d.sync += [full.bit_select(filling, 1).eq(1), filling.eq(~filling)]
         return m
 
+    def _last_image(self, m: Module, image_ends, leaving, filling):
+        """Whether the image that leaves is the last of its batch."""
+        if self._hw.batch == 1:
+            return Const(1)
+        held = [Signal.like(self.images, name=f"images{i}") for i in range(2)]
+        gone = Signal.like(self.images)
+        last = gone + 1 == Mux(leaving, held[1], held[0])
+        with m.If(image_ends):
+            m.d.sync += gone.eq(Mux(last, 0, gone + 1))
+        for i in range(2):
+            with m.If(self.frame_done & (filling == i)):
+                m.d.sync += held[i].eq(self.images)
+        return last
+
     def _address(self, m: Module):
         """Word of the value now coming: ``base + m * N + p``, kept up by additions."""
-        bits = max(1, self._hw.output_words.bit_length())
+        bits = max(1, (self._hw.batch * self._hw.output_words).bit_length())
         tile, next_tile, pixel, before = (Signal(bits, name=f"wide_{n}") for n in ("tile", "next", "pixel", "before"))
         flags, layer = self.flags, self.layer
         start, address = Signal(bits), Signal(bits)
@@ -107,9 +133,22 @@ class Egress(wiring.Component):
         with m.If(self.word_valid):
             m.d.sync += before.eq(address)
             with m.If(flags.tile_first):
-                m.d.sync += pixel.eq(Mux(flags.pixel_first, 1, pixel + 1))
+                m.d.sync += pixel.eq(self._next_pixel(m, pixel))
                 with m.If(flags.pixel_first):
                     m.d.sync += tile.eq(start)
             with m.If(flags.tile_last & flags.pixel_first):
                 m.d.sync += next_tile.eq(address + layer.wide_pixels)
         return address
+
+    def _next_pixel(self, m: Module, pixel):
+        """Distance of the next pixel's words from the first pixel's; an image's words are apart from the next one's."""
+        flags, layer, hw = self.flags, self.layer, self._hw
+        if hw.batch == 1:
+            return Mux(flags.pixel_first, 1, pixel + 1)
+        left = Signal.like(layer.wide_pixels, name="pixels_left")  # in the image, behind the pixel before this one
+        now = Mux(flags.pixel_first, layer.wide_pixels, left)
+        ends = now == 1
+        with m.If(self.word_valid & flags.tile_first):
+            m.d.sync += left.eq(Mux(ends, layer.wide_pixels, now - 1))
+        step = Mux(ends, hw.output_words + 1 - layer.wide_pixels, 1)
+        return (Mux(flags.pixel_first, 0, pixel) + step)[: len(pixel)]

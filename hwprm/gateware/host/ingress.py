@@ -7,10 +7,11 @@ long its rows are, and where it ends.
 from collections.abc import Sequence
 from itertools import accumulate
 
-from amaranth.hdl import Array, Module, Mux, Signal, Value, ValueLike
+from amaranth.hdl import Array, Const, Module, Mux, Signal, Value, ValueLike
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from hwprm.gateware.host.places import BatchPlaces, Places
 from hwprm.gateware.primitives.arithmetic import add_carry
 from hwprm.gateware.primitives.layouts import address_layout
 from hwprm.isa import Hardware
@@ -26,6 +27,9 @@ class Ingress(wiring.Component):
 
     Two beats wait for the write port, so that `ready` hangs on registers alone and not on who has the port.
 
+    With batches each buffer holds `batch` images, and is complete when all have come; or, behind a `flush`, when the
+    image under way is through, if any has come by then. The place of a dropped image is the next one's.
+
     Members
     -------
     data : In(8 * data_bytes)
@@ -36,9 +40,11 @@ class Ingress(wiring.Component):
     grant : In(1), the write is taken in this cycle
     write_at : Out(address)
     write_data : Out(act_bits)
-    image_ready : Out(1), the image to compute next is complete
+    image_ready : Out(1), the image, or batch, to compute next is complete
     buffer : Out(1), which buffer it lies in
-    release : In(1), that image is no longer needed
+    release : In(1), that image, or batch, is no longer needed
+    flush : In(1), pulse, in designs with batches only
+    images : Out(range(batch + 1)), those that came for the batch in `buffer`, in designs with batches only
     received : Out(1), pulse
     short, long : Out(1), pulses: an image was dropped
     """
@@ -61,6 +67,7 @@ class Ingress(wiring.Component):
                 "received": Out(1),
                 "short": Out(1),
                 "long": Out(1),
+                **({"flush": In(1), "images": Out(range(hw.batch + 1))} if hw.batch > 1 else {}),
             }
         )
 
@@ -75,7 +82,7 @@ class Ingress(wiring.Component):
         )
         part = Signal(range(max(2, len(hw.inputs))))  # number of the input
         at = Signal(address_layout(hw), init={"word": hw.inputs[0].base, "bank": 0})
-        filling, swallowing = Signal(), Signal()
+        swallowing = Signal()
         full = Signal(2)
         beat = data.StructLayout({"at": address_layout(hw), "data": hw.act_bits, "last": 1})
         here, behind = Signal(beat), Signal(beat)
@@ -84,14 +91,26 @@ class Ingress(wiring.Component):
         awake = Signal()  # low in reset, and so is `ready`
         m.d.sync += awake.eq(1)
         at_end = count == beats - 1
-        word, bank = self._following(m, at, part, row.ends)
+        closes, completes = Const(0), Const(1)  # a batch ends early; the image held is its buffer's last
+        if hw.batch == 1:
+            places = Places(hw, m, whole)
+        else:
+            places = BatchPlaces(hw, m, whole, self.flush, (count == 0) & ~complete)
+            closes, completes = places.closes, Signal()
+            m.d.comb += self.images.eq(Mux(self.buffer, places.came[1], places.came[0]))
+            with m.If(whole):
+                m.d.sync += completes.eq(places.fills)
+        filling = places.filling
+        image_ends = at_end | self.last
+        channel_ends = self._channel_ends(m, part, row.ends, accept & ~swallowing, image_ends)
+        word, bank = self._following(m, at, part, row.ends, channel_ends)
 
         m.d.comb += [
             self.write.eq(held),
             self.image_ready.eq(full.bit_select(self.buffer, 1)),
             self.write_at.eq(here.at),
             self.write_data.eq(here.data),
-            room.eq(~waiting & ~full.bit_select(filling, 1) & ~complete),
+            room.eq(~waiting & ~full.bit_select(filling, 1) & ~complete & ~closes),
             self.ready.eq(awake & (swallowing | room)),
             accept.eq(self.valid & self.ready),
             whole.eq(accept & ~swallowing & at_end & self.last),
@@ -120,51 +139,71 @@ class Ingress(wiring.Component):
                 swallowing.eq(self.long),
             ]
             if len(hw.inputs) > 1:
-                self._next_input(m, count, row, part, at, filling)
-            with m.If(at_end | self.last):
-                first = hw.inputs[0].base
-                other = Mux(filling ^ whole, first + hw.input_words, first)
+                self._next_input(m, count, row, part, at, places)
+            with m.If(image_ends):
                 m.d.sync += [count.eq(0), row.column.eq(0), row.ends.eq(widths[0] == 1)]
-                m.d.sync += [at.word.eq(other), at.bank.eq(0), filling.eq(filling ^ whole)]
+                m.d.sync += self._put(at, places.following())
                 if len(hw.inputs) > 1:
                     m.d.sync += part.eq(0)
         with m.If(self.received):
-            # `filling` has moved on to the other buffer, and nothing is accepted before.
-            m.d.sync += [full.eq(full | Mux(filling, 0b01, 0b10)), complete.eq(0)]
+            m.d.sync += complete.eq(0)  # nothing is accepted before
+        with m.If(self.received & completes):
+            m.d.sync += full.eq(full | Mux(filling, 0b01, 0b10))  # `filling` has moved on to the other buffer
+        if hw.batch > 1:
+            with m.If(closes):
+                m.d.sync += [full.bit_select(filling, 1).eq(1), *self._put(at, places.following())]
         with m.If(self.release):
             m.d.sync += [full.bit_select(self.buffer, 1).eq(0), self.buffer.eq(~self.buffer)]
         return m
 
-    def _following(self, m: Module, at, part, row_ends):
-        """``(word, bank)`` behind `at`, a gap further where a row ends.
+    def _channel_ends(self, m: Module, part, row_ends, accept, image_ends):
+        """Whether a row that ends is a channel's last, in designs with batches, whose channels are further apart."""
+        heights = [each.shape[1] for each in self._hw.inputs]
+        if self._hw.batch == 1:
+            return Const(0)
+        line = Signal(range(max(2, *heights)))
+        ends = line == _table([height - 1 for height in heights], part)
+        with m.If(accept & row_ends):
+            m.d.sync += line.eq(Mux(ends, 0, line + 1))
+        with m.If(accept & image_ends):
+            m.d.sync += line.eq(0)
+        return ends
+
+    def _following(self, m: Module, at, part, row_ends, channel_ends):
+        """``(word, bank)`` behind `at`, a gap further where a row ends, another where it is a channel's last.
 
         The step is one of few constants, so the bank tells by itself, before any addition, whether a step carries.
         """
         hw = self._hw
         right, below = hw.address(1), [hw.address(1 + each.gap) for each in hw.inputs]
+        beyond = [hw.address(1 + each.channel_gap(hw.batch)) for each in hw.inputs]
 
         def step(of) -> Value:
-            return Mux(row_ends, _table([of(each) for each in below], part), of(right))
+            down = _table([of(each) for each in below], part)
+            if hw.batch > 1:
+                down = Mux(channel_ends, _table([of(each) for each in beyond], part), down)
+            return Mux(row_ends, down, of(right))
 
         carry = Signal(name="carry")
         m.d.comb += carry.eq(step(lambda by: at.bank.matches(*range(hw.banks - by.bank, hw.banks))))
         bank = Mux(carry, step(lambda by: by.bank - hw.banks), step(lambda by: by.bank))
         return add_carry(at.word, step(lambda by: by.word), carry), at.bank + bank
 
-    def _next_input(self, m: Module, count, row, part, at, filling):
+    def _put(self, at, address):
+        return [at.word.eq(address[0]), at.bank.eq(address[1])]
+
+    def _next_input(self, m: Module, count, row, part, at, places):
         """Behind the last beat of an input: to where the next one begins, in the buffer that fills."""
         hw = self._hw
         lasts = list(accumulate((each.beats for each in hw.inputs), initial=-1))[1:]
         following = [*hw.inputs[1:], hw.inputs[0]]
-        bases = [each.base for each in following]
+        begins = [places.begin(k) for k in (*range(1, len(hw.inputs)), 0)]
         with m.If(count == _table(lasts, part)):
-            begin = _table(bases, part)
             m.d.sync += [
                 part.eq(part + 1),
                 row.column.eq(0),
                 row.ends.eq(_table([each.shape[2] == 1 for each in following], part)),
-                at.word.eq(Mux(filling, begin + hw.input_words, begin)),
-                at.bank.eq(0),
+                *self._put(at, [_table([begin[i] for begin in begins], part) for i in range(2)]),
             ]
 
 

@@ -1,6 +1,6 @@
 """The AXI4-Lite slave: `hwprm.isa.REGISTERS` in gates."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -50,12 +50,15 @@ class RegisterFile(wiring.Component):
     cycles, memory_stalls : In(32)
     memory_error : In(1), sticky
     base : Out(64), `started` : Out(1), it has been written; with external memory only
+    flush : Out(1), pulse, `images` : In(range(batch + 1)), those of the batch that `frame_done` ends; with batches only
     """
 
     def __init__(self, hw: Hardware):
         self._hw = hw
         inputs = dict.fromkeys(("busy", "short", "long", "received", "frame_done", "stalled", "memory_error"), In(1))
         outputs = {"run": Out(1, init=1), "repeat": Out(1), "base": Out(64), "started": Out(1)}
+        if hw.batch > 1:
+            inputs["images"], outputs["flush"] = In(range(hw.batch + 1)), Out(1)
         super().__init__(axi_lite_ports() | inputs | outputs | dict.fromkeys(("cycles", "memory_stalls"), In(32)))
 
     def elaborate(self, platform):
@@ -63,7 +66,7 @@ class RegisterFile(wiring.Component):
         sticky_short, sticky_long = Signal(), Signal()
         counters = {
             "FRAMES_IN": self.received,
-            "FRAMES_OUT": self.frame_done,
+            "FRAMES_OUT": self.frame_done if self._hw.batch == 1 else Mux(self.frame_done, self.images, 0),
             "FRAMES_DROPPED": self.short | self.long,
             "STALLS": self.stalled,
         }
@@ -80,8 +83,14 @@ class RegisterFile(wiring.Component):
             "BASE": self.base[:32],
             "BASE_HIGH": self.base[32:],
         }
+        if self._hw.batch > 1:
+            values["BATCH"] = batch = Signal(32, name="batch")
+            with m.If(self.frame_done):
+                m.d.sync += batch.eq(self.images)
         self._reads(m, values)
         write = self._writes(m)
+        if self._hw.batch > 1:
+            m.d.comb += self.flush.eq(self._at(write, "FLUSH"))
         at_control, at_status = self._at(write, "CONTROL"), self._at(write, "STATUS")
         with m.If(at_control):
             m.d.sync += [self.run.eq(self.wdata[0]), self.repeat.eq(self.wdata[1])]
@@ -114,6 +123,7 @@ class RegisterFile(wiring.Component):
             "COLS": hw.cols,
             "INPUT_BEATS": hw.input_beats,
             "OUTPUT_BEATS": hw.output_words,
+            **({"BATCH_SIZE": hw.batch} if hw.batch > 1 else {}),
         }
         return values | {name: Const(value, 32) for name, value in plain.items()}
 
@@ -122,7 +132,7 @@ class RegisterFile(wiring.Component):
         with m.If(self.arready):
             m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
             with m.Switch(self.araddr[2:]):
-                for register in REGISTERS:
+                for register in (register for register in REGISTERS if register.name in values):
                     with m.Case(register.offset >> 2):
                         m.d.sync += self.rdata.eq(values[register.name])
         with m.Elif(self.rready):

@@ -151,7 +151,8 @@ def bundle_facts(bundle: Bundle) -> Facts:
 def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, total: int | None = None) -> Facts:
     """Predicted, promised and bound cycles per image and per layer; simulated ones where they are known.
 
-    Where the report has stalls, they stand beside the predicted cycles, not in them.
+    Where the report has stalls, they stand beside the predicted cycles, not in them. With batches all counts are of a
+    batch, and `per_image` is its part of `predicted`.
     """
     simulated = simulated or {}
     waits = [{"stalls": waited} for waited in report.stalls] or [{} for _ in report.layers]
@@ -183,6 +184,7 @@ def cycle_facts(report: CycleReport, simulated: dict[str, int] | None = None, to
         "utilisation": report.utilisation,
         "unordered": report.unordered,
         **({"stalls": sum(report.stalls)} if report.stalls else {}),
+        **({"batch": report.batch, "per_image": report.total / report.batch} if report.batch > 1 else {}),
         "layers": rows,
     }
 

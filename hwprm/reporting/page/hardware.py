@@ -36,8 +36,9 @@ def cycles_section(content: Content) -> Iterator[Section]:
     if dense := cycles.get("dense"):
         charts.append(("Against the same network before pruning", tuple(_against_dense(cycles, dense))))
         legend.append(("ghost", "before pruning"))
+    whole = f"a batch of {cycles['batch']} images" if "batch" in cycles else "one image"
     lead = (
-        "Clock cycles of one image at steady state. The bound is the ideal of the array: weights and multipliers never "
+        f"Clock cycles of {whole} at steady state. The bound is the ideal of the array: weights and multipliers never "
         "idle. The promise is what the array's formula says; 5 per cent and 64 cycles a layer may come on top. "
         "Utilisation is the share of the array's multiplications that are by kept weights."
     )
@@ -81,7 +82,7 @@ def _against_dense(cycles: Mapping[str, Any], dense: Mapping[str, Any]) -> Itera
 def _cycle_table(cycles: Mapping[str, Any]) -> Table:
     titles = ("Predicted", "Simulated", "Promise", "Bound", "× bound", "Multiplications", "Utilisation, %")
     total = {key: cycles[key] for key in ("predicted", "simulated", "promise", "bound", "utilisation")}
-    total |= {"name": "Image", "macs": sum(row["macs"] for row in cycles["layers"])}
+    total |= {"name": "Batch" if "batch" in cycles else "Image", "macs": sum(row["macs"] for row in cycles["layers"])}
     rows = tuple(
         (
             row["name"],

@@ -110,7 +110,8 @@ def _tiles(content: Content) -> Iterator[Tile]:
         note = f"{cycles['predicted'] / cycles['bound']:.2f}× the ideal bound"
         if dense_cycles := cycles.get("dense"):
             note = f"{dense_cycles['image'] / cycles['predicted']:.1f}× faster than dense"
-        yield Tile(label="Cycles per image", value=f"{cycles['predicted']:,}", note=note)
+        value = f"{cycles['per_image']:,.1f}" if "batch" in cycles else f"{cycles['predicted']:,}"
+        yield Tile(label="Cycles per image", value=value, note=note)
     elif "seed" in facts:
         yield Tile(label="Cycles per image", value=f"{facts['predicted']['image']:,}", note="predicted")
 
@@ -131,14 +132,15 @@ def verification_section(content: Content) -> Iterator[Section]:
         return
     cycles = content.facts["cycles"]
     simulated = cycles["simulated"]
+    whole = f"batch of {cycles['batch']}" if "batch" in cycles else "image"
     rows = (
         ("Verdict", "equal in every integer" if verify["ok"] else "NOT equal"),
         ("Simulators", verify["simulator"]),
         ("Images at full speed", f"{verify['images']:,}"),
         ("Integers compared", f"{verify['values_compared']:,}"),
         ("Mismatches", f"{verify['mismatches']:,}"),
-        ("Cycles per image, predicted", f"{cycles['predicted']:,}"),
-        ("Cycles per image, simulated", "not counted" if simulated is None else f"{simulated:,}"),
+        (f"Cycles per {whole}, predicted", f"{cycles['predicted']:,}"),
+        (f"Cycles per {whole}, simulated", "not counted" if simulated is None else f"{simulated:,}"),
         ("Seed of gaps and back-pressure", str(verify["seed"])),
         *_compared_before(content),
     )

@@ -31,11 +31,11 @@ class ActivationMemory:
         return np.random.default_rng(seed).integers(0, 1 << self.bits, (self.memory_map.banks, self.memory_map.words))
 
     def put(self, contents: Contents, name: str, tensor: IntArray) -> None:
-        """Write `tensor` ``(C, H, W)`` to its place, in `contents`."""
+        """Write `tensor` ``(C, H, W)``, or those of a batch ``(B, C, H, W)``, to its place, in `contents`."""
         contents[self._at(name, tensor.shape)] = tensor & (1 << self.bits) - 1
 
     def take(self, contents: Contents, name: str, shape: tuple[int, ...], *, signed: bool) -> IntArray:
-        """The tensor ``(C, H, W)`` at its place; smaller than every activation where bits are unknown."""
+        """The tensor of `shape`, that of `put`, at its place; smaller than every activation where bits are unknown."""
         words = contents[self._at(name, shape)]
         low, high = integer_range(self.bits, signed)
         return np.where(words < 0, low - 1, np.where(words > high, words - (1 << self.bits), words))
@@ -43,8 +43,9 @@ class ActivationMemory:
     def _at(self, name: str, shape: tuple[int, ...]) -> tuple[IntArray, IntArray]:
         """Bank and word of every activation of the tensor called `name`."""
         place: Placement = self.memory_map[name]
-        channel, row, column = np.indices(shape, sparse=True)
+        *image, channel, row, column = np.indices(shape, sparse=True)
         linear = place.base * self.memory_map.banks + channel * place.channel + row * place.pitch + column
+        linear = linear + sum(image) * place.image
         return linear % self.memory_map.banks, linear // self.memory_map.banks
 
     def write(self, contents: Contents, folder: Path) -> None:

@@ -96,17 +96,19 @@ def compare_layers(
     layers: Sequence[LayerEntry],
     expected: Mapping[str, IntArray],
     act_bits: int,
+    within: tuple[int, int] = (0, 1),
 ) -> dict[str, Comparison]:
     """Every stored (not wide) layer of one image against `expected` {tensor: ``(C, H, W)``}, by tensor name.
 
-    `vectors` are filed by layer number. Of an upsampled tensor the computed pixels are compared, each of which the
-    probes show once. A value that was never stored is wrong, and so is a vector that lies outside its tensor.
+    `vectors` are filed by layer number. They are those of a batch, `within` which the image has a place, of how many.
+    Of an upsampled tensor the computed pixels are compared, each of which the probes show once. A value that was never
+    stored is wrong, and so is a vector that lies outside its tensor.
     """
     outcome = {}
     for layer in layers:
         if not layer.wide:
             mine = vectors.get(layer.index, Vectors.of(()))
-            outcome[layer.name] = _compare_layer(mine, image, layer, expected[layer.name], act_bits)
+            outcome[layer.name] = _compare_layer(mine, (image, *within), layer, expected[layer.name], act_bits)
     surplus = sorted(vectors.keys() - {layer.index for layer in layers if not layer.wide})
     if surplus and outcome:
         text = f"image {image}: vectors were stored for layers {surplus}, which store nothing"
@@ -114,14 +116,20 @@ def compare_layers(
     return outcome
 
 
-def _compare_layer(vectors: Vectors, image: int, layer: LayerEntry, expected: IntArray, act_bits: int) -> Comparison:
+def _compare_layer(
+    vectors: Vectors, which: tuple[int, int, int], layer: LayerEntry, expected: IntArray, act_bits: int
+) -> Comparison:
+    """`which` image: its number, its place in the batch, the batch's places."""
+    image, place, batch = which
     count, pixels = layer.drained
     values, known = vectors.values(act_bits, signed=layer.signed)
     lane = np.arange(values.shape[1])
     used = lane < vectors.lanes[:, None]
     filters, pixel = vectors.filter[:, None], vectors.pixel[:, None] + lane
-    inside = (filters >= 0) & (filters < count) & (vectors.pixel[:, None] >= 0) & (pixel < pixels)
-    taken = np.flatnonzero(used & inside)
+    inside = (filters >= 0) & (filters < count) & (vectors.pixel[:, None] >= 0) & (pixel < batch * pixels)
+    # Pixels are counted through the batch: image after image, or of every channel all images.
+    mine, pixel = (pixel % batch, pixel // batch) if layer.channel_lanes else np.divmod(pixel, pixels)
+    taken = np.flatnonzero(used & inside & (mine == place))
     last = np.full(count * pixels, -1)  # the activation, of all lanes of all vectors, that came last to each place
     last[layer.index_of(filters, pixel).ravel()[taken]] = taken
     want = expected[:, :: layer.upsample[0], :: layer.upsample[1]].reshape(-1)

@@ -23,7 +23,10 @@ class Store:
 
 @dataclass(slots=True)
 class Frame:
-    """What happened to one image: stored vectors until it was done, and the beats that left for it."""
+    """What happened to one image: stored vectors until it was done, and the beats that left for it.
+
+    With batches the frame of number k has the beats of image k, and all else of batch k.
+    """
 
     stores: list[Store] = field(default_factory=list)
     #: Cycle in which each of its layers started.
@@ -48,6 +51,10 @@ class Section:
     first_accept: int | None = None
     #: Whether the watchdog barked.
     stuck: bool = False
+
+    def batches(self, batch: int) -> list[Frame]:
+        """The frames that hold what was computed, where `batch` images come at a time and none are missing but last."""
+        return self.frames[: -(-len(self.frames) // batch)]
 
 
 def read_sections(log: Path) -> list[Section]:

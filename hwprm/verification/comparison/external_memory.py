@@ -57,7 +57,8 @@ def compare_stalls(
     model = memory_model(bundle, memory, section.first_accept)
     stalls: list[int] = []
     names = [entry.name for entry in bundle.manifest.layers]
-    for number, frame in enumerate(section.frames[: _predicted_images(bundle)]):
+    batches = section.batches(bundle.manifest.array.batch)
+    for number, frame in enumerate(batches[: _predicted_images(bundle)]):
         if not frame.starts:
             return stalls, f"image {number} was not seen to start"
         image = model.image(frame.starts[0])
@@ -72,7 +73,7 @@ def compare_stalls(
             )
     if not stalls:
         return stalls, "no image was seen to start"
-    if len(stalls) == len(section.frames) and register != stalls[-1]:
+    if len(stalls) == len(batches) and register != stalls[-1]:
         return stalls, f"the MEMORY_STALLS register reads {register}, {stalls[-1]} are predicted"
     return stalls, None
 

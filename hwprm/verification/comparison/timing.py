@@ -12,14 +12,15 @@ __all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidd
 
 
 def loading_hidden(manifest: Manifest) -> bool:
-    """Whether an image is computed for so long that the next one has always come meanwhile.
+    """Whether an image, or a batch, is computed for so long that the next one has always come meanwhile.
 
     Stored results go before arriving ones, so each of their writes may hold up a beat; the margin is for what the host
     loses between images. In tiny networks the host sets the pace instead.
     """
+    batch = manifest.array.batch
     output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
     stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if not entry.wide)
-    return 3 * max(manifest.image_words, output) // 2 + 16 + stores < manifest.cycles.image
+    return batch * (3 * max(manifest.image_words, output) // 2 + 16 + stores) < manifest.cycles.image
 
 
 def _most_writes(entry: LayerEntry, rows: int) -> int:

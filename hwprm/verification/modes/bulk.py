@@ -36,7 +36,7 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
     traced = min(simulation.config.trace_images, count)
     expected = reference_logits(simulation.bundle.network, images)
     flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
-    trace = [f"+trace_images={traced}"] if traced else []
+    trace = [f"+trace_images={-(-traced // manifest.array.batch)}"] if traced else []
     stimulus = Stimulus(
         mode=MODE,
         images=images,
@@ -60,7 +60,8 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
     if len(frames) > len(images):
         failure = f"{len(frames)} images left the design, {len(images)} went in"
         cases.append(replace(simulation.case(MODE, "surplus"), failure=failure))
-    interval, cycle_case = _cycles(simulation, manifest, frames, counters)
+    batches = sections[0].batches(manifest.array.batch)
+    interval, cycle_case = _cycles(simulation, manifest, batches, counters)
     cases.append(cycle_case)
     if manifest.external:
         cases.append(_stalls(simulation, sections[0], counters))
@@ -99,10 +100,9 @@ def _memory(simulation: Simulation) -> list[str]:
     manifest = simulation.bundle.manifest
     if manifest.external is None:
         return []
-    patience = (
-        4 * (manifest.cycles.image + manifest.image_words + waiting_cycles(simulation.bundle, simulation.memory))
-        + 10_000
-    )
+    words = manifest.array.batch * manifest.image_words
+    waiting = waiting_cycles(simulation.bundle, simulation.memory)
+    patience = 4 * (manifest.cycles.image + words + waiting) + 10_000
     return [*memory_plusargs(simulation.memory), f"+watchdog={patience}"]
 
 

@@ -48,7 +48,7 @@ TESTS = ["layer"]
 
 @dataclass(frozen=True, kw_only=True)
 class _Piece:
-    """One layer of one image."""
+    """One layer of one image, or of the batch that begins with it."""
 
     image: int
     entry: LayerEntry
@@ -125,7 +125,7 @@ class _Bench:
     @classmethod
     def of(cls, simulation: Simulation) -> _Bench:
         program = simulation.bundle.program
-        images = simulation.images[: simulation.config.layer_count]
+        images = simulation.images[: simulation.config.layer_count - 1 + simulation.bundle.manifest.array.batch]
         built = build(simulation.bundle, simulation.simulator, simulation.work, **simulation.config.build)
         facts = (built.parent.name, str(simulation.config.seed), images.tobytes().hex(), version("hwprm"))
         return cls(
@@ -137,6 +137,10 @@ class _Bench:
             records=records_of(simulation.bundle, simulation.work, facts),
         )
 
+    def tensor(self, name: str, piece: _Piece) -> IntArray:
+        """The tensor called `name` of the images of a piece ``(B, C, H, W)``."""
+        return self.tensors[name][piece.image : piece.image + self.simulation.bundle.manifest.array.batch]
+
     def before(self, piece: _Piece) -> Contents:
         """The memory when the layer starts: every tensor that is alive then, and random words elsewhere."""
         net, index = self.simulation.bundle.network, piece.entry.index
@@ -144,7 +148,7 @@ class _Bench:
         born = dict.fromkeys(net.inputs, -1) | {layer.name: i for i, layer in enumerate(net.layers)}
         alive = {source for layer in net.layers[index:] for source in layer.sources if born[source] < index}
         for name in sorted(alive):
-            self.memory.put(contents, name, self.tensors[name][piece.image])
+            self.memory.put(contents, name, self.tensor(name, piece))
         return contents
 
 
@@ -182,13 +186,13 @@ def _start(bench: _Bench, piece: _Piece) -> _Started:
         (folder / "memory").mkdir()
         bench.memory.write(contents, folder / "memory")
         if not piece.entry.wide:
-            bench.memory.put(contents, piece.entry.name, bench.tensors[piece.entry.name][piece.image])
+            bench.memory.put(contents, piece.entry.name, bench.tensor(piece.entry.name, piece))
         stimulus = Stimulus(
             mode=MODE,
             images=simulation.images[:1],
             logits=np.zeros((1, 1), np.int64),
             tests=TESTS,
-            plusargs=["+memory=memory", f"+results={int(piece.entry.wide)}"],
+            plusargs=["+memory=memory", f"+results={simulation.bundle.manifest.array.batch * piece.entry.wide}"],
         )
         write_inputs(simulation, stimulus, folder)
         run = stack.enter_context(start_session(simulation, stimulus, bench.build, folder))
@@ -224,19 +228,24 @@ def _judge(bench: _Bench, started: _Started) -> tuple[Case, int | None]:
 
 
 def _compare(bench: _Bench, started: _Started, session: Session, frames: Sequence[Frame]) -> Comparison:
-    entry, image = started.piece.entry, started.piece.image
-    expected = bench.tensors[entry.name][image]
+    entry = started.piece.entry
+    tensors = bench.tensor(entry.name, started.piece)
     found = bench.memory.read(session.folder / "memory")
     if entry.wide:
         outputs = [
             other for other in bench.simulation.bundle.manifest.layers if other.wide and other.index < entry.index
         ]
         first = sum(int(np.prod(other.shape)) for other in outputs)
-        beats = frames[0].beats[first : first + expected.size] if frames else []
-        comparison = compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
     else:
-        got = None if found is None else bench.memory.take(found, entry.name, expected.shape, signed=entry.signed)
-        comparison = compare_tensors(got, image, entry, expected)
+        got = None if found is None else bench.memory.take(found, entry.name, tensors.shape, signed=entry.signed)
+    comparison = Comparison()
+    for i, expected in enumerate(tensors):
+        image = started.piece.image + i
+        if entry.wide:
+            beats = frames[i].beats[first : first + expected.size] if i < len(frames) else []
+            comparison += compare_logits(Frame(beats=beats), image, [entry], {entry.name: expected})
+        else:
+            comparison += compare_tensors(None if got is None else got[i], image, entry, expected)
     comparison = comparison.of(bench.simulation.bundle.program.kept_channels.get(entry.name))
     if found is None:
         return comparison + Comparison(extra="the activation memory was not written out")

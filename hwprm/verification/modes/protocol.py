@@ -38,7 +38,9 @@ def run_protocol(simulation: Simulation) -> ModeOutcome:
     images = simulation.images[: simulation.config.protocol_count]
     tensors = run(simulation.bundle.network, images)
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
-    stimulus = Stimulus(mode=MODE, images=images, logits=logits, tests=test_names(MODE), plusargs=["+probe"])
+    more = ["batch"] if manifest.array.batch > 1 else []
+    tests = [name for module in (MODE, *more) for name in test_names(module)]
+    stimulus = Stimulus(mode=MODE, images=images, logits=logits, tests=tests, plusargs=["+probe"], more=more)
     with running(simulation, stimulus) as session:
         sections = tuple(read_sections(session.events))
         compared, missing = _compare(session, sections, simulation.bundle, tensors)
@@ -86,10 +88,12 @@ def _compare(
             missing[note["name"]] = (
                 f"{len(section.frames)} images are in the event log, {len(note['images'])} were sent"
             )
-        for frame, image in zip(section.frames, note["images"], strict=False):
+        batch = manifest.array.batch
+        places = [(k, (i, batch)) for k, size in enumerate(note["batches"]) for i in range(size)]
+        for frame, image, (computed, within) in zip(section.frames, note["images"], places, strict=False):
             expected = {name: tensor[image] for name, tensor in tensors.items()}
-            mine = by_layer(frame.stores)
-            layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits)
+            mine = by_layer(section.frames[computed].stores)
+            layers = compare_layers(mine, image, manifest.layers, expected, manifest.array.act_bits, within)
             outputs = compare_outputs(frame, image, manifest.layers, expected)
             for name, comparison in (layers | outputs).items():
                 compared[name].append(comparison.of(kept.get(name)))

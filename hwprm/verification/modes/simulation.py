@@ -69,7 +69,7 @@ class Simulation:
 class Stimulus:
     """What one session of ``sim/tb_<mode>.py`` is fed, and which `tests` of it must have run.
 
-    images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave.
+    images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave. Tests of `more` modules run too.
     """
 
     mode: str
@@ -77,6 +77,7 @@ class Stimulus:
     logits: IntArray
     tests: Sequence[str]
     plusargs: Sequence[str]
+    more: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,7 +123,7 @@ def start_session(simulation: Simulation, stimulus: Stimulus, program: Path, fol
     invocation = Invocation(
         simulator=simulation.simulator,
         program=program,
-        module=f"tb_{stimulus.mode}",
+        module=",".join(f"tb_{name}" for name in (stimulus.mode, *stimulus.more)),
         tests=stimulus.tests,
         plusargs=[*stimulus.plusargs, *wave],
         seed=simulation.config.seed,
@@ -163,7 +164,7 @@ def run_folder(work: Path) -> Iterator[Path]:
 
 def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
     manifest = simulation.bundle.manifest
-    cycles, words = manifest.cycles.image, manifest.image_words
+    cycles, words, batch = manifest.cycles.image, manifest.image_words, manifest.array.batch
     results = sum(prod(entry.shape) for entry in manifest.layers if entry.wide)
     # The memory of the bulk mode is as slow as the user says, that of the others as fast as cocotb.
     waiting = max(waiting_cycles(simulation.bundle, memory) for memory in (simulation.memory, MemoryConfig()))
@@ -172,7 +173,8 @@ def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * (words + results + waiting) + 20_000,
+        "limit_cycles": 8 * cycles + 20 * (batch * (words + results) + waiting) + 20_000,
+        "batch": batch,
         "external": asdict(manifest.external) if manifest.external else None,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
     }

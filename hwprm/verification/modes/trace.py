@@ -15,12 +15,12 @@ from hwprm.verification.modes.simulation import Simulation
 
 __all__ = ["compare_trace", "read_trace"]
 
-#: Digits of the image's number and of the cycle, which are no probes.
+#: Digits of the image's (or batch's) number and of the cycle, which are no probes.
 IMAGE_DIGITS, CYCLE_DIGITS = 8, 16
 
 
 def read_trace(path: Path, manifest: Manifest, images: int) -> list[dict[int, Vectors]]:
-    """Vectors of each of `images` images by layer number; -1 is a layer whose number is unknown.
+    """Vectors of each of `images` images, or batches, by layer number; -1 is a layer whose number is unknown.
 
     A line that is cut short, and what follows it, is left out, so that a crashed run shows as values that never came.
     """
@@ -53,9 +53,12 @@ def compare_trace(simulation: Simulation, path: Path, images: NDArray[np.int64])
     """Every stored layer of `images` ``(n, C, H, W)`` as traced in `path` against the reference, by tensor name."""
     manifest, kept = simulation.bundle.manifest, simulation.bundle.program.kept_channels
     total: dict[str, Comparison] = {}
-    for i, vectors in enumerate(read_trace(path, manifest, len(images))):
+    batch = manifest.array.batch
+    batches = read_trace(path, manifest, -(-len(images) // batch))
+    for i in range(len(images)):
         tensors = {name: tensor[0] for name, tensor in run(simulation.bundle.network, images[i : i + 1]).items()}
-        compared = compare_layers(vectors, i, manifest.layers, tensors, manifest.array.act_bits)
+        vectors, within = batches[i // batch], (i % batch, batch)
+        compared = compare_layers(vectors, i, manifest.layers, tensors, manifest.array.act_bits, within)
         for name, comparison in compared.items():
             total[name] = total.get(name, Comparison()) + comparison.of(kept.get(name))
     return total

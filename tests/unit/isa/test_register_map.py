@@ -15,7 +15,7 @@ def test_offsets_are_unique_aligned_and_in_reach():
 
 
 def test_every_register_has_access_and_sentence():
-    assert {register.access for register in REGISTERS} == {"ro", "rw", "w1c"}
+    assert {register.access for register in REGISTERS} == {"ro", "rw", "w1c", "wo"}
     assert all(register.doc.endswith(".") for register in REGISTERS)
 
 
