@@ -34,7 +34,7 @@ class ArrayConfig:
     #: Put filters that use the same columns into one tile, where that saves cycles.
     order_filters: bool = True
     #: Neighbouring pixels of a row as filters of their own, for depthwise layers above all: `auto` where that saves
-    #: cycles and there is no batch, or `off`.
+    #: cycles, or `off`.
     phases: Literal["auto", "off"] = "auto"
     #: Where weights, column lists and descriptors lie: in ROMs on the chip, or in external memory behind an AXI4
     #: read master.

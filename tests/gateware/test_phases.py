@@ -25,6 +25,14 @@ def test_random_networks(seed, pipeline):
     run_checked(program, random_images(program, 2, seed))
 
 
+@pytest.mark.parametrize("seed", long_round(range(14), quick=2))
+def test_batches(seed):
+    """Images behind each other in every channel, phases side by side."""
+    rows, cols = _array(seed)
+    program = compiled(phased_network(seed), rows, cols, batch=2 + seed % 3, pipeline=("short", "fast")[seed % 2])
+    run_checked(program, random_images(program, 3 + seed % 3, seed), batches=[2 + seed % 3, 1])
+
+
 @pytest.mark.parametrize(("seed", "pipeline"), long_round([(7, "short"), (9, "fast"), (6, "fast")], quick=1))
 def test_from_external_memory(seed, pipeline):
     """One list for all channels stays in its ring while the tiles' bases change; stalls are those predicted."""

@@ -211,6 +211,7 @@ def _allocate(
     A tensor lives from its layer until its last reader. Inputs keep their place: the next image arrives meanwhile.
     """
     batch = max(geo.images for geo in geometry)
+    rests = {name: rest for name, rest in _rests(net, geometry).items() if rest == 0}
     last_read = {source: geo.index for geo in geometry for source in geo.layer.sources}
     inputs: list[Placement] = []
     for name in net.inputs:
@@ -220,6 +221,8 @@ def _allocate(
     placed: list[tuple[Placement, int]] = []  # and the last layer at which it is alive
     for birth, tensor in _stored(net):
         place = _placement(tensor, pitches[tensor.name], images[tensor.name], batch, banks)
+        if tensor.name in rests:
+            place = _spaced(place, tensor.shape[0], banks)
         place = replace(place, base=floor)
         for other in sorted((p for p, death in placed if death >= birth), key=lambda p: p.base):
             if place.base + place.words <= other.base:
@@ -239,6 +242,12 @@ def _relative(net: IntegerNetwork, geo: LayerGeometry, made: MemoryMap) -> bool:
     if geo.layer.terms[0].groups == 1 or len(groups) > 1 or len(distances) > 1:
         return False
     return distances.pop() % made.banks == 0 and not set(geo.layer.sources) & set(net.inputs)
+
+
+def _spaced(place: Placement, channels: int, banks: int) -> Placement:
+    """`place` with its channels a multiple of the number of banks apart."""
+    more = -place.channel % banks
+    return replace(place, channel=place.channel + more, words=place.words + -(-channels * more // banks))
 
 
 def _placement(tensor: Tensor, pitch: int, image: int, batch: int, banks: int) -> Placement:

@@ -29,12 +29,12 @@ class StoredRows:
 
 def stored_rows(geo: LayerGeometry, place: Placement) -> StoredRows:
     """The rows of what `geo` stores at `place`."""
-    below, beside = geo.repeats
+    below, _ = geo.repeats
     gap, width, extra = place.gap(geo.repeats), geo.width, 0
     if gap and geo.images > 1:
         extra = place.image - geo.height * below * place.pitch
     elif not gap:
-        width, gap = geo.pixels, 0 if geo.images == 1 else place.image - geo.pixels * beside
+        width, gap = geo.pixels, 0 if geo.images == 1 else place.image - geo.pixels * geo.store_step
         if geo.channel_lanes and place.image > 1:  # of every channel all images: neighbouring lanes
             width, gap = 1, place.image - 1
         if gap == 0:

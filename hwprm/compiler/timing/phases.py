@@ -41,13 +41,11 @@ SPARE_BANKS = 3
 def best_layout(net: IntegerNetwork, array: ArrayConfig) -> Layout:
     """`net` laid out with the phases that take the fewest cycles, without any where these save none.
 
-    Designs with batches have none: an image's pixels fill their lanes anyway.
-
     Raises as `lay_out` does.
     """
     cuts = Cuts(array)
     best = lay_out(net, array, cuts=cuts)
-    if array.phases == "off" or array.batch > 1:
+    if array.phases == "off":
         return best
     fewest = None
     for phases in dict.fromkeys(_choices(best, array, cuts)):
@@ -153,4 +151,4 @@ def _least(net: IntegerNetwork, geo: LayerGeometry, array: ArrayConfig) -> Itera
             tiles = -(-groups.sum(axis=1) // (array.cols // count))
             entries[count] += int(np.maximum(groups.max(axis=1), tiles).sum())
     for count in counts:
-        yield count, entries[count] * len(geo.windows) * -(-geo.pixels // (count * array.rows))
+        yield count, entries[count] * len(geo.windows) * -(-geo.all_pixels // (count * array.rows))
