@@ -101,6 +101,7 @@ def array_of(bundle: Bundle) -> ArrayConfig:
         pipeline="fast" if own.pipeline == "fast" else "short",
         acc_bits=own.acc_bits,
         batch=own.batch,
+        phases="auto" if any(layer.phases > 1 for layer in bundle.manifest.layers) else "off",
         order_filters=False,
     )
     if external is None:

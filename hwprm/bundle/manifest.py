@@ -200,6 +200,8 @@ class Manifest:
     array: ArrayEntry
     #: Whose cells the Verilog uses: ``any`` where it is plain.
     target: str
+    #: Whether the design is a netlist of these cells, which hides its memories.
+    netlist: bool = False
     #: In the order of the stream.
     inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]
@@ -290,7 +292,11 @@ def check_manifest(manifest: Manifest) -> None:
     counts = (cycles.layers, cycles.listed, cycles.unordered_layers, cycles.unordered_listed)
     if any(len(each) != len(manifest.layers) for each in counts):
         raise ValueError("it does not count the cycles of every layer")
+    if manifest.array.pipeline not in ("short", "fast"):
+        raise ValueError(f"its pipeline is {manifest.array.pipeline!r}, neither 'short' nor 'fast'")
     for layer in manifest.layers:
+        if layer.computed[2] % layer.phases and not layer.channel_lanes:
+            raise ValueError(f"layer {layer.name!r} has {layer.phases} phases in rows of {layer.computed[2]} pixels")
         if any(size % times for size, times in zip(layer.shape[1:], layer.upsample, strict=True)):
             raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
     needed = {*PORTS, *REGISTERS, *(BASES if manifest.external else ()), *(BATCHES if manifest.array.batch > 1 else ())}
@@ -306,6 +312,7 @@ def _check_ranges(manifest: Manifest) -> None:
         *(("array", bits, 2, 64) for bits in (array.weight_bits, array.act_bits, array.acc_bits)),
         *(("shape", size, 1, 1 << 24) for shape in shapes for size in shape),
         *(("shape", prod(shape), 1, 1 << 32) for shape in shapes),
+        *(("phases", layer.phases, 1, array.cols) for layer in manifest.layers),
         *(("upsample", times, 1, 1 << 16) for layer in manifest.layers for times in layer.upsample),
         *(("width", port.width, 1, 1 << 20) for port in (*manifest.ports, *manifest.probes)),
         *(("offset", register.offset, 0, (1 << 16) - 1) for register in manifest.registers),

@@ -41,6 +41,8 @@ def _check_numbers(program: ProgramRecord) -> None:
 
 def _check_memory(program: ProgramRecord, manifest: Manifest) -> None:
     memory_map = program.memory_map
+    if program.hardware.batch != manifest.array.batch:
+        raise ValueError(f"hardware.batch is {program.hardware.batch}, the manifest's {manifest.array.batch}")
     if not (memory_map.banks >= 1 and memory_map.words >= 1 and memory_map.banks * memory_map.words <= WORDS_MAX):
         raise ValueError(f"memory: {memory_map.banks} banks of {memory_map.words} words")
     shapes = {entry.name: entry.shape for entry in manifest.inputs}

@@ -60,7 +60,8 @@ def _redden(words: Sequence[str]) -> None:
 
     This comes before the words are understood: what an earlier run left must not outlive a mistyped option.
     """
-    if (file := _junit_of(words)) is not None:
+    other = "verify" not in words and any(word in VERBS for word in words)  # has no such option: the file is not ours
+    if not other and (file := _junit_of(words)) is not None:
         from hwprm.verification.results.junit import write_error
 
         error = InputError(

@@ -38,7 +38,7 @@ def pnr(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(h
             script = write_project(bundle, silicon, out)
         raise UnsupportedError(
             f"{silicon.target} cannot be placed and routed here: {family.unplaced}; a project for the vendor's tool "
-            f"lies in {out}, run {script} there"
+            f"lies in {out}, run {script} there (pins and bitstreams are the project's business)"
         )
     if out:
         check_output(out)
@@ -50,6 +50,8 @@ def pnr(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument(h
         facts |= {"out": str(out)}
     if found.missed:
         talk.complain(found.missed)
+        if silicon.bitstream and silicon.bitstream.is_file():
+            talk.say(f"{silicon.bitstream} is of an earlier run and was left as it is")
     elif silicon.bitstream:
         facts |= {"bitstream": str(silicon.bitstream)}
         talk.say(f"bitstream: {silicon.bitstream}, seed {found.best.seed}")

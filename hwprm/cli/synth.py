@@ -29,6 +29,8 @@ def synth(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argument
     from hwprm.targets import synthesis_facts, write_result
 
     netlist = settings.silicon.netlist
+    if netlist and settings.run.out and netlist.absolute() == settings.run.out.absolute():
+        raise InputError(f"--out and --netlist name the same folder, {netlist}; give each its own")
     for folder in (settings.run.out, netlist):
         if folder:
             check_output(folder)

@@ -35,8 +35,8 @@ from hwprm.isa import Hardware
 
 __all__ = ["PASSES", "Program", "compile_network", "estimate"]
 
-#: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows after
-#: each that it changed no integer.
+#: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
+#: that they changed no integer, and which one did where that fails.
 PASSES: tuple[Pass, ...] = (remove_unneeded, split_pools, order_filters)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -50,8 +51,13 @@ def keep(cache: Path, kind: str, key: str, make: Callable[[Path], None]) -> Path
         ) from error
     try:
         make(work)
-        with suppress(OSError):  # the name is taken by a folder that is not empty
+        try:
             work.rename(kept)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):  # the name is taken: another process was first
+                raise ConfigError(
+                    f"{kept} cannot be kept ({error.strerror}); choose another cache with --work"
+                ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return kept

@@ -66,8 +66,10 @@ def _clock_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     if facts["clock_mhz"] is not None:
         met = "met" if facts["clock_met"] else "MISSED"
         yield "clock asked for", f"{facts['clock_mhz']:g} MHz, {met}, slack {facts['slack_ns']:.2f} ns"
+    cycles = facts["cycles_per_image"]
+    digits = 0 if cycles == int(cycles) else 1
     stalls = "" if facts["stalls_counted"] else ", stalls of the external memory left out"
-    yield "images per second", f"{facts['images_per_second']:,.0f} ({facts['cycles_per_image']:,} cycles{stalls})"
+    yield "images per second", f"{facts['images_per_second']:,.0f} ({cycles:,.{digits}f} cycles{stalls})"
     yield "latency, microseconds", f"{facts['latency_us']:,.1f} (an image's beats, then its cycles)"
     yield "placed", ", ".join(f"{value:,} {key}" for key, value in facts["placed"].items())
     yield "CPU seconds", ", ".join(f"{seed['cpu_seconds']:.0f}" for seed in seeds)

@@ -55,7 +55,7 @@ def overview(facts: Facts) -> tuple[Table, ...]:
     compared = f"{verify['values_compared']} integers compared, {verify['mismatches']} mismatches"
     for name, value in (
         ("accuracy, per cent", ", ".join(f"{value:.2f} {stage}" for stage, value in facts["accuracy"].items())),
-        ("cycles per image", f"{simulated} ({promised})"),
+        (f"cycles per {'batch' if 'batch' in cycles else 'image'}", f"{simulated} ({promised})"),
         ("verification", f"{verify['simulator']}: {verify['images']} images, {compared}"),
         ("time", f"{sum(facts['seconds'].values()):.1f} s"),
     ):

@@ -97,7 +97,7 @@ def place_and_route(folder: Path, config: SiliconConfig, tell: Tell) -> Placemen
 
     Writes the bitstream of the fastest seed to ``config.bitstream``, unless it misses ``config.clock``.
     `tell` hears how far it is. Raises what `check_placer` and `synthesise` raise, InputError when the device is too
-    small, ToolError when a tool fails.
+    small, or has too few pins for a bitstream or constraints that are asked for, ToolError when a tool fails.
     """
     placer = check_placer(config.target, config)
     steps = len(placer.marks)
@@ -112,6 +112,11 @@ def place_and_route(folder: Path, config: SiliconConfig, tell: Tell) -> Placemen
     synthesis = synthesise(folder, config, during(0))
     if synthesis.too_large:
         raise synthesis.too_large
+    if synthesis.wrapped and (config.bitstream or config.pins):
+        raise InputError(
+            f"{config.target} has too few pins, so that the ports of {synthesis.bundle.folder.name} are behind shift "
+            "registers, for figures alone; no bitstream of that is of use, and no pin constraint: take a larger device"
+        )
     tool = find_tool(placer.tool)
     runs = []
     for seed in range(1, config.seeds + 1):
@@ -159,7 +164,10 @@ def _timing(tool: SiliconTool, folder: Path, synthesis: Synthesis) -> Timing:
     try:
         return read_report(read_json(folder / REPORT), synthesis.counts.blocks)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise ToolError(f"{tool.label} left no report that can be read ({error}); install it again") from error
+        raise ToolError(
+            f"{tool.label} left no report that can be read in {folder} ({error}); delete that folder, or install the "
+            "tool again"
+        ) from error
 
 
 def _pack(placement: Placement, placer: Placer, config: SiliconConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hwprm.bundle import Bundle
@@ -133,7 +133,8 @@ def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundl
     paths += sorted(family.models.glob("*.v")) if family.models else []
     models = used_modules(netlist, [path.read_text() for path in paths])
     defined = "".join(f"`define {name}\n" for name in family.defines)
-    return bundle, {f"{CORE}.v": netlist, "hwprm_cells.v": defined + models}
+    made = replace(bundle, manifest=replace(bundle.manifest, target=family.name, netlist=True))
+    return made, {f"{CORE}.v": netlist, "hwprm_cells.v": defined + models}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -164,8 +165,10 @@ class _Run:
 
 
 def check_cells(bundle: Bundle, target: Target) -> None:
-    """Raise ConfigError where `bundle` was emitted with cells of another family than the target's."""
+    """Raise ConfigError where `bundle` was emitted with cells of another family than the target's, or is a netlist."""
     cells = bundle.manifest.target
+    if bundle.manifest.netlist:
+        raise ConfigError(f"{bundle.folder.name} is a netlist already, of {cells}; give the bundle that it was made of")
     if cells not in ("any", target.family.name):
         raise ConfigError(
             f"{bundle.folder.name} is written in cells of {cells}, which {target.device.name} does not have; "
@@ -205,7 +208,7 @@ def _design(bundle: Bundle, target: Target, wrapped: bool) -> dict[str, bytes | 
         files[f"rtl/{WRAPPER}.v"] = wrapper_verilog(bundle.manifest.ports).encode()
     names = sorted(name for name in bundle.manifest.files if name.startswith("mem/") and name.endswith(".mem"))
     images = {name: bundle.folder / name for name in names}
-    if target.family.memories:
+    if target.family.memories and bundle.manifest.array.pipeline == "fast":  # others have no output registers
         written = target.family.memories({name: _image(path) for name, path in images.items()})
         files |= {f"rtl/{name}": text.encode() for name, text in written.items() if f"rtl/{name}" in files}
     return files | images

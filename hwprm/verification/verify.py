@@ -79,6 +79,11 @@ def _verify(folder: Path, config: VerifyConfig, memory: MemoryConfig, progress: 
             "layer mode cuts ROM images, and this design keeps its program in external memory; verify it with "
             "--modes bulk --trace-images 1, which compares every layer too"
         )
+    if "layers" in config.modes and bundle.manifest.netlist:
+        raise ConfigError(
+            "layer mode fills memories, which a netlist hides; verify it with --modes bulk --trace-images 1, which "
+            "compares every layer too"
+        )
     simulations = [_simulation(bundle, simulator, config, memory) for simulator in simulators]
     outcomes = _simulate(simulations, config, progress)
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]

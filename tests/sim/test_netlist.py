@@ -55,6 +55,10 @@ def test_netlist_is_bit_exact(target: str, cells: str, pipeline: str, tmp_path: 
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
     assert {"images 0..1, stored", "layer a"} == {case.name for case in report.cases if case.values}
+    with pytest.raises(ConfigError, match="is a netlist already, of .*; give the bundle that it was made of"):
+        api.synth(bundle, SiliconConfig(target=target, work=work))
+    with pytest.raises(ConfigError, match="which a netlist hides; verify it with --modes bulk"):
+        verify_bundle(bundle.folder, VerifyConfig(sim="icarus", modes=("layers",), work=work))
     # One table upside down is found.
     broken = Path(shutil.copytree(bundle.folder, tmp_path / "broken"))
     assert "(16'h" in text

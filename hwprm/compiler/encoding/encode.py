@@ -1,4 +1,4 @@
-"""Schedule and memory_map to the contents of the six ROMs."""
+"""Schedule and memory map to the contents of the six ROMs."""
 
 from __future__ import annotations
 

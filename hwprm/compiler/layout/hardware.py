@@ -42,8 +42,7 @@ def hardware_for(
     """
     stored, wide = ([geo for geo in geometry if geo.layer.wide == out] for out in (False, True))
     shifts = np.concatenate([layer.shift for layer in net.layers])
-    acc_bits = _accumulator(net, array)
-    kinds = _kinds(net)
+    acc_bits, kinds = _accumulator(net, array), _kinds(net)
     wide_pixels, strided = max([geo.pixels for geo in wide], default=1), [geo for geo in geometry if geo.all_pixels > 1]
     return Hardware(
         rows=array.rows,

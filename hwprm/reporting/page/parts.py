@@ -114,7 +114,7 @@ class Table:
 class Dial:
     """Images per second at a clock in MHz that the reader moves, between 1 and `most`; it stands at `clock` first."""
 
-    cycles: int
+    cycles: float
     clock: int
     most: int
 

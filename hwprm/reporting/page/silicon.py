@@ -17,6 +17,8 @@ __all__ = ["read_silicon", "silicon_section"]
 Facts = Mapping[str, Any]
 #: File that `hwprm synth` and `hwprm pnr` leave in the folder that --out names.
 RESULT = "silicon.json"
+#: What the section shows of every result.
+NEEDED = ("target", "part", "resources", "blocks", "wrapped", "cycles_per_image")
 #: Clocks in MHz beside those reached, at which images per second are told.
 CLOCKS = (25, 50, 100, 150, 200)
 
@@ -32,9 +34,11 @@ def read_silicon(folder: Path, design_hash: str) -> tuple[Facts, ...]:
             facts = read_json(file)
             if facts["format"] != SILICON:
                 raise ValueError(f"its format is not {SILICON!r}")
+            mine = facts["design_hash"] == design_hash
+            _ = [facts[key] for key in NEEDED if mine]
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise InputError(f"{file} cannot be read ({error}); delete its folder, or make it again") from error
-        if facts["design_hash"] == design_hash:
+        if mine:
             found.append(facts)
     return tuple(found)
 
@@ -94,10 +98,15 @@ def _rates(results: Sequence[Facts]) -> Table:
     )
     columns = (Column(title="Clock, MHz", numeric=False), Column(title="Images per second"))
     return Table(
-        caption=f"Images per second: the clock by {cycles:,} cycles",
+        caption=f"Images per second: the clock by {_plain(cycles)} cycles",
         columns=(*columns, Column(title="", numeric=False)),
         rows=rows,
     )
+
+
+def _plain(cycles: float) -> str:
+    """Cycles of an image, which are no whole number where a batch is shared out."""
+    return f"{cycles:,}" if cycles == int(cycles) else f"{cycles:,.1f}"
 
 
 def _path(facts: Facts) -> Table:

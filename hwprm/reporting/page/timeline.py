@@ -69,7 +69,7 @@ def timeline(program: ProgramRecord) -> Iterator[Bars | Table]:
     rows = [(name, *(f"{value:,}" for value in astuple(part))) for name, part in zip(names, parts, strict=True)]
     sums = (sum(getattr(part, field.name) for part in parts) for field in fields(Spent))
     columns = (Column(title="Layer", numeric=False), *(Column(title=name.capitalize()) for name in WORDS))
-    total = ("Image", *(f"{value:,}" for value in sums))
+    total = ("Batch" if program.hardware.batch > 1 else "Image", *(f"{value:,}" for value in sums))
     yield Table(caption="Where the cycles go", columns=columns, rows=(*rows, total), total=True, folded=True)
 
 

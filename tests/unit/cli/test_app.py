@@ -71,6 +71,11 @@ def test_only_what_is_an_option_names_the_file(stale: Path, monkeypatch: pytest.
     assert stale.read_text() == GREEN
 
 
+def test_another_verb_takes_no_such_file(stale: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert _main(monkeypatch, *["report", "run", "--junit", "j.xml"]) == 2
+    assert stale.read_text() == GREEN
+
+
 def test_what_is_no_file_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

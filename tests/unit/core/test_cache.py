@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match="no"):
         keep(tmp_path, "silicon", "key", make)
+    assert list((tmp_path / "silicon").iterdir()) == []
+
+
+def test_what_cannot_be_moved_into_place_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(ConfigError, match=r"key cannot be kept \(Permission denied\); choose another cache"):
+        keep(tmp_path, "silicon", "key", lambda folder: None)
     assert list((tmp_path / "silicon").iterdir()) == []
 
 

@@ -83,6 +83,16 @@ def test_bitstream_that_cannot_be_written(
     assert notes.read_text() == ""
 
 
+def test_no_bitstream_of_ports_behind_shift_registers(
+    small_bundle: Path, notes: Path, configured: Configured, tmp_path: Path
+) -> None:
+    config = configured(target="ice40-up5k", bitstream=tmp_path / "design.bit")
+    with pytest.raises(InputError, match=r"has too few pins, .* take a larger device"):
+        place_and_route(small_bundle, config, silent)
+    assert not (tmp_path / "design.bit").exists()
+    assert "nextpnr" not in notes.read_text()
+
+
 @pytest.mark.parametrize("target", ["generic", "xc7a35t"])
 def test_no_place_and_route(target: str, small_bundle: Path, notes: Path, configured: Configured) -> None:
     with pytest.raises(UnsupportedError, match=f"^{target} cannot be placed and routed here: "):

@@ -16,8 +16,8 @@ __all__ = ["BLOCKS", "cut", "memories", "ram_verilog", "rom_verilog"]
 
 #: Words of a block -> bits of a word; the widest takes both ports, each with half of the words' bits.
 BLOCKS: Mapping[int, int] = {512: 2 * HALF, 1024: HALF, 2048: 9, 4096: 4, 8192: 2, 16384: 1}
-#: Memories of no more bits stay what yosys makes of them.
-SMALL = 256
+#: Memories of no more bits stay what yosys makes of them; and those of more, which no device has.
+SMALL, LARGE = 256, 1 << 23
 #: Bits that choose between two blocks' words and cost as much as a cell.
 CHOICE = 32
 #: Cells that share the registers of an address, where it has some: no wire has to reach all cells in one cycle.
@@ -87,6 +87,8 @@ def cut(depth: int, width: int) -> tuple[int, ...]:
     """
     if depth <= 0:
         return ()
+    if depth > 2 * max(BLOCKS):
+        return (max(BLOCKS), *cut(depth - max(BLOCKS), width))
     choices = [tuple(sorted((words, *cut(depth - words, width)), reverse=True)) for words in BLOCKS]
 
     def price(blocks: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
@@ -103,7 +105,7 @@ def memories(images: Mapping[str, Image]) -> Mapping[str, str]:
 
 def rom_verilog(images: Mapping[str, Image]) -> str:
     """``hwprm_rom`` with the contents of `images` in block RAMs, a module for each, where it has an output register."""
-    large = {name: image for name, image in images.items() if image.width * len(image.words) > SMALL}
+    large = {name: image for name, image in images.items() if SMALL < image.width * len(image.words) <= LARGE}
     bodies = {
         f'OUTPUT_REGISTER && FILE == "{name}"': (
             f"    wire [{image.width - 1}:0] word;\n"

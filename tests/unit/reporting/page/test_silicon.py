@@ -17,7 +17,7 @@ from tests.support.silicon import make_bundle, silicon_facts
 
 
 def _save(folder: Path, facts: Any) -> None:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "silicon.json").write_text(json.dumps(facts))
 
 
@@ -63,6 +63,8 @@ def test_synthesis_alone_has_no_clock() -> None:
 
 
 def test_a_result_that_cannot_be_read(tmp_path: Path) -> None:
-    _save(tmp_path / "ecp5", {"format": "something"})
-    with pytest.raises(InputError, match=r"silicon\.json cannot be read .*; delete its folder, or make it again"):
-        read_silicon(tmp_path, "x")
+    half = {key: value for key, value in silicon_facts("x").items() if key != "blocks"}
+    for i, facts in enumerate(({"format": "something"}, {"format": "hwprm-silicon-1"}, half)):
+        _save(tmp_path / f"{i}" / "ecp5", facts)
+        with pytest.raises(InputError, match=r"silicon\.json cannot be read .*; delete its folder, or make it again"):
+            read_silicon(tmp_path / f"{i}", "x")

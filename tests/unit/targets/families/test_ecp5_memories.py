@@ -124,6 +124,11 @@ def test_blocks_are_few_and_each_begins_at_a_multiple_of_its_depth() -> None:
             assert all(sum(blocks[:i]) % words == 0 for i, words in enumerate(blocks))
             assert cells <= min(-(-depth // words) * -(-width // bits) for words, bits in BLOCKS.items()) * 1.5
     assert cut(1400, 64) == (1024, 512)
+    assert sum(cut(1_000_000, 64)) >= 1_000_000
+
+
+def test_a_memory_that_no_device_has_stays_plain() -> None:
+    assert "DP16KD" not in rom_verilog({"mem/x.mem": Image(width=64, words=(1,) * 200_000)})
 
 
 def test_small_memories_and_those_without_a_register_stay_plain() -> None:
