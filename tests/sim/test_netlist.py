@@ -41,7 +41,7 @@ def _verified(folder: Path, work: Path) -> VerifyReport:
 KINDS = (("ecp5-25k", "ecp5", "fast"), ("ice40-hx8k", "any", "short"), ("ecp5-25k", "any", "short"))
 
 
-@pytest.mark.parametrize(("target", "cells", "pipeline"), long_round(KINDS, quick=1))
+@pytest.mark.parametrize(("target", "cells", "pipeline"), long_round(KINDS, quick=0))
 def test_netlist_is_bit_exact(target: str, cells: str, pipeline: str, tmp_path: Path, work: Path) -> None:
     array = ArrayConfig(rows=1, cols=1, pipeline=pipeline)
     api.synth(

@@ -20,10 +20,10 @@ from tests.support.silicon_tool import DATA
 __all__ = ["DATA", "make_bundle", "silicon_facts", "stand_in"]
 
 
-def make_bundle(folder: Path, *, target: str = "any") -> Path:
-    """One linear layer, 9 -> 2, on 1 x 1, in the new `folder`, in cells of `target`."""
+def make_bundle(folder: Path, *, target: str = "any", size: int = 1) -> Path:
+    """One linear layer, 9 -> 2, on `size` x `size`, in the new `folder`, in cells of `target`."""
     terms = (Term(source="image", weight=seeded_weights(2, 1, 3, 3)),)
-    program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), 1, 1)
+    program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), size, size)
     emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=target)
     return folder
 

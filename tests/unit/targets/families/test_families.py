@@ -59,11 +59,12 @@ def test_budget(target: str, bundles: Bundles, work: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("target", "least"), [("ecp5-25k", 40.0), ("ice40-up5k", 10.0)])
-def test_place_and_route(target: str, least: float, bundles: Bundles, work: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("target", "cells", "least"), [("ecp5-25k", "ecp5", 40.0), ("ice40-hx8k", "any", 20.0)])
+def test_place_and_route(target: str, cells: str, least: float, work: Path, tmp_path: Path) -> None:
     file = tmp_path / "design.bit"
     config = SiliconConfig(target=target, work=work, clock=least, bitstream=file)
-    facts = placement_facts(place_and_route(bundles[TARGETS[target].family.name], config, silent))
+    folder = make_bundle(tmp_path / "bundle", target=cells, size=2)
+    facts = placement_facts(place_and_route(folder, config, silent))
     assert facts["fmax_mhz"] > least
     assert facts["clock_met"]
     assert sum(hop["logic_ns"] + hop["routing_ns"] for hop in facts["critical_path"]) == pytest.approx(
