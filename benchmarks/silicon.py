@@ -8,7 +8,7 @@ them, so that an interrupted run goes on, and more --seeds run the new ones alon
 before stay in the table. Bundles are folders; without any, LeNet-5 at 40x (examples/checkpoints/lenet5-all-39x,
 calibrated with the embedded images) on 4 x 4 and 8 x 8, with the fast pipeline in cells of the ECP5, and with the short
 one in plain Verilog.
-Target, on an LFE5U-85F of speed 6: 110 MHz and 65 LUT4 a processing element on 8 x 8, 125 MHz on 4 x 4, both fast.
+Target: on an LFE5U-85F of speed 6, 110 MHz and 65 LUT4 a processing element on 8 x 8, 125 MHz on 4 x 4, both fast.
 """
 
 from __future__ import annotations

@@ -9,15 +9,16 @@ from amaranth.hdl import ResetInserter, Signal
 
 from hwprm.gateware.host.registers import RegisterFile
 from hwprm.isa import REGISTERS, register_offset
-from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION
+from hwprm.isa.registers import BATCHED, ID_VALUE, INTERFACE_VERSION
 from tests.support.bench import axil_read, axil_write, simulate
 from tests.support.hardware import hardware, inputs
 
 DIGEST = hashlib.sha256(b"design").hexdigest()
 
 
-def _file() -> RegisterFile:
-    return RegisterFile(hardware(rows=5, cols=7, inputs=inputs(3, ((3, 4, 5), 5)), output_words=11, design_hash=DIGEST))
+def _file(batch: int = 1) -> RegisterFile:
+    parts = inputs(3, ((3, 4, 5), 5))
+    return RegisterFile(hardware(rows=5, cols=7, inputs=parts, output_words=11, design_hash=DIGEST, batch=batch))
 
 
 async def _read(ctx, dut, name, **options):
@@ -36,26 +37,31 @@ async def _pulse(ctx, *ports):
         ctx.set(port, 0)
 
 
+@pytest.mark.parametrize("batch", [1, 3])
 @pytest.mark.parametrize("wait", [0, 3], ids=["ready-first", "ready-late"])
-def test_every_register_reads_its_value(wait):
-    dut = _file()
+def test_every_register_reads_its_value(wait, batch):
+    dut = _file(batch)
     want = {
         "ID": ID_VALUE, "VERSION": INTERFACE_VERSION, "CONTROL": 1, "STATUS": 1, "CYCLES": 1234567890, "FRAMES_IN": 1,
         "FRAMES_OUT": 2, "FRAMES_DROPPED": 0, "STALLS": 3, "ROWS": 5, "COLS": 7, "INPUT_BEATS": 60, "OUTPUT_BEATS": 11,
         "MEMORY_STALLS": 0, "BASE": 0, "BASE_HIGH": 0,
     }  # fmt: skip
     want |= {f"HASH{i}": int(DIGEST, 16) >> 32 * i & 0xFFFFFFFF for i in range(8)}
-    assert want.keys() == {register.name for register in REGISTERS}
+    if batch > 1:  # two images of three came, twice
+        want |= {"BATCH": 2, "BATCH_SIZE": 3, "FRAMES_OUT": 4, "FLUSH": 0}
+    assert want.keys() == {register.name for register in REGISTERS} - (set(BATCHED) if batch == 1 else set())
 
     async def bench(ctx):
         ctx.set(dut.cycles, 1234567890)
         ctx.set(dut.busy, 1)
+        if batch > 1:
+            ctx.set(dut.images, 2)
         await _pulse(ctx, dut.received, dut.frame_done, dut.stalled)
         await _pulse(ctx, dut.frame_done, dut.stalled)
         await _pulse(ctx, dut.stalled)
         for name, value in want.items():
             assert await _read(ctx, dut, name, wait=wait) == value, name
-        for address in (0x38, 0x3C, 0x68, 0xFC):
+        for address in (0x38, 0x3C, 0x68, 0xFC) if batch == 1 else (0x68, 0xFC):
             assert await axil_read(ctx, dut, address, wait=wait) == 0, hex(address)
 
     simulate(dut, bench, deadline=2000)

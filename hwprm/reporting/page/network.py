@@ -65,8 +65,13 @@ def integer_steps(net: IntegerNetwork) -> tuple[Step, ...]:
 
 
 def channelwise(term: Term) -> bool:
-    """Whether `term` only scales the channels of its source: a summand, or a copy."""
-    return term.groups > 1 and term.weight.shape[1:] == (1, 1, 1) and len(term.weight) == term.groups
+    """Whether `term` only scales channels of its source: a summand, or a copy, perhaps of some channels alone."""
+    if term.weight.shape[2:] != (1, 1):
+        return False
+    if term.groups > 1:
+        return len(term.weight) == term.groups and term.weight.shape[1] == 1
+    used = term.weight[:, :, 0, 0] != 0
+    return len(used) > 1 and int(used.sum(axis=0).max()) <= 1 and int(used.sum(axis=1).max()) <= 1
 
 
 def network_part(steps: tuple[Step, ...], *, pruned: bool) -> Network:

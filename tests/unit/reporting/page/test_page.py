@@ -108,7 +108,7 @@ def test_shapes_before_and_after(finished: Path, tmp_path: Path) -> None:
 def test_bundle_with_results_beside_it(finished: Path, tmp_path: Path) -> None:
     page = _page(finished / "bundle", tmp_path)
     assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "verification"]
-    assert "sum conv 1×1 + conv 1×1 · ReLU · max pool 2×2 ← branch, stem_copy 5×4×4" in page.text
+    assert "sum sum · ReLU · max pool 2×2 ← branch, stem_copy 5×4×4" in page.text
     assert "summand" not in page.text, "factors are no matrices"
     facts = json.loads((finished / "report.json").read_text())
     assert f"Mismatches 0 of {facts['verify']['values_compared']:,} integers" in page.text

@@ -94,6 +94,7 @@ module DP16KD (
     };
     reg [17:0] word_A, held_A, word_B, held_B, wide, wide_held;  // `wide` is the low half of a word of 36 bits
     integer k;
+    initial {word_A, held_A, word_B, held_B, wide, wide_held} = 0;
 
     always @(posedge CLKA) begin
         if (CEA === 1'b1) begin

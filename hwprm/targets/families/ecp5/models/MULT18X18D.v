@@ -34,6 +34,7 @@ module MULT18X18D (
     };
     reg [17:0] held_A, held_B;
     reg [35:0] piped, held;
+    initial {held_A, held_B, piped, held} = 0;
     wire [17:0] a = REG_INPUTA_CLK == "NONE" ? in_A : held_A;
     wire [17:0] b = REG_INPUTB_CLK == "NONE" ? in_B : held_B;
     wire [35:0] wide_a = {{18{SIGNEDA & a[17]}}, a};
