@@ -1,5 +1,5 @@
-// Behaviour of the ECP5's block RAM, as far as hwprm and yosys use it: both ports at their own widths, synchronous,
-// write mode NORMAL (a port that writes keeps its output), with or without output registers. Words of 36 bits are
+// Behaviour of the ECP5's block RAM, as far as hwprm and yosys use it: both ports at their own widths, synchronous, a
+// port that writes keeps its output or reads what was there, with or without output registers. Words of 36 bits are
 // written through port A, read through port B, and take the data pins of both. Resets, chip selects and other modes are
 // left out: asked for, they show as unknown bits.
 `default_nettype none
@@ -107,7 +107,8 @@ module DP16KD (
                 for (k = 0; k < DATA_WIDTH_A; k = k + 1)
                     if (DATA_WIDTH_A < 18 || address_A[k/9] === 1'b1)  // enables of its two bytes
                         memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)] <= in_A[k];
-            end else begin
+            end
+            if (WEA !== 1'b1 || WRITEMODE_A == "READBEFOREWRITE") begin
                 for (k = 0; k < DATA_WIDTH_A; k = k + 1)
                     word_A[k] <= memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)];
             end
@@ -121,7 +122,8 @@ module DP16KD (
                 for (k = 0; k < DATA_WIDTH_B; k = k + 1)
                     if (DATA_WIDTH_B < 18 || address_B[k/9] === 1'b1)  // enables of its two bytes
                         memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k)] <= in_B[k];
-            end else begin
+            end
+            if (WEB !== 1'b1 || WRITEMODE_B == "READBEFOREWRITE") begin
                 if (DATA_WIDTH_B == 36) begin
                     wide <= memory[{address_B[13:5], 1'b0}];
                     word_B <= memory[{address_B[13:5], 1'b1}];
@@ -134,9 +136,9 @@ module DP16KD (
     end
     always @(posedge CLKB) if (OCEB === 1'b1) wide_held <= wide;
 
-    wire good_A = RSTA === 1'b0 && {CSA2, CSA1, CSA0} === 3'b000 && WRITEMODE_A == "NORMAL"
+    wire good_A = RSTA === 1'b0 && {CSA2, CSA1, CSA0} === 3'b000 && WRITEMODE_A != "WRITETHROUGH"
         && CLKAMUX == "CLKA";
-    wire good_B = RSTB === 1'b0 && {CSB2, CSB1, CSB0} === 3'b000 && WRITEMODE_B == "NORMAL"
+    wire good_B = RSTB === 1'b0 && {CSB2, CSB1, CSB0} === 3'b000 && WRITEMODE_B != "WRITETHROUGH"
         && CLKBMUX == "CLKB";
     wire [17:0] out_A = DATA_WIDTH_B == 36 ? (REGMODE_B == "OUTREG" ? wide_held : wide)
         : REGMODE_A == "OUTREG" ? held_A : word_A;
