@@ -16,6 +16,7 @@ from hwprm.core.names import check_name
 from hwprm.core.numerics import integer_range
 from hwprm.core.plain import decode
 from hwprm.intnet import image_limits, image_shape
+from hwprm.isa.registers import BATCHED, EXTERNAL
 
 __all__ = [
     "COUNT_MAX",
@@ -268,8 +269,6 @@ PORTS = ("s_axis_tdata", "probe_layer", "probe_filter", "probe_pixel", "probe_la
 REGISTERS = (
     *("ID", "CONTROL", "STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS"),
 )
-BASES = ("BASE", "BASE_HIGH")
-BATCHES = ("BATCH", "BATCH_SIZE", "FLUSH")
 #: Most of anything that is counted: cycles, images, words.
 COUNT_MAX = 1 << 40
 
@@ -299,7 +298,12 @@ def check_manifest(manifest: Manifest) -> None:
             raise ValueError(f"layer {layer.name!r} has {layer.phases} phases in rows of {layer.computed[2]} pixels")
         if any(size % times for size, times in zip(layer.shape[1:], layer.upsample, strict=True)):
             raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
-    needed = {*PORTS, *REGISTERS, *(BASES if manifest.external else ()), *(BATCHES if manifest.array.batch > 1 else ())}
+    needed = {
+        *PORTS,
+        *REGISTERS,
+        *(EXTERNAL if manifest.external else ()),
+        *(BATCHED if manifest.array.batch > 1 else ()),
+    }
     if missing := sorted(needed - set(there)):
         raise ValueError(f"it has no port, probe or register {missing[0]!r}")
 

@@ -15,6 +15,13 @@ from hwprm.emission.writer import seal, template_values
 __all__ = ["write_netlist_bundle"]
 
 
+#: Above the README of the bundle that the netlist was made of.
+NOTICE = """> The core of this bundle is a netlist of {target} cells, its memories among them: `rtl/hwprm_rom.v` and
+> `rtl/hwprm_ram.v`, of which the text below speaks, are not here, and the testbench has no layer mode.
+
+"""
+
+
 def write_netlist_bundle(bundle: Bundle, sources: Mapping[str, str], out: Path) -> Bundle:
     """Write `bundle` into the new folder `out` with `sources`, {file name: Verilog}, in place of its core and memories.
 
@@ -27,6 +34,8 @@ def write_netlist_bundle(bundle: Bundle, sources: Mapping[str, str], out: Path) 
                 place = work / name
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle.folder / name, place)
+        readme = work / "README.md"
+        readme.write_text(NOTICE.format(target=bundle.manifest.target) + readme.read_text())
         for name, text in sources.items():
             (work / "rtl" / name).write_text(text)
         (work / "tb").mkdir()

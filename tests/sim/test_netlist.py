@@ -50,6 +50,7 @@ def test_netlist_is_bit_exact(target: str, cells: str, pipeline: str, tmp_path: 
     )
     bundle = Bundle.load(tmp_path / "netlist")
     assert [path.name for path in bundle.sources()] == ["hwprm_cells.v", "hwprm_core.v", "hwprm_top.v"]
+    assert (bundle.folder / "README.md").read_text().startswith("> The core of this bundle is a netlist of ")
     text = (bundle.folder / "rtl" / "hwprm_core.v").read_text()
     assert ("MULT18X18D" in text) == (target != "ice40-hx8k")
     report = _verified(bundle.folder, work)

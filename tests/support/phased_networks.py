@@ -16,7 +16,7 @@ def depthwise(rng: np.random.Generator, source: str, channels: int, kernel: tupl
     weight = weights(rng, (channels, 1, *kernel))
     weight[weight == 0] = 1
     weight[rng.random(weight.shape) < pruned] = 0
-    return Term(source=source, weight=weight, groups=channels, **options)  # type: ignore[arg-type]
+    return Term(source=source, weight=weight, groups=channels, **options)  # type: ignore[arg-type]  # options of any field
 
 
 def phased_network(seed: int) -> IntegerNetwork:

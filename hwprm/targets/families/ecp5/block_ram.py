@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 __all__ = ["HALF", "Access", "block_ram", "initial_values"]
@@ -72,8 +72,8 @@ def _resting(port: str) -> list[tuple[str, str]]:
     return [(pin, "1'b0") for pin in (*single, *several)]
 
 
-def _connected(pairs: object) -> str:
-    return ", ".join(f".{name}({value})" for name, value in pairs)  # type: ignore[attr-defined]  # pairs of texts
+def _connected(pairs: Iterable[tuple[str, str]]) -> str:
+    return ", ".join(f".{name}({value})" for name, value in pairs)
 
 
 def initial_values(columns: Sequence[Sequence[int]], width: int, words: int) -> list[int]:

@@ -144,4 +144,4 @@ def test_layers_that_cannot_have_phases_have_none():
 
 def test_the_option_takes_two_words():
     with pytest.raises(ConfigError, match="array.phases must be auto or off, not 'on'"):
-        ArrayConfig(phases="on")  # type: ignore[arg-type]
+        ArrayConfig(phases="on")  # type: ignore[arg-type]  # wrong on purpose
