@@ -38,7 +38,8 @@ PLACER = Placer(
     pins="--lpf",
     output="--textcfg",
     placed="placed.config",
-    arguments=("--lpf-allow-unconstrained",),
+    # router1, the default, rips up for hours where nearly all multipliers and most block RAMs are in use.
+    arguments=("--lpf-allow-unconstrained", "--router", "router2"),
     utilisation={
         "comb": "TRELLIS_COMB",
         "ff": "TRELLIS_FF",
