@@ -53,8 +53,10 @@ class Rom(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
-        word = Signal(self._width, name="word")
-        m.d.comb += self.data.eq(delay(m, word, self._behind, name="behind"))
+        word = self.data
+        if self._behind:
+            word = Signal(self._width, name="word")
+            m.d.comb += self.data.eq(delay(m, word, self._behind, name="behind"))
         if isinstance(platform, MemoryTemplates):
             m.submodules.rom = Instance(
                 "hwprm_rom",
