@@ -38,7 +38,7 @@ from hwprm.compiler.layout.schedule import Tile, with_idle
 from hwprm.core.memo import kept
 from hwprm.intnet import GemmLayer
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import DONE_TO_ISSUE, SPACING, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
+from hwprm.isa.latencies import SPACING, STORE_QUEUE, done_to_issue, issue_to_vector, issue_to_word, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles", "layer_cycles"]
 
@@ -246,4 +246,4 @@ def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     else:
         done = issue_to_vector(hw) + STORE_QUEUE(hw) + last.filters * last.last_writes - 1
     # Setting up the next layer's lanes is hidden by the drain as a rule.
-    return max(done + DONE_TO_ISSUE, setup_to_issue(hw)) - 1
+    return max(done + done_to_issue(hw), setup_to_issue(hw)) - 1
