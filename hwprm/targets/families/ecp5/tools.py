@@ -38,8 +38,9 @@ PLACER = Placer(
     pins="--lpf",
     output="--textcfg",
     placed="placed.config",
-    # router1, the default, rips up for hours where nearly all multipliers and most block RAMs are in use.
-    arguments=("--lpf-allow-unconstrained", "--router", "router2"),
+    arguments=("--lpf-allow-unconstrained",),
+    # router1, the default, gives the faster clock, but rips up for hours where nearly all multipliers are in use.
+    crowded=("--router", "router2"),
     utilisation={
         "comb": "TRELLIS_COMB",
         "ff": "TRELLIS_FF",
