@@ -73,7 +73,14 @@ def _pruned(graph: Graph, hooks: ShrinkHooks) -> Graph:
     return graph.replace(*changed)
 
 
-@pytest.mark.parametrize(("name", "seed", "limit"), [("8x8", 0, 9000), ("3x5, batch 2", 1, 40000), ("axi", 2, 12000)])
+@pytest.mark.parametrize(
+    ("name", "seed", "limit"),
+    [
+        ("8x8", 0, 9000),
+        pytest.param("3x5, batch 2", 1, 40000, marks=pytest.mark.slow),
+        pytest.param("axi", 2, 12000, marks=pytest.mark.slow),
+    ],
+)
 def test_count_is_that_of_estimate_and_within_the_limit(
     data: Dataset, graph: Graph, name: str, seed: int, limit: int
 ) -> None:
