@@ -57,7 +57,8 @@ def predict(hw: Hardware, target: str, *, cells: str = "any") -> Resources:
 
 def dsp_blocks(hw: Hardware) -> int:
     """Multipliers of 18 bits: one an element, one for every part of a lane's sum, one for its residual."""
-    beyond = max(0, hw.sum_bits - OPERAND_BITS)
+    # Whole products are cut by synthesis, which leaves a last part of two bits to LUTs; those of fast lanes are cells.
+    beyond = max(0, hw.sum_bits - OPERAND_BITS - (not hw.fast))
     lane = 1 + -(-beyond // PART_BITS) + bool(hw.residual_bits)
     return hw.rows * (hw.cols + lane)
 
