@@ -18,7 +18,7 @@ from hwprm.isa import Hardware
 from hwprm.targets.catalogue import find_target
 from hwprm.targets.features import features
 
-__all__ = ["COEFFICIENTS", "Resources", "dsp_blocks", "predict"]
+__all__ = ["COEFFICIENTS", "Resources", "dsp_blocks", "modelled", "predict"]
 
 #: What the benchmark fits: {family: {"tool": label, "keys": {resource: {block: {feature: coefficient}}}}}.
 COEFFICIENTS = Path(__file__).parent / "coefficients.json"
@@ -53,6 +53,11 @@ def predict(hw: Hardware, target: str, *, cells: str = "any") -> Resources:
         for key, blocks in models[family]["keys"].items()
     }
     return Resources(used=used | {"dsp": dsp_blocks(hw)}, tool=models[family]["tool"])
+
+
+def modelled() -> tuple[str, ...]:
+    """The families that have a model."""
+    return tuple(sorted(_coefficients()))
 
 
 def dsp_blocks(hw: Hardware) -> int:
