@@ -75,7 +75,7 @@ class Search:
 
     def _batches(self) -> Iterator[list[int]]:
         """Numbers of each batch, as it is complete."""
-        study = _study(self.config, self.objectives, bool(self.limits))
+        study = _study(self.config, self.objectives)
         for start in range(0, self.config.points, self.config.proposals):
             trials = [study.ask() for _ in range(min(self.config.proposals, self.config.points - start))]
             asked = {start + i: self._options(trial) for i, trial in enumerate(trials)}
@@ -143,36 +143,29 @@ class Search:
         if not values:
             study.tell(trial, state=TrialState.FAIL)
             return
-        trial.set_user_attr("limits", [goal.excess(values) for goal in self.limits])
+        for goal in self.limits:
+            trial.set_constraint(goal.option, goal.excess(values))
         study.tell(trial, [float(values.get(name, NOTHING)) for name in self.objectives])
 
 
-def _study(config: ExploreConfig, objectives: Sequence[str], limited: bool) -> optuna.Study:
+def _study(config: ExploreConfig, objectives: Sequence[str]) -> optuna.Study:
     try:
         import optuna
     except ImportError as error:
         raise ToolError(f"a search needs Optuna ({error}); install it: {PIP}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
-        # `multivariate` and constraints are marked experimental: their interface may change, which the range of
-        # versions in pyproject.toml keeps away.
+        # `multivariate` is marked experimental: it may change, which the range of versions in pyproject.toml keeps away.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
             seed=config.seed,
             multivariate=True,
             n_startup_trials=max(config.proposals, min(10, config.points // 2)),
-            constraints_func=_limits if limited else None,
         )
     directions: list[Literal["maximize", "minimize"]] = [
         "maximize" if METRICS[name].more else "minimize" for name in objectives
     ]
     return optuna.create_study(directions=directions, sampler=sampler)
-
-
-def _limits(trial: optuna.trial.FrozenTrial) -> Sequence[float]:
-    """By how much each limit is broken, as Optuna's samplers ask it."""
-    found: Sequence[float] = trial.user_attrs.get("limits", ())
-    return found
 
 
 def _suggested(trial: optuna.Trial, dimension: Dimension) -> Any:

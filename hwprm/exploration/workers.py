@@ -133,7 +133,7 @@ def _client(distributed: Any, config: ExploreConfig) -> Iterator[Any]:
         return
     with (
         distributed.LocalCluster(
-            n_workers=config.workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0
+            n_workers=config.workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
         ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
