@@ -155,7 +155,7 @@ def _study(config: ExploreConfig, objectives: Sequence[str]) -> optuna.Study:
         raise ToolError(f"a search needs Optuna ({error}); install it: {PIP}") from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with warnings.catch_warnings():
-        # `multivariate` is marked experimental: it may change, which the range of versions in pyproject.toml keeps away.
+        # `multivariate` is marked experimental: pyproject.toml names the versions that it was tried with.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.TPESampler(
             seed=config.seed,
