@@ -18,7 +18,7 @@ setup: $(STAMP)
 
 $(STAMP): | check-tools
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,fpga,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,fpga,explore,dev]'
 	rm -f $(VENV)/.ready-*
 	touch $@
 

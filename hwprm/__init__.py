@@ -2,7 +2,7 @@
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
 `verify`, `estimate`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
-`hwprm.pipeline`). `apply_plan` is a function only.
+`hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` is a function only.
 Nothing heavy is imported before it is used.
 """
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         ArrayConfig,
         DataConfig,
         EmitConfig,
+        ExploreConfig,
         FinetuneConfig,
         LayerBudget,
         PruneOptions,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
         WidthsConfig,
     )
     from hwprm.core.errors import HwprmError
+    from hwprm.exploration import Study, explore
     from hwprm.graph import Graph
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model, Plan
@@ -58,6 +60,7 @@ __all__ = [
     "ArrayConfig",
     "DataConfig",
     "EmitConfig",
+    "ExploreConfig",
     "FinetuneConfig",
     "Graph",
     "HwprmError",
@@ -71,6 +74,7 @@ __all__ = [
     "Settings",
     "ShrinkConfig",
     "SiliconConfig",
+    "Study",
     "TrainConfig",
     "VerifyConfig",
     "WeightsConfig",
@@ -81,6 +85,7 @@ __all__ = [
     "demo",
     "doctor",
     "estimate",
+    "explore",
     "export",
     "load",
     "pnr",
@@ -101,7 +106,9 @@ _PLACES = {
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
     "Plan": "hwprm.model",
+    "Study": "hwprm.exploration",
     "demo": "hwprm.pipeline",
+    "explore": "hwprm.exploration",
     "repro": "hwprm.pipeline",
 }
 

@@ -45,6 +45,7 @@ MARKS = {
     "row": "result.json",
     "widths": "widths.json",
     "silicon": "silicon.json",
+    "study": "study.json",
 }
 
 

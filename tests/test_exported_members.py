@@ -42,9 +42,9 @@ def test_verbs_are_callable_even_behind_folders_of_the_same_name() -> None:
 
 @pytest.mark.parametrize("name", VERBS)
 def test_verbs_are_documented_functions(name: str) -> None:
-    from hwprm import api, pipeline
+    from hwprm import api, exploration, pipeline
 
-    place = pipeline if name in ("demo", "repro") else api
+    place = {"demo": pipeline, "repro": pipeline, "explore": exploration}.get(name, api)
     assert callable(getattr(hwprm, name))
     assert inspect.signature(getattr(hwprm, name)) == inspect.signature(getattr(place, name))
     assert getattr(place, name).__doc__

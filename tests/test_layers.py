@@ -29,7 +29,7 @@ ORDER = (
     *("verification", "sources"),
     *("reporting.facts", "reporting.curves", "reporting.silicon", "reporting.tables"),
     *("reporting.page", "reporting.record", "reporting"),
-    *("api", "pipeline", "cli", "__main__", ""),
+    *("api", "pipeline", "exploration", "cli", "__main__", ""),
 )
 #: These never meet, so that whatever stands between them runs without torch, and gateware cannot peek at the graph.
 TORCH_TOWER = {"nets", "training", "pruning", "quantization", "frontend"}
@@ -46,6 +46,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verification": {"numpy", "cocotb", "cocotb_tools", "cocotbext", "find_libpython"},
     "reporting": {"numpy", "jinja2", "markupsafe", "matplotlib", "rich"},
     "api": {"torch"},
+    "exploration": {"numpy", "optuna", "dask", "distributed"},
     "cli": {"click", "rich", "typer", "torch"},
 }
 #: Where an import may stand inside a function: the start of the command line, and what must not load torch before it is

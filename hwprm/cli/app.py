@@ -18,7 +18,7 @@ __all__ = ["VERBS", "app", "main", "register"]
 #: The verbs, in the order of the help.
 VERBS = (
     *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "synth"),
-    *("pnr", "report", "repro", "check", "doctor"),
+    *("pnr", "explore", "report", "repro", "check", "doctor"),
 )
 
 app = typer.Typer(

@@ -77,8 +77,8 @@ class Chosen:
 
 #: A verb's function: `Talk` and `Settings`, then its positional arguments.
 Body = Callable[..., Outcome]
-#: Makes a verb's defaults from its positional arguments.
-Base = Callable[[Mapping[str, Any]], Settings]
+#: A verb's defaults, or what makes them from its positional arguments.
+Base = Settings | Callable[[Mapping[str, Any]], Settings]
 
 
 def verb(
@@ -110,7 +110,7 @@ def verb(
                         f"hwprm {command.__name__} does not share its work among processes, all would do the same and "
                         "write into one folder; start it without torchrun"
                     )
-                settings = load_settings(file, overrides, base(given) if base else None)
+                settings = load_settings(file, overrides, base(given) if callable(base) else base)
                 if asks:
                     values = (read_toml(file) if file else {}) | overrides
                     given["chosen"] = Chosen(values=values, flags={place: written[place] for place in overrides})
@@ -236,7 +236,7 @@ def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], ba
     parameters = list(inspect.signature(body, eval_str=True).parameters.values())[2:]
     arguments = [parameter for parameter in parameters if parameter.name != "chosen"]
     # Defaults that hang on arguments cannot be shown beforehand.
-    shown = base({}) if base and not arguments else Settings()
+    shown = base if isinstance(base, Settings) else base({}) if base and not arguments else Settings()
     parameters = [argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments]
     config = typer.Option("--config", "-c", help="TOML file of options; the command line overrides it.")
     parameters.append(_keyword("config", Annotated[Path | None, config]))

@@ -3,13 +3,14 @@
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits
 from hwprm.compiler.passes.proof import Proof
-from hwprm.compiler.program import Program, compile_network, estimate
+from hwprm.compiler.program import Outline, Program, compile_network, estimate, outline
 from hwprm.compiler.record import ProgramRecord
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 
 __all__ = [
     "CycleReport",
     "LayerCycles",
+    "Outline",
     "Program",
     "ProgramRecord",
     "Proof",
@@ -17,5 +18,6 @@ __all__ = [
     "accumulator_bits",
     "compile_network",
     "estimate",
+    "outline",
     "sum_bits",
 ]

@@ -35,7 +35,7 @@ from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 
-__all__ = ["PASSES", "Program", "compile_network", "estimate"]
+__all__ = ["PASSES", "Outline", "Program", "compile_network", "estimate", "outline"]
 
 #: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
 #: that they changed no integer, and which one did where that fails.
@@ -109,6 +109,19 @@ class Program:
         )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Outline:
+    """A program without its tables: how long it takes, on what. The hardware's `design_hash` may be missing."""
+
+    cycles: CycleReport
+    hardware: Hardware
+
+    @property
+    def onchip(self) -> dict[str, int]:
+        """Bits of every memory on the chip, by name."""
+        return onchip_bits(self.hardware)
+
+
 def compile_network(
     net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False, images: NDArray[np.int64] | None = None
 ) -> Program:
@@ -173,13 +186,21 @@ def estimate(
     `as_is` is that of `compile_network`. The passes are not proven: searches ask for thousands of estimates, whatever
     is emitted in the end is compiled and proven once, and a pass that changed integers would still be counted right.
     """
+    return outline(net, array, memory, as_is=as_is).cycles
+
+
+def outline(
+    net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None, *, as_is: bool = False
+) -> Outline:
+    """What `estimate` counts, with the parameters of the hardware it was counted on."""
     if not as_is:
         net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
     if array.weights == "rom":
         _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
-        return count_cycles(layout, unordered)
+        return Outline(cycles=count_cycles(layout, unordered), hardware=layout.hardware)
     program = _compiled(net, array, PASSES[1:], None)
-    return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
+    cycles = replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
+    return Outline(cycles=cycles, hardware=program.hardware)
 
 
 def _check_supported(net: IntegerNetwork) -> None:

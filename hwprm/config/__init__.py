@@ -4,6 +4,7 @@ from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.explore import ExploreConfig
 from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.prune import PruneOptions
@@ -25,6 +26,7 @@ __all__ = [
     "ArrayConfig",
     "DataConfig",
     "EmitConfig",
+    "ExploreConfig",
     "FinetuneConfig",
     "LayerBudget",
     "MemoryConfig",

@@ -14,6 +14,7 @@ from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
+from hwprm.config.explore import ExploreConfig
 from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.options import convert, nearest, options_of, record
@@ -50,6 +51,7 @@ class Settings:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     silicon: SiliconConfig = field(default_factory=SiliconConfig)
+    explore: ExploreConfig = field(default_factory=ExploreConfig)
     repro: ReproConfig = field(default_factory=ReproConfig)
     run: RunConfig = field(default_factory=RunConfig)
 

@@ -7,7 +7,20 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["BUNDLE", "MODEL", "NETWORK", "NETWORKS", "PLAN", "PROGRAM", "REPORT", "ROW", "RUN", "SILICON", "WIDTHS"]
+__all__ = [
+    "BUNDLE",
+    "MODEL",
+    "NETWORK",
+    "NETWORKS",
+    "PLAN",
+    "PROGRAM",
+    "REPORT",
+    "ROW",
+    "RUN",
+    "SILICON",
+    "STUDY",
+    "WIDTHS",
+]
 
 MODEL: Final = "hwprm-model-1"  #: ``model.json``
 PLAN: Final = "hwprm-plan-1"  #: ``plan.json``
@@ -21,3 +34,4 @@ NETWORK: Final = "hwprm-intnet-3"  #: ``network.json`` of an integer network
 NETWORKS: Final = (NETWORK, "hwprm-intnet-2")
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
 SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``
+STUDY: Final = "hwprm-study-1"  #: ``study.json`` of an exploration

@@ -1,0 +1,102 @@
+"""`hwprm explore`."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hwprm.cli.app import app
+from hwprm.cli.talk import Outcome, Talk
+from hwprm.cli.verb import Chosen, Take, verb
+from hwprm.config import ArrayConfig, DataConfig, Settings
+from hwprm.config.presets import explore_defaults
+from hwprm.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hwprm.exploration import Built
+
+__all__ = ["explore"]
+
+#: Options of the array that have no flag of the same name for a dimension.
+FIXED = tuple(field.name for field in fields(ArrayConfig) if field.name not in ("rows", "cols"))
+#: Options of the data; how many files are decoded at once (`data.workers`) is no matter beside worker processes.
+DATA = tuple(field.name for field in fields(DataConfig) if field.name != "workers")
+#: Options of `explore` that make sense when a study is looked at or built from.
+LOOKING = {"all", "build", "through"}
+
+
+@verb(
+    app,
+    Take("explore"),
+    Take("array", only=FIXED),
+    Take("quantize", prefix=True, only=("images", "percentile")),
+    Take("memory", prefix=True),
+    Take("run", only=("method",)),
+    Take("shrink", prefix=True, only=("rate", "lr")),
+    Take("finetune", prefix=True, only=("epochs", "lr")),
+    Take("data", only=DATA),
+    base=explore_defaults(),
+)
+def explore(
+    talk: Talk,
+    settings: Settings,
+    chosen: Chosen,
+    source: Annotated[
+        str, typer.Argument(help="Model folder or .pt2 file, integer network, bundle; or a study, to look at or build.")
+    ],
+) -> Outcome:
+    """Explore which network, which array and which bits: the front of accuracy, cycles and area.
+
+    Dimensions of hardware and bits alone are computed point by point; with --compression and others that change the
+    network they are searched. The study folder keeps every point: an interrupted command goes on when it is run again.
+
+    Given a study, this shows it; with --build N it builds that point, and its figures must be those promised.
+    """
+    from hwprm.reporting.study import study_tables
+    from hwprm.sources import holds
+
+    if holds(source) == "study":
+        return _kept(talk, settings, chosen, Path(source))
+    if settings.explore.build is not None:
+        raise ConfigError(f"--build takes a point of a study, and {source!r} is none; name the study's folder")
+    from hwprm.exploration import explore as run
+
+    out = settings.run.out or Path("study")
+    data = settings.data if any(section == "data" for section, _ in chosen.values) else None
+    with talk.stage("explore") as tick:
+        study = run(source, settings.explore, out=out, data=data, settings=settings, progress=tick)
+    facts = study.to_json()
+    return Outcome(data=facts | {"out": str(out)}, tables=study_tables(facts, all_points=settings.explore.all))
+
+
+def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outcome:
+    """Show the study in `folder`, or build one of its points."""
+    from hwprm.exploration import Study, build_point
+    from hwprm.reporting.study import built_tables, study_tables
+
+    for (section, name), flag in chosen.flags.items():
+        if not (section in ("run", "data") or (section == "explore" and name in LOOKING)):
+            raise ConfigError(f"{flag} has no effect: {folder} is a study already; explore a network, or leave it out")
+    study, number = Study.load(folder), settings.explore.build
+    if number is None:
+        facts = study.to_json()
+        return Outcome(data=facts, tables=study_tables(facts, all_points=settings.explore.all))
+    out = settings.run.out or Path(f"point-{number}")
+    data = settings.data if any(section == "data" for section, _ in chosen.values) else None
+    with talk.stage("build") as tick:
+        built = build_point(study, number, out=out, data=data, through=settings.explore.through, progress=tick)
+    facts = built.to_json()
+    _complain(talk, built)
+    return Outcome(data=facts, tables=built_tables(facts), exit_code=1 if built.differences else 0)
+
+
+def _complain(talk: Talk, built: Built) -> None:
+    from hwprm.core.errors import MismatchError
+
+    try:
+        built.raise_on_difference()
+    except MismatchError as error:
+        talk.complain(error)

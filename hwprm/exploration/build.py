@@ -1,0 +1,198 @@
+"""A point of a study, built: network, bundle, simulation, synthesis; and its figures beside those promised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hwprm import api
+from hwprm.bundle import Bundle
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
+from hwprm.config import EmitConfig, Settings, SiliconConfig
+from hwprm.config.emit import TARGETS
+from hwprm.core.errors import InputError, MismatchError
+from hwprm.core.files import check_output, new_folder
+from hwprm.core.progress import Progress
+from hwprm.emission import emit_bundle
+from hwprm.exploration.artefacts import Artefacts
+from hwprm.exploration.kept import kept_settings, kept_source
+from hwprm.exploration.points import Point
+from hwprm.exploration.software import Origin, score
+from hwprm.exploration.space import typed, with_options
+from hwprm.exploration.study import Study
+from hwprm.exploration.workers import Here
+from hwprm.intnet import IntegerNetwork
+from hwprm.model import Model
+from hwprm.sources import Split, as_split
+from hwprm.targets import Placement, Synthesis, placement_facts, synthesis_facts
+from hwprm.targets.catalogue import find_target
+
+__all__ = ["Built", "build_point"]
+
+#: Figures that have to be what was promised, to the last digit.
+EXACT = ("cycles", "accuracy", "onchip_bits", "weights", "dsp", "bram")
+#: Images of a bundle where the study has no data.
+RANDOM_IMAGES = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Built:
+    """A built point: where it lies, what it was promised to be and what it is, by metric."""
+
+    point: Point
+    folder: Path
+    promised: Mapping[str, float]
+    found: Mapping[str, float]
+    verified: Mapping[str, Any]
+    silicon: Mapping[str, Any] | None
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """Exact figures that are others than promised."""
+        return tuple(name for name in EXACT if name in self.promised and name in self.found and not self._same(name))
+
+    def _same(self, name: str) -> bool:
+        return abs(self.promised[name] - self.found[name]) < 1e-4
+
+    def raise_on_difference(self) -> None:
+        """Raise MismatchError, naming them, when exact figures differ."""
+        if self.differences:
+            told = ", ".join(f"{n} {self.found[n]:g} instead of {self.promised[n]:g}" for n in self.differences)
+            raise MismatchError(
+                f"point {self.point.number} is not what it was promised to be: {told}; the study's files were "
+                "edited, or this is a fault of hwprm: explore into a new folder, and report it if it stays"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "point": self.point.to_json(),
+            "out": str(self.folder),
+            "promised": dict(self.promised),
+            "built": dict(self.found),
+            "differences": list(self.differences),
+            "verify": dict(self.verified),
+            **({"silicon": dict(self.silicon)} if self.silicon else {}),
+        }
+
+
+def build_point(
+    study: Study | Path | str,
+    number: int,
+    *,
+    out: Path | str,
+    data: Any = None,
+    through: str = "verify",
+    progress: Progress | None = None,
+) -> Built:
+    """Build point `number` of `study` into the new folder `out`: prune, fine-tune, quantise, compile and verify it.
+
+    What the study kept is taken, what it lacks is made again. With `through` ``synth`` or ``pnr`` it is synthesised,
+    or placed and routed, for the study's target too. `data` is what was explored with, where that had no name.
+    Raises InputError when there is no such point or it was refused, MismatchError when the simulation differs from the
+    reference, and what the verbs raise.
+    """
+    study = study if isinstance(study, Study) else Study.load(Path(study))
+    point, place = study.point(number), Path(out)
+    if point.refused:
+        raise InputError(f"point {number} cannot be built: {point.refused}")
+    target = study.about.get("target")
+    if through != "verify" and not target:
+        raise InputError(f"--through {through} needs the device that a study is for, and {study.folder} has none")
+    check_output(place)
+    settings = with_options(kept_settings(study.folder), typed(point.options))
+    if not point.final:
+        epochs = min(settings.explore.rank_epochs, settings.finetune.epochs)
+        settings = replace(settings, finetune=replace(settings.finetune, epochs=epochs))
+    source = kept_source(study.folder)
+    split = None if study.identity["data"] is None else _split(study, settings, data)
+    with new_folder(place) as work:
+        net, model = _network(study, source, split, settings)
+        for noun, name in ((model, "model"), (net, "network")):
+            if noun is not None:
+                (work / name).mkdir()
+                noun.save(work / name)
+        bundle = _bundle(net, split, settings, target, work / "bundle")
+        report = api.verify(bundle, settings.verify, memory=settings.memory, progress=progress)
+        report.raise_on_failure()
+        found = _figures(bundle, net, settings, split)
+    bundle = Bundle.load(place / "bundle")
+    silicon = None
+    if through != "verify":
+        silicon = _silicon(bundle, through, SiliconConfig(target=str(target), clock=None), progress)
+        found |= {key: silicon[key] for key in ("lut4", "ff", "dsp", "bram") if silicon.get(key) is not None}
+    return Built(
+        point=point,
+        folder=place,
+        promised=dict(point.values),
+        found=found,
+        verified={"images": report.images, "values_compared": report.values_compared, "mismatches": 0},
+        silicon=silicon,
+    )
+
+
+def _split(study: Study, settings: Settings, data: Any) -> Split:
+    split = as_split(settings.data if data is None else data)
+    if split.dataset.fingerprint != study.identity["data"]:
+        raise InputError(
+            f"{study.folder} was explored with other images than {split.dataset.name} ({split.dataset.source}); give "
+            "the same data"
+        )
+    return split
+
+
+def _network(
+    study: Study, source: Model | IntegerNetwork, split: Split | None, settings: Settings
+) -> tuple[IntegerNetwork, Model | None]:
+    """The point's integer network, and the float one that it was made of where the study made that."""
+    if isinstance(source, IntegerNetwork):
+        return source, None
+    assert split is not None
+    if study.identity["mode"] != "search":
+        return api.quantize(source, split, settings.quantize), None
+    origin = Origin(fingerprint=split.dataset.fingerprint, split=split)
+    artefacts = Artefacts(study.folder, source, origin, Here())
+    key = artefacts.tuned_key(settings)
+    refused = artefacts.prune([settings], _quiet) | artefacts.tune([settings], _quiet)
+    refused |= artefacts.quantize([(key, settings)], _quiet)
+    if refused:
+        raise InputError(f"the point cannot be built: {next(iter(refused.values()))}")
+    return artefacts.integers(artefacts.integers_key(settings, key)).network, artefacts.model(key)
+
+
+def _quiet() -> None:
+    """Nobody watches."""
+
+
+def _bundle(net: IntegerNetwork, split: Split | None, settings: Settings, target: Any, out: Path) -> Bundle:
+    """The point's bundle, in the cells of the target's family where there are some."""
+    family = find_target(str(target)).family.name if target else None
+    emit: EmitConfig = replace(settings.emit, target=family) if family in TARGETS else settings.emit  # type: ignore[arg-type]
+    if split is not None:
+        return api.compile(net, split, out=out, array=settings.array, emit=emit)
+    images = random_images(RANDOM_IMAGES, net.image_limits, 0)
+    return emit_bundle(compile_network(net, settings.array, images=images), images, None, out, target=emit.target)
+
+
+def _figures(bundle: Bundle, net: IntegerNetwork, settings: Settings, split: Split | None) -> dict[str, float]:
+    """What the built point is, by the names of metrics: of the bundle where that says it."""
+    program = bundle.program
+    report = program.cycles
+    stalls = 0
+    if settings.array.weights == "axi":
+        stalls = sum(api.estimate(net, settings.array, memory=settings.memory).stalls)
+    cycles = (report.total + stalls) / report.batch
+    found: dict[str, float] = {"cycles": cycles, "onchip_bits": sum(program.onchip_bits.values())}
+    right = None if split is None else score(net, split, split.x_validation, split.y_validation)
+    return found if right is None else {"accuracy": round(right, 4)} | found
+
+
+def _silicon(bundle: Bundle, through: str, config: SiliconConfig, progress: Progress | None) -> dict[str, Any]:
+    if through == "synth":
+        found: Synthesis = api.synth(bundle, config, progress=progress)
+        return synthesis_facts(found)
+    placed: Placement = api.pnr(bundle, config, progress=progress)
+    return placement_facts(placed)

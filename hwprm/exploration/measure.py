@@ -1,0 +1,86 @@
+"""One point, measured: exact cycles, memory, and what the device would hold, without emitting or simulating."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from hwprm.compiler import outline
+from hwprm.config import Settings
+from hwprm.config.emit import TARGETS
+from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
+from hwprm.exploration.metrics import METRICS
+from hwprm.intnet import IntegerNetwork
+from hwprm.isa import Hardware
+from hwprm.targets.catalogue import find_target
+from hwprm.targets.model import predict
+from hwprm.targets.size import exceeded
+
+#: What Verilog is written in for a family without cells of its own.
+ANY = TARGETS[0]
+
+__all__ = ["Measured", "measure", "measure_all"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a point came to: its `values` by the names of `hwprm.exploration.metrics.METRICS`, or why there are none."""
+
+    values: dict[str, float] = field(default_factory=dict)
+    refused: str = ""
+
+
+def measure_all(net: IntegerNetwork, points: Sequence[Settings]) -> list[Measured]:
+    """`measure` of one network with the settings of several points; one that no array of that kind can run is refused.
+
+    What the points have in common is computed once: `net` keeps it (`hwprm.core.memo`).
+    """
+    return list(_each(net, points))
+
+
+def _each(net: IntegerNetwork, points: Sequence[Settings]) -> Iterator[Measured]:
+    for settings in points:
+        try:
+            yield Measured(values=measure(net, settings))
+        except (ConfigError, UnsupportedError, ModelError) as error:
+            yield Measured(refused=str(error))
+
+
+def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
+    """The values of one point: cycles an image with the stalls for external memory, memory, multipliers, images/s.
+
+    Of a batch it is the share of an image. With ``explore.target`` come the resources that the size model predicts.
+    Raises ConfigError when the array cannot hold the network or the device not the design, UnsupportedError when no
+    array can.
+    """
+    array, explore = settings.array, settings.explore
+    found = outline(net, array, settings.memory)
+    report = found.cycles
+    whole = report.total + sum(report.stalls)
+    cycles = whole / report.batch
+    values = {
+        "cycles": int(cycles) if cycles == int(cycles) else cycles,
+        "bound": round(report.bound / report.batch, 1),
+        "utilisation": round(sum(layer.macs for layer in report.layers) / (array.rows * array.cols * whole), 6),
+        "multipliers": array.rows * array.cols,
+        "onchip_bits": sum(found.onchip.values()),
+        "weights": sum(int(np.count_nonzero(term.weight)) for layer in net.layers for term in layer.terms),
+    }
+    if explore.clock is not None:
+        values["images_per_second"] = round(explore.clock * 1e6 / cycles, 1)
+    if explore.target is not None:
+        values |= _resources(found.hardware, explore.target)
+    return values
+
+
+def _resources(hw: Hardware, name: str) -> dict[str, float]:
+    """What the size model says that the device `name` holds of `hw`. Raises ConfigError where it has not so much."""
+    target = find_target(name)
+    used = predict(hw, name, cells=target.family.name if target.family.name in TARGETS else ANY).used
+    titles = {resource.key: resource.title for resource in target.family.resources}
+    if over := exceeded(used, target.device.available):
+        numbers = ", ".join(f"{need:,} {titles[key]} of {most:,}" for key, (need, most) in over.items())
+        raise ConfigError(f"does not fit {name}: needs {numbers}")
+    return {key: float(count) for key, count in used.items() if key in METRICS}

@@ -1,0 +1,140 @@
+"""Who computes the points: this process, worker processes of its own, or those of a standing Dask scheduler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from hwprm.config import ExploreConfig
+from hwprm.core.errors import HwprmError, InputError, ToolError
+
+__all__ = ["Here", "Pool", "Shared", "pool_of"]
+
+#: Times that a task may lose its worker before it is taken to be what kills them.
+DEATHS = 5
+#: Seconds to wait for a standing scheduler, and for its first worker.
+CONNECT, FIRST_WORKER = 15, 60
+PIP = "pip install 'hwprm[explore]'"
+
+#: What tasks read and is sent to each worker once; a pool makes it with `share`.
+Shared = Any
+
+
+class Pool(Protocol):
+    """Runs independent tasks. A task is a function of the module's top and its arguments; both can be pickled."""
+
+    #: Tasks that run at the same time.
+    width: int
+
+    def share(self, value: Any) -> Shared:
+        """`value` for use among the arguments of many tasks."""
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        """Index and result of each task, as they finish. Raises what a task raises."""
+
+
+class Here:
+    """One task after the other in this process."""
+
+    width = 1
+
+    def share(self, value: Any) -> Shared:
+        """`value` itself."""
+        return value
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        """Index and result of each task, in order."""
+        for index, arguments in enumerate(tasks):
+            yield index, function(*arguments)
+
+
+class Workers:
+    """The workers of a Dask scheduler, which gives the task of one that dies to another."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.width = max(1, sum(client.nthreads().values()))
+
+    def share(self, value: Any) -> Shared:
+        """A future of `value`, sent to every worker once."""
+        return self._client.scatter(value, broadcast=True, hash=False)
+
+    def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        """Index and result of each task, as they finish."""
+        from distributed import as_completed
+        from distributed.client import FutureCancelledError
+        from distributed.scheduler import KilledWorker
+
+        futures = {self._client.submit(function, *task, pure=False): i for i, task in enumerate(tasks)}
+        try:
+            finished = as_completed(list(futures), loop=self._client.loop)  # type: ignore[no-untyped-call]
+            for future in finished:
+                yield futures[future], future.result()
+        except KilledWorker as error:
+            raise ToolError(
+                f"a task lost its worker {DEATHS} times and was given up ({error}); as a rule memory did not suffice: "
+                "take fewer workers, or machines with more"
+            ) from error
+        except (FutureCancelledError, OSError, TimeoutError) as error:
+            if isinstance(error, HwprmError):
+                raise
+            raise ToolError(
+                f"the scheduler went away ({error or type(error).__name__}); points that were finished are kept: start "
+                "it again and run the same command"
+            ) from error
+        finally:
+            self._client.cancel(list(futures), force=True)
+
+
+@contextmanager
+def pool_of(config: ExploreConfig) -> Iterator[Pool]:
+    """The pool that `config` asks for; processes that it starts end with the block.
+
+    Raises ToolError when Dask is missing, InputError when a scheduler does not answer or has no workers.
+    """
+    if not config.workers and not config.scheduler:
+        yield Here()
+        return
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise ToolError(f"worker processes need Dask ({error}); install it: {PIP}") from error
+    # Tasks train for minutes in one thread of their own; a worker that says nothing meanwhile has not died.
+    settings = {
+        "distributed.scheduler.allowed-failures": DEATHS,
+        "distributed.worker.daemon": False,
+        "distributed.admin.tick.limit": "1h",
+    }
+    with dask.config.set(settings), _client(distributed, config) as client:
+        yield Workers(client)
+
+
+@contextmanager
+def _client(distributed: Any, config: ExploreConfig) -> Iterator[Any]:
+    if config.scheduler:
+        try:
+            client = distributed.Client(config.scheduler, timeout=CONNECT, set_as_default=False)
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(
+                f"no Dask scheduler answers at {config.scheduler} ({error or type(error).__name__}); start one with "
+                "`dask scheduler`, or use --workers N"
+            ) from error
+        with client:
+            try:
+                client.wait_for_workers(1, timeout=FIRST_WORKER)
+            except TimeoutError as error:
+                raise InputError(
+                    f"the Dask scheduler at {config.scheduler} has no workers; start some with "
+                    f"`dask worker {config.scheduler} --nthreads 1`"
+                ) from error
+            yield client
+        return
+    with (
+        distributed.LocalCluster(
+            n_workers=config.workers, threads_per_worker=1, processes=True, dashboard_address=":0", memory_limit=0
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):
+        yield client

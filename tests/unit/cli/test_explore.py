@@ -1,0 +1,55 @@
+"""`hwprm explore` on the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import Run
+
+
+def test_a_sweep_then_its_study(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    words = (str(tiny_model), "--rows", "1..2", "--cols", "1,2", "--data", str(tiny_data), "--validation", "30")
+    facts = json.loads(run("explore", *words, "-o", str(out), "--json").stdout)
+    assert len(facts["points"]) == 4 and facts["front"] and facts["out"] == str(out)
+    shown = run("explore", str(out))
+    assert "Front of accuracy, cycles, multipliers, onchip_bits" in shown.stdout and "4 of 4 points" in shown.stdout
+    every = run("explore", str(out), "--all")
+    assert "Points: tiny, 4 of 4 points" in every.stdout
+    assert sorted(path.name for path in out.iterdir() if path.suffix == ".csv") == ["front.csv", "points.csv"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("--rows", "2"), "--rows has no effect"),
+        (("--build", "9"), "has no point 9"),
+        (("--max-cycles", "10"), "--max-cycles has no effect"),
+    ],
+)
+def test_what_a_study_does_not_take(
+    run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    out = tmp_path / "study"
+    run("explore", str(tiny_model), "--rows", "1", "--data", str(tiny_data), "--validation", "30", "-o", str(out))
+    result = run("explore", out, *words)
+    assert result.exit_code == 2 and told in result.stderr
+
+
+def test_build_wants_a_study(run: Run, tiny_model: Path) -> None:
+    result = run("explore", tiny_model, "--build", 1)
+    assert result.exit_code == 2 and "--build takes a point of a study" in result.stderr
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_build(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    out = tmp_path / "study"
+    words = (tiny_model, "--rows", 2, "--data", tiny_data, "--validation", 30, "-o", out)
+    assert run("explore", *words).exit_code == 0
+    facts = json.loads(run("explore", str(out), "--build", "0", "-o", str(tmp_path / "best"), "--json").stdout)
+    assert facts["built"] == {name: facts["promised"][name] for name in facts["built"]} and not facts["differences"]
+    assert (tmp_path / "best" / "bundle" / "manifest.json").is_file()

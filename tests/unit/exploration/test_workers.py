@@ -1,0 +1,94 @@
+"""Pools: every task has one result, whoever computes it and whoever dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hwprm.config import ExploreConfig
+from hwprm.core.errors import InputError, ToolError
+from hwprm.exploration.workers import Here, Pool, pool_of
+
+
+@pytest.fixture(scope="module")
+def two() -> Iterator[Pool]:
+    """Two worker processes."""
+    with pool_of(ExploreConfig(workers=2)) as pool:
+        yield pool
+
+
+def doubled(values: list[int], index: int) -> tuple[int, int]:
+    """Twice an entry, and the process that computed it."""
+    return 2 * values[index], os.getpid()
+
+
+def once(index: int, mark: str) -> int:
+    """`index`; the first worker that has the task number 2 is killed in it."""
+    if index == 2 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return index
+
+
+def broken(index: int) -> int:
+    """No result for the second task."""
+    if index == 1:
+        raise InputError("no such thing")
+    return index
+
+
+def slow(index: int) -> tuple[int, int]:
+    """Long enough for both workers to have some."""
+    time.sleep(0.1)
+    return index, os.getpid()
+
+
+def test_here_in_order() -> None:
+    pool = Here()
+    values = pool.share([5, 6, 7])
+    found = list(pool.run(doubled, [(values, i) for i in range(3)]))
+    assert found == [(0, (10, os.getpid())), (1, (12, os.getpid())), (2, (14, os.getpid()))]
+
+
+def test_two_processes_share_the_work(two: Pool) -> None:
+    assert two.width == 2
+    values = two.share([5, 6, 7])
+    assert {i: value for i, (value, _) in two.run(doubled, [(values, i) for i in range(3)])} == {0: 10, 1: 12, 2: 14}
+    processes = {process for _, (_, process) in two.run(slow, [(i,) for i in range(8)])}
+    assert len(processes) == 2 and os.getpid() not in processes
+
+
+def test_a_killed_worker_costs_no_result_and_counts_none_twice(two: Pool, tmp_path: Path) -> None:
+    mark = tmp_path / "killed"
+    found = list(two.run(once, [(i, str(mark)) for i in range(6)]))
+    assert mark.exists()
+    assert sorted(found) == [(i, i) for i in range(6)]
+
+
+def test_an_error_comes_through(two: Pool) -> None:
+    with pytest.raises(InputError, match="no such thing"):
+        list(two.run(broken, [(0,), (1,), (2,)]))
+    assert dict(two.run(broken, [(0,), (2,)])) == {0: 0, 1: 2}  # the pool lives on
+
+
+def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hwprm.exploration.workers.CONNECT", 1)
+    with (
+        pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9 .*`dask scheduler`"),
+        pool_of(ExploreConfig(scheduler="tcp://127.0.0.1:9")),
+    ):
+        pass
+
+
+def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with (
+        pytest.raises(ToolError, match=r"worker processes need Dask .*pip install 'hwprm\[explore\]'"),
+        pool_of(ExploreConfig(workers=1)),
+    ):
+        pass
