@@ -55,8 +55,9 @@ icarus:
 browser:
 	@$(call install,chromium,chromium fonts-dejavu-core,Chromium)
 
-# A process per core, a thread each. A file stays in one process: its tests share what they build.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+# A process per core, a thread each. A file stays in one process: its tests share what they build. The order of the
+# files is that of tests/conftest.py, not one by numbers of tests, by which small and many come first.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 test: setup icarus browser lint
 	$(PYTEST) -m "not slow"

@@ -17,9 +17,21 @@ from hwprm.model import Model, Stage
 
 Run = Callable[..., Result]
 
+#: Files that take half a minute; begun among the last they would leave the other processes with nothing to do.
+LONG = (
+    "tests/unit/verification/test_broken_bundles.py",
+    "tests/unit/targets/families/test_families.py",
+    "tests/unit/pipeline/test_rows.py",
+)
+
 # The same examples on every machine, so that a red run can be repeated; `--hypothesis-profile=default` looks further.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
 hypothesis.settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`LONG` before the others, which come in the order of their folders: whole designs, then what is small."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def tiny_graph(seed: int = 0) -> Graph:
@@ -69,6 +81,20 @@ def finished(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Path:
     from tests.support.builds import finished_run
 
     return finished_run(tmp_path_factory.mktemp("finished") / "run", tiny_data)
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of compiled simulations.
+
+    What Verilator's builds have in common, which takes five times as long as the rest of a small one, is compiled once
+    for all processes that tests are spread over.
+    """
+    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("work")
+    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runtime"
+    common.mkdir(exist_ok=True)
+    (folder / "runtime").symlink_to(common)
+    return folder
 
 
 @pytest.fixture

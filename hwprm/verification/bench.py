@@ -166,6 +166,11 @@ class Bench:
         what = f"register {name} did not answer a read"
         return int(await self.within(self.axil.read_dword(offset), REGISTER_CYCLES, what))
 
+    async def reads(self, name: str, value: int) -> None:
+        """Raises AssertionError unless the register called `name` reads `value`."""
+        got = await self.read(name)
+        assert got == value, f"register {name} reads {got}, {value} is expected"
+
     async def write(self, name: str, value: int) -> None:
         """Write the register called `name`."""
         offset = self.setup["registers"][name]["offset"]

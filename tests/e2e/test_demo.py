@@ -46,17 +46,17 @@ class Ears(Silent):
         self.heard.append(text)
 
 
-def _settings(folder: Path, **verify: object) -> Settings:
+def _settings(folder: Path, work: Path) -> Settings:
     file = folder / "options.toml"
     file.write_text(OPTIONS)
-    return load_settings(file, {("verify", key): value for key, value in verify.items()}, demo_settings())
+    return load_settings(file, {("verify", "work"): str(work)}, demo_settings())
 
 
 @pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def out(tmp_path_factory: pytest.TempPathFactory, work: Path) -> Iterator[Path]:
     """A finished run with the embedded data."""
     folder = tmp_path_factory.mktemp("demo")
-    run_demo(folder / "run", _settings(folder), Silent())
+    run_demo(folder / "run", _settings(folder, work), Silent())
     yield folder / "run"
 
 
@@ -148,9 +148,9 @@ def test_no_path_of_this_machine(out: Path) -> None:
             assert str(out).encode() not in path.read_bytes(), path
 
 
-def test_second_run_reuses_everything(out: Path, report: Any) -> None:
+def test_second_run_reuses_everything(out: Path, report: Any, work: Path) -> None:
     ears = Ears()
-    again = run_demo(out, _settings(out.parent), ears)
+    again = run_demo(out, _settings(out.parent, work), ears)
     assert again == report
     reused = [line for line in ears.heard if line.endswith("reused, its inputs are the same")]
     assert len(reused) == 8

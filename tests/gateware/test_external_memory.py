@@ -61,12 +61,15 @@ def check_stalls(program: Program, memory: AxiMemory, result: Run) -> int:
 
 @pytest.mark.parametrize(
     ("rows", "cols", "bits", "burst", "outstanding", "latency", "bandwidth", "pipeline"),
-    [
-        (4, 3, 64, 4, 4, 10, "1/8", "short"),
-        (2, 8, 64, 2, 1, 20, "1", "fast"),  # one burst at a time: latency shows
-        (7, 2, 128, 8, 2, 100, "2/5", "short"),
-        (3, 17, 64, 8, 2, 5, "1/6", "fast"),  # weights of a column take several beats
-    ],
+    long_round(
+        [
+            (2, 8, 64, 2, 1, 20, "1", "fast"),  # one burst at a time: latency shows
+            (4, 3, 64, 4, 4, 10, "1/8", "short"),
+            (3, 17, 64, 8, 2, 5, "1/6", "fast"),  # weights of a column take several beats
+            (7, 2, 128, 8, 2, 100, "2/5", "short"),
+        ],
+        quick=3,
+    ),
 )
 def test_stalls_are_predicted(rows, cols, bits, burst, outstanding, latency, bandwidth, pipeline):
     options = {"axi_data_bits": bits, "axi_burst": burst, "axi_outstanding": outstanding, "pipeline": pipeline}
@@ -97,7 +100,7 @@ def test_block_of_a_real_network():
 
 
 @pytest.mark.parametrize(
-    ("seed", "rows", "cols"), long_round([(1, 4, 3), (8, 5, 2), (14, 1, 6), (5, 2, 9), (11, 3, 1)], quick=3)
+    ("seed", "rows", "cols"), long_round([(8, 5, 2), (14, 1, 6), (1, 4, 3), (5, 2, 9), (11, 3, 1)], quick=2)
 )
 def test_no_gap_parts_residual_entries_from_their_filters(seed, rows, cols):
     pipeline = ("short", "fast")[seed % 2]

@@ -21,7 +21,7 @@ def head(filters: int, size: tuple[int, int] = (3, 4), *, kernel: int = 1) -> In
     return network(shape, (Spec(name="map", terms=(term,), wide=True),))
 
 
-@pytest.mark.parametrize(("rows", "cols"), long_round(ARRAYS, quick=4), ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round(ARRAYS, quick=3), ids=str)
 def test_maps_on_any_array(rows: int, cols: int) -> None:
     for filters in {1, cols, cols + 1}:
         program = compiled(head(filters), rows, cols, pipeline=("short", "fast")[(filters + rows) % 2])

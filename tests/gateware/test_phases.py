@@ -19,13 +19,13 @@ def _array(seed: int) -> tuple[int, int]:
     return int(rng.integers(1, 6)), int(rng.integers(2, 9))
 
 
-@pytest.mark.parametrize(("seed", "pipeline"), long_round([(i, ("short", "fast")[i % 2]) for i in range(40)], quick=6))
+@pytest.mark.parametrize(("seed", "pipeline"), long_round([(i, ("short", "fast")[i % 2]) for i in range(40)], quick=4))
 def test_random_networks(seed, pipeline):
     program = compiled(phased_network(seed), *_array(seed), pipeline=pipeline)
     run_checked(program, random_images(program, 2, seed))
 
 
-@pytest.mark.parametrize("seed", long_round(range(14), quick=2))
+@pytest.mark.parametrize("seed", long_round(range(14), quick=1))
 def test_batches(seed):
     """Images behind each other in every channel, phases side by side."""
     rows, cols = _array(seed)

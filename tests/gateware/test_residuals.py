@@ -12,6 +12,7 @@ from hwprm.isa import entry_format, param_format, tile_format
 from tests.support.bench import random_images, rom_contents, run_checked
 from tests.support.networks import Spec, compiled, network, weights
 from tests.support.random_networks import random_residuals
+from tests.support.rounds import long_round
 
 ARRAYS = [(1, 1), (2, 17), (3, 20), (4, 3), (5, 8), (1, 6), (7, 1)]
 
@@ -53,11 +54,11 @@ def test_any_number_of_multiplier_stages(stages: int) -> None:
 
 
 @pytest.mark.parametrize(("rows", "cols"), ARRAYS, ids=str)
-def test_random_networks(rows: int, cols: int) -> None:
-    for seed in (3, 13):
-        program = compiled(random_residuals(seed, largest=3), rows, cols)
-        assert program.hardware.residual_bits > 0
-        run_checked(program, random_images(program, 1, seed))
+@pytest.mark.parametrize("seed", long_round([13, 3], quick=1))
+def test_random_networks(rows: int, cols: int, seed: int) -> None:
+    program = compiled(random_residuals(seed, largest=3), rows, cols)
+    assert program.hardware.residual_bits > 0
+    run_checked(program, random_images(program, 1, seed))
 
 
 def test_an_entry_a_filter_and_nothing_else() -> None:

@@ -14,6 +14,7 @@ from hwprm.isa import entry_format
 from tests.support.bench import random_images, rom_contents, run_checked
 from tests.support.networks import Spec, compiled, network, seeded_weights
 from tests.support.random_networks import random_inputs, random_network, random_residuals
+from tests.support.rounds import long_round
 
 
 def mixed(act_bits: int = 8) -> IntegerNetwork:
@@ -57,7 +58,9 @@ def extremes(program: Program) -> np.ndarray:
     return np.stack([low, high, turns, random_images(program, 1)[0]])
 
 
-@pytest.mark.parametrize(("rows", "cols", "act_bits"), [(3, 2, 8), (5, 4, 3), (2, 17, 16)], ids=str)
+@pytest.mark.parametrize(
+    ("rows", "cols", "act_bits"), long_round([(3, 2, 8), (5, 4, 3), (2, 17, 16)], quick=2), ids=str
+)
 def test_signed_and_unsigned_tensors_in_one_design(rows: int, cols: int, act_bits: int) -> None:
     program = compiled(mixed(act_bits), rows, cols)
     hw = program.hardware

@@ -17,16 +17,16 @@ from tests.support.rounds import long_round
 from tests.support.zoo import ZOO, zoo_images, zoo_module
 
 
-@pytest.mark.parametrize(("rows", "cols"), long_round([(4, 3), (5, 8)], quick=1))
+@pytest.mark.parametrize(("rows", "cols", "count"), long_round([(4, 3, 1), (5, 8, 2)], quick=1))
 @pytest.mark.parametrize("name", ZOO)
-def test_block_on_the_accelerator(name: str, rows: int, cols: int) -> None:
+def test_block_on_the_accelerator(name: str, rows: int, cols: int, count: int) -> None:
     module, shape = zoo_module(name), ZOO[name][1]
     graph = to_graph(module, shape)
     x = zoo_images(name, 4)
     net = quantize_network(graph, x, 1.0)
     images = quantize_images(x, 1.0, net)
     assert crosscheck(net, images, reference.run(net, images)) > 0
-    run_checked(compile_network(net, ArrayConfig(rows=rows, cols=cols)), images[:2])
+    run_checked(compile_network(net, ArrayConfig(rows=rows, cols=cols)), images[:count])
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,6 @@
-"""One folder of compiled simulations for all tests, one stand-in bundle, and one that was compiled and emitted."""
+"""One stand-in bundle, and one that was compiled and emitted."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,16 +12,6 @@ from hwprm.config import ArrayConfig
 from hwprm.emission import emit_bundle
 from tests.sim.standin import standin_bundle
 from tests.support.networks import small_lenet
-
-
-@pytest.fixture(scope="session")
-def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Verilator's builds have in common is compiled once for all processes that tests are spread over."""
-    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("work")
-    common = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "runtime"
-    common.mkdir(exist_ok=True)
-    (folder / "runtime").symlink_to(common)
-    return folder
 
 
 @pytest.fixture(scope="session")

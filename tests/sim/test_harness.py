@@ -15,6 +15,7 @@ from hwprm.bundle import Bundle
 from hwprm.config.verify import VerifyConfig
 from hwprm.core.errors import BundleError, InputError, MismatchError, ToolError
 from hwprm.verification import VerifyReport, verify_bundle
+from hwprm.verification.modes import simulation
 from tests.sim.standin import CORE, standin_bundle
 from tests.support.rounds import long_round
 
@@ -40,6 +41,12 @@ def failures(report: VerifyReport) -> str:
     with pytest.raises(MismatchError, match="'standin' in RTL is not what the integer reference computes"):
         report.raise_on_failure()
     return "\n".join(f"{case.mode} {case.name}: {case.failure}" for case in report.failures)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs is given up after some thousand cycles, forty images' worth."""
+    monkeypatch.setattr(simulation, "PATIENCE", 1_500)
 
 
 def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> None:
@@ -128,7 +135,7 @@ def test_a_trace_with_unknown_bits_and_one_without_an_end(tmp_path: Path, work: 
     assert re.search(r"layer squash: image [1-5], layer 'squash', channel 0, row \d, column \d: .*, got nothing", text)
 
 
-def test_missing_logits(tmp_path: Path, work: Path) -> None:
+def test_missing_logits(impatient: None, tmp_path: Path, work: Path) -> None:
     folder = edited_core(
         tmp_path / "b",
         ("m_axis_tlast = count == 1", "m_axis_tlast = count == 0"),
@@ -147,7 +154,7 @@ def test_a_vector_that_is_never_stored(tmp_path: Path, work: Path) -> None:
     assert "got nothing" in text
 
 
-def test_a_hanging_design(tmp_path: Path, work: Path) -> None:
+def test_a_hanging_design(impatient: None, tmp_path: Path, work: Path) -> None:
     folder = edited_core(
         tmp_path / "b", ("if (count == 36) begin state <= SEND", "if (count == 70) begin state <= SEND")
     )
@@ -157,7 +164,7 @@ def test_a_hanging_design(tmp_path: Path, work: Path) -> None:
     assert re.search(silent, text)
 
 
-def test_a_design_that_takes_nothing(tmp_path: Path, work: Path) -> None:
+def test_a_design_that_takes_nothing(impatient: None, tmp_path: Path, work: Path) -> None:
     ready = "(state == LOAD && (run || count != 0)) || state == DRAIN"
     text = failures(check(edited_core(tmp_path / "b", (ready, "1'b0")), work))
     taken = r"test first_beat_after_reset: image 0: beat 0 was not taken within \d+ cycles, in cycle \d+"
@@ -174,7 +181,7 @@ def test_registers_that_do_not_answer(tmp_path: Path, work: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["bulk", "protocol"])
-def test_a_result_without_an_end(tmp_path: Path, work: Path, mode: str) -> None:
+def test_a_result_without_an_end(impatient: None, tmp_path: Path, work: Path, mode: str) -> None:
     folder = edited_core(
         tmp_path / "b",
         ("m_axis_tlast = count == 1", "m_axis_tlast = 0"),

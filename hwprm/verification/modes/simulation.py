@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 IntArray = NDArray[np.int64]
+#: Cycles that a test may take beyond what it is predicted to; a small design that hangs costs as many, again and again.
+PATIENCE = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -173,7 +175,7 @@ def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * (batch * (words + results) + waiting) + 20_000,
+        "limit_cycles": 8 * cycles + 20 * (batch * (words + results) + waiting) + PATIENCE,
         "batch": batch,
         "external": asdict(manifest.external) if manifest.external else None,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
