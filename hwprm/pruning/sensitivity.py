@@ -1,8 +1,8 @@
 """How much accuracy each layer costs for every cycle that it saves, before anything is trained again.
 
 After the layer-wise sensitivity of Li et al. (Pruning filters for efficient ConvNets, arXiv 1608.08710, section 3.2),
-with exact cycles of an array for the gain: the least columns or filters of one layer alone are made zero, by the norm
-their weights, and what is left is measured as it is.
+with exact cycles of an array for the gain: the least columns or filters of one layer alone, by the norms of their
+weights, are made zero, and what is left is measured as it is.
 """
 
 from __future__ import annotations
