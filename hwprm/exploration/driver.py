@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwprm import api
 from hwprm.config import DataConfig, ExploreConfig, Settings
 from hwprm.config.presets import explore_defaults
 from hwprm.config.settings import option_lines
@@ -22,7 +21,7 @@ from hwprm.exploration.kept import keep_source
 from hwprm.exploration.metrics import limits_of, objectives_of
 from hwprm.exploration.points import Journal, Point, plain
 from hwprm.exploration.search import Search
-from hwprm.exploration.software import Origin, quantize_task, score
+from hwprm.exploration.software import Origin, quantize_task, quantized, score
 from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, make_space, typed, with_options
 from hwprm.exploration.study import STUDY_FILE, Study, check_identity
 from hwprm.exploration.workers import Pool, pool_of
@@ -262,13 +261,12 @@ class _Run:
 
     def _integers(self, key: str, settings: Settings) -> Integers:
         """The network of `settings`, scored on the images held out where there are some."""
-        subject = self.subject
-        net = subject.integers
-        if net is None:
-            assert subject.model is not None and subject.split is not None
-            net = api.quantize(subject.model, subject.split, settings.quantize)
-        split = subject.split
-        right = None if split is None else score(net, split, split.x_validation, split.y_validation)
+        subject, split = self.subject, self.subject.split
+        if subject.integers is not None:
+            right = None if split is None else score(subject.integers, split, split.x_validation, split.y_validation)
+            return Integers(key=key, network=subject.integers, accuracy=right)
+        assert subject.model is not None and split is not None
+        net, right = quantized(subject.model, split, settings)
         return Integers(key=key, network=net, accuracy=right)
 
     def search(self) -> None:
