@@ -2,7 +2,7 @@
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
 `verify`, `estimate`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
-`hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` is a function only.
+`hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` and `sensitivity` are functions only.
 Nothing heavy is imported before it is used.
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         prune,
         quantize,
         report,
+        sensitivity,
         synth,
         train,
         verify,
@@ -93,6 +94,7 @@ __all__ = [
     "quantize",
     "report",
     "repro",
+    "sensitivity",
     "synth",
     "train",
     "verify",

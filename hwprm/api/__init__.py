@@ -12,7 +12,7 @@ True
 """
 
 from hwprm.api.hardware import compile, estimate, pnr, quantize, synth, verify
-from hwprm.api.networks import apply_plan, export, load, prune, train, widths
+from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "prune",
     "quantize",
     "report",
+    "sensitivity",
     "synth",
     "train",
     "verify",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from hwprm.model import Model
     from hwprm.model.plan import Plan
     from hwprm.pruning.channels.blocks import Meter
+    from hwprm.pruning.sensitivity import Cut
     from hwprm.pruning.widths.widths import Widths
     from hwprm.sources import Split
     from hwprm.training import Checkpoint, Context
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["apply_plan", "export", "load", "prune", "shrink_meter", "train", "widths"]
+__all__ = ["apply_plan", "export", "load", "prune", "sensitivity", "shrink_meter", "train", "widths"]
 
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
@@ -174,6 +175,35 @@ def prune(
     return model
 
 
+def sensitivity(
+    model: Network,
+    data: Data = "mnist",
+    *,
+    array: ArrayConfig | None = None,
+    quantize: QuantizeConfig | None = None,
+    progress: Progress | None = None,
+) -> list[Cut]:
+    """What each layer of `model` loses in accuracy for the cycles that it saves, cut alone and not trained again.
+
+    Cycles are those of `estimate` for `array` and `quantize`, stalls included. Accuracy is that on the validation
+    images of `data` (``DataConfig(validation=1000)`` holds a thousand out), else on the test images. Raises DataError
+    without labels.
+    """
+    from hwprm.graph import plain
+    from hwprm.pruning.sensitivity import sensitivity as run
+    from hwprm.sources import as_model, as_split
+
+    split = as_split(data)
+    dataset = split.dataset
+    held = split.x_validation is not None and split.y_validation is not None
+    images = split.x_validation if held else plain(dataset.x_test)
+    labels = split.y_validation if held else dataset.y_test
+    assert images is not None and labels is not None
+    graph = as_model(model, dataset.image_shape).graph
+    meter = cycle_meter(dataset, array, quantize)
+    return run(graph, images, labels, dataset.input_scale, meter, progress=progress)
+
+
 def export(model: Model | str | Path, *, out: Path | str) -> Plan:
     """Write `model` into the new folder `out` as ``plan.json`` and ``weights.safetensors``, and return its plan.
 
@@ -244,11 +274,14 @@ def shrink_meter(
 
     The graphs it is given keep their zeros, so weights alone say what is left.
     """
+    return cycle_meter(data, array, quantize) if "cycles" in config.counts else None
+
+
+def cycle_meter(data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
+    """What counts cycles as `estimate` does, stalls included."""
     from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.pruning.channels.blocks import Meter
 
-    if "cycles" not in config.counts:
-        return None
     array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
     few = replace(quantize, images=min(quantize.images, METERED))
     some = replace(data, x_train=data.x_train[:METERED], y_train=data.y_train[:METERED])

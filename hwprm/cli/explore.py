@@ -69,6 +69,8 @@ def explore(
     with talk.stage("explore") as tick:
         study = run(source, settings.explore, out=out, data=data, settings=settings, progress=tick)
     facts = study.to_json()
+    if advice := study.about.get("advice"):
+        talk.say(str(advice))
     return Outcome(data=facts | {"out": str(out)}, tables=study_tables(facts, all_points=settings.explore.all))
 
 

@@ -20,7 +20,7 @@ from hwprm.emission import emit_bundle
 from hwprm.exploration.artefacts import Artefacts
 from hwprm.exploration.kept import kept_settings, kept_source
 from hwprm.exploration.points import Point
-from hwprm.exploration.software import Origin, score
+from hwprm.exploration.software import Origin, quantized, score
 from hwprm.exploration.space import typed, with_options
 from hwprm.exploration.study import Study
 from hwprm.exploration.workers import Here
@@ -152,7 +152,7 @@ def _network(
         return source, None
     assert split is not None
     if study.identity["mode"] != "search":
-        return api.quantize(source, split, settings.quantize), None
+        return quantized(source, split, settings)[0], None
     origin = Origin(fingerprint=split.dataset.fingerprint, split=split)
     artefacts = Artefacts(study.folder, source, origin, Here())
     key = artefacts.tuned_key(settings)

@@ -8,20 +8,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from hwprm import api
 from hwprm.config import DataConfig, ExploreConfig, Settings
 from hwprm.config.presets import explore_defaults
 from hwprm.config.settings import option_lines
 from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
 from hwprm.core.progress import Progress, silent
+from hwprm.exploration.advice import larger_device
 from hwprm.exploration.artefacts import Artefacts, Integers, digest_of_folder
 from hwprm.exploration.evaluate import measured
 from hwprm.exploration.kept import keep_source
 from hwprm.exploration.metrics import limits_of, objectives_of
 from hwprm.exploration.points import Journal, Point, plain
 from hwprm.exploration.search import Search
-from hwprm.exploration.software import Origin, quantize_task, score
+from hwprm.exploration.software import Origin, quantize_task, quantized, score
 from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, make_space, typed, with_options
 from hwprm.exploration.study import STUDY_FILE, Study, check_identity
 from hwprm.exploration.workers import Pool, pool_of
@@ -77,7 +77,7 @@ def explore(
         with pool_of(settings.explore) as pool:
             run = _Run(subject=subject, space=space, study=study, journal=journal, pool=pool, tell=_teller(progress))
             run.search() if joint else run.sweep()
-            done = run.scored()
+            done = run.advised(run.scored())
         done.save_tables()
     return done
 
@@ -261,13 +261,12 @@ class _Run:
 
     def _integers(self, key: str, settings: Settings) -> Integers:
         """The network of `settings`, scored on the images held out where there are some."""
-        subject = self.subject
-        net = subject.integers
-        if net is None:
-            assert subject.model is not None and subject.split is not None
-            net = api.quantize(subject.model, subject.split, settings.quantize)
-        split = subject.split
-        right = None if split is None else score(net, split, split.x_validation, split.y_validation)
+        subject, split = self.subject, self.subject.split
+        if subject.integers is not None:
+            right = None if split is None else score(subject.integers, split, split.x_validation, split.y_validation)
+            return Integers(key=key, network=subject.integers, accuracy=right)
+        assert subject.model is not None and split is not None
+        net, right = quantized(subject.model, split, settings)
         return Integers(key=key, network=net, accuracy=right)
 
     def search(self) -> None:
@@ -299,6 +298,16 @@ class _Run:
                 self.journal.add(replace(point, test_accuracy=found[key]))
         return replace(done, points=tuple(self.journal.ordered))
 
+    def advised(self, study: Study) -> Study:
+        """`study` with what to do in ``about``, where every point was refused because no array fits the device."""
+        refused = [point for point in study.points if point.refused]
+        if not self.space.hardware_only or not refused or len(refused) < len(study.points):
+            return study
+        smallest = min(refused, key=lambda point: _multipliers(self.space_settings(point)))
+        why = (point.refused for point in refused)
+        advice = larger_device(self._network_of(smallest)[1](), self.space_settings(smallest), why)
+        return replace(study, about={**study.about, "advice": advice}) if advice else study
+
     def _network_of(self, point: Point) -> tuple[str, Callable[[], IntegerNetwork]]:
         settings = self.space_settings(point)
         if self.space.hardware_only:
@@ -313,6 +322,10 @@ class _Run:
     def space_settings(self, point: Point) -> Settings:
         """The settings of a finished point."""
         return with_options(self.subject.settings, typed(point.options))
+
+
+def _multipliers(settings: Settings) -> int:
+    return settings.array.rows * settings.array.cols
 
 
 def _teller(progress: Progress | None) -> Callable[[str, int, int], None]:

@@ -18,10 +18,12 @@ from hwprm.targets.catalogue import find_target
 from hwprm.targets.model import predict
 from hwprm.targets.size import exceeded
 
+#: How a refusal begins that is the device's doing.
+UNFIT = "does not fit"
 #: What Verilog is written in for a family without cells of its own.
 ANY = TARGETS[0]
 
-__all__ = ["Measured", "measure", "measure_all"]
+__all__ = ["UNFIT", "Measured", "measure", "measure_all"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,5 +84,5 @@ def _resources(hw: Hardware, name: str) -> dict[str, float]:
     titles = {resource.key: resource.title for resource in target.family.resources}
     if over := exceeded(used, target.device.available):
         numbers = ", ".join(f"{need:,} {titles[key]} of {most:,}" for key, (need, most) in over.items())
-        raise ConfigError(f"does not fit {name}: needs {numbers}")
+        raise ConfigError(f"{UNFIT} {name}: needs {numbers}")
     return {key: float(count) for key, count in used.items() if key in METRICS}

@@ -23,13 +23,14 @@ from hwprm.model import Model
 from hwprm.quantization import stored_accuracy
 from hwprm.sources import Split, as_split
 from hwprm.training import Checkpoint
+from hwprm.training.devices import threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwprm.graph import Images
 
-__all__ = ["Origin", "prune_task", "pruning_settings", "quantize_task", "score", "tune_task"]
+__all__ = ["Origin", "prune_task", "pruning_settings", "quantize_task", "quantized", "score", "tune_task"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -124,12 +125,17 @@ def tune_task(compact: Model, dense: Model, origin: Origin, settings: Settings, 
 
 def quantize_task(model: Model, origin: Origin, settings: Settings) -> tuple[IntegerNetwork, float | None] | str:
     """The integer network of `model`, and its accuracy on the images held out, where there are some."""
-    split = origin.open()
     try:
-        net = api.quantize(model, split, settings.quantize)
-        return net, score(net, split, split.x_validation, split.y_validation)
+        return quantized(model, origin.open(), settings)
     except HwprmError as error:
         return str(error)
+
+
+def quantized(model: Model, split: Split, settings: Settings) -> tuple[IntegerNetwork, float | None]:
+    """`quantize_task` where the images are at hand. Raises what `hwprm.quantize` raises."""
+    with threads(settings.train.threads):  # whoever computes it: sums of another order calibrate otherwise
+        net = api.quantize(model, split, settings.quantize)
+    return net, score(net, split, split.x_validation, split.y_validation)
 
 
 def score(net: IntegerNetwork, split: Split, x: Images | None, y: NDArray | None) -> float | None:  # type: ignore[type-arg]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from rich.markup import escape
@@ -24,26 +25,21 @@ def study_tables(facts: Facts, *, all_points: bool = False) -> tuple[Table, ...]
         more = facts["metrics"].get(name, {}).get("more", False)
         points.sort(key=lambda point: (-1 if more else 1) * point["values"].get(name, 0))
     keys = [entry[0] for entry in facts["identity"]["space"]]
-    shown = _shown(facts, points)
-    tested = any("test_accuracy" in point for point in points)
-    table = Table(
-        "number",
-        *(Column(escape(_short(key, keys)), justify="right", overflow="fold") for key in keys),
-        *(Column(escape(facts["metrics"][name]["title"]), justify="right") for name in shown),
-        *([Column("test accuracy, %", justify="right")] if tested else []),
-        *([Column("front", justify="center"), Column("", overflow="fold")] if all_points else []),
-        title=escape(_title(facts, all_points)),
-        title_justify="left",
-    )
-    for point in points:
-        values = point.get("values", {})
-        cells = [str(point["number"]), *(str(point["options"].get(key, "")) for key in keys)]
-        cells += [_number(values.get(name)) for name in shown]
-        if tested:
-            cells.append(_number(point.get("test_accuracy")))
-        if all_points:
-            cells += ["*" if point["number"] in front else "", _note(point, facts)]
-        table.add_row(*map(escape, cells))
+    head: list[tuple[str, Callable[[Facts], str]]] = [("no.", lambda point: str(point["number"]))]
+    head += [(_short(key, keys).replace("_", " "), partial(_option, key=key)) for key in keys]
+    head += [(facts["metrics"][name]["title"], partial(_value, name=name)) for name in _shown(facts)]
+    if any("test_accuracy" in point for point in points):
+        head.append(("test split, %", lambda point: _number(point.get("test_accuracy"))))
+    if all_points:
+        head.append(("front", lambda point: "*" if point["number"] in front else ""))
+    cells = [[of(point) for _, of in head] for point in points]
+    # Words of the head wrap in a narrow terminal, numbers stay whole.
+    widths = [max((len(row[i]) for row in cells), default=1) for i in range(len(head))]
+    columns = [Column(escape(name), justify="right", min_width=w) for (name, _), w in zip(head, widths, strict=True)]
+    notes = [Column("", overflow="fold")] if all_points else []
+    table = Table(*columns, *notes, title=escape(_title(facts, all_points)), title_justify="left", padding=(0, 0, 0, 1))
+    for point, row in zip(points, cells, strict=True):
+        table.add_row(*map(escape, [*row, _note(point, facts)] if all_points else row))
     return (table,)
 
 
@@ -56,13 +52,19 @@ def _title(facts: Facts, all_points: bool) -> str:
     return f"{what}: {about['network']}{where}{clock}, {len(facts['points']):,}{size} points"
 
 
-def _shown(facts: Facts, points: Sequence[Facts]) -> list[str]:
-    """Objectives first, then what else is measured; what is an objective's twin or everywhere the same is left out."""
-    measured = list(facts["metrics"])
-    others = [name for name in measured if name not in facts["objectives"]]
-    limited = {goal["metric"] for goal in facts["limits"]}
-    telling = [name for name in others if name in limited or name in ("images_per_second", "utilisation", "dsp")]
-    return [name for name in facts["objectives"] if name in measured] + telling
+def _shown(facts: Facts) -> list[str]:
+    """Objectives first, then what is limited, and images a second where a clock is given; files have all the rest."""
+    limited = {goal["metric"] for goal in facts["limits"]} | {"images_per_second"}
+    others = [name for name in facts["metrics"] if name not in facts["objectives"] and name in limited]
+    return [name for name in facts["objectives"] if name in facts["metrics"]] + others
+
+
+def _option(point: Facts, key: str) -> str:
+    return str(point["options"].get(key, ""))
+
+
+def _value(point: Facts, name: str) -> str:
+    return _number(point.get("values", {}).get(name))
 
 
 def _short(key: str, keys: Sequence[str]) -> str:
@@ -100,4 +102,6 @@ def built_tables(facts: Facts) -> tuple[Table, ...]:
 def _number(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3f}"
+    if value == int(value) or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:,.2f}" if abs(value) >= 1 else f"{value:.3f}"

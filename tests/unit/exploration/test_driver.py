@@ -150,3 +150,9 @@ def test_a_search_needs_a_dense_model_and_images_held_out(tiny_model: Path, sett
 def test_nothing_fits(tmp_path: Path) -> None:
     study = explore(small_lenet(), ExploreConfig(rows="24", cols="24", target="ecp5-12k"), out=tmp_path / "study")
     assert not study.front() and "does not fit ecp5-12k" in study.points[0].refused
+    assert "fits no device of its family; take smaller arrays" in study.about["advice"]
+    space = ExploreConfig(rows="6,8", cols="8", target="ecp5-12k")
+    larger = explore(small_lenet(), space, out=tmp_path / "larger")
+    assert larger.about["advice"] == "no point fits ecp5-12k; the smallest of them, 6 x 8, fits ecp5-45k"
+    both = explore(small_lenet(), replace(space, rows="1,8"), out=tmp_path / "both")
+    assert "advice" not in both.about

@@ -1,0 +1,34 @@
+"""What to do when no point of a study fits its device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hwprm.config import Settings
+from hwprm.core.errors import ConfigError
+from hwprm.exploration.measure import UNFIT, measure
+from hwprm.intnet import IntegerNetwork
+from hwprm.targets.catalogue import TARGETS, find_target
+
+__all__ = ["larger_device"]
+
+
+def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[str]) -> str | None:
+    """The smallest device of the target's family that holds the design of `settings`, the smallest of a study.
+
+    As a sentence, with what was refused; None where not every refusal is the device's doing.
+    """
+    name = settings.explore.target
+    if name is None or not all(why.startswith(UNFIT) for why in refusals):
+        return None
+    family = find_target(name).family
+    size = f"{settings.array.rows} x {settings.array.cols}"
+    for device in sorted(family.devices, key=lambda device: sum(device.available.values())):
+        try:
+            measure(net, replace(settings, explore=replace(settings.explore, target=device.name)))
+        except ConfigError:
+            continue
+        if TARGETS[device.name].device != TARGETS[name].device:
+            return f"no point fits {name}; the smallest of them, {size}, fits {device.name}"
+    return f"no point fits {name}, and the smallest of them, {size}, fits no device of its family; take smaller arrays"
