@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler.encoding.encode import encode_roms, list_bases
-from hwprm.compiler.encoding.external import ExternalImage, build_image, size_rings
+from hwprm.compiler.encoding.external import ExternalImage, boot_bursts, build_image, size_rings
 from hwprm.compiler.encoding.onchip import check_budget, onchip_bits
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
@@ -175,11 +175,13 @@ def estimate(
     """
     if not as_is:
         net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
-    if array.weights == "rom":
-        _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
-        return count_cycles(layout, unordered)
-    program = _compiled(net, array, PASSES[1:], None)
-    return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
+    _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
+    report, hw = count_cycles(layout, unordered), layout.hardware
+    if hw.external is None:
+        return report
+    hw = replace(hw, external=replace(hw.external, boot_bursts=boot_bursts(hw, hw.external)))
+    cycles = [layer.cycles for layer in report.layers]
+    return replace(report, stalls=steady_stalls(layout.schedule.tiles, cycles, hw, memory or MemoryConfig()))
 
 
 def _check_supported(net: IntegerNetwork) -> None:
