@@ -126,7 +126,7 @@ def _compiled(
     net: IntegerNetwork, array: ArrayConfig, passes: tuple[Pass, ...], samples: NDArray[np.int64] | None
 ) -> Program:
     rewritten, layout, unordered = _laid_out(net, array, passes, samples)
-    net, hw, tiles = rewritten.network, layout.hardware, layout.schedule.tiles
+    net, hw, tiles = rewritten.network, _with_rings(layout, array), layout.schedule.tiles
     roms = encode_roms(net, layout.geometry, layout.memory_map, layout.schedule, hw)
     image = None
     if hw.external:
@@ -158,11 +158,17 @@ def _laid_out(
     layout = best_layout(made, array)
     ordered = order_filters in passes and given[passes.index(order_filters)] is not made
     unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
-    hw, tiles = layout.hardware, layout.schedule.tiles
+    return rewritten, layout, unordered
+
+
+def _with_rings(layout: Layout, array: ArrayConfig) -> Hardware:
+    """The hardware of `layout`, with the rings of what it reads from external memory; their bursts are not counted."""
+    hw = layout.hardware
     if array.weights == "axi":
-        hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in made.layers], hw))
+        layers = [layer.name for layer in layout.network.layers]
+        hw = replace(hw, external=size_rings(array, layout.schedule.tiles, layers, hw))
     check_budget(hw, array.onchip_bits)
-    return rewritten, replace(layout, hardware=hw), unordered
+    return hw
 
 
 def estimate(
@@ -176,7 +182,7 @@ def estimate(
     if not as_is:
         net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
     _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
-    report, hw = count_cycles(layout, unordered), layout.hardware
+    report, hw = count_cycles(layout, unordered), _with_rings(layout, array)
     if hw.external is None:
         return report
     hw = replace(hw, external=replace(hw.external, boot_bursts=boot_bursts(hw, hw.external)))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +82,7 @@ class _Ring:
     freed: _Log = field(default_factory=_Log)
     first_row: int = 0
 
-    @property
+    @cached_property
     def image_rows(self) -> int:
         """Rows that an image sends through it."""
         return len(self.beats) // self.shape.beats
@@ -108,9 +109,10 @@ class _Ring:
 
     def fill(self, unpacked: IntArray, mine: slice, first: int) -> None:
         """The rows that are complete with the beats `mine` are so when the last beat of each is unpacked."""
-        ends = self.beats[self.shape.beats - 1 :: self.shape.beats]
-        ends = ends[mine.start // self.shape.beats : mine.stop // self.shape.beats]
-        self.complete.extend(unpacked[ends - first])
+        rows = mine.start // self.shape.beats, mine.stop // self.shape.beats
+        if rows[0] < rows[1]:
+            ends = self.beats[(rows[0] + 1) * self.shape.beats - 1 : mine.stop : self.shape.beats]
+            self.complete.extend(unpacked[ends - first])
 
 
 def _follow(known: IntArray, step: int, before: int) -> IntArray:
@@ -284,7 +286,9 @@ class MemoryModel:
 
 def _row_ends(words: int, row_words: int) -> IntArray:
     """Of `words` words the last ones of the rows that they fill."""
-    return np.append(np.arange(row_words - 1, words - 1, row_words), words - 1)
+    ends = np.arange(row_words - 1, words - 1 + row_words, row_words)
+    ends[-1] = words - 1
+    return ends
 
 
 def steady_stalls(
