@@ -1,8 +1,8 @@
 """How fast estimates are in a sweep over arrays.
 
 What: points per second of `hwprm.compiler.estimate`, exact cycles of one network on arrays of many sizes: LeNet-5
-pruned 120 times (examples/checkpoints) and ResNet-18 under the structured mask of 60x; with ROMs, and with weights in external
-memory and the stalls of it; in one process and in two that share the columns between them.
+pruned 120 times (examples/checkpoints) and ResNet-18 under the structured mask of 60x; with ROMs, and with weights in
+external memory and the stalls of it; in one process and in two that share the columns between them.
 How: rows inside, columns outside, since filter tiles hang on columns alone; every feature of the compiler is on.
 Seconds are wall and CPU seconds of the workers, without starting them; points per second are those of the CPU seconds
 of the busiest worker, which other processes on the machine disturb least. The total of all cycles stands beside it.
