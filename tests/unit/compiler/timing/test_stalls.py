@@ -43,8 +43,8 @@ def test_events_in_bulk_are_those_of_the_plain_recurrence(seed: int) -> None:
         start = wanted.end
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_tables_are_counted_as_they_are_written(seed: int) -> None:
-    program = compiled(random_inputs(seed), 3, 5, weights="axi", axi_data_bits=64, axi_burst=2)
+    program = compiled(random_residuals(seed), 3, 5, weights="axi", axi_data_bits=64, axi_burst=2)
     external = program.hardware.external
     assert boot_bursts(program.hardware, external) == external.boot_bursts == program.external.boot_bursts > 0
