@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.compiler.encoding.encode import encode_roms, list_bases
-from hwprm.compiler.encoding.external import ExternalImage, build_image, size_rings
+from hwprm.compiler.encoding.external import ExternalImage, boot_bursts, build_image, size_rings
 from hwprm.compiler.encoding.onchip import check_budget, onchip_bits
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
@@ -139,7 +139,7 @@ def _compiled(
     net: IntegerNetwork, array: ArrayConfig, passes: tuple[Pass, ...], samples: NDArray[np.int64] | None
 ) -> Program:
     rewritten, layout, unordered = _laid_out(net, array, passes, samples)
-    net, hw, tiles = rewritten.network, layout.hardware, layout.schedule.tiles
+    net, hw, tiles = rewritten.network, _with_rings(layout, array), layout.schedule.tiles
     roms = encode_roms(net, layout.geometry, layout.memory_map, layout.schedule, hw)
     image = None
     if hw.external:
@@ -171,11 +171,17 @@ def _laid_out(
     layout = best_layout(made, array)
     ordered = order_filters in passes and given[passes.index(order_filters)] is not made
     unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
-    hw, tiles = layout.hardware, layout.schedule.tiles
+    return rewritten, layout, unordered
+
+
+def _with_rings(layout: Layout, array: ArrayConfig) -> Hardware:
+    """The hardware of `layout`, with the rings of what it reads from external memory; their bursts are not counted."""
+    hw = layout.hardware
     if array.weights == "axi":
-        hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in made.layers], hw))
+        layers = [layer.name for layer in layout.network.layers]
+        hw = replace(hw, external=size_rings(array, layout.schedule.tiles, layers, hw))
     check_budget(hw, array.onchip_bits)
-    return rewritten, replace(layout, hardware=hw), unordered
+    return hw
 
 
 def estimate(
@@ -195,12 +201,14 @@ def outline(
     """What `estimate` counts, with the parameters of the hardware it was counted on."""
     if not as_is:
         net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
-    if array.weights == "rom":
-        _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
-        return Outline(cycles=count_cycles(layout, unordered), hardware=layout.hardware)
-    program = _compiled(net, array, PASSES[1:], None)
-    cycles = replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
-    return Outline(cycles=cycles, hardware=program.hardware)
+    _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
+    report, hw = count_cycles(layout, unordered), _with_rings(layout, array)
+    if hw.external is None:
+        return Outline(cycles=report, hardware=hw)
+    hw = replace(hw, external=replace(hw.external, boot_bursts=boot_bursts(hw, hw.external)))
+    cycles = [layer.cycles for layer in report.layers]
+    stalls = steady_stalls(layout.schedule.tiles, cycles, hw, memory or MemoryConfig())
+    return Outline(cycles=replace(report, stalls=stalls), hardware=hw)
 
 
 def _check_supported(net: IntegerNetwork) -> None:

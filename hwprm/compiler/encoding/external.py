@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +18,19 @@ from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import ConfigError
-from hwprm.isa import HEADER, TARGETS, ExternalMemory, Hardware, RowShape, entry_format
+from hwprm.isa import HEADER, TARGETS, ExternalMemory, Hardware, RowShape, entry_format, table_formats
 
-__all__ = ["ExternalImage", "build_image", "entry_shape", "kept_lists", "size_rings", "weight_shape"]
+__all__ = [
+    "Chunk",
+    "ExternalImage",
+    "boot_bursts",
+    "build_image",
+    "chunks",
+    "entry_shape",
+    "kept_lists",
+    "size_rings",
+    "weight_shape",
+]
 
 ByteArray = NDArray[np.uint8]
 
@@ -26,6 +38,14 @@ ByteArray = NDArray[np.uint8]
 CHUNK = 64
 #: Most beats behind one header.
 RUN = 4096
+
+
+class Chunk(NamedTuple):
+    """Columns ``start..`` of a filter tile behind one header: how many list entries, and how many columns' weights."""
+
+    tile: Tile
+    start: int
+    words: tuple[int, int]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,6 +145,16 @@ def build_image(
     )
 
 
+def boot_bursts(hw: Hardware, external: ExternalMemory) -> int:
+    """Bursts of what is read once: the tables that `build_image` puts first, without their contents."""
+    beats = 0
+    for form, depth in table_formats(hw).values():
+        shape = RowShape.of(form.width, external.beat_bits)
+        table = shape.rows(depth) * shape.beats
+        beats += table + -(-table // RUN)  # a header for each run
+    return -(-beats // external.burst_beats)
+
+
 def _table(name: str, rom: RomImage, beat_bits: int) -> Iterator[ByteArray]:
     shape = RowShape.of(rom.width, beat_bits)
     beats = _beats(rom.data, shape, beat_bits)
@@ -134,21 +164,32 @@ def _table(name: str, rom: RomImage, beat_bits: int) -> Iterator[ByteArray]:
         yield part
 
 
+def chunks(tiles: Sequence[Tile], hw: Hardware, external: ExternalMemory) -> Iterator[Chunk]:
+    """The chunks of an image of these tiles, in the order of the stream."""
+    there = False  # the tile's list lies in the ring already
+    for tile, keep in zip(tiles, kept_lists(tiles, hw, external), strict=True):
+        counts = 0 if there else tile.busy, tile.length
+        there = keep
+        for start in range(0, max(counts), external.chunk):
+            entries, weights = (min(max(count - start, 0), external.chunk) for count in counts)
+            yield Chunk(tile, start, (entries, weights))
+
+
 def _stream(
     tiles: Sequence[Tile], list_base: Sequence[int], roms: Mapping[str, RomImage], hw: Hardware, ext: ExternalMemory
 ) -> Iterator[ByteArray]:
     shapes = entry_shape(hw, ext), weight_shape(hw, ext)
-    there = False  # the tile's list lies in the ring already
     first_weight = 0
-    for tile, keep in zip(tiles, kept_lists(tiles, hw, ext), strict=True):
-        entries = _entries_of(tile, list_base, roms["entries"].data)[: 0 if there else tile.busy]
-        weights = roms["weights"].data[first_weight : first_weight + tile.length]
+    for tile, of_tile in groupby(chunks(tiles, hw, ext), key=lambda chunk: chunk.tile):
+        tables = (
+            _entries_of(tile, list_base, roms["entries"].data),
+            roms["weights"].data[first_weight : first_weight + tile.length],
+        )
         first_weight += tile.length
-        there = keep
-        for start in range(0, max(len(entries), len(weights)), ext.chunk):
+        for chunk in of_tile:
             parts = [
-                _beats(words[start : start + ext.chunk], shape, ext.beat_bits)
-                for words, shape in zip((entries, weights), shapes, strict=True)
+                _beats(table[chunk.start : chunk.start + words], shape, ext.beat_bits)
+                for table, words, shape in zip(tables, chunk.words, shapes, strict=True)
             ]
             yield _header(ext.beat_bits, target=0, count=len(parts[0]), weights=len(parts[1]))
             yield from parts

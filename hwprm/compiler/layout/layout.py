@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import hardware_for
-from hwprm.compiler.layout.memory import MemoryMap, map_memory
+from hwprm.compiler.layout.memory import MemoryMap, map_memory, plain_map
 from hwprm.compiler.layout.schedule import Cuts, Schedule, build_schedule
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork
@@ -37,7 +37,8 @@ def lay_out(net: IntegerNetwork, array: ArrayConfig, phases: Sequence[int] = (),
     chosen = phases or [1] * len(net.layers)
     cuts = cuts or Cuts(array)
     geometry = tuple(cuts.geometry(net, i, count) for i, count in enumerate(chosen))
-    memory_map = map_memory(net, geometry, array.rows)
+    plain = max(chosen) == 1
+    memory_map = plain_map(net, geometry, array.rows) if plain else map_memory(net, geometry, array.rows)
     geometry = tuple(replace(geo, apart=True) if geo.layer.name in memory_map.apart else geo for geo in geometry)
     schedule = build_schedule(geometry, memory_map, array, cuts)
     hw = hardware_for(net, array, geometry, memory_map, schedule)

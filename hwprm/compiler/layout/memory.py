@@ -28,9 +28,10 @@ import numpy as np
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.core.errors import UnsupportedError
+from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork, Tensor
 
-__all__ = ["MemoryMap", "Placement", "map_memory"]
+__all__ = ["MemoryMap", "Placement", "map_memory", "plain_map"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,16 @@ def map_memory(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int
         f"tensor {pitches!r} is read by layers whose row lengths no common layout serves; "
         f"copy it through an identity layer for one of them"
     )
+
+
+def plain_map(net: IntegerNetwork, geometry: Sequence[LayerGeometry], rows: int) -> MemoryMap:
+    """`map_memory` of the layers of `net` without phases, kept beside the network: columns have no part in it.
+
+    Not with batches, where the map also hangs on which pixel tiles are known to end with the image.
+    """
+    if max(geo.images for geo in geometry) > 1:
+        return map_memory(net, geometry, rows)
+    return kept(net, ("map", rows), lambda: map_memory(net, geometry, rows))
 
 
 def _pitches(net: IntegerNetwork, geometry: Sequence[LayerGeometry], banks: int) -> dict[str, int] | str:

@@ -15,6 +15,7 @@ from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.rows import stored_rows
 from hwprm.config import ArrayConfig
+from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa.latencies import SPACING
 
@@ -106,6 +107,17 @@ class Cut:
     #: Number of the layer's last term.
     last_term: int
 
+    def pieces(self, cols: int) -> tuple[int, tuple[Columns, ...]]:
+        """For an array of `cols` columns: entries that other tiles may share with this one, 0 where there is nothing
+        else, and its list, or what is shared and the tail of its own behind that.
+        """
+        shared = max(0, len(self.columns) - cols) if self.residuals else 0
+        return shared, (self.kept, self.tail(shared)) if shared else (self.columns,)
+
+    def tail(self, shared: int) -> Columns:
+        """The columns from number `shared` on."""
+        return kept(self, ("tail", shared), lambda: self.columns.chosen(np.arange(shared, len(self.columns))))
+
     @cached_property
     def used(self) -> int:
         """Columns with a weight that is not zero."""
@@ -142,14 +154,14 @@ class Cuts:
         return self._made[geo.index, geo.phases]
 
     def _cut(self, geo: LayerGeometry, first: int, last: int) -> Cut:
-        kept = tile_columns(geo, first, last)
-        columns = with_residual(kept, geo, first, last, self._cols)
+        own = tile_columns(geo, first, last)
+        columns = with_residual(own, geo, first, last, self._cols)
         words = np.zeros((len(columns) + geo.guarded, self._cols), dtype=np.int64)
         words[: len(columns), : last - first] = columns.weight
         return Cut(
             first=first,
             filters=last - first,
-            kept=kept,
+            kept=own,
             columns=columns,
             words=words,
             last_term=len(geo.layer.terms) - 1,
@@ -170,15 +182,12 @@ def build_schedule(
     for geo in geometry:
         known: dict[bytes, int] = {}
         writes = pixel_tile_writes(geo, memory_map, array.rows)
+        most = max(writes)
         for cut in cuts.of(geo):
-            columns = cut.columns
-            residuals = cut.residuals
-            shared = max(0, len(columns) - array.cols) if residuals else 0
-            tail = columns.chosen(np.arange(shared, len(columns))) if shared else columns
+            shared, pieces = cut.pieces(array.cols)
             channel = memory_map.first_channel(geo, cut.first)
-            pieces = [piece.counted_from(channel) for piece in ((cut.kept, tail) if shared else (columns,))]
             numbers = []
-            for piece in pieces:
+            for piece in (piece.counted_from(channel) for piece in pieces):
                 numbers.append(known.setdefault(piece.key, len(lists)))
                 if numbers[-1] == len(lists):
                     lists.append((geo.index, piece))
@@ -193,11 +202,11 @@ def build_schedule(
                     length=len(cut.words),
                     shared=shared,
                     tail_index=numbers[-1],
-                    columns=max(cut.used, int(residuals == 0)),
-                    residuals=residuals,
+                    columns=max(cut.used, int(cut.residuals == 0)),
+                    residuals=cut.residuals,
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(array.rows),
-                    writes=max(writes),
+                    writes=most,
                     last_writes=writes[-1],
                 )
             )

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -159,16 +159,26 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
     """Exact cycles per layer and per image of what `layout` lays out, beside those of `unordered`: the same network
     before its filters were ordered, where that changed anything.
     """
-    hw = layout.hardware
-    short = replace(hw, pipeline="short")
-    layers = []
+    hw, layers = layout.hardware, kept(layout, "cycles", partial(_layers, layout))
+    if unordered is not None:
+        before = {layer.name: layer for layer in kept(unordered, "cycles", partial(_layers, unordered))}
+        layers = tuple(
+            replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
+            for one in layers
+        )
+    return CycleReport(rows=hw.rows, cols=hw.cols, layers=layers, batch=hw.batch)
+
+
+def _layers(layout: Layout) -> tuple[LayerCycles, ...]:
+    """The layers of `layout`, as if no other order of filters had been there."""
+    hw, layers = layout.hardware, []
     for geo, mine in zip(layout.geometry, layout.schedule.by_layer, strict=True):
         phases, window, pixels = geo.phases, len(geo.windows), geo.pixels * geo.phases
         filters, used = geo.filters // phases, _used(geo.layer)
         weights = used if phases == 1 else min(used, _used(layout.network.layers[geo.index]))
         macs = used * geo.images * min(pixels * window, geo.conv_height * geo.conv_width) // phases
         cycles = layer_cycles(geo, mine, hw)
-        stages = cycles - layer_cycles(geo, with_idle(mine, SPACING(short)), short)
+        stages = cycles - _short_cycles(geo, mine, hw, cycles)
         promise = _promise(geo, mine, hw)
         listed = sum(tile.columns for tile in mine)
         layers.append(
@@ -194,13 +204,15 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
                 phases=phases,
             )
         )
-    if unordered is not None:
-        before = {layer.name: layer for layer in count_cycles(unordered).layers}
-        layers = [
-            replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
-            for one in layers
-        ]
-    return CycleReport(rows=hw.rows, cols=hw.cols, layers=tuple(layers), batch=hw.batch)
+    return tuple(layers)
+
+
+def _short_cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware, cycles: int) -> int:
+    """What the layer, which takes `cycles`, would take in a design with the short pipeline."""
+    if not hw.fast:
+        return cycles
+    short = replace(hw, pipeline="short")
+    return layer_cycles(geo, with_idle(tiles, SPACING(short)), short)
 
 
 def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
@@ -210,8 +222,11 @@ def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
         through = hw.cols if tile.residuals else 0
         entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, through)
         inner, last = tile.filters * tile.writes, tile.filters * tile.last_writes
-        pixel_tiles = [inner] * (tile.pixel_tiles - 1) + [last]
-        promise += sum(max(entries, *pair) for pair in pairwise([before, *pixel_tiles]))
+        if tile.pixel_tiles == 1:
+            promise += max(entries, before, last)
+        else:
+            promise += max(entries, before, inner) + max(entries, inner, last)
+            promise += (tile.pixel_tiles - 2) * max(entries, inner)
         before = last
     return promise
 

@@ -22,7 +22,7 @@ import numpy as np
 from hwprm.compiler.encoding.external import size_rings
 from hwprm.compiler.layout.geometry import LayerGeometry, can_phase, inner_taps
 from hwprm.compiler.layout.layout import Layout, lay_out
-from hwprm.compiler.layout.memory import MemoryMap, map_memory
+from hwprm.compiler.layout.memory import MemoryMap, plain_map
 from hwprm.compiler.layout.schedule import Cuts, Tile, build_schedule, pixel_tile_writes, with_idle
 from hwprm.compiler.timing.cycles import count_cycles, layer_cycles
 from hwprm.compiler.timing.stalls import steady_stalls
@@ -83,7 +83,7 @@ def _choices(plain: Layout, array: ArrayConfig, cuts: Cuts) -> Iterator[tuple[in
         return
     least = banks = plain.memory_map.banks
     while banks <= least + SPARE_BANKS:
-        memory_map = map_memory(plain.network, plain.geometry, banks)
+        memory_map = plain_map(plain.network, plain.geometry, banks)
         banks = memory_map.banks + 1
         chosen = tuple(layer.best(memory_map) for layer in layers)
         if max(chosen) > 1:

@@ -4,18 +4,24 @@ One recurrence over the events of the machine, each a cycle number: a burst is a
 unpacked, a slot is issued, a row is freed. Every event is the latest of the few that it waits for, plus a latency of
 the gateware (`hwprm.isa.latencies`); slots pull beats, beats wait for slots that are long past. Middle pixel tiles find
 everything in the rings and are skipped.
+
+What waits for its predecessor and for something that is known, ``t[i] = max(t[i - 1] + step, known[i])``, is computed
+for as many events at once as are known: the running maximum of ``known[i] - i * step`` (`_follow`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, cycle
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from hwprm.compiler.encoding.external import entry_shape, kept_lists, weight_shape
+import numpy as np
+from numpy.typing import NDArray
+
+from hwprm.compiler.encoding.external import chunks, entry_shape, kept_lists, weight_shape
 from hwprm.compiler.layout.schedule import Tile, tiles_by_layer
 from hwprm.config import MemoryConfig
-from hwprm.isa import ExternalMemory, Hardware, RowShape
+from hwprm.isa import Hardware, RowShape
 from hwprm.isa.latencies import (
     FIFO_HEAD,
     READER_ASK,
@@ -27,10 +33,14 @@ from hwprm.isa.latencies import (
 
 __all__ = ["ImageTiming", "MemoryModel", "steady_stalls"]
 
+IntArray = NDArray[np.int64]
+
 #: Images after which timing that never repeats is taken as it is.
 IMAGES_MAX = 32
 #: A start so late that every buffer is full.
 LATE = 1 << 40
+#: Before any cycle.
+NEVER = -1 << 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,27 +52,74 @@ class ImageTiming:
     end: int
 
 
+class _Log:
+    """Cycle numbers of events in the order of their numbers: an array that grows."""
+
+    def __init__(self) -> None:
+        self._cycles, self.size = np.empty(1024, dtype=np.int64), 0
+
+    def extend(self, cycles: IntArray) -> None:
+        """The next events' cycles."""
+        size = self.size + len(cycles)
+        if size > len(self._cycles):
+            self._cycles = np.concatenate([self._cycles, np.empty(size, dtype=np.int64)])
+        self._cycles[self.size : size] = cycles
+        self.size = size
+
+    def __getitem__(self, numbers: int | slice) -> IntArray:
+        return self._cycles[numbers]
+
+
 @dataclass(kw_only=True)
 class _Ring:
     """Cycle in which each row was complete, and in which its last use was over."""
 
     shape: RowShape
     rows: int
-    complete: list[int]
-    freed: list[int]
-    beats_left: int = 0
+    #: Where its beats lie among those of an image.
+    beats: IntArray
+    complete: _Log = field(default_factory=_Log)
+    freed: _Log = field(default_factory=_Log)
     first_row: int = 0
 
-    def push(self, at: int) -> None:
-        """A beat came in cycle `at`."""
-        self.beats_left = (self.beats_left or self.shape.beats) - 1
-        if self.beats_left == 0:
-            self.complete.append(at)
+    @cached_property
+    def image_rows(self) -> int:
+        """Rows that an image sends through it."""
+        return len(self.beats) // self.shape.beats
 
-    def room_from(self) -> int:
-        """First cycle in which the next beat fits; it must have been freed by then, or nothing would ever move."""
-        row = len(self.complete) - self.rows
-        return self.freed[row] + ROW_FREED if row >= 0 else 0
+    def blocked(self, image: int) -> int | None:
+        """Where in that image the first beat lies whose room nothing so far has freed; None where there is none."""
+        row = self.freed.size + self.rows - image * self.image_rows
+        return int(self.beats[row * self.shape.beats]) if row < self.image_rows else None
+
+    def hold(self, at: IntArray, image: int, first: int) -> slice:
+        """Let those of the beats first.. of that image that are the ring's wait for their rooms, with `at` what they
+        wait for otherwise; which of the ring's beats those are.
+
+        A beat's room must have been freed by then, or nothing would ever move.
+        """
+        mine = slice(*np.searchsorted(self.beats, (first, first + len(at))).tolist())
+        before = image * self.image_rows - self.rows  # of row r of this image the row that was in its place
+        new = max(mine.start, -before * self.shape.beats)
+        if new < mine.stop:
+            rows = before + np.arange(new, mine.stop) // self.shape.beats
+            places = self.beats[new : mine.stop] - first
+            at[places] = np.maximum(at[places], self.freed[rows[0] : rows[-1] + 1][rows - rows[0]] + ROW_FREED)
+        return mine
+
+    def fill(self, unpacked: IntArray, mine: slice, first: int) -> None:
+        """The rows that are complete with the beats `mine` are so when the last beat of each is unpacked."""
+        rows = mine.start // self.shape.beats, mine.stop // self.shape.beats
+        if rows[0] < rows[1]:
+            ends = self.beats[(rows[0] + 1) * self.shape.beats - 1 : mine.stop : self.shape.beats]
+            self.complete.extend(unpacked[ends - first])
+
+
+def _follow(known: IntArray, step: int, before: int) -> IntArray:
+    """``t[i] = max(t[i - 1] + step, known[i])`` with ``t[-1] = before``."""
+    way = np.arange(len(known)) * step
+    result: IntArray = np.maximum(np.maximum.accumulate(known - way), before + step) + way
+    return result
 
 
 class MemoryModel:
@@ -83,22 +140,38 @@ class MemoryModel:
         self._latency, self._beats, self._cycles = memory.latency, memory.rate.numerator, memory.rate.denominator
         self._cols, self._weight_delay = hw.cols, issue_to_weight_address(hw)
         self._keeps = kept_lists(tiles, hw, external)
-        self._entries = _Ring(shape=entry_shape(hw, external), rows=external.entry_rows, complete=[], freed=[])
-        self._weights = _Ring(shape=weight_shape(hw, external), rows=external.weight_rows, complete=[], freed=[])
-        self._stream = self._targets(external)
-        self._unpacked: list[int] = []
+        shapes = entry_shape(hw, external), weight_shape(hw, external)
+        counts = np.array(
+            [
+                [shape.rows(words) * shape.beats for shape, words in zip(shapes, chunk.words, strict=True)]
+                for chunk in chunks(tiles, hw, external)
+            ]
+        )
+        # A header, beats of entries, beats of weights, and so on; zeros up to the end of a burst.
+        whose = np.repeat(np.tile([-1, 0, 1], len(counts)), np.insert(counts, 0, 1, axis=1).reshape(-1))
+        self._boot_beats = external.boot_bursts * external.burst_beats
+        self._stream_beats = len(whose)
+        self._image_beats = len(whose) + -len(whose) % external.burst_beats
+        self._entries, self._weights = (
+            _Ring(shape=shape, rows=rows, beats=np.flatnonzero(whose == i))
+            for i, (shape, rows) in enumerate(zip(shapes, (external.entry_rows, external.weight_rows), strict=True))
+        )
+        self._images = 0
+        self._unpacked = _Log()
         self._asked = first_accept - READER_ASK - 1
-        self._ready = 0
-        self._arrived, self._credit = first_accept - self._cycles - 1, self._beats - 1
+        # Beats leave the memory when credit, which grows by `_beats` a cycle up to `_cycles + _beats - 1`, reaches
+        # `_cycles`. Cycle and credit are one number: ``cycle * _beats - credit`` with ``0 <= credit < _beats``.
+        self._arrived = (first_accept - self._cycles - 1) * self._beats - (self._beats - 1)
 
     @property
     def unpacked_last(self) -> int:
         """Cycle in which the last beat that any image so far has needed was unpacked."""
-        return self._unpacked[-1]
+        return int(self._unpacked[self._boot_beats + (self._images - 1) * self._image_beats + self._stream_beats - 1])
 
     def image(self, start: int) -> ImageTiming:
         """The next image, whose first slot may be issued in cycle `start`."""
         starts, stalls = [], []
+        self._images += 1
         keeps = iter(self._keeps)
         for tiles, cycles in zip(self._tiles, self._layer_cycles, strict=True):
             starts.append(start)
@@ -114,32 +187,27 @@ class MemoryModel:
     def _tile(self, tile: Tile, keep: bool, at: int) -> int:
         """Issue a tile from cycle `at` on; the first cycle after it."""
         entries, weights = self._entries, self._weights
-        entry_words, weight_words = entries.shape.words, weights.shape.words
-        last, last_pass = tile.busy - 1, tile.busy - tile.length
-        once = tile.pixel_tiles == 1
-        tail = tile.busy - self._cols if tile.residuals else None  # from here on there must be no gap
-        for slot in range(tile.busy):
-            if slot % entry_words == 0:
-                there = self._complete(entries, entries.first_row + slot // entry_words) + ROW_READY
-                at = there if there > at else at
-            if slot < tile.length and slot % weight_words == 0:
-                there = self._complete(weights, weights.first_row + slot // weight_words) + ROW_READY
-                at = there if there > at else at
-            if slot == tail:
-                ends = entries.first_row + last // entry_words, weights.first_row + (tile.length - 1) // weight_words
-                there = max(self._complete(entries, ends[0]), self._complete(weights, ends[1])) + ROW_READY
-                at = there if there > at else at
-            if once and not keep and (slot % entry_words == entry_words - 1 or slot == last):
-                entries.freed.append(at)
-            if once and slot >= last_pass and ((slot - last_pass + 1) % weight_words == 0 or slot == last):
-                weights.freed.append(at + self._weight_delay)
-            at += 1
+        once, last_pass = tile.pixel_tiles == 1, tile.busy - tile.length
+        ends = [_row_ends(tile.busy, entries.shape.words), last_pass + _row_ends(tile.length, weights.shape.words)]
+        slot = 0
+        while slot < tile.busy:
+            until = self._ready(tile)
+            if until <= slot:
+                raise RuntimeError("the machine stands still")  # rings are too small for what they have to hold
+            issued = _follow(self._waits(tile, slot, until), 1, at - 1)
+            at = int(issued[-1]) + 1
+            if once:
+                freed = [issued[part[(part >= slot) & (part < until)] - slot] for part in ends]
+                if not keep:
+                    entries.freed.extend(freed[0])
+                weights.freed.extend(freed[1] + self._weight_delay)
+            slot = until
         if not once:
             at += tile.idle
             at += (tile.pixel_tiles - 2) * (tile.busy + tile.idle)
             if not keep:
-                entries.freed += _row_ends(at, tile.busy, entry_words)
-            weights.freed += _row_ends(at + last_pass + self._weight_delay, tile.length, weight_words)
+                entries.freed.extend(at + ends[0])
+            weights.freed.extend(at + ends[1] + self._weight_delay)
             at += tile.busy
         at += tile.idle_last
         weights.first_row += weights.shape.rows(tile.length)
@@ -147,67 +215,80 @@ class MemoryModel:
             entries.first_row += entries.shape.rows(tile.busy)
         return at
 
-    def _complete(self, ring: _Ring, row: int) -> int:
-        """Cycle in which `row` of `ring` is complete; unpacks the stream up to there."""
-        complete = ring.complete
-        while len(complete) <= row:
-            target = next(self._stream)
-            at = self._next_beat()
-            if target is not None:
-                room = target.room_from()
-                at = room if room > at else at
-                target.push(at)
-            self._unpacked.append(at)
-        return complete[row]
+    def _ready(self, tile: Tile) -> int:
+        """Slots of `tile` whose rows are complete once all is unpacked that has room."""
+        entries, weights = self._entries, self._weights
+        rows = entries.shape.rows(tile.busy), weights.shape.rows(tile.length)
+        while True:
+            there = entries.complete.size - entries.first_row, weights.complete.size - weights.first_row
+            if there[0] >= rows[0] and there[1] >= rows[1]:
+                return tile.busy
+            if not self._unpack():
+                break
+        until = [there[0] * entries.shape.words] if there[0] < rows[0] else []
+        until += [there[1] * weights.shape.words] if there[1] < rows[1] else []
+        tail = tile.busy - self._cols
+        until += [tail] if tile.residuals and tail >= 0 else []
+        return min(until)
 
-    def _next_beat(self) -> int:
-        """First cycle in which the next beat can be unpacked, room in its ring apart.
+    def _waits(self, tile: Tile, slot: int, until: int) -> IntArray:
+        """For each slot of ``slot..until - 1`` the first cycle in which what it waits for is there."""
+        waits = np.full(until - slot, NEVER)
+        for ring, words in ((self._entries, tile.busy), (self._weights, tile.length)):
+            size = ring.shape.words
+            rows = ring.shape.rows(slot), ring.shape.rows(min(until, words))
+            if rows[0] < rows[1]:
+                there = ring.complete[ring.first_row + rows[0] : ring.first_row + rows[1]] + ROW_READY
+                places = waits[rows[0] * size - slot :: size][: len(there)]
+                np.maximum(places, there, out=places)
+        tail = tile.busy - self._cols  # from here on there must be no gap
+        if tile.residuals and slot <= tail < until:
+            ends = [
+                ring.complete[ring.first_row + ring.shape.rows(words) - 1]
+                for ring, words in ((self._entries, tile.busy), (self._weights, tile.length))
+            ]
+            waits[tail - slot] = max(waits[tail - slot], *(int(end) + ROW_READY for end in ends))
+        return waits
 
-        A beat leaves the memory when credit, which grows by `_beats` a cycle, reaches `_cycles`.
+    def _unpack(self) -> bool:
+        """Unpack the next beats, as many as it is known of what they wait for; False where there is none.
+
+        A burst is asked for once the FIFO has room for all of it.
         """
-        unpacked = self._unpacked
-        if len(unpacked) % self._external.burst_beats == 0:
-            self._ask(len(unpacked))
-        beats, cycles = self._beats, self._cycles
-        at = self._arrived - (self._credit - cycles) // beats  # rounded up
-        if at < self._ready:
-            at = self._ready
-        self._credit = min(self._credit + (at - self._arrived) * beats, cycles + beats - 1) - cycles
-        self._arrived = at
-        at += FIFO_HEAD
-        return unpacked[-1] + 1 if unpacked and unpacked[-1] >= at else at
-
-    def _ask(self, beat: int) -> None:
-        """The burst that begins with number `beat` is asked for, once the FIFO has room for all of it."""
-        self._asked += 1
-        popped = beat + self._external.burst_beats - self._external.fifo_beats - 1
-        if popped >= 0:
-            self._asked = max(self._asked, self._unpacked[popped] + READER_ROOM)
-        self._ready = self._asked + READER_ASK + self._latency
-
-    def _targets(self, external: ExternalMemory) -> Iterator[_Ring | None]:
-        """The ring that each beat goes to, None for a header, padding or a table."""
-        for _ in range(external.boot_bursts * external.burst_beats):
-            yield None
-        beats = list(self._image_targets())
-        beats += [None] * (-len(beats) % external.burst_beats)
-        yield from cycle(beats)
-
-    def _image_targets(self) -> Iterator[_Ring | None]:
-        chunk, there = self._external.chunk, False
-        for tile, keep in zip(chain.from_iterable(self._tiles), self._keeps, strict=True):
-            counts = [(self._entries, 0 if there else tile.busy), (self._weights, tile.length)]
-            there = keep
-            for start in range(0, max(count for _, count in counts), chunk):
-                yield None
-                for ring, count in counts:
-                    words = min(max(count - start, 0), chunk)
-                    yield from [ring] * (ring.shape.rows(words) * ring.shape.beats)
+        burst, first = self._external.burst_beats, self._unpacked.size
+        ahead = burst - self._external.fifo_beats - 1  # the beat that must have left the FIFO, from a burst's first one
+        end = ((first - 1 - ahead) // burst + 1) * burst
+        image, place = divmod(first - self._boot_beats, self._image_beats)
+        if image < 0:
+            end = min(end, self._boot_beats)
+        else:
+            places = [self._image_beats, self._entries.blocked(image), self._weights.blocked(image)]
+            end = min(end, first - place + min(place for place in places if place is not None))
+        if end <= first:
+            return False
+        asked = np.full(end - first, NEVER)
+        for start in range(first + -first % burst, end, burst):
+            self._asked += 1
+            if start + ahead >= 0:
+                self._asked = max(self._asked, int(self._unpacked[start + ahead]) + READER_ROOM)
+            asked[start - first] = (self._asked + READER_ASK + self._latency - 1) * self._beats + 1
+        arrived = _follow(asked, self._cycles, self._arrived)
+        self._arrived = int(arrived[-1])
+        at = -(-arrived // self._beats) + FIFO_HEAD
+        rings = (self._entries, self._weights) if image >= 0 else ()
+        mine = [ring.hold(at, image, place) for ring in rings]
+        at = _follow(at, 1, int(self._unpacked[first - 1]) if first else NEVER)
+        self._unpacked.extend(at)
+        for ring, beats in zip(rings, mine, strict=True):
+            ring.fill(at, beats, place)
+        return True
 
 
-def _row_ends(start: int, words: int, row_words: int) -> list[int]:
-    """Cycles that issue the last word of each row, of `words` words issued from cycle `start` on."""
-    return [*range(start + row_words - 1, start + words - 1, row_words), start + words - 1]
+def _row_ends(words: int, row_words: int) -> IntArray:
+    """Of `words` words the last ones of the rows that they fill."""
+    ends = np.arange(row_words - 1, words - 1 + row_words, row_words)
+    ends[-1] = words - 1
+    return ends
 
 
 def steady_stalls(
