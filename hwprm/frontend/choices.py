@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
-from hwprm.frontend.arithmetic import affine, constant_of, scaled, summed, varies
+from hwprm.frontend.arithmetic import affine, constant_of, multiply, scaled, summed, varies
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Walk, shape_of
-from hwprm.graph import Add, Clamp, Relu
+from hwprm.graph import Clamp, Relu
 from hwprm.graph.rules.imports import RefusalError
 
 __all__ = [
@@ -19,10 +19,12 @@ __all__ = [
     "between",
     "compare",
     "hard_sigmoid",
+    "larger",
     "leaky",
     "masked",
     "maximum",
     "minimum",
+    "product",
     "threshold",
     "where",
 ]
@@ -102,6 +104,18 @@ def compare(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     return Comparison(tensor=x, bound=float(bound.flat[0]), above=above)
 
 
+def product(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """``x * (x > 0)``, which is a ReLU, and products with constants."""
+    found = [walk.values.get(part.name) for part in (args["self"], args["other"]) if isinstance(part, torch.fx.Node)]
+    compared = next((value for value in found if isinstance(value, Comparison)), None)
+    if compared is None:
+        return multiply(walk, node, args)
+    if compared.bound != 0 or compared.tensor not in (args["self"], args["other"]):
+        raise RefusalError("it multiplies by another comparison than that with 0", _REMEDY)
+    ends = (0.0, None) if compared.above else (None, 0.0)
+    return _clamped(walk, node, compared.tensor, walk.activation(compared.tensor), *ends)
+
+
 def where(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """``where(x > c, x, c)`` and its kind, which are clamps, and ``where(x > 0, x, s * x)``, a LeakyReLU."""
     return _chosen(walk, node, args["condition"], args["self"], args["other"])
@@ -153,11 +167,20 @@ def _larger(walk: Walk, node: torch.fx.Node, pair: tuple[Any, Any], sign: float)
         return affine(walk, node, node, sign, array)
     if shape_of(x) != shape_of(y):
         raise RefusalError(f"it broadcasts {shape_of(x)} and {shape_of(y)}", "compare tensors of one shape")
-    a, b = (Activation(name=walk.place(part).name) for part in (x, y))
-    parts = (scaled(walk, node, value, factor) if factor < 0 else value for value, factor in ((a, sign), (b, -sign)))
-    difference = walk.draft.put(Add(name=walk.plain_name(node), inputs=tuple(part.name for part in parts)))
-    more = _relu(walk, node, Activation(name=difference))
-    return summed(walk, node, [b, more if sign > 0 else scaled(walk, node, more, -1.0)])
+    return larger(walk, node, [walk.place(part).name for part in (x, y)], sign)
+
+
+def larger(walk: Walk, node: torch.fx.Node, names: Sequence[str], sign: float = 1.0) -> Activation:
+    """The largest (sign 1) of tensors of the graph, or the smallest (-1): of two ``y + relu(x - y)``."""
+    b = Activation(name=names[0])
+    for name in names[1:]:
+        parts = [
+            scaled(walk, node, value, factor) if factor < 0 else value
+            for value, factor in ((Activation(name=name), sign), (b, -sign))
+        ]
+        more = _relu(walk, node, summed(walk, node, parts))
+        b = summed(walk, node, [b, more if sign > 0 else scaled(walk, node, more, -1.0)])
+    return b
 
 
 def _relu(walk: Walk, node: torch.fx.Node, value: Activation) -> Activation:

@@ -158,7 +158,7 @@ HANDLERS: Mapping[str, Handler] = {
         for name, handler in (
             ("add", arithmetic.add),
             ("div", arithmetic.divide),
-            ("mul", arithmetic.multiply),
+            ("mul", choices.product),
             ("sub", arithmetic.subtract),
         )
         for place in ("", "_")

@@ -14,6 +14,7 @@ from hwprm.frontend.draft import Draft
 from hwprm.frontend.values import Activation, Index
 from hwprm.graph import Channels, Crop, Flatten, Unflatten, Upsample
 from hwprm.graph.ops.pixel_shuffle import PixelShuffle
+from hwprm.graph.ops.pixel_unshuffle import PixelUnshuffle
 from hwprm.graph.rules.arrays import Quad, Shape
 from hwprm.graph.rules.imports import RefusalError
 
@@ -100,9 +101,15 @@ def _map(draft: Draft, value: Activation, shape: Shape) -> Place:
         return Place(name=value.name)
     index = index_of(draft, value, shape).reshape(shape)
     name, base = value.name, base if len(base) == 3 else (*base, 1, 1)
-    if (square := _square(base, index)) is not None:
-        name = _chosen(draft, _as_map(draft, name, label), square[0], label)
-        return Place(name=draft.put(PixelShuffle(name=draft.claim(label), inputs=(name,), factor=square[1])))
+    if (squares := _squares(base, index)) is not None:
+        order, factor, out = squares
+        name = _as_map(draft, name, label)
+        if not out:
+            name = draft.put(PixelUnshuffle(name=draft.claim(label), inputs=(name,), factor=factor))
+        name = _chosen(draft, name, order, label)
+        if out:
+            name = draft.put(PixelShuffle(name=draft.claim(label), inputs=(name,), factor=factor))
+        return Place(name=name)
     if shape[1:] == (1, 1) and base[1:] != (1, 1):
         flat = _vector(draft, value, (shape[0],))
         return Place(name=draft.put(Unflatten(name=draft.claim(label), inputs=(flat,))))
@@ -143,12 +150,31 @@ def _chosen(draft: Draft, name: str, channels: Sequence[int] | Index, label: str
     return draft.affine(label, name, (order >= 0).astype(np.float64), np.zeros(len(order)))
 
 
-def _square(base: Shape, index: Index) -> tuple[list[int], int] | None:
-    """Channels in the order of a pixel shuffle and its factor, when `index` makes a square map of single pixels."""
-    factor = index.shape[1]
-    if base[1:] != (1, 1) or factor == 1 or index.shape[2] != factor or not index.all():
-        return None
-    return (index.ravel() - 1).tolist(), factor
+def _squares(base: Shape, index: Index) -> tuple[Index, int, bool] | None:
+    """Channels in the order of a pixel shuffle (else, unless the third is True, of an unshuffle) and its factor, when
+    `index` makes squares of pixels of channels, or channels of squares of pixels.
+    """
+    for small, large, out in ((base, index.shape, True), (index.shape, base, False)):
+        factor = large[1] // small[1]
+        if factor < 2 or large[1:] != (factor * small[1], factor * small[2]) or not index.all():
+            continue
+        numbers = index if out else np.arange(1, math.prod(base) + 1).reshape(base)
+        cut = numbers.reshape(-1, small[1], factor, small[2], factor).transpose(0, 2, 4, 1, 3)
+        squares = cut.reshape(-1, small[1], small[2])
+        if out:
+            pixels = math.prod(base[1:])
+            order = (squares[:, 0, 0] - 1) // pixels
+            whole = order[:, None, None] * pixels + np.arange(1, pixels + 1).reshape(base[1:])
+            # Repeated pixels are an upsampling, which needs no squares.
+            if np.array_equal(squares, whole) and np.ptp(order.reshape(-1, factor**2), axis=1).any():
+                return order, factor, out
+        else:
+            place = {int(first): k for k, first in enumerate(squares[:, 0, 0])}
+            order = np.array([place.get(int(first), 0) for first in index[:, 0, 0]])
+            # Pixels of one row and column of each square are a crop.
+            if np.array_equal(squares[order], index) and len(np.unique(order % factor**2)) > 1:
+                return order, factor, out
+    return None
 
 
 def _inside(index: Index) -> tuple[tuple[Index, ...], Quad]:

@@ -10,16 +10,20 @@ import numpy as np
 import torch
 
 from hwprm.frontend.arithmetic import scaled
+from hwprm.frontend.choices import larger
 from hwprm.frontend.places import index_of
 from hwprm.frontend.values import Activation, Index, Value
 from hwprm.frontend.walk import Walk, shape_of
-from hwprm.graph import AvgPool2d, MaxPool2d, Node
+from hwprm.graph import Add, AvgPool2d, MaxPool2d, Node
 from hwprm.graph.rules.arrays import Pair, Shape
 from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["largest", "mean", "smallest", "total"]
 
 Args = Mapping[str, Any]
+
+#: As many tensors are added up, or compared, one by one.
+FEW = 16
 
 
 def mean(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -67,6 +71,8 @@ def _reduced(
         # Crops and the like have to be made first.
         value = Activation(name=walk.place(source).name) if value is walk.values.get(source.name) else value
         found = _windows(walk, value, shape[1:], own)
+    if found is None and len(own) == 1 and shape[axes[0]] <= FEW:
+        return _few(walk, node, value, (shape[1:], own[0]), maximum=maximum, keepdim=bool(args.get("keepdim")))
     if found is None:
         remedy = "average whole rows, columns or maps of a channel: x.mean((2, 3)), and channels with a conv2d"
         raise RefusalError(
@@ -81,6 +87,22 @@ def _reduced(
     if not args.get("keepdim"):
         kept = [size for axis, size in enumerate(shape[1:]) if axis not in own]
     return Activation(name=walk.draft.put(pool), index=index.reshape(kept), view=(node.name, str(node.target)))
+
+
+def _few(
+    walk: Walk, node: torch.fx.Node, value: Activation, along: tuple[Shape, int], *, maximum: bool, keepdim: bool
+) -> Activation:
+    """The reduction of a few tensors that lie side by side along an axis of a shape: their sum, or their maximum."""
+    shape, axis = along
+    view = (node.name, str(node.target))
+    index = np.moveaxis(index_of(walk.draft, value, shape), axis, 0)
+    if keepdim:
+        index = np.expand_dims(index, axis + 1)
+    names = [walk.made(Activation(name=value.name, index=part, view=view), part.shape) for part in index]
+    if maximum:
+        return larger(walk, node, names)
+    total = walk.draft.put(Add(name=walk.plain_name(node), inputs=tuple(names))) if len(names) > 1 else names[0]
+    return scaled(walk, node, Activation(name=total), 1 / len(names))
 
 
 def _windows(walk: Walk, value: Activation, shape: Shape, axes: list[int]) -> tuple[Pair, Index] | None:

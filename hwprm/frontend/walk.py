@@ -210,7 +210,7 @@ class Walk:
         value = node.meta["val"]
         shape = shape_of(node) if isinstance(value, torch.Tensor) else tuple(map(size_of, value[0].shape))
         self.refused.add(node.name)
-        self.draft.shapes.setdefault(node.name, stored(shape[1:]))
+        self.draft.shapes.setdefault(node.name, stored(shape[1:] or (1,)))
         return Activation(name=node.name)
 
     def _fold(self, node: torch.fx.Node) -> Value:

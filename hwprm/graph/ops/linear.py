@@ -102,6 +102,8 @@ def _made(call: Call, keys: tuple[str, str, str | None], *, transposed: bool) ->
     bias = np.zeros(len(weight), weight.dtype) if keys[2] is None else call.constant(keys[2], "bias")
     if bias.shape != (len(weight),):
         raise RefusalError(f"its bias has shape {tuple(bias.shape)}", "use torch.nn.Linear")
+    if len(shape) < 2:
+        raise RefusalError("its input has no batch dimension", "export with an input (batch, K)")
     name = call.name(keys[1])
     if len(shape) != 2:  # each pixel's channels, which stand in the last axis, by the matrix: a convolution
         source = call.source(keys[0], last=True)

@@ -27,7 +27,11 @@ REFUSED = {
         "aten.avg_pool2d.default",
         "overrides the divisor; leave divisor_override out",
     ),
-    "mean of channels": (lambda m, x: m.conv(x).mean(1), "aten.mean.dim", r"averages axes \[1\].*x.mean\(\(2, 3\)\)"),
+    "mean of channels and rows": (
+        lambda m, x: m.conv(x).mean((1, 2)),
+        "aten.mean.dim",
+        r"averages axes \[1, 2\].*x.mean\(\(2, 3\)\)",
+    ),
     "mean of the batch": (
         lambda m, x: m.conv(x).mean(0),
         "aten.mean.dim",

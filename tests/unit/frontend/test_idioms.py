@@ -24,6 +24,7 @@ class Idiom(nn.Module):
         self.first, self.second = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 4, 3)
         self.few, self.many = nn.Linear(4, 3), nn.Linear(144, 3)
         self.prelu, self.sequence, self.norm = nn.PReLU(4), nn.Conv1d(4, 5, 3, padding=1), nn.BatchNorm1d(4)
+        self.spread, self.one, self.pair = nn.Conv2d(16, 2, 1), nn.Conv2d(1, 2, 3), nn.Conv2d(2, 2, 1)
         self.function = function
         generator = torch.Generator().manual_seed(2)
         with torch.no_grad():
@@ -92,6 +93,14 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "hard sigmoid": flat(lambda a: functional.hardsigmoid(a)),
     "factors of NHWC": lambda m, a: m.second((a.permute(0, 2, 3, 1) * m.prelu.weight + 1).permute(0, 3, 1, 2)),
     "linear over NHWC": lambda m, a: m.few(a.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
+    "space to depth": lambda m, a: m.spread(a.view(-1, 4, 3, 2, 3, 2).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)),
+    "depth to space": lambda m, a: m.one(a.view(-1, 1, 2, 2, 6, 6).permute(0, 1, 4, 2, 5, 3).reshape(-1, 1, 12, 12)),
+    "vector as a square map": lambda m, a: m.one(m.few(a.mean((2, 3))).repeat(1, 3).view(-1, 1, 3, 3)),
+    "sum of a stack": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 1).sum(1)),
+    "mean of channels": lambda m, a: m.one(a.mean(1, keepdim=True)),
+    "maxout": lambda m, a: m.pair(a.view(-1, 2, 2, 6, 6).max(2).values),
+    "times where above zero": lambda m, a: m.second(a * (a > 0)),
+    "times where below zero": lambda m, a: m.second((a < 0).to(a.dtype) * a),
     "sequences": lambda m, a: functional.max_pool1d(torch.relu(m.norm(m.sequence(a[:, :, 0])[:, :4])), 2).mean(-1),
     "sequences, transposed": lambda m, a: m.few(a.flatten(2).transpose(1, 2)).mean(1),
 }
