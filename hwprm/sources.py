@@ -59,14 +59,18 @@ class Split:
 
 
 def as_split(data: Any) -> Split:
-    """A Split itself, a Dataset without validation images, what a DataConfig describes, or a set by name or path."""
+    """A Split itself, a Dataset without validation images, what a DataConfig describes, images in memory
+    (`hwprm.data.set_in_memory`), or a set by name or path.
+    """
     from hwprm.config import DataConfig
-    from hwprm.data import Dataset, Preparation, load_dataset, split_validation
+    from hwprm.data import Dataset, Preparation, is_memory, load_dataset, set_in_memory, split_validation
 
     if isinstance(data, Split):
         return data
     if isinstance(data, Dataset):
         return Split(dataset=data)
+    if is_memory(data):
+        return Split(dataset=set_in_memory(data))
     config = data if isinstance(data, DataConfig) else DataConfig(name=str(data))
     folder = Path(config.data_dir) if config.data_dir else None
     preparation = Preparation(
@@ -159,11 +163,11 @@ def holds(source: Any) -> str | None:
 
 
 def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
-    from hwprm.frontend import load_pt2, to_graph
+    from hwprm.frontend import load_pt2, to_graph, traced
     from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 
     if not isinstance(network, str | Path):
-        return to_graph(network, image_shape)
+        return traced(network, image_shape)
     path = Path(network)
     if path.suffix == ".pt2" or path.exists():
         return to_graph(load_pt2(path), image_shape)

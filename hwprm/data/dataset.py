@@ -18,7 +18,8 @@ __all__ = ["Dataset", "split_validation", "stratified_order"]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """Images to classify. Images are ``(n, C, H, W)`` uint8 or float32, labels ``(n,)`` int64 in ``0..classes-1``.
+    """Images to classify: ``(n, C, H, W)``, or vectors ``(n, K)``, uint8 or float32; labels ``(n,)`` int64 in
+    ``0..classes-1``.
 
     For a network with several inputs the images are a structured array ``(n,)``: a field ``(C, H, W)`` or ``(K,)`` of
     one of these types for each input (`hwprm.graph.join_inputs` makes one). A set that is there to calibrate and verify
@@ -38,6 +39,8 @@ class Dataset:
     y_test: NDArray[np.int64]
     #: Number of classes; 0 without labels.
     classes: int
+    #: Why there are no labels, where there are none.
+    unlabelled: str = ""
 
     @property
     def input_scale(self) -> Scale:
@@ -47,7 +50,7 @@ class Dataset:
 
     @property
     def image_shape(self) -> Shapes:
-        """``(C, H, W)``; of several inputs by name."""
+        """``(C, H, W)``, of vectors ``(K,)``; of several inputs by name."""
         return image_shapes(self.x_train)
 
     @property
@@ -82,7 +85,7 @@ def _step(dtype: np.dtype[Any]) -> float:
 
 def _check_split(what: str, x: Images, y: NDArray[np.int64], classes: int) -> None:
     if isinstance(x, LazyImages) or x.dtype.names is None:
-        _check_images(what, x, (4,))
+        _check_images(what, x, (2, 4))
     else:
         for name in x.dtype.names:
             _check_images(f"{what}, input {name!r}", x[name], (2, 4))
@@ -94,7 +97,7 @@ def _check_split(what: str, x: Images, y: NDArray[np.int64], classes: int) -> No
 
 def _check_images(what: str, x: Images, ranks: tuple[int, ...]) -> None:
     if x.ndim not in ranks:
-        raise DataError(f"{what}: images have rank {x.ndim}, shape {x.shape}; reshape them to (n, C, H, W)")
+        raise DataError(f"{what}: images have rank {x.ndim}, shape {x.shape}; reshape them to (n, C, H, W) or (n, K)")
     if x.dtype not in (np.uint8, np.float32):
         raise DataError(f"{what}: images are {x.dtype}; store them as uint8 (0..255) or float32")
     if isinstance(x, LazyImages):
@@ -138,7 +141,8 @@ def split_validation(ds: Dataset, n: int, seed: int) -> tuple[Dataset, Images, N
     if not 1 <= n < total:
         raise DataError(f"{ds.name}: {n} validation images asked of {total} training images; take 1..{total - 1}")
     if not ds.classes:
-        raise DataError(f"{ds.name} has no labels, so nothing can be judged on validation images; hold none out")
+        why = f" ({ds.unlabelled})" if ds.unlabelled else ""
+        raise DataError(f"{ds.name} has no labels{why}, so nothing can be judged on validation images; hold none out")
     order = stratified_order(ds.y_train, seed)
     held, kept = np.sort(order[:n]), np.sort(order[n:])
     x, y = ds.x_train, ds.y_train

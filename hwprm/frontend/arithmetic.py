@@ -5,15 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 
-from hwprm.frontend.calls import shape_of
+from hwprm.frontend.places import index_of
 from hwprm.frontend.values import Activation, Value, as_array
-from hwprm.frontend.walk import Walk
-from hwprm.graph import Add, BatchNorm, Channels, Upsample
+from hwprm.frontend.walk import Walk, shape_of
+from hwprm.graph import Add
+from hwprm.graph.rules.arrays import Array
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["add", "divide", "multiply", "negate", "reverse_subtract", "subtract"]
+__all__ = [
+    "add",
+    "affine",
+    "constant_of",
+    "divide",
+    "multiply",
+    "negate",
+    "reverse_subtract",
+    "scaled",
+    "subtract",
+    "summed",
+    "varies",
+]
 
 Args = Mapping[str, Any]
 
@@ -36,99 +50,144 @@ def reverse_subtract(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 def multiply(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """``x * c`` for a constant c."""
     factors = (args["self"], args["other"])
-    moving = [factor for factor in factors if _varies(walk, factor)]
+    moving = [factor for factor in factors if varies(walk, factor)]
     if len(moving) != 1:
         raise RefusalError(
             "it multiplies two tensors that depend on the image",
             "use sums and concatenations instead; weights of the accelerator are constants",
         )
     other = factors[1] if moving[0] is factors[0] else factors[0]
-    return _affine(walk, node, moving[0], _per_channel(walk, other, moving[0], node), None)
+    return affine(walk, node, moving[0], constant_of(walk, other, "operand"), 0.0)
 
 
 def divide(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """``x / c`` for a constant c."""
-    if args.get("rounding_mode") is not None or _varies(walk, args["other"]):
+    if args.get("rounding_mode") is not None or varies(walk, args["other"]):
         raise RefusalError("it rounds, or divides by what depends on the image", "divide by constants only")
-    divisor = _per_channel(walk, args["other"], args["self"], node)
+    divisor = constant_of(walk, args["other"], "operand")
     if not divisor.all():
         raise RefusalError("it divides by zero", "divide by a number that is not 0")
-    return _affine(walk, node, args["self"], 1 / divisor, None)
+    return affine(walk, node, args["self"], 1 / divisor, 0.0)
 
 
 def negate(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """``-x``."""
-    return _affine(walk, node, args["self"], -_ones(args["self"]), None)
+    return affine(walk, node, args["self"], -1.0, 0.0)
+
+
+def scaled(walk: Walk, node: torch.fx.Node, value: Activation, factor: float) -> Activation:
+    """`value` times `factor`, in its places."""
+    channels = walk.draft.shapes[value.name][0]
+    name = _fixed(walk, node, value.name, np.full(channels, factor), np.zeros(channels))
+    return Activation(name=name, index=value.index, view=value.view)
+
+
+def affine(walk: Walk, node: torch.fx.Node, x: torch.fx.Node, scale: Array | float, shift: Array | float) -> Activation:
+    """``x * scale + shift``, which may be numbers for each channel, in the places of `x`.
+
+    Raises RefusalError when the constants make the tensor larger, or differ within a channel.
+    """
+    value, shape = walk.activation(x), shape_of(x)
+    full = [_full(array, shape) for array in (scale, shift)]
+    padded = value.index is not None and not value.index.all()
+    if padded and full[1].any():
+        value = Activation(name=walk.place(x).name)
+    try:
+        arrays = [_per_channel(walk, value, array, shape[1:]) for array in full]
+    except RefusalError:
+        if value.index is None and walk.draft.shapes[value.name] == shape[1:]:
+            raise
+        value = Activation(name=walk.place(x).name)
+        arrays = [_per_channel(walk, value, array, shape[1:]) for array in full]
+    return Activation(name=_fixed(walk, node, value.name, *arrays), index=value.index, view=value.view)
+
+
+def summed(walk: Walk, node: torch.fx.Node, values: list[Activation]) -> Activation:
+    """The sum of tensors of one shape in the same places."""
+    name = walk.draft.put(Add(name=walk.plain_name(node), inputs=tuple(value.name for value in values)))
+    return Activation(name=name, index=values[0].index, view=values[0].view)
+
+
+def varies(walk: Walk, operand: Any) -> bool:
+    """Whether an operand depends on the image."""
+    return isinstance(operand, torch.fx.Node) and isinstance(walk.values.get(operand.name), Activation)
+
+
+def constant_of(walk: Walk, operand: Any, what: str) -> Array:
+    """The constant `operand`, a number or a tensor, as float64."""
+    if isinstance(operand, int | float):
+        return np.float64(operand)  # type: ignore[return-value]
+    return as_array(walk.constant(operand, what).to(torch.float64))
 
 
 def _sum(walk: Walk, node: torch.fx.Node, *parts: tuple[Any, float]) -> Value:
     """The sum of two operands times their factors."""
-    moving = [part for part in parts if _varies(walk, part[0])]
+    moving = [part for part in parts if varies(walk, part[0])]
     if len(moving) == 1:
         (x, factor), (constant, other) = moving[0], parts[0] if moving[0] is parts[1] else parts[1]
-        shift = _per_channel(walk, constant, x, node) * other
-        return _affine(walk, node, x, _ones(x) * factor, shift)
-    sources = tuple(_scaled(walk, node, x, factor) for x, factor in moving)
-    return walk.add(Add(name=walk.plain_name(node), inputs=sources))
+        return affine(walk, node, x, factor, constant_of(walk, constant, "operand") * other)
+    wanted = shape_of(node)
+    values = [walk.activation(x) if factor == 1 else affine(walk, node, x, factor, 0.0) for x, factor in moving]
+    shapes = [shape_of(x) for x, _ in moving]
+    a, b = values
+    if shapes[0] == shapes[1] and walk.draft.shapes[a.name] == walk.draft.shapes[b.name] and _same(a, b):
+        return summed(walk, node, values)
+    names = [_broadcast(walk, node, value, shape, wanted) for value, shape in zip(values, shapes, strict=True)]
+    return walk.add(Add(name=walk.plain_name(node), inputs=tuple(names)))
 
 
-def _scaled(walk: Walk, node: torch.fx.Node, x: torch.fx.Node, factor: float) -> str:
-    """The tensor of a summand times `factor`, broadcast to the shape of the sum."""
-    source = walk.activation(x)
-    shape, wanted = shape_of(x), shape_of(node)
+def _same(a: Activation, b: Activation) -> bool:
+    if a.index is None or b.index is None:
+        return a.index is b.index
+    return np.array_equal(a.index, b.index)
+
+
+def _broadcast(
+    walk: Walk, node: torch.fx.Node, value: Activation, shape: tuple[int, ...], wanted: tuple[int, ...]
+) -> str:
+    """The tensor of the graph that is `value`, of `shape`, broadcast to the shape `wanted`."""
     if len(shape) != len(wanted):
         raise RefusalError(f"it broadcasts {shape} to {wanted}", "add tensors of one shape")
-    if factor != 1:
-        source = _affine(walk, node, x, _ones(x) * factor, None)
-    if shape[1] != wanted[1]:
-        indices = (0,) * wanted[1]
-        source = walk.add(Channels(name=walk.plain_name(node), inputs=(source.name,), indices=indices))
-    if shape[2:] != wanted[2:]:
-        factors = (wanted[2] // shape[2], wanted[3] // shape[3])
-        source = walk.add(Upsample(name=walk.plain_name(node), inputs=(source.name,), factors=factors))
-    return source.name
+    index = value.index
+    if shape != wanted:
+        index = np.broadcast_to(index_of(walk.draft, value, shape[1:]), wanted[1:])
+    return walk.made(Activation(name=value.name, index=index, view=(node.name, str(node.target))), wanted[1:])
 
 
-def _affine(
-    walk: Walk, node: torch.fx.Node, x: torch.fx.Node, scale: torch.Tensor, shift: torch.Tensor | None
-) -> Activation:
-    """``x * scale + shift``, both ``(C,)``."""
-    source = walk.activation(x)
-    shift = torch.zeros_like(scale) if shift is None else shift
-    kind = node.meta["val"].dtype
-    arrays = {"weight": scale, "bias": shift, "mean": torch.zeros_like(scale), "var": torch.ones_like(scale)}
-    return walk.add(
-        BatchNorm(
-            name=walk.plain_name(node),
-            inputs=(source.name,),
-            **{key: as_array(tensor.to(kind)) for key, tensor in arrays.items()},
-            eps=0.0,
-            fixed=True,
-        )
-    )
+def _full(array: Array | float, shape: tuple[int, ...]) -> Array:
+    """A constant as float64 of `shape` without batch. Raises RefusalError when it makes the tensor larger."""
+    given = np.asarray(array, np.float64)
+    batch = given.shape[0] if given.ndim == len(shape) else 1
+    inner = given[0] if given.ndim == len(shape) and batch == 1 else given
+    try:
+        if batch == 1:
+            return np.broadcast_to(inner, shape[1:])
+    except ValueError:
+        pass
+    raise RefusalError(f"it broadcasts {shape} and {given.shape}", "keep the tensor's shape: one constant per channel")
 
 
-def _ones(x: torch.fx.Node) -> torch.Tensor:
-    return torch.ones(shape_of(x)[1], dtype=torch.float64)
-
-
-def _varies(walk: Walk, operand: Any) -> bool:
-    return isinstance(operand, torch.fx.Node) and isinstance(walk.values.get(operand.name), Activation)
-
-
-def _per_channel(walk: Walk, operand: Any, x: torch.fx.Node, node: torch.fx.Node) -> torch.Tensor:
-    """The constant `operand` as one number for each channel of `x`, float64 ``(C,)``."""
-    shape = shape_of(x)
-    if isinstance(operand, int | float):
-        return _ones(x) * operand
-    tensor = walk.constant(operand, "operand").to(torch.float64)
-    batch = tensor.shape[0] if tensor.ndim == len(shape) else 1
-    if shape_of(node)[1:] != shape[1:] or batch != 1:
-        raise RefusalError(
-            f"it broadcasts {shape} and {tuple(tensor.shape)}", "keep the tensor's shape: one constant per channel"
-        )
-    full = tensor.reshape(tensor.shape[1:] if tensor.ndim == len(shape) else tensor.shape).expand(shape[1:])
-    rows = full.reshape(shape[1], -1)
-    if not torch.equal(rows, rows[:, :1].expand_as(rows)):
+def _per_channel(walk: Walk, value: Activation, array: Array, shape: tuple[int, ...]) -> Array:
+    """`array`, of the shape of `value` in torch, as one number for each channel of the tensor that it is made of."""
+    base = walk.draft.shapes[value.name]
+    first = array.flat[0]
+    if (array == first).all():
+        return np.full(base[0], first)
+    pixels = int(np.prod(base[1:]))
+    index = index_of(walk.draft, value, shape)
+    inside = index > 0
+    channels, numbers = (index[inside] - 1) // pixels, array[inside]
+    found = np.zeros(base[0])
+    found[channels] = numbers
+    if not np.array_equal(found[channels], numbers):
         raise RefusalError("its constant differs from pixel to pixel", "use one constant per channel")
-    return rows[:, 0]
+    return found
+
+
+def _fixed(walk: Walk, node: torch.fx.Node, name: str, scale: Array, shift: Array) -> str:
+    """The batch norm ``x * scale + shift``, both ``(C,)``, that training leaves alone."""
+    value = node.meta["val"]
+    kind = (value if isinstance(value, torch.Tensor) else value[0]).dtype
+    if not kind.is_floating_point:
+        raise RefusalError(f"it computes with {kind}", "make it a float first: x.float()")
+    return walk.draft.affine(node.name, name, scale, shift, kind=np.float64 if kind == torch.float64 else np.float32)

@@ -11,12 +11,13 @@ from hwprm.core.errors import HwprmError, ModelError, UnsupportedError
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.load import export
 from hwprm.frontend.operators import HANDLERS
+from hwprm.frontend.places import stored
 from hwprm.frontend.remedies import REMEDIES
 from hwprm.frontend.walk import SAME_OUTPUT, Walk
 from hwprm.graph import Graph, Input, Shapes
 from hwprm.quantization.lowering.lower import lower
 
-__all__ = ["check", "to_graph"]
+__all__ = ["check", "to_graph", "traced"]
 
 
 def check(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None = None) -> list[Finding]:
@@ -42,6 +43,23 @@ def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shapes |
         count = f"{len(errors)} thing{'s' if len(errors) > 1 else ''}"
         raise UnsupportedError(f"the network uses {count} that hwprm does not support:\n{lines}")
     return graph
+
+
+def traced(network: torch.nn.Module | ExportedProgram, image_shape: Shapes) -> Graph:
+    """`to_graph` of a network for stored images of `image_shape`: ``(C, 1, T)`` may be a sequence ``(C, T)``, and
+    ``(K, 1, 1)`` a vector ``(K,)``, where the module takes no maps.
+    """
+    try:
+        return to_graph(network, image_shape)
+    except UnsupportedError:
+        if isinstance(image_shape, Mapping) or len(image_shape) != 3 or image_shape[1] != 1:
+            raise
+        other = image_shape[:1] if image_shape[2] == 1 else (image_shape[0], image_shape[2])
+        try:
+            return to_graph(network, other)
+        except UnsupportedError:
+            pass
+        raise
 
 
 def _convert(
@@ -85,11 +103,13 @@ def _program(network: torch.nn.Module | ExportedProgram, example_shape: Shapes |
 
 
 def _check_shapes(own: dict[str, tuple[int, ...]], given: Shapes) -> None:
-    """Raise ModelError when images of shape `given` do not fit a program with the inputs `own`."""
+    """Raise ModelError when images of shape `given` do not fit a program with the inputs `own`; a sequence ``(C, T)``
+    is stored as ``(C, 1, T)``.
+    """
     if isinstance(given, Mapping):
-        same = {name: tuple(shape) for name, shape in given.items()} == own
+        same = {name: stored(shape) for name, shape in given.items()} == {k: stored(v) for k, v in own.items()}
     else:
-        same = [tuple(given)] == list(own.values())
+        same = [stored(given)] == [stored(shape) for shape in own.values()]
     if not same:
         exported = (
             ", ".join(f"{name} {shape}" for name, shape in own.items()) if len(own) > 1 else next(iter(own.values()))

@@ -70,18 +70,48 @@ def load_pt2(path: Path | str) -> ExportedProgram:
     The file may hold pickled objects: open only files that you trust.
     """
     path = Path(path)
-    mend = "write it with torch.export.save(torch.export.export(model.eval(), (image,)), 'model.pt2')"
     if not path.is_file():
-        raise ModelError(f"{path} is no file; {mend}")
+        raise ModelError(f"{path} is no file; {_MEND}")
+    if other := _other(path):
+        raise ModelError(f"{path} is no torch.export file but {other}")
     if not zipfile.is_zipfile(path):
-        raise ModelError(f"{path} is no torch.export file (or was cut short); {mend}")
+        raise ModelError(f"{path} is no torch.export file (or was cut short); {_MEND}")
     try:
         with _quiet("torch.export"):
             return torch.export.load(path)
     except Exception as error:  # an archive of something else fails in many ways
         raise ModelError(
-            f"{path} is an archive, but torch.export cannot read it ({_first_line(error)}); {mend}"
+            f"{path} is an archive, but torch.export cannot read it ({_first_line(error)}); {_MEND}"
         ) from error
+
+
+_MEND = "write it with torch.export.save(torch.export.export(model.eval(), (image,)), 'model.pt2')"
+_SAVED = (
+    "what torch.save wrote: a state dict or a pickled module. Load it in Python (model.load_state_dict), then "
+    f"{_MEND}; a state dict of a reference network is taken by: hwprm load NETWORK FILE"
+)
+
+
+def _other(path: Path) -> str | None:
+    """What `path` holds, and what to do with it, when it is a file of another kind that is known."""
+    with path.open("rb") as stream:
+        start = stream.read(9)
+    if start[:1] == b"\x80" and start[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+        return f"a pickle, probably {_SAVED}"
+    if start[4:8] == b"TFL3":
+        return "a TensorFlow Lite model; build the network in torch, and " + _MEND
+    if start[8:] == b"{" or path.suffix == ".safetensors":
+        return f"named tensors (safetensors). Load them into the module that they belong to, then {_MEND}"
+    if path.suffix == ".onnx":
+        return f"an ONNX model. Take the torch module that it was exported from, and {_MEND}"
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
+            return f"a TorchScript archive. Take the module that it was made of, and {_MEND}"
+        if any(name.endswith("/data.pkl") for name in names):
+            return _SAVED
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -10,12 +10,11 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import arithmetic, channels, resize
+from hwprm.frontend import arithmetic, choices, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
-from hwprm.frontend.values import Activation, Value
+from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Handler, Walk
-from hwprm.graph import Flatten, Unflatten
 from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["HANDLERS"]
@@ -23,59 +22,24 @@ __all__ = ["HANDLERS"]
 Args = Mapping[str, Any]
 
 
-def reshape(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """A view that flattens (batch, C, H, W), makes a map (batch, K, 1, 1) of a vector, or regroups channels."""
-    source_node = args["input"] if "input" in args else args["self"]
-    before, after = (tuple(n.meta["val"].shape) for n in (source_node, node))
-    if before == after:
-        return walk.activation(source_node, padded=True, ordered=True)
-    regrouped = channels.regroup(walk, node, source_node)
-    if regrouped is not None:
-        return regrouped
-    source = walk.activation(source_node)
-    if len(before) < len(after) and before[2:] in ((), (1,)) and after[1:] in ((before[1], 1), (before[1], 1, 1)):
-        if len(after) == 3:  # unsqueezing in steps
-            return source
-        return walk.add(Unflatten(name=walk.plain_name(node), inputs=(source.name,)))
-    vector = 2 <= len(after) <= min(len(before), 3) and set(after[2:]) <= {1}  # squeezing (batch, K, 1, 1) in steps
-    if not vector or str(after[0]) != str(before[0]):
-        raise RefusalError(
-            f"it makes {after} of {before}", "only flattening all but the batch is supported: torch.flatten(x, 1)"
-        )
-    return walk.add(Flatten(name=walk.plain_name(node), inputs=(source.name,)))
-
-
-def pad(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Zero padding of height and width, kept aside until a conv2d takes it in."""
-    source = walk.activation(args["self"], padded=True)
-    mode = args.get("mode", "constant")
-    if mode != "constant" or (args["value"] or 0) != 0:
-        what = f"{mode} padding" if mode != "constant" else f"padding with {args['value']}"
-        raise RefusalError(f"{what} is not supported", "use zero padding (padding_mode='zeros')")
-    sizes = [*args["pad"], 0, 0, 0, 0]
-    if min(sizes) < 0 or any(sizes[4:]) or ndim(args["self"]) != 4:
-        raise RefusalError(f"padding {args['pad']} crops, or pads channels", "pad height and width by 0 or more")
-    own = (sizes[2], sizes[3], sizes[0], sizes[1])  # torch lists the last axis first
-    top, bottom, left, right = (a + b for a, b in zip(source.padding, own, strict=True))
-    return Activation(name=source.name, padding=(top, bottom, left, right))
-
-
 def dropout(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """Nothing, in evaluation mode."""
     if args["train"]:
         raise RefusalError("it is in training mode", "call model.eval() before exporting")
-    return walk.activation(args["input"], padded=True)
+    return walk.activation(args["input"])
 
 
 def same(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Operators that change neither value nor shape: clone, contiguous, detach, to(same type)."""
-    source = args["input"] if "input" in args else args["self"]
+    """Operators that change neither value nor shape: clone, contiguous, detach, to(same type), floats of integers."""
+    source = node.all_input_nodes[0]
     before, after = source.meta["val"], node.meta["val"]
-    if before.dtype != after.dtype:
+    if isinstance(known := walk.values.get(source.name), Comparison):
+        return known
+    if before.dtype != after.dtype and (before.dtype.is_floating_point or not after.dtype.is_floating_point):
         raise RefusalError(f"it converts {before.dtype} to {after.dtype}", "keep one floating-point type throughout")
     if tuple(before.shape) != tuple(after.shape):
         raise RefusalError(f"it makes {tuple(after.shape)} of {tuple(before.shape)}", "keep the whole tensor")
-    return walk.activation(source, padded=True, ordered=True)
+    return walk.activation(source)
 
 
 def getitem(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -83,11 +47,11 @@ def getitem(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
     A loaded file unpacks values that nothing reads, too.
     """
-    if str(args["0"].target) in channels.SPLITS:
-        return channels.part(walk, node, args["0"], args["1"])
+    if str(args["0"].target) in views.SPLITS:
+        return views.part(walk, node, args["0"], args["1"])
     if args["1"] != 0 and node.users and args["0"].name not in walk.refused:
         raise RefusalError("it reads the indices or statistics of an operator", "use only the operator's values")
-    return walk.activation(args["0"], padded=True)
+    return walk.activation(args["0"])
 
 
 def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -95,7 +59,7 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     name = str(node.target).split(".")[1].lstrip("_")
     if not leaves(node):
         raise RefusalError(f"{name} inside the network is not supported", "use it only behind the last layer")
-    value = walk.activation(args["self"])
+    place = walk.place(args["self"])
     walk.refuse(
         node.name,
         str(node.target),
@@ -103,7 +67,8 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
         "the accelerator returns the values before it",
         Severity.NOTE,
     )
-    return value
+    walk.read[node.name] = place
+    return Activation(name=place.name)
 
 
 def leaves(node: torch.fx.Node) -> bool:
@@ -131,11 +96,6 @@ def shared(node: torch.fx.Node) -> bool:
     return handler in VIEWS and shared(node.all_input_nodes[0])
 
 
-def ndim(node: Any) -> int:
-    """Dimensions of an argument, batch included."""
-    return int(node.meta["val"].ndim)
-
-
 HOST = (
     "aten._log_softmax.default",
     "aten._softmax.default",
@@ -143,18 +103,19 @@ HOST = (
     "aten.log_softmax.int",
     "aten.sigmoid.default",
     "aten.softmax.int",
+    "aten.tanh.default",
 )
 
 _IMPORTED = tuple(imported())
 
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (
-    channels.permute,
-    channels.split,
     dropout,
     getitem,
-    reshape,
     same,
+    views.relabel,
+    views.reshape,
+    views.split,
     *(handler for entry, handler in _IMPORTED if entry.view),
 )
 
@@ -164,21 +125,13 @@ HANDLERS: Mapping[str, Handler] = {
         for entry, handler in _IMPORTED
         for target in entry.targets
     },
-    **dict.fromkeys(
-        (
-            "aten._unsafe_view.default",
-            "aten.flatten.using_ints",
-            "aten.reshape.default",
-            "aten.squeeze.default",
-            "aten.squeeze.dim",
-            "aten.squeeze.dims",
-            "aten.unflatten.int",
-            "aten.unsqueeze.default",
-            "aten.view.default",
-        ),
-        reshape,
-    ),
-    **dict.fromkeys(("aten.pad.default", "aten.constant_pad_nd.default"), pad),
+    **dict.fromkeys(views.RESHAPES, views.reshape),
+    **dict.fromkeys(views.RELABELLED, views.relabel),
+    **dict.fromkeys(views.SPLITS, views.split),
+    **dict.fromkeys(views.FILLED, views.filled),
+    **dict.fromkeys(("aten.pad.default", "aten.constant_pad_nd.default"), views.pad),
+    **dict.fromkeys((f"aten.{name}.default" for name in ("cat", "concat", "concatenate", "stack")), views.join),
+    "aten.index.Tensor": views.index,
     **dict.fromkeys(("aten.dropout.default", "aten.dropout_.default", "aten.feature_dropout.default"), dropout),
     "aten.alpha_dropout.default": dropout,
     **dict.fromkeys(
@@ -193,6 +146,8 @@ HANDLERS: Mapping[str, Handler] = {
             "aten.to.device",
             "aten.to.dtype",
             "aten.to.dtype_layout",
+            "aten.to.other",
+            "aten.type_as.default",
         ),
         same,
     ),
@@ -203,7 +158,7 @@ HANDLERS: Mapping[str, Handler] = {
         for name, handler in (
             ("add", arithmetic.add),
             ("div", arithmetic.divide),
-            ("mul", arithmetic.multiply),
+            ("mul", choices.product),
             ("sub", arithmetic.subtract),
         )
         for place in ("", "_")
@@ -212,7 +167,33 @@ HANDLERS: Mapping[str, Handler] = {
     **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
     **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
     "aten.neg.default": arithmetic.negate,
-    "aten.index.Tensor": resize.index,
-    **dict.fromkeys(channels.SPLITS, channels.split),
-    **dict.fromkeys(("aten.permute.default", "aten.transpose.int"), channels.permute),
+    **dict.fromkeys(("aten.mean.dim", "aten.mean.default"), reductions.mean),
+    **dict.fromkeys(("aten.sum.dim_IntList", "aten.sum.default"), reductions.total),
+    **dict.fromkeys(("aten.amax.default", "aten.max.dim"), reductions.largest),
+    **dict.fromkeys(("aten.amin.default", "aten.min.dim"), reductions.smallest),
+    **dict.fromkeys(("aten.maximum.default", "aten.max.other", "aten.fmax.default"), choices.maximum),
+    **dict.fromkeys(("aten.minimum.default", "aten.min.other", "aten.fmin.default"), choices.minimum),
+    **dict.fromkeys(
+        ("aten.clamp.Tensor", "aten.clamp_max.Tensor", "aten.clamp_min.Tensor", "aten.clip.Tensor"), choices.between
+    ),
+    "aten.abs.default": choices.absolute,
+    **dict.fromkeys(
+        ("aten.leaky_relu.default", "aten.leaky_relu_.default", "aten.prelu.default", "aten._prelu_kernel.default"),
+        in_place(choices.leaky, "use inplace=False"),
+    ),
+    **dict.fromkeys(
+        ("aten.hardsigmoid.default", "aten.hardsigmoid_.default"), in_place(choices.hard_sigmoid, "use inplace=False")
+    ),
+    **dict.fromkeys(
+        ("aten.threshold.default", "aten.threshold_.default"), in_place(choices.threshold, "use inplace=False")
+    ),
+    **{
+        f"aten.{name}.{overload}": choices.compare
+        for name in ("ge", "gt", "le", "lt")
+        for overload in ("Scalar", "Tensor")
+    },
+    **dict.fromkeys(
+        ("aten.where.self", "aten.where.Scalar", "aten.where.ScalarOther", "aten.where.ScalarSelf"), choices.where
+    ),
+    **dict.fromkeys(("aten.masked_fill.Scalar", "aten.masked_fill.Tensor"), choices.masked),
 }

@@ -13,5 +13,4 @@ __all__ = ["REMEDIES"]
 REMEDIES: Mapping[str, str] = {
     **{name: remedy for kind in OPERATORS.values() for name, remedy in kind.replaces.items()},
     **dict.fromkeys(("_native_batch_norm_legit_functional", "native_dropout"), "call model.eval() before exporting"),
-    **dict.fromkeys(("t", "swapaxes", "movedim"), "keep the order (batch, C, H, W) throughout"),
 }

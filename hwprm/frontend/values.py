@@ -9,21 +9,34 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hwprm.graph.rules.arrays import Quad
+__all__ = ["Activation", "Comparison", "Constant", "Index", "Value", "as_array"]
 
-__all__ = ["Activation", "Constant", "Value", "as_array"]
+#: Which sample of a tensor of the graph each sample of another one is: its number in channel-major order from 1 on, or
+#: 0 for a zero.
+Index = NDArray[np.int64]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Activation:
-    """A tensor that depends on the image: the result of graph node `name`, zero-padded by `padding` ahead of use.
+    """A tensor that depends on the image: the samples of graph node `name` in other places.
 
-    With an `order` the channel axis stands as several axes, of this array's shape; its entries are channel numbers.
+    `index` is of the shape that the tensor has in torch, without batch. None: all samples, in their order, whatever
+    that shape is.
     """
 
     name: str
-    padding: Quad = (0, 0, 0, 0)
-    order: NDArray[Any] | None = None
+    index: Index | None = None
+    #: The call that put the samples there, as it is in the exported graph: its name and its operator.
+    view: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """Where the tensor of fx node `tensor` is above `bound` (below, unless `above`)."""
+
+    tensor: torch.fx.Node
+    bound: float
+    above: bool
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,7 +48,7 @@ class Constant:
 
 
 #: None stands for sizes and other values that are no tensors.
-Value = Activation | Constant | None
+Value = Activation | Comparison | Constant | None
 
 
 def as_array(tensor: torch.Tensor) -> NDArray[Any]:

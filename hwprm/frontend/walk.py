@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
-from hwprm.core.names import as_name
+from hwprm.frontend.draft import Draft
 from hwprm.frontend.findings import Finding, Severity
-from hwprm.frontend.values import Activation, Constant, Value
+from hwprm.frontend.places import Place, read, stored
+from hwprm.frontend.values import Activation, Comparison, Constant, Index, Value
 from hwprm.graph import OPERATORS, Input, Node
-from hwprm.graph.rules.arrays import Quad
+from hwprm.graph.rules.arrays import Shape
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["SAME_OUTPUT", "Handler", "Walk"]
+__all__ = ["SAME_OUTPUT", "Handler", "Walk", "shape_of", "size_of"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
@@ -38,7 +41,6 @@ class Walk:
         self.program = program
         self.handlers = handlers
         self.remedies = remedies
-        self.nodes: list[Node] = []
         self.outputs: tuple[str, ...] = ()
         self.findings: list[Finding] = []
         self.values: dict[str, Value] = {}
@@ -47,9 +49,14 @@ class Walk:
         self.refused: set[str] = set()
         specs = program.graph_signature.input_specs
         paths = {module_path(spec.target) for spec in specs if spec.target}
-        #: Names that belong to a layer, so that no other node may take them, and names in use.
-        self.reserved = paths - {""}
-        self.used: set[str] = set()
+        self.draft = Draft(paths - {""})
+        #: What readers of a view have made of it, by its name in the exported graph.
+        self.read: dict[str, Place] = {}
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The nodes of the graph so far."""
+        return self.draft.nodes
 
     def run(self) -> None:
         self._placeholders()
@@ -57,6 +64,7 @@ class Walk:
             if node.op == "call_function":
                 self.values[node.name] = self._call(node)
         self._outputs()
+        self.draft.drop_unread_factors(self.outputs)
         self._unvisited()
 
     def refuse(self, node: str, op: str, problem: str, remedy: str, severity: Severity = Severity.ERROR) -> None:
@@ -64,26 +72,42 @@ class Walk:
         if finding not in self.findings:
             self.findings.append(finding)
 
-    def activation(self, node: Any, *, padded: bool = False, ordered: bool = False) -> Activation:
-        """What argument `node` stands for.
-
-        Raises RefusalError for a constant, for pending padding unless `padded`, for channels that a view has split
-        into several axes unless `ordered`.
-        """
+    def activation(self, node: Any) -> Activation:
+        """What argument `node` stands for, whatever view of a tensor it is. Raises RefusalError for a constant."""
         value = self.values.get(node.name) if isinstance(node, torch.fx.Node) else None
+        if isinstance(value, Comparison):
+            raise RefusalError("it computes with a comparison", "compare only to choose: torch.where(x > 0, x, 0)")
         if not isinstance(value, Activation):
-            raise RefusalError("its input does not depend on the image", "compute it in __init__ instead")
-        if any(value.padding) and not padded:
+            raise RefusalError(
+                "its input does not depend on the image",
+                "give a constant map as another input of forward(), or leave it to the host",
+            )
+        return value
+
+    def place(self, node: Any, *, padded: bool = False) -> Place:
+        """Argument `node` as a tensor of the graph: a vector or a map.
+
+        Raises RefusalError for a constant, for samples in places where no operator puts them, for zero padding unless
+        `padded`.
+        """
+        value = self.activation(node)
+        if node.name not in self.read:
+            self.read[node.name] = read(self.draft, value, shape_of(node)[1:])
+        place = self.read[node.name]
+        if any(place.padding) and not padded:
             raise RefusalError(
                 "it reads a zero-padded map, and zero padding can only be merged into a conv2d, an average pool, or a "
                 "max pool behind a ReLU",
                 "put the padding directly before one of these, or use the operator's own padding",
             )
-        if value.order is not None and not ordered:
-            raise RefusalError(
-                "it reads channels that a view has split into several axes", "view them as (batch, C, H, W) again first"
-            )
-        return value
+        return place
+
+    def made(self, value: Activation, shape: Shape) -> str:
+        """The tensor of the graph that is `value`, of `shape` in torch without batch. Raises as `place` does."""
+        place = read(self.draft, value, shape)
+        if any(place.padding):
+            raise RefusalError("it reads a zero-padded map", "pad directly before a conv2d")
+        return place.name
 
     def constant(self, node: Any, what: str) -> torch.Tensor:
         """The tensor of a weight-like argument; marks its parameters as visited. Raises RefusalError when it varies."""
@@ -97,29 +121,15 @@ class Walk:
         """A free name: the path of the module that owns `weight`, else the exported node's name."""
         value = self.values.get(weight.name) if isinstance(weight, torch.fx.Node) else None
         path = module_path(value.origins[0]) if isinstance(value, Constant) and value.origins else ""
-        return self._claim(path or node.name, own=bool(path))
+        return self.draft.claim(path or node.name, own=bool(path))
 
-    def add(self, node: Node, padding: Quad = (0, 0, 0, 0)) -> Activation:
-        self.nodes.append(node)
-        return Activation(name=node.name, padding=padding)
-
-    def never_negative(self, name: str) -> bool:
-        """Whether the tensor `name` is known to be 0 or more everywhere, by a ReLU or clamp."""
-        node = next((node for node in self.nodes if node.name == name), None)
-        return node is not None and node.never_negative([self.never_negative(source) for source in node.inputs])
+    def add(self, node: Node, index: Index | None = None) -> Activation:
+        """Put `node` into the graph; its samples, in the places of `index`."""
+        return Activation(name=self.draft.put(node), index=index)
 
     def plain_name(self, node: torch.fx.Node) -> str:
         """A free name for a node without parameters."""
-        return self._claim(node.name, own=False)
-
-    def _claim(self, wish: str, *, own: bool) -> str:
-        wish = as_name(wish)  # modules may be called what no file can
-        name, i = wish, 1
-        while name in self.used or (name in self.reserved and not (own and name == wish)):
-            i += 1
-            name = f"{wish}_{i}"
-        self.used.add(name)
-        return name
+        return self.draft.claim(node.name)
 
     def _placeholders(self) -> None:
         specs = self.program.graph_signature.input_specs
@@ -149,12 +159,12 @@ class Walk:
                 self.refuse(name, "input", "it is no tensor", "leave only tensors among forward()'s arguments")
             return None
         shape = tuple(value.shape[1:])
-        if value.ndim not in (2, 4):
+        if value.ndim not in (2, 3, 4):
             self.refuse(
                 name,
                 "input",
                 f"it has shape {tuple(value.shape)}",
-                "export with an input (batch, C, H, W) or (batch, K)",
+                "export with an input (batch, C, H, W), (batch, C, T) or (batch, K)",
             )
         elif not all(isinstance(size, int) for size in shape):
             self.refuse(
@@ -168,11 +178,17 @@ class Walk:
         if not node.users:
             remedy = "its beats are read from the stream and have no effect; delete it"
             self.refuse(name, "input", "forward() does not use it", remedy, Severity.NOTE)
-        return self.add(Input(name=self._claim(name, own=own), inputs=(), shape=shape))
+        if not all(isinstance(size, int) for size in shape):
+            shape = tuple(map(size_of, shape))
+        image = Input(name=self.draft.claim(name, own=own), inputs=(), shape=stored(shape))
+        if value.dtype == torch.float64:
+            self.draft.kind = np.float64
+        made = self.add(image)
+        return Activation(name=self.draft.byte(made.name)) if value.dtype == torch.uint8 else made
 
     def _call(self, node: torch.fx.Node) -> Value:
         op = str(node.target)
-        depends = any(isinstance(self.values.get(n.name), Activation) for n in node.all_input_nodes)
+        depends = any(isinstance(self.values.get(n.name), Activation | Comparison) for n in node.all_input_nodes)
         try:
             if not depends:
                 return self._fold(node)
@@ -184,14 +200,18 @@ class Walk:
                 raise RefusalError("this operator is not supported", remedy)
             return handler(self, node, arguments(node))
         except RefusalError as refusal:
-            self.refuse(node.name, op, refusal.problem, refusal.remedy)
-            self.refused.add(node.name)
-            # Go on, as if it had worked, to find what else there is.
-            return (
-                Activation(name=node.name)
-                if depends
-                else Constant(tensor=torch.zeros(node.meta["val"].shape), origins=())
-            )
+            self.refuse(*(refusal.at or (node.name, op)), refusal.problem, refusal.remedy)
+            if not depends:
+                return Constant(tensor=torch.zeros(shape_of(node)), origins=())
+            return self.stand_in(node)
+
+    def stand_in(self, node: torch.fx.Node) -> Activation:
+        """A result for a call that was refused, or that reads such a one: to find what else there is."""
+        value = node.meta["val"]
+        shape = shape_of(node) if isinstance(value, torch.Tensor) else tuple(map(size_of, value[0].shape))
+        self.refused.add(node.name)
+        self.draft.shapes.setdefault(node.name, stored(shape[1:] or (1,)))
+        return Activation(name=node.name)
 
     def _fold(self, node: torch.fx.Node) -> Value:
         """Evaluate a node that reads parameters only: masks, weight norm, transposed weights."""
@@ -217,19 +237,39 @@ class Walk:
         for spec in self.program.graph_signature.output_specs:
             if spec.kind != OutputKind.USER_OUTPUT:
                 continue
-            value = self.values.get(getattr(spec.arg, "name", ""))
             label = getattr(spec.arg, "name", "output")
-            if not isinstance(value, Activation):
+            node = next((n for n in self.program.graph_module.graph.nodes if n.name == label), None)
+            value = self.values.get(label)
+            if node is None or not isinstance(value, Activation):
                 self.refuse(label, "output", "it does not depend on the image", "return only tensors computed from it")
-            elif any(value.padding):
-                self.refuse(label, "output", "it is a zero-padded map", "pad on the host")
-            elif value.order is not None:
-                self.refuse(label, "output", "its channels stand as several axes", "return (batch, C, H, W)")
-            elif value.name in names:
+                continue
+            name = self._returned(node, value)
+            if name in names:
                 self.refuse(label, "output", *SAME_OUTPUT, Severity.NOTE)
-            else:
-                names.append(value.name)
+            elif name is not None:
+                names.append(name)
         self.outputs = tuple(names)
+
+    def _returned(self, node: torch.fx.Node, value: Activation) -> str | None:
+        """The tensor of the graph that leaves for the output `node`, None when it is refused.
+
+        A view that no operator makes is left to the host, when the tensor that it is made of holds the same samples.
+        """
+        try:
+            place = self.place(node, padded=True)
+        except RefusalError as refusal:
+            count = math.prod(self.draft.shapes[value.name])
+            if value.index is not None and not np.array_equal(np.sort(value.index, None), np.arange(1, count + 1)):
+                self.refuse(*(refusal.at or (node.name, "output")), refusal.problem, refusal.remedy)
+                return None
+            problem = f"the view of shape {shape_of(node)} behind the last layer is left to the host"
+            remedy = f"the accelerator returns {value.name!r}, {self.draft.shapes[value.name]}, of which it is made"
+            self.refuse(node.name, "output", problem, remedy, Severity.NOTE)
+            return value.name
+        if any(place.padding):
+            self.refuse(node.name, "output", "it is a zero-padded map", "pad on the host")
+            return None
+        return place.name
 
     def _unvisited(self) -> None:
         """No parameter may get lost: each one is in a node, or there is a finding about it."""
@@ -245,6 +285,19 @@ class Walk:
                 self.refuse(target, "parameter", "forward() does not use it", "it is ignored; delete it", Severity.NOTE)
             elif not broken:  # otherwise it belongs to an operator that was refused already
                 self.refuse(target, "parameter", "no supported layer takes it in", "remove what uses it from forward()")
+
+
+def size_of(size: Any) -> int:
+    """A size of the exported graph; one that may vary, the batch, counts as 2."""
+    if isinstance(size, int):
+        return size
+    expression = size.node.expr
+    return int(expression.subs(dict.fromkeys(expression.free_symbols, 2)))
+
+
+def shape_of(node: torch.fx.Node) -> Shape:
+    """Shape of an argument, batch included."""
+    return tuple(map(size_of, node.meta["val"].shape))
 
 
 def makes_tensor(node: torch.fx.Node) -> bool:

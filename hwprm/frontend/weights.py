@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from hwprm.core.errors import ModelError
+from hwprm.frontend.reparametrised import effective
 
 __all__ = ["fill", "read_weights"]
 
@@ -26,18 +27,20 @@ COUNTERS = "num_batches_tracked"
 def read_weights(path: Path | str) -> dict[str, Tensor]:
     """The named tensors in `path`: ``.safetensors``, or what ``torch.save`` wrote of a state dict.
 
-    The state dict may lie under the key ``state_dict``, ``model_state_dict`` or ``model``, and ``module.`` may stand
-    before all its names. Nothing but tensors and plain values is unpickled, so a file cannot run code.
+    The state dict may lie under the key ``state_dict``, ``model_state_dict`` or ``model``, or be the only mapping of
+    tensors under another one; ``module.`` may stand before all its names. Masks of pruning, weight norm and spectral
+    norm are carried out. Nothing but tensors and plain values is unpickled, so a file cannot run code.
     Raises ModelError when the file is missing, cut short, or holds something else.
     """
     path = Path(path)
     if not path.is_file():
         raise ModelError(f"{path} is no file; give the path of a checkpoint (.pth, .pt or .safetensors)")
     found = _read(path)
-    for nest in NESTS:
-        if isinstance(found, Mapping) and isinstance(found.get(nest), Mapping):
-            found = found[nest]
-            break
+    if isinstance(found, Mapping):
+        nests = [key for key in NESTS if isinstance(found.get(key), Mapping)]
+        nests += [key for key, value in found.items() if isinstance(value, Mapping) and _tensors(value)]
+        if nests and (nests[0] in NESTS or len(nests) == 1):
+            found = found[nests[0]]
     if not isinstance(found, Mapping) or not found:
         raise ModelError(f"{path} holds {_kind(found)}, no named tensors; save model.state_dict()")
     if strange := [f"{key!r} ({type(value).__name__})" for key, value in found.items() if not _named(key, value)]:
@@ -45,7 +48,7 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     tensors = dict(found)
     while prefix := next((p for p in PREFIXES if all(name.startswith(p) for name in tensors)), None):
         tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-    return tensors
+    return effective(tensors)
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
@@ -83,11 +86,24 @@ def _read(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a broken archive or a pickle of other things fails in any way
+        if "TorchScript" in str(error):
+            raise ModelError(
+                f"{path} is a TorchScript archive, not named tensors; save torch.jit.load({path.name!r}).state_dict()"
+            ) from error
+        if "Weights only load failed" in str(error):
+            raise ModelError(
+                f"{path} cannot be read as tensors alone: it holds other Python objects, whose code is not run; "
+                "load it where its classes are known, and save model.state_dict()"
+            ) from error
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(
             f"{path} cannot be read as tensors alone ({reason}); fetch it again if it was cut short, "
             "and save model.state_dict() where it holds a whole module"
         ) from error
+
+
+def _tensors(value: Mapping[Any, Any]) -> bool:
+    return bool(value) and all(_named(key, part) for key, part in value.items())
 
 
 def _named(key: object, value: object) -> bool:

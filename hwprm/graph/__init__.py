@@ -13,6 +13,7 @@ from hwprm.graph.ops.channels import Channels
 from hwprm.graph.ops.clamp import Clamp
 from hwprm.graph.ops.concat import Concat
 from hwprm.graph.ops.conv2d import Conv2d
+from hwprm.graph.ops.crop import Crop
 from hwprm.graph.ops.flatten import Flatten
 from hwprm.graph.ops.input import Input
 from hwprm.graph.ops.linear import Linear
@@ -36,6 +37,7 @@ __all__ = [
     "Clamp",
     "Concat",
     "Conv2d",
+    "Crop",
     "Flatten",
     "Graph",
     "Images",

@@ -74,7 +74,8 @@ def fit(
     epoch is in the checkpoint.
     """
     if not dataset.classes:
-        raise DataError(f"the data set {dataset.name} has no labels to train with; store one class a image as y")
+        why = f" ({dataset.unlabelled})" if dataset.unlabelled else ""
+        raise DataError(f"the data set {dataset.name} has no labels to train with{why}; store one class an image as y")
     check_fit(module.graph, dataset.image_shape, dataset.classes)
     if context.teacher is not None:
         _check_teacher(context.teacher, module.graph, dataset)

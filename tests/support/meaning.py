@@ -29,7 +29,7 @@ def assert_same_meaning(
     """
     graph = to_graph(module, x.shape[1:])
     with torch.no_grad():
-        results, trained = (made(torch.from_numpy(x)) for made in (module, GraphModule(graph)))
+        results, trained = (made(torch.from_numpy(x)) for made in (module, GraphModule(graph).eval()))
     floats = evaluate(graph, x)
     fine = quantize_network(graph, x, 1.0, QuantizeConfig(weight_bits=16, act_bits=16))
     integers = reference.run(fine, quantize_images(x, 1.0, fine))

@@ -71,7 +71,8 @@ class AdaptiveAvgPool2d(Channelwise):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        targets = ("aten._adaptive_avg_pool2d.default", "aten.adaptive_avg_pool2d.default")
+        names = ("_adaptive_avg_pool2d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
+        targets = tuple(f"aten.{name}.default" for name in names)
         return (Import(targets=targets, make=_adaptive),)
 
 
@@ -79,8 +80,10 @@ def _adaptive(call: Call) -> Imported:
     """adaptive_avg_pool2d; windows of ``H / out`` side by side where that divides."""
     shape, made = call.shape("self"), call.made
     source = call.source("self")
-    if len(shape) != 4:
+    if len(shape) != (3 if "1d" in call.target else 4):
         raise RefusalError(*NO_BATCH)
+    if len(shape) == 3:
+        shape, made = (*shape[:2], 1, shape[2]), (*made[:2], 1, made[2])
     out = (made[2], made[3])
     name = call.name()
     if any(n % o for n, o in zip(shape[2:], out, strict=True)):

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from hwprm.core.geometry import Window, pool_output_size, taps_inside
-from hwprm.graph.ops.flatten import Flatten
 from hwprm.graph.rules.arrays import Array, FloatArray, Pair, Quad, Shape
 from hwprm.graph.rules.constants import Constants
 from hwprm.graph.rules.imports import NO_BATCH, Call, Import, Imported, RefusalError, pair
@@ -35,7 +34,7 @@ class AvgPool2d(Channelwise):
     count_include_pad: bool = True
 
     offered = "avg_pool2d"
-    replaces = {"adaptive_avg_pool1d": "use avg_pool2d, or x.mean((2, 3))"}
+    replaces = {}
     told = Told.FOLLOWING
 
     @property
@@ -113,43 +112,29 @@ class AvgPool2d(Channelwise):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        return (
-            Import(targets=("aten.avg_pool2d.default",), make=_avg_pool),
-            Import(targets=("aten.mean.dim",), make=_mean),
-        )
+        """Means over axes may mean it too, see `hwprm.frontend.reductions`."""
+        return (Import(targets=("aten.avg_pool1d.default", "aten.avg_pool2d.default"), make=_avg_pool),)
 
 
 def _avg_pool(call: Call) -> Imported:
     """avg_pool2d; zero padding ahead of it is a part of its map, and counts."""
     if call.args.get("divisor_override") is not None:
         raise RefusalError("it overrides the divisor", "leave divisor_override out, and scale the next layer's weights")
-    kernel = pair(call.args["kernel_size"])
-    rows, cols = pair(call.args["padding"])
+    shape = call.shape("self")
+    if len(shape) != (3 if "1d" in call.target else 4):
+        raise RefusalError(*NO_BATCH)
+    kernel = pair(call.args["kernel_size"], shape)
+    rows, cols = pair(call.args["padding"], shape, row=0)
     ceil = bool(call.args["ceil_mode"])
     source = call.source("self", padded=not ceil and (rows, cols) == (0, 0))
-    if len(call.shape("self")) != 4:
-        raise RefusalError(*NO_BATCH)
     return call.add(
         AvgPool2d(
             name=call.name(),
             inputs=(source.name,),
             kernel=kernel,
-            stride=pair(call.args["stride"]) if call.args["stride"] else kernel,
+            stride=pair(call.args["stride"], shape) if call.args["stride"] else kernel,
             padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
             ceil_mode=ceil,
             count_include_pad=bool(call.args["count_include_pad"]) or any(source.padding),
         )
     )
-
-
-def _mean(call: Call) -> Imported:
-    """``x.mean((2, 3))``: global average pooling."""
-    shape = call.shape("self")
-    dims = sorted(dim % len(shape) for dim in call.args["dim"] or ())
-    if len(shape) != 4 or dims != [2, 3]:
-        problem = f"it averages axes {call.args['dim']} of {shape}"
-        raise RefusalError(problem, "average height and width: x.mean((2, 3))")
-    kernel = (shape[2], shape[3])
-    source = call.source("self")
-    made = call.add(AvgPool2d(name=call.name(), inputs=(source.name,), kernel=kernel, stride=kernel))
-    return made if call.args["keepdim"] else call.add(Flatten(name=call.name(), inputs=(made.name,)))

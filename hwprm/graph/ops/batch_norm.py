@@ -108,8 +108,6 @@ def _batch_norm(call: Call) -> Imported:
             "it normalises with the statistics of the batch",
             "call model.eval() before exporting and keep track_running_stats=True",
         )
-    if len(call.shape("input")) not in (2, 4):
-        raise RefusalError("it normalises a sequence", "use it on (batch, C, H, W) or (batch, K)")
     mean, var = call.constant("running_mean", "mean"), call.constant("running_var", "variance")
     return call.add(
         BatchNorm(

@@ -65,21 +65,21 @@ class Clamp(Channelwise):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        names = ("clamp", "clamp_max", "clamp_min", "hardtanh", "relu6")
+        names = ("clamp", "clamp_max", "clamp_min", "clip", "hardtanh", "relu6")
         targets = tuple(f"aten.{name}{place}.default" for name in names for place in ("", "_"))
         return (Import(targets=targets, make=_clamp, in_place="use inplace=False"),)
 
 
 def _clamp(call: Call) -> Imported:
-    """ReLU6, hardtanh and clamp with constant ends; one that keeps 0 passes zero padding on."""
+    """ReLU6, hardtanh and clamp with constant ends, of each sample, wherever it stands."""
     low, high = _ends(call)
-    source = call.source("self", padded=(low or 0) <= 0 <= (high or 0))
+    source = call.samples("self", zeros=(low or 0) <= 0 <= (high or 0))
     name = call.name()
     relu = (low, high) == (0, None)
     node: Node = Relu(name=name, inputs=(source.name,))
     if not relu:
         node = Clamp(name=name, inputs=(source.name,), low=low, high=high)
-    return call.add(node, padding=source.padding)
+    return call.add(node, like=source)
 
 
 def _ends(call: Call) -> tuple[float | None, float | None]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from hwprm.core.errors import ModelError
 from hwprm.graph.rules.arrays import Array, BoolArray, Shape
-from hwprm.graph.rules.imports import Call, Import, Imported
+from hwprm.graph.rules.imports import Import
 from hwprm.graph.rules.links import Links
 from hwprm.graph.rules.node import Relabelling, Told
 from hwprm.graph.rules.stages import Picked, Stage
@@ -24,7 +24,7 @@ class Concat(Relabelling):
     """The channels of its inputs, one input after the other; maps must agree in height and width."""
 
     offered = "cat"
-    replaces = {"stack": "concatenate channels: torch.cat(tensors, 1)"}
+    replaces = {}
     told = Told.JOINED
 
     def infer_shape(self, *inputs: Shape) -> Shape:
@@ -63,11 +63,5 @@ class Concat(Relabelling):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        targets = ("aten.cat.default", "aten.concat.default", "aten.concatenate.default")
-        return (Import(targets=targets, make=_cat),)
-
-
-def _cat(call: Call) -> Imported:
-    """Concatenation of channels."""
-    call.check_axis("tensors", "it joins along", "concatenate channels (dim=1)")
-    return call.add(Concat(name=call.name(), inputs=call.sources("tensors")))
+        """Joins along other axes mean it too, see `hwprm.frontend.views`."""
+        return ()

@@ -34,10 +34,7 @@ class Conv2d(Weighted):
     groups: int = 1
 
     offered = "conv2d"
-    replaces = {
-        "conv1d": "use conv2d instead",
-        "conv3d": "use conv2d instead",
-    }
+    replaces = {"conv3d": "use conv2d instead"}
 
     @property
     def window(self) -> Window:
@@ -160,22 +157,29 @@ class Conv2d(Weighted):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        targets = ("aten.conv2d.default", "aten.conv2d.padding", "aten.convolution.default")
+        names = ("conv1d.default", "conv1d.padding", "conv2d.default", "conv2d.padding", "convolution.default")
+        targets = tuple(f"aten.{name}" for name in names)
         return (Import(targets=targets, make=_conv),)
 
 
 def _conv(call: Call) -> Imported:
-    """conv2d with integer padding, with 'same' or 'valid', and the decomposed convolution; it takes in zero padding."""
+    """conv2d, conv1d (on maps of one row) and the decomposed convolution; it takes in zero padding."""
     source = call.source("input", padded=True)
     weight = call.constant("weight", "weight")
     bias = np.zeros(len(weight), weight.dtype) if call.args["bias"] is None else call.constant("bias", "bias")
-    if weight.ndim != 4 or call.args.get("transposed"):
+    if weight.ndim not in (3, 4) or call.args.get("transposed"):
         kind = "transposed" if call.args.get("transposed") else f"{weight.ndim - 2}-dimensional"
         raise RefusalError(f"it is a {kind} convolution", "use conv2d instead")
-    if len(call.shape("input")) != 4:
+    shape = call.shape("input")
+    if len(shape) != weight.ndim:
         raise RefusalError(*NO_BATCH)
-    dilation = pair(call.args["dilation"])
-    inner = _padding(call.args["padding"], (int(weight.shape[2]), int(weight.shape[3])), dilation)
+    if weight.ndim == 3:
+        weight = weight[:, :, None]
+    dilation = pair(call.args["dilation"], shape)
+    padding = call.args["padding"]
+    if not isinstance(padding, str):
+        padding = pair(padding, shape, row=0)
+    inner = _padding(padding, (int(weight.shape[2]), int(weight.shape[3])), dilation)
     top, bottom, left, right = (a + b for a, b in zip(source.padding, inner, strict=True))
     return call.add(
         Conv2d(
@@ -183,7 +187,7 @@ def _conv(call: Call) -> Imported:
             inputs=(source.name,),
             weight=weight,
             bias=bias,
-            stride=pair(call.args["stride"]),
+            stride=pair(call.args["stride"], shape),
             padding=(top, bottom, left, right),
             dilation=dilation,
             groups=int(call.args["groups"]),

@@ -47,5 +47,5 @@ class Flatten(Relabelling):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        """Views of many spellings mean it, see `hwprm.frontend.operators`."""
+        """Views of many spellings mean it, see `hwprm.frontend.places`."""
         return ()

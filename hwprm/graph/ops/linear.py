@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from hwprm.core.errors import ModelError
+from hwprm.graph.ops.conv2d import Conv2d
 from hwprm.graph.rules.arrays import Array, BoolArray, FloatArray, Shape
 from hwprm.graph.rules.constants import Constants
 from hwprm.graph.rules.imports import Call, Import, Imported, RefusalError
@@ -94,11 +95,24 @@ def _mm(call: Call) -> Imported:
 
 def _made(call: Call, keys: tuple[str, str, str | None], *, transposed: bool) -> Imported:
     """The layer of the arguments `keys`: input, weight and bias."""
-    source, weight = call.source(keys[0]), call.constant(keys[1], "weight")
-    if len(call.shape(keys[0])) != 2 or weight.ndim != 2:
-        raise RefusalError("it works on the last axis of a map", "flatten the map first (torch.flatten(x, 1))")
+    weight, shape = call.constant(keys[1], "weight"), call.shape(keys[0])
+    if weight.ndim != 2:
+        raise RefusalError(f"its weight has shape {weight.shape}", "use torch.nn.Linear")
     weight = np.ascontiguousarray(weight.T) if transposed else weight
     bias = np.zeros(len(weight), weight.dtype) if keys[2] is None else call.constant(keys[2], "bias")
     if bias.shape != (len(weight),):
         raise RefusalError(f"its bias has shape {tuple(bias.shape)}", "use torch.nn.Linear")
-    return call.add(Linear(name=call.name(keys[1]), inputs=(source.name,), weight=weight, bias=bias))
+    if len(shape) < 2:
+        raise RefusalError("its input has no batch dimension", "export with an input (batch, K)")
+    name = call.name(keys[1])
+    if len(shape) != 2:  # each pixel's channels, which stand in the last axis, by the matrix: a convolution
+        source = call.source(keys[0], last=True)
+        return call.add(
+            Conv2d(name=name, inputs=(source.name,), weight=weight[:, :, None, None], bias=bias), like=source
+        )
+    vector, entries = call.entries(keys[0])
+    if entries is not None:
+        moved = np.zeros((len(weight), call.size(vector) + 1), weight.dtype)
+        np.add.at(moved.T, entries, weight.T)
+        weight = np.ascontiguousarray(moved[:, 1:])
+    return call.add(Linear(name=name, inputs=(vector,), weight=weight, bias=bias))

@@ -87,20 +87,21 @@ class MaxPool2d(Channelwise):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        targets = ("aten.max_pool2d.default", "aten.max_pool2d_with_indices.default")
+        names = ("max_pool1d", "max_pool1d_with_indices", "max_pool2d", "max_pool2d_with_indices")
+        targets = tuple(f"aten.{name}.default" for name in names)
         return (
             Import(targets=targets, make=_max_pool),
-            Import(targets=("aten.adaptive_max_pool2d.default",), make=_adaptive),
+            Import(targets=("aten.adaptive_max_pool1d.default", "aten.adaptive_max_pool2d.default"), make=_adaptive),
         )
 
 
 def _max_pool(call: Call) -> Imported:
     """max_pool2d; of the decomposed one only the values (item 0) may be used, which the frontend sees to."""
     shape = call.shape("self")
-    if len(shape) != 4:
+    if len(shape) != (3 if "1d" in call.target else 4):
         raise RefusalError(*NO_BATCH)
-    kernel = pair(call.args["kernel_size"])
-    rows, cols = pair(call.args["padding"])
+    kernel = pair(call.args["kernel_size"], shape)
+    rows, cols = pair(call.args["padding"], shape, row=0)
     source = call.source("self", padded=True)
     if (rows, cols) != (0, 0) or call.args["ceil_mode"] or not call.never_negative(source.name):
         source = call.source("self")  # only then zeros ahead of it are as good as its own padding
@@ -108,13 +109,13 @@ def _max_pool(call: Call) -> Imported:
         name=call.name(),
         inputs=(source.name,),
         kernel=kernel,
-        stride=pair(call.args["stride"]) if call.args["stride"] else kernel,
+        stride=pair(call.args["stride"], shape) if call.args["stride"] else kernel,
         padding=source.padding if any(source.padding) else (rows, rows, cols, cols),
-        dilation=pair(call.args["dilation"]),
+        dilation=pair(call.args["dilation"], shape),
         ceil_mode=bool(call.args["ceil_mode"]),
     )
     top, bottom, left, right = source.padding
-    size = (shape[2] - top - bottom, shape[3] - left - right)
+    size = ((1 if len(shape) == 3 else shape[2]) - top - bottom, shape[-1] - left - right)
     _, height, width = pool.infer_shape((shape[1], *size))
     if not window_taps(size, (height, width), pool.window).seen:
         raise RefusalError("one of its windows lies wholly in the padding", "pad by less than a window reaches")
@@ -123,10 +124,12 @@ def _max_pool(call: Call) -> Imported:
 
 def _adaptive(call: Call) -> Imported:
     """adaptive_max_pool2d to a size that divides the map."""
-    shape, out = call.shape("self"), pair(call.args["output_size"])
+    shape = call.shape("self")
+    out = pair(call.args["output_size"], shape)
     source = call.source("self")
-    if len(shape) != 4:
+    if len(shape) != (3 if "1d" in call.target else 4):
         raise RefusalError(*NO_BATCH)
+    shape = (*shape[:2], 1, shape[2]) if len(shape) == 3 else shape
     if any(n % o for n, o in zip(shape[2:], out, strict=True)):
         raise RefusalError(
             f"its windows differ in size: {out} does not divide {shape[2:]}", "use an output size that divides the map"

@@ -23,7 +23,7 @@ class Relu(Channelwise):
 
     offered = "relu"
     replaces = dict.fromkeys(
-        ("elu", "gelu", "hardsigmoid", "hardswish", "leaky_relu", "mish", "prelu", "selu", "silu", "softplus", "tanh"),
+        ("celu", "elu", "gelu", "hardswish", "mish", "selu", "silu", "softplus"),
         "replace it by ReLU, ReLU6 or hardtanh and retrain",
     )
     told = Told.FOLLOWING
@@ -59,6 +59,6 @@ class Relu(Channelwise):
 
 
 def _relu(call: Call) -> Imported:
-    """ReLU; it passes zero padding on, which it does not change."""
-    source = call.source("self", padded=True)
-    return call.add(Relu(name=call.name(), inputs=(source.name,)), padding=source.padding)
+    """ReLU of each sample, wherever it stands."""
+    source = call.samples("self", zeros=True)
+    return call.add(Relu(name=call.name(), inputs=(source.name,)), like=source)

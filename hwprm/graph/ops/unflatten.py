@@ -48,5 +48,5 @@ class Unflatten(Relabelling):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        """Views of many spellings mean it, see `hwprm.frontend.operators`."""
+        """Views of many spellings mean it, see `hwprm.frontend.places`."""
         return ()

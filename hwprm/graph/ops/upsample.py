@@ -27,7 +27,7 @@ class Upsample(Relabelling):
     replaces = {
         "conv_transpose2d": "use nearest upsampling and a conv2d instead",
         **dict.fromkeys(
-            ("upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d", "upsample_nearest1d"),
+            ("upsample_bicubic2d", "upsample_bilinear2d", "upsample_linear1d"),
             "use nearest upsampling of maps by whole numbers: Upsample(scale_factor=2, mode='nearest')",
         ),
     }
@@ -57,7 +57,7 @@ class Upsample(Relabelling):
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:
-        """What a decomposed upsampling indexes is recognised in `hwprm.frontend.resize`."""
+        """What a decomposed upsampling indexes is recognised in `hwprm.frontend.places`."""
         names = ("_upsample_nearest_exact2d", "upsample_nearest2d")
         targets = tuple(f"aten.{name}.{overload}" for name in names for overload in ("default", "vec"))
         return (Import(targets=targets, make=_upsample),)

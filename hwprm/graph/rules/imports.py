@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hwprm.graph.rules.arrays import FloatArray, Pair, Quad, Shape
+from hwprm.graph.rules.arrays import FloatArray, IntArray, Pair, Quad, Shape
 
 __all__ = ["NO_BATCH", "Call", "Import", "Imported", "Make", "RefusalError", "Source", "pair"]
 
@@ -20,10 +20,12 @@ NO_BATCH = ("its input has no batch dimension", "export with an input (batch, C,
 class RefusalError(Exception):
     """Raised by whatever converts an operator; the walk turns it into a finding and goes on."""
 
-    def __init__(self, problem: str, remedy: str) -> None:
+    def __init__(self, problem: str, remedy: str, at: tuple[str, str] | None = None) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
+        #: The call that is at fault, its name and its operator, where it is another one than that which is converted.
+        self.at = at
 
 
 class Source(Protocol):
@@ -60,17 +62,24 @@ class Call(Protocol):
     def shape(self, key: str) -> Shape:
         """Shape of the tensor `key`, batch included."""
 
-    def source(self, key: str, *, padded: bool = False) -> Source:
-        """The tensor `key`. Raises RefusalError when it is a constant, or zero-padded unless `padded`."""
+    def source(self, key: str, *, padded: bool = False, last: bool = False) -> Source:
+        """The tensor `key`; a sequence (batch, C, T) is a map (batch, C, 1, T). Raises RefusalError when it is a
+        constant, or zero-padded unless `padded`. With `last` the last axis holds its channels.
+        """
+
+    def samples(self, key: str, *, zeros: bool) -> Source:
+        """The tensor that `key` shows the samples of, maybe in other places, for whoever treats all samples alike:
+        `add` the result `like` it. `zeros`: whether a zero stays a zero.
+        """
+
+    def entries(self, key: str) -> tuple[str, IntArray | None]:
+        """The vector that `key` takes its entries from, and their numbers from 1 on (0 is a zero), None for all."""
 
     def constant(self, key: str, what: str) -> FloatArray:
         """The tensor `key`, which the image does not change. Raises RefusalError, about its `what`, when it does."""
 
-    def sources(self, key: str) -> tuple[str, ...]:
-        """Names of the nodes that make the list of tensors `key`."""
-
-    def check_axis(self, key: str, problem: str, remedy: str) -> None:
-        """Raise RefusalError unless argument ``dim`` is the channel axis of the tensor `key` (the first, of a list)."""
+    def size(self, name: str) -> int:
+        """How many samples the tensor of node `name` has."""
 
     def never_negative(self, name: str) -> bool:
         """Whether the tensor of node `name` is known to be 0 or more everywhere."""
@@ -78,8 +87,8 @@ class Call(Protocol):
     def name(self, owned: str | None = None) -> str:
         """A free name: the path of the module that owns the constant `owned`, else the exported node's."""
 
-    def add(self, node: Any, padding: Quad = (0, 0, 0, 0)) -> Imported:
-        """Put the `Node` `node` into the graph; its tensor is the result, zero-padded by `padding` ahead of use."""
+    def add(self, node: Any, *, like: Source | None = None) -> Imported:
+        """Put the `Node` `node` into the graph; its tensor is the result, in the places of `like`."""
 
     def stands_for(self, source: Source) -> Imported:
         """The result is the tensor `source` itself."""
@@ -102,9 +111,13 @@ class Import:
     view: bool = False
 
 
-def pair(value: Any) -> Pair:
-    """torch's one-or-two integers: 3, [3] and [3, 3] are all (3, 3)."""
+def pair(value: Any, shape: Shape = (), row: int = 1) -> Pair:
+    """torch's one-or-two integers: 3, [3] and [3, 3] are all (3, 3). Of sequences, whose `shape` is (batch, C, T), they
+    are for the columns of a single row, for which `row` is right.
+    """
     numbers = [value] if isinstance(value, int) else list(value)
+    if len(shape) == 3 and len(numbers) == 1:
+        return (row, numbers[0])
     if len(numbers) not in (1, 2) or not all(isinstance(n, int) for n in numbers):
         raise RefusalError(f"{value!r} is no pair of integers", "use a two-dimensional operator of fixed sizes")
     return (numbers[0], numbers[-1])

@@ -171,7 +171,10 @@ def find_widths(
             "be trained away; start from the model that it was pruned from"
         )
     if not dataset.classes:
-        raise DataError(f"the data set {dataset.name} has no labels to find widths with; store one class a image as y")
+        why = f" ({dataset.unlabelled})" if dataset.unlabelled else ""
+        raise DataError(
+            f"the data set {dataset.name} has no labels to find widths with{why}; store one class an image as y"
+        )
     check_fit(model.graph, dataset.image_shape, dataset.classes)
     if len(dataset.x_train) < 2:
         raise DataError(f"{dataset.name} has one training image, and variances need two; give more images")

@@ -154,15 +154,19 @@ NAN_X[7, 0, 1, 1] = np.nan
 BAD_NPZ = {
     "nan": (
         {"x": NAN_X, "y": GOOD_Y, "x_test": GOOD_X, "y_test": GOOD_Y},
-        r"^mine train: image 7 holds NaN or infinity",
+        r"^mine\.npz, x: image 7 holds NaN or infinity",
     ),
-    "rank": ({"x": GOOD_X[:, 0, 0], "y": GOOD_Y}, r"images have rank 2, shape \(10, 2\); store \(n, C, H, W\)"),
-    "dtype": ({"x": GOOD_X.astype(np.int32), "y": GOOD_Y}, r"images are int32; store them as uint8"),
-    "float labels": ({"x": GOOD_X, "y": GOOD_Y * 1.0}, r"labels are float64 of shape \(10,\)"),
+    "nan before the split": ({"x": NAN_X, "y": GOOD_Y}, r"^mine\.npz, x: image 7 holds NaN or infinity"),
+    "rank": ({"x": GOOD_X[:, 0, 0, 0], "y": GOOD_Y}, r"has rank 1, shape \(10,\); store \(n, C, H, W\)"),
+    "dtype": ({"x": GOOD_X.astype(complex), "y": GOOD_Y}, r"images are complex128; store them as numbers: uint8"),
+    "large": ({"x": GOOD_X.astype(np.int64) + (1 << 25), "y": GOOD_Y}, r"integers beyond 16777216, which float32"),
     "negative": ({"x": GOOD_X, "y": GOOD_Y * 3 - 1}, r"^mine train: label -1 of image 0 is outside 0\.\.2; mend"),
     "counts": ({"x": GOOD_X, "y": GOOD_Y[:9]}, r"10 images in x but 9 labels in y"),
-    "empty": ({"x": GOOD_X[:0], "y": GOOD_Y[:0]}, r"class\(es\); give labels of at least two classes"),
-    "no y": ({"x": GOOD_X}, r"mine\.npz holds x; it needs arrays named x \(images\) and y \(labels\)$"),
+    "empty": ({"x": GOOD_X[:0], "y": GOOD_Y[:0]}, r"^mine train: the set is empty, shape"),
+    "other names": (
+        {"X_train": GOOD_X, "y_train": GOOD_Y, "X_test": GOOD_X, "y_test": GOOD_Y},
+        r"^mine\.npz holds X_test, X_train, y_test, y_train; it needs an array named x \(images\), and to train y",
+    ),
     "half test": ({"x": GOOD_X, "y": GOOD_Y, "x_test": GOOD_X}, r"has only one of x_test and y_test"),
     "shapes": ({"x": GOOD_X, "y": GOOD_Y, "x_test": GOOD_X[..., :1], "y_test": GOOD_Y}, r"store both splits alike$"),
 }
@@ -194,12 +198,58 @@ def test_npz_of_an_unknown_kind(tmp_path, offset, what):
         load_dataset(str(path))
 
 
-def test_npz_that_is_one_array(tmp_path):
-    path = tmp_path / "one.npz"
-    with path.open("wb") as file:
-        np.save(file, GOOD_X)
-    with pytest.raises(DataError, match=r"one\.npz is a single array; store x and y with numpy\.savez$"):
-        load_dataset(str(path))
+UNLABELLED = {
+    "none": ({}, "there is no y"),
+    "maps": ({"y": np.zeros((10, 2, 2), np.int64)}, "y holds int64 of shape (10, 2, 2), not one integer class number"),
+    "reals": ({"y": GOOD_Y * 1.0}, "y holds float64 of shape (10,), not one integer class number an image"),
+    "one class": ({"y": 0 * GOOD_Y}, "y holds a single class"),
+}
+
+
+@pytest.mark.parametrize(("more", "why"), UNLABELLED.values(), ids=UNLABELLED)
+def test_labels_matter_only_where_something_is_trained(tmp_path, more, why):
+    ds = load_dataset(npz(tmp_path, x=GOOD_X, **more))
+    assert (ds.classes, len(ds.x_train), len(ds.x_test), ds.test_labels) == (0, 8, 2, None)
+    assert ds.unlabelled.startswith(why)
+    with pytest.raises(DataError, match=re.escape(f"mine has no labels ({ds.unlabelled}), so nothing can be judged")):
+        split_validation(ds, 2, 0)
+
+
+@pytest.mark.parametrize(("count", "train"), [(1, 1), (2, 1), (3, 2)])
+def test_a_few_images_are_enough(tmp_path, count, train):
+    ds = load_dataset(npz(tmp_path, x=GOOD_X[:count]))
+    assert (len(ds.x_train), len(ds.x_test)) == (train, 1)
+
+
+def test_vectors_and_numbers_of_other_types(tmp_path):
+    ds = load_dataset(npz(tmp_path, x=np.arange(40).reshape(10, 4)))
+    assert (ds.image_shape, ds.x_train.dtype, ds.input_scale) == ((4,), np.float32, 1.0)
+    assert sorted(np.concatenate([ds.x_train, ds.x_test])[:, 0].tolist()) == list(range(0, 40, 4))
+    ds = load_dataset(npz(tmp_path, x=GOOD_X > 0))
+    assert ds.x_train.dtype == np.float32
+    ds = load_dataset(npz(tmp_path, x=np.full((3, 1, 2, 2), 65535, np.uint16)))
+    assert ds.x_train.max() == 65535
+
+
+def test_one_array_is_the_images(tmp_path):
+    np.save(tmp_path / "one.npy", GOOD_X)
+    ds = load_dataset(str(tmp_path / "one.npy"))
+    assert (ds.name, ds.image_shape, ds.classes) == ("one", (1, 2, 2), 0)
+    np.savez(tmp_path / "images.npz", GOOD_X)
+    assert load_dataset(str(tmp_path / "images.npz")).image_shape == (1, 2, 2)
+
+
+OTHER_FILES = {
+    "picture": (b"\x89PNG\r\n", r"is no \.npz file but a picture; give the folder"),
+    "pickle": (pickle.dumps(1), r"but a pickle, which may run code; store x and y with numpy\.savez"),
+}
+
+
+@pytest.mark.parametrize(("raw", "match"), OTHER_FILES.values(), ids=OTHER_FILES)
+def test_files_of_another_kind_are_called_by_it(tmp_path, raw, match):
+    (tmp_path / "bad.npz").write_bytes(raw)
+    with pytest.raises(DataError, match=match):
+        load_dataset(str(tmp_path / "bad.npz"))
 
 
 def test_npz_never_unpickles(tmp_path):

@@ -40,7 +40,9 @@ def test_a_field_for_each_input(tmp_path: Path) -> None:
 def test_without_labels(tmp_path: Path) -> None:
     ds = load(tmp_path, **BOTH)
     assert (len(ds.x_train), len(ds.x_test), ds.classes, ds.test_labels) == (16, 4, 0, None)
-    with pytest.raises(DataError, match=r"^mine has no labels, so nothing can be judged on validation images"):
+    with pytest.raises(
+        DataError, match=r"^mine has no labels \(there is no y\), so nothing can be judged on validation images"
+    ):
         split_validation(ds, 3, 0)
 
 
@@ -73,10 +75,10 @@ BAD = {
     ),
     "rank": (
         BOTH | {"x.facts": FACTS[:, 0]},
-        r"x\.facts has rank 1, shape \(20,\); store \(n, C, H, W\), \(n, H, W\) or",
+        r"x\.facts has rank 1, shape \(20,\); store \(n, C, H, W\), \(n, H, W\), \(n, K\)",
     ),
-    "type": (BOTH | {"x.facts": FACTS.astype(np.int64)}, r"x\.facts: images are int64; store them as uint8"),
-    "nan": (BOTH | {"x.facts": FACTS * np.nan}, r"^mine train, input 'facts': image 0 holds NaN or infinity"),
+    "type": (BOTH | {"x.facts": FACTS.astype(complex)}, r"x\.facts: images are complex128; store them as numbers"),
+    "nan": (BOTH | {"x.facts": FACTS * np.nan}, r"^mine\.npz, x\.facts: image 0 holds NaN or infinity"),
     "empty": ({"x.a": IMAGE[:0], "x.b": FACTS[:0]}, r"^mine train: the set is empty"),
     "split differs": (
         BOTH | {"x_test.image": IMAGE, "x_test.facts": FACTS[:, :4]},

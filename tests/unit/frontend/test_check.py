@@ -27,7 +27,16 @@ REFUSED = {
         "aten.avg_pool2d.default",
         "overrides the divisor; leave divisor_override out",
     ),
-    "mean of rows": (lambda m, x: m.conv(x).mean(2), "aten.mean.dim", r"averages axes \[2\].*x.mean\(\(2, 3\)\)"),
+    "mean of channels and rows": (
+        lambda m, x: m.conv(x).mean((1, 2)),
+        "aten.mean.dim",
+        r"averages axes \[1, 2\].*x.mean\(\(2, 3\)\)",
+    ),
+    "mean of the batch": (
+        lambda m, x: m.conv(x).mean(0),
+        "aten.mean.dim",
+        "the batch among them; keep the images apart",
+    ),
     "uneven maximum": (
         lambda m, x: functional.adaptive_max_pool2d(m.conv(x), 4),
         "aten.adaptive_max_pool2d.default",
@@ -68,12 +77,12 @@ REFUSED = {
     "rows by number": (
         lambda m, x: m.conv(x)[:, :, [2, 1]],
         "aten.index.Tensor",
-        r"indexes axes \[2\] .*; choose channels only",
+        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(2, 2, 5\); keep rows and columns in their order",
     ),
     "pixels by number": (
-        lambda m, x: m.conv(x)[:, :, [[0], [2]], [1, 3]],
+        lambda m, x: m.conv(x)[:, :, [[0], [2]], [3, 1]],
         "aten.index.Tensor",
-        "picks pixels one by one; scale",
+        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(2, 2, 2\)",
     ),
     "channels by mask": (
         lambda m, x: m.conv(x)[:, torch.tensor([True, False])],
@@ -86,19 +95,37 @@ REFUSED = {
         "write x = x . y instead of x .= y",
     ),
     "concatenation of rows": (
-        lambda m, x: torch.cat([x, x], 2),
+        lambda m, x: m.conv(torch.cat([x, x], 2)),
         "aten.cat.default",
-        r"joins along axis 2 of \(1, 2, 8, 7\); concatenate channels \(dim=1\)",
+        r"reorders the samples of a tensor \(4, 8, 7\) to one of \(2, 16, 7\)",
     ),
-    "split of rows": (lambda m, x: m.conv(x).split(3, 2)[0], "aten.split.Tensor", "splits axis 2.*split channels"),
-    "transposed map": (lambda m, x: m.conv(x).transpose(2, 3), "aten.transpose.int", "reorders the axes of"),
+    "concatenation of rows of two maps": (
+        lambda m, x: torch.cat([x[..., :5], m.conv(x)], 2),
+        "aten.cat.default",
+        r"joins along axis 2 tensors .*different sizes; concatenate channels \(dim=1\)",
+    ),
+    "constant channels": (
+        lambda m, x: m.conv(torch.cat([x[:, :1], torch.ones_like(x[:, :1])], 1)),
+        "aten.cat.default",
+        r"does not depend on the image; give a constant map as another input of forward\(\)",
+    ),
+    "transposed map": (lambda m, x: m.conv(x.transpose(2, 3)), "aten.transpose.int", "reorders the samples of"),
     "channels as two axes": (
-        lambda m, x: m.conv(torch.relu(x.view(1, 1, 2, 8, 7)).view(1, 2, 8, 7)),
-        "aten.relu.default",
+        lambda m, x: m.conv(functional.pixel_shuffle(x.view(1, 1, 4, 4, 7), 2).view(1, 2, 8, 7)),
+        "aten.pixel_shuffle.default",
         "channels that a view has split into several axes; view them as",
     ),
-    "output of two channel axes": (lambda m, x: m.conv(x).view(1, 1, 2, 6, 5), "output", "stand as several axes"),
-    "clamp with tensors": (lambda m, x: torch.clamp(x, m.conv.bias.sum()), "aten.clamp.Tensor", "not supported"),
+    "clamp with tensors": (
+        lambda m, x: torch.clamp(x, m.conv.bias[:, None, None]),
+        "aten.clamp.Tensor",
+        "ends differ from channel to channel; clamp to two numbers",
+    ),
+    "choice between others": (
+        lambda m, x: torch.where(x > 0, x, 1.0),
+        "aten.where.ScalarOther",
+        "chooses other values than those it compares; compare with a number",
+    ),
+    "jump": (lambda m, x: functional.threshold(x, 0.0, 1.0), "aten.threshold.default", "jumps from 1.0 to 0.0; use"),
     "clamp upside down": (lambda m, x: torch.clamp(x, 2, 1), "aten.clamp.default", "low end 2.0 is above .* 1.0; swap"),
     "reflect padding": (
         lambda m, x: m.conv(functional.pad(x, (1, 1, 1, 1), "reflect")),
@@ -110,7 +137,6 @@ REFUSED = {
         "aten.pad.default",
         r"padding with 1.0 is not supported",
     ),
-    "cropping": (lambda m, x: m.conv(functional.pad(x, (-1, 0))), "aten.pad.default", "crops, or pads channels"),
     "pad before pool": (
         lambda m, x: functional.max_pool2d(functional.pad(m.conv(x), (1, 1)), 2),
         "aten.max_pool2d.default",
@@ -127,10 +153,17 @@ REFUSED = {
         "aten.batch_norm.default",
         "statistics of the batch; call model.eval",
     ),
-    "linear on a map": (lambda m, x: m.fc(m.conv(x)), "aten.linear.default", "last axis of a map; flatten the map"),
-    "reshape": (lambda m, x: m.conv(x).view(1, 4, -1), "aten.view.default", r"only flattening all but the batch"),
-    "flattened batch": (lambda m, x: m.conv(x).view(-1), "aten.view.default", r"only flattening all but the batch"),
-    "crop by slice": (lambda m, x: m.conv(x)[:, :, :1], "aten.slice.Tensor", "keep the whole tensor"),
+    "linear over columns": (
+        lambda m, x: m.fc(m.conv(x)),
+        "aten.linear.default",
+        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(5, 2, 6\)",
+    ),
+    "reshape": (
+        lambda m, x: functional.max_pool1d(m.conv(x).view(1, 4, -1), 3),
+        "aten.view.default",
+        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(4, 1, 15\)",
+    ),
+    "flattened batch": (lambda m, x: m.conv(x).view(-1), "aten.view.default", r"images are mixed; keep the batch as"),
     "other type": (
         lambda m, x: m.conv(x).to(torch.float64),
         "aten.to.dtype",
@@ -289,7 +322,7 @@ def test_a_vector_made_a_map_again_is_refused() -> None:
             return self.head(torch.relu(x).reshape(len(x), -1, 1, 1))
 
     (finding,) = check(Reshaped(), (2, 8, 7))
-    assert finding.problem == "it makes (1, 112, 1, 1) of (1, 2, 8, 7)"
+    assert finding.problem == "'reshape_2' makes channels of the pixels of a flattened map"
 
 
 def test_a_batch_norm_without_variance_is_refused() -> None:

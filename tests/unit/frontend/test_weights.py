@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
+from torch.nn import utils
+from torch.nn.utils import parametrizations, prune
 
 import hwprm
 from hwprm.config import WeightsConfig
@@ -206,7 +208,10 @@ class _Evil:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (nn.Linear(2, 2), r"cannot be read as tensors alone \(.+\); fetch it again if it was cut short, and save "),
+        (
+            nn.Linear(2, 2),
+            r"cannot be read as tensors alone: it holds other Python objects, whose code is not",
+        ),
         ({"a": _Evil()}, r"cannot be read as tensors alone"),
         (torch.zeros(3), r"holds a Tensor, no named tensors; save model\.state_dict\(\)$"),
         ({}, r"holds nothing, no named tensors; save model\.state_dict\(\)$"),
@@ -279,3 +284,26 @@ def test_lenet_has_one_width(tmp_path: Path) -> None:
     torch.save(reference_network("lenet5").state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match=r"^lenet5 has ten classes and one width"):
         hwprm.load("lenet5", tmp_path / "w.pth", WeightsConfig(width=2.0))
+
+
+PARTS = {
+    "mask": lambda layer: prune.l1_unstructured(layer, "weight", 0.5),
+    "weight norm": parametrizations.weight_norm,
+    "weight norm, before": utils.weight_norm,
+    "spectral norm": parametrizations.spectral_norm,
+    "spectral norm, before": utils.spectral_norm,
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.filterwarnings("ignore:.*weight_norm.* is deprecated:FutureWarning")
+def test_weights_in_parts_are_put_together(tmp_path: Path, name: str) -> None:
+    layer = nn.Conv2d(3, 4, 3)
+    module = nn.Sequential(PARTS[name](layer) or layer)
+    module(torch.ones(1, 3, 5, 5))  # vectors of spectral norm go on while training
+    module.eval()
+    torch.save({"net": {f"module.{key}": value for key, value in module.state_dict().items()}}, tmp_path / "c.pth")
+    found = read_weights(tmp_path / "c.pth")
+    assert sorted(found) == ["0.bias", "0.weight"]
+    module(torch.ones(1, 3, 5, 5))
+    torch.testing.assert_close(found["0.weight"], module[0].weight.detach())
