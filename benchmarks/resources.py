@@ -62,7 +62,7 @@ def _measure(name: str) -> Row:
 
 def hardware_of(facts: Row) -> Hardware:
     """The `Hardware` of a design's row."""
-    made = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    made: Row = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
     made["inputs"] = tuple(InputGeometry(**part | {"shape": tuple(part["shape"])}) for part in facts["inputs"])
     made["external"] = ExternalMemory(**facts["external"]) if facts["external"] else None
     return Hardware(**made)

@@ -11,7 +11,7 @@ import pytest
 from hwprm.config.recipes import load_recipe, recipe_names
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "scale_sim"}
+HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "resources_draw", "scale_sim"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
 
 
