@@ -12,9 +12,12 @@ import pytest
 
 from hwprm import api
 from hwprm.config import AdmmConfig, ArrayConfig, DataConfig, ExploreConfig, PruneOptions, QuantizeConfig, Settings
+from hwprm.config.presets import HELD_OUT, explore_defaults
 from hwprm.core.errors import ConfigError, DataError, InputError, UnsupportedError
 from hwprm.exploration import Study, explore
+from hwprm.exploration.kept import kept_settings
 from hwprm.exploration.points import POINTS
+from hwprm.sources import as_dataset
 from tests.support.networks import small_lenet
 
 SPACE = ExploreConfig(rows="1..3", cols="1,2", weight_bits="8,4")
@@ -69,6 +72,17 @@ def test_two_workers_find_the_same(tiny_model: Path, settings: Settings, tmp_pat
     one = explore(tiny_model, SPACE, out=tmp_path / "one", settings=settings)
     two = explore(tiny_model, replace(SPACE, workers=2), out=tmp_path / "two", settings=settings)
     assert two.points == one.points and two.csv(front=True) == one.csv(front=True)
+
+
+def test_of_small_data_a_fifth_is_held_out(tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    usual = replace(explore_defaults(), data=DataConfig(name=str(tiny_data), validation=HELD_OUT))
+    training = len(as_dataset(tiny_data).x_train)
+    study = explore(tiny_model, ExploreConfig(rows="1,2"), out=tmp_path / "study", settings=usual)
+    assert study.about["judged"] == training // 5 and "accuracy" in study.measured
+    assert kept_settings(study.folder).data.validation == training // 5  # what building a point holds out, too
+    asked = replace(usual, data=replace(usual.data, validation=training))
+    with pytest.raises(DataError, match="validation images asked of"):
+        explore(tiny_model, ExploreConfig(rows="1,2"), out=tmp_path / "other", settings=asked)
 
 
 def test_integers_need_no_data(tmp_path: Path) -> None:
