@@ -23,7 +23,7 @@ def report(
         Path,
         typer.Argument(
             help="Run of `hwprm demo`, row of `hwprm repro` or one of its seeds, model, integer network, bundle, "
-            "widths, or what `hwprm synth` or `hwprm pnr` wrote"
+            "widths, study, or what `hwprm synth` or `hwprm pnr` wrote"
         ),
     ],
 ) -> Outcome:

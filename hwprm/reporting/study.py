@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
-__all__ = ["built_tables", "study_tables"]
+__all__ = ["broken_limits", "built_tables", "short_keys", "study_tables"]
 
 Facts = Mapping[str, Any]
 #: Widest text of a refusal in the table.
@@ -23,12 +23,12 @@ def study_tables(facts: Facts, *, all_points: bool = False) -> tuple[Table, ...]
         name = facts["objectives"][0]
         more = facts["metrics"].get(name, {}).get("more", False)
         points.sort(key=lambda point: (-1 if more else 1) * point["values"].get(name, 0))
-    keys = [entry[0] for entry in facts["identity"]["space"]]
+    keys = short_keys(facts)
     shown = _shown(facts, points)
     tested = any("test_accuracy" in point for point in points)
     table = Table(
         "number",
-        *(Column(escape(_short(key, keys)), justify="right", overflow="fold") for key in keys),
+        *(Column(escape(short), justify="right", overflow="fold") for short in keys.values()),
         *(Column(escape(facts["metrics"][name]["title"]), justify="right") for name in shown),
         *([Column("test accuracy, %", justify="right")] if tested else []),
         *([Column("front", justify="center"), Column("", overflow="fold")] if all_points else []),
@@ -65,22 +65,28 @@ def _shown(facts: Facts, points: Sequence[Facts]) -> list[str]:
     return [name for name in facts["objectives"] if name in measured] + telling
 
 
-def _short(key: str, keys: Sequence[str]) -> str:
-    """The option without its section where that leaves no doubt."""
-    name = key.partition(".")[2]
-    return name if sum(other.partition(".")[2] == name for other in keys) == 1 else key
+def short_keys(facts: Facts) -> dict[str, str]:
+    """Every dimension of a study without its section, where that leaves no doubt."""
+    keys = [entry[0] for entry in facts["identity"]["space"]]
+    names = [key.partition(".")[2] for key in keys]
+    return {key: name if names.count(name) == 1 else key for key, name in zip(keys, names, strict=True)}
 
 
-def _note(point: Facts, facts: Facts) -> str:
-    if why := point.get("refused"):
-        return str(why) if len(why) <= WHY_MAX else str(why)[: WHY_MAX - 3] + "..."
-    broken = [
+def broken_limits(point: Facts, facts: Facts) -> list[str]:
+    """Options of the limits that a measured point does not keep."""
+    return [
         goal["option"]
         for goal in facts["limits"]
         if goal["metric"] in point["values"]
         and (point["values"][goal["metric"]] > goal["value"]) == goal["most"]
         and point["values"][goal["metric"]] != goal["value"]
     ]
+
+
+def _note(point: Facts, facts: Facts) -> str:
+    if why := point.get("refused"):
+        return str(why) if len(why) <= WHY_MAX else str(why)[: WHY_MAX - 3] + "..."
+    broken = broken_limits(point, facts)
     return f"beyond {', '.join(broken)}" if broken else "ranked" if point.get("final") is False else ""
 
 
