@@ -27,8 +27,8 @@ ORDER = (
     *("bundle", "targets.flow", "targets.families", "targets", "emission"),
     *("verification.results", "verification.comparison", "verification.simulators", "verification.modes"),
     *("verification", "sources"),
-    *("reporting.facts", "reporting.curves", "reporting.silicon", "reporting.tables"),
-    *("reporting.page", "reporting.record", "reporting"),
+    *("reporting.facts", "reporting.curves", "reporting.silicon", "reporting.study"),
+    *("reporting.tables", "reporting.page", "reporting.record", "reporting"),
     *("api", "pipeline", "exploration", "cli", "__main__", ""),
 )
 #: These never meet, so that whatever stands between them runs without torch, and gateware cannot peek at the graph.

@@ -38,7 +38,7 @@ def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> 
 
 
 def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, Any]:
-    """What is known about a run, a row, a model, an integer network, a bundle or widths; docs/report.md lists the keys.
+    """What is known about a run, row, model, integer network, bundle, widths or study; docs/report.md lists the keys.
 
     Writes it as one self-contained page to the file `html` too, where that is given.
     Raises InputError when the folder holds none of them, or `html` cannot be written.

@@ -27,6 +27,8 @@ class RunConfig:
     junit: Path | None = None
     #: Write the page of `report`, one self-contained HTML file, to this path.
     html: Path | None = None
+    #: Cut each layer of a model alone, and report what it loses in accuracy for the cycles that it saves.
+    sensitivity: bool = False
     #: Print one JSON object on standard output; progress goes to standard error.
     json: bool = False
     #: Print nothing but errors (and the JSON object, where asked for).

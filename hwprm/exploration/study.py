@@ -14,8 +14,10 @@ from typing import Any
 from hwprm.core.errors import InputError
 from hwprm.core.files import read_json, write_file
 from hwprm.core.formats import STUDY
+from hwprm.exploration.importance import importance
 from hwprm.exploration.metrics import METRICS, Goal, front_of
 from hwprm.exploration.points import Journal, Point
+from hwprm.reporting.page import write_study
 
 __all__ = ["STUDY_FILE", "Study", "check_identity"]
 
@@ -121,6 +123,7 @@ class Study:
             "size": self.size,
             "metrics": {name: {"title": METRICS[name].title, "more": METRICS[name].more} for name in self.measured},
             "front": [point.number for point in self.front()],
+            "importance": importance(self.points, self.identity["space"], self.measured, drawn=self.size is None),
             "points": [point.to_json() for point in self.points],
         }
 
@@ -135,10 +138,12 @@ class Study:
         return out.getvalue()
 
     def save_tables(self) -> None:
-        """Write ``front.csv``, ``points.csv`` and ``explored.json`` beside the points."""
+        """Write ``front.csv``, ``points.csv``, ``explored.json`` and the page ``study.html`` beside the points."""
         write_file(self.folder / "points.csv", self.csv())
         write_file(self.folder / "front.csv", self.csv(front=True))
-        write_file(self.folder / "explored.json", json.dumps(self.to_json(), indent=1, allow_nan=False) + "\n")
+        facts = self.to_json()
+        write_file(self.folder / "explored.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
+        write_study(facts, self.folder / "study.html")
 
     @classmethod
     def load(cls, folder: Path) -> Study:

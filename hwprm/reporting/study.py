@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from rich.markup import escape
 from rich.table import Column, Table
 
-__all__ = ["built_tables", "study_tables"]
+__all__ = ["broken_limits", "built_tables", "short_keys", "study_tables"]
 
 Facts = Mapping[str, Any]
 #: Widest text of a refusal in the table.
@@ -24,9 +24,8 @@ def study_tables(facts: Facts, *, all_points: bool = False) -> tuple[Table, ...]
         name = facts["objectives"][0]
         more = facts["metrics"].get(name, {}).get("more", False)
         points.sort(key=lambda point: (-1 if more else 1) * point["values"].get(name, 0))
-    keys = [entry[0] for entry in facts["identity"]["space"]]
     head: list[tuple[str, Callable[[Facts], str]]] = [("no.", lambda point: str(point["number"]))]
-    head += [(_short(key, keys).replace("_", " "), partial(_option, key=key)) for key in keys]
+    head += [(short.replace("_", " "), partial(_option, key=key)) for key, short in short_keys(facts).items()]
     head += [(facts["metrics"][name]["title"], partial(_value, name=name)) for name in _shown(facts)]
     if any("test_accuracy" in point for point in points):
         head.append(("test split, %", lambda point: _number(point.get("test_accuracy"))))
@@ -67,22 +66,28 @@ def _value(point: Facts, name: str) -> str:
     return _number(point.get("values", {}).get(name))
 
 
-def _short(key: str, keys: Sequence[str]) -> str:
-    """The option without its section where that leaves no doubt."""
-    name = key.partition(".")[2]
-    return name if sum(other.partition(".")[2] == name for other in keys) == 1 else key
+def short_keys(facts: Facts) -> dict[str, str]:
+    """Every dimension of a study without its section, where that leaves no doubt."""
+    keys = [entry[0] for entry in facts["identity"]["space"]]
+    names = [key.partition(".")[2] for key in keys]
+    return {key: name if names.count(name) == 1 else key for key, name in zip(keys, names, strict=True)}
 
 
-def _note(point: Facts, facts: Facts) -> str:
-    if why := point.get("refused"):
-        return str(why) if len(why) <= WHY_MAX else str(why)[: WHY_MAX - 3] + "..."
-    broken = [
+def broken_limits(point: Facts, facts: Facts) -> list[str]:
+    """Options of the limits that a measured point does not keep."""
+    return [
         goal["option"]
         for goal in facts["limits"]
         if goal["metric"] in point["values"]
         and (point["values"][goal["metric"]] > goal["value"]) == goal["most"]
         and point["values"][goal["metric"]] != goal["value"]
     ]
+
+
+def _note(point: Facts, facts: Facts) -> str:
+    if why := point.get("refused"):
+        return str(why) if len(why) <= WHY_MAX else str(why)[: WHY_MAX - 3] + "..."
+    broken = broken_limits(point, facts)
     return f"beyond {', '.join(broken)}" if broken else "ranked" if point.get("final") is False else ""
 
 

@@ -8,8 +8,9 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
-from hwprm.core.formats import SILICON
+from hwprm.core.formats import SILICON, STUDY
 from hwprm.reporting.silicon import silicon_tables
+from hwprm.reporting.study import study_tables
 
 __all__ = ["RULES", "overview", "tables"]
 
@@ -26,6 +27,8 @@ def tables(facts: Facts) -> tuple[Table, ...]:
     """One table for each part of a report that `facts` holds; docs/report.md lists the keys."""
     if facts.get("format") == SILICON:
         return silicon_tables(facts)
+    if facts.get("format") == STUDY:
+        return study_tables(facts)
     if "seeds" in facts:
         return _row(facts), _seeds(facts)
     parts: tuple[tuple[str, Callable[[Facts], Table]], ...] = (

@@ -47,7 +47,7 @@
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const text = walker.currentNode, e = text.parentElement;
-    if (!text.data.trim() || folded(e) || e.tagName === "title") continue;
+    if (!text.data.trim() || folded(e) || ["title", "SCRIPT", "NOSCRIPT", "OPTION"].includes(e.tagName)) continue;
     if (e.tagName === "CAPTION" && getComputedStyle(e).position === "absolute") continue; // for screen readers
     const range = document.createRange();
     range.selectNodeContents(text);

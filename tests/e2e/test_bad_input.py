@@ -316,7 +316,9 @@ def test_demo_without_its_data(tmp_path: Path, run: Run) -> None:
 
 def test_report_of_nothing(tmp_path: Path, run: Run) -> None:
     _refused(
-        run("report", tmp_path), 2, r".* holds no run, model, integer network, bundle, widths or silicon; give a folder"
+        run("report", tmp_path),
+        2,
+        r".* holds no run, model, integer network, bundle, widths, silicon or study; give a folder",
     )
 
 

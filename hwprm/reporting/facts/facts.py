@@ -10,7 +10,7 @@ from hwprm.bundle import Bundle
 from hwprm.compiler import CycleReport
 from hwprm.core.errors import InputError
 from hwprm.core.files import read_json
-from hwprm.core.formats import REPORT, ROW, SILICON, WIDTHS
+from hwprm.core.formats import REPORT, ROW, SILICON, STUDY, WIDTHS
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import MASKED, Model, Stage
 from hwprm.pruning.accounting import account, against
@@ -41,7 +41,7 @@ STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "intege
 
 
 def describe(folder: Path) -> Facts:
-    """What is known about a run, a row, a model (exported ones too), an integer network, a bundle, or widths.
+    """What is known about a run, a row, a model (exported ones too), an integer network, a bundle, widths, or a study.
 
     Raises InputError when `folder` holds none of them, and what loading it raises.
     """
@@ -63,8 +63,11 @@ def describe(folder: Path) -> Facts:
         return _widths(folder)
     if kind == "silicon":
         return _read(folder / "silicon.json", "hwprm synth or pnr", SILICON)
+    if kind == "study":
+        return _study(folder)
     raise InputError(
-        f"{folder} holds no run, model, integer network, bundle, widths or silicon; give a folder that hwprm made"
+        f"{folder} holds no run, model, integer network, bundle, widths, silicon or study; give a folder that "
+        "hwprm made"
     )
 
 
@@ -238,6 +241,19 @@ def _row(folder: Path) -> Facts:
     keys = ("title", "source", "count", "paper", "reach", "accuracy", "compression", "reached", "seeds")
     if lacking := [key for key in keys if key not in facts]:
         raise InputError(f"{folder / 'result.json'} lacks {', '.join(lacking)}; delete it and run hwprm repro again")
+    return facts
+
+
+def _study(folder: Path) -> Facts:
+    """What an exploration that came to its end left."""
+    if not (folder / "explored.json").exists():
+        raise InputError(
+            f"{folder} has no explored.json yet: its exploration was interrupted; run the same `hwprm explore` again, "
+            f"or look at what there is with `hwprm explore {folder}`"
+        )
+    facts = _read(folder / "explored.json", "hwprm explore", STUDY)
+    if "importance" not in facts:
+        raise InputError(f"{folder / 'explored.json'} is of an earlier version; run the same `hwprm explore` again")
     return facts
 
 

@@ -250,7 +250,7 @@ def test_nothing_to_report(tmp_path: Path, run: Run) -> None:
     (tmp_path / "empty").mkdir()
     result = run("report", tmp_path / "empty", html=tmp_path / "page.html")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "holds no run, model, integer network, bundle, widths or silicon" in result.stderr
+    assert "holds no run, model, integer network, bundle, widths, silicon or study" in result.stderr
     assert not (tmp_path / "page.html").exists()
 
 
