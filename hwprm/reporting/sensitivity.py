@@ -71,8 +71,7 @@ def _cells(cut: Facts) -> tuple[str, ...]:
 
 def write_sensitivity_page(facts: Facts, target: Path) -> None:
     """Write the page to `target`, whole or not at all: bars of each cut, what it loses beside what it saves."""
-    lost = [max(0.0, cut["accuracy_lost"]) for cut in facts["cuts"]]
-    saved = [max(0, cut["cycles_saved"]) for cut in facts["cuts"]]
+    lost, saved = ([cut[key] for cut in facts["cuts"]] for key in ("accuracy_lost", "cycles_saved"))
     names = [f"{cut['layer']}: {cut['kept']} of {cut['of']} {cut['kind']}" for cut in facts["cuts"]]
     bars = Bars(
         charts=(
@@ -101,8 +100,9 @@ def write_sensitivity_page(facts: Facts, target: Path) -> None:
 
 
 def _bars(names: Sequence[str], values: Sequence[float], form: str) -> tuple[Bar, ...]:
+    """What is less than nothing, such as accuracy that was gained, has a number and no bar."""
     most = max([*values, 1e-9])
     return tuple(
-        Bar(label=name, value=form.format(value), picture=bar(value / most))
+        Bar(label=name, value=form.format(value), picture=bar(max(0.0, value / most)))
         for name, value in zip(names, values, strict=True)
     )
