@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PruneOptions,
         PurifyConfig,
         QuantizeConfig,
+        ShrinkConfig,
         TrainConfig,
         WeightsConfig,
         WidthsConfig,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["apply_plan", "export", "load", "prune", "train", "widths"]
+__all__ = ["apply_plan", "export", "load", "prune", "shrink_meter", "train", "widths"]
 
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
@@ -145,7 +146,6 @@ def prune(
     from hwprm.core.progress import silent
     from hwprm.model import Stage, steps_from
     from hwprm.pruning.admm.admm import admm as run_admm
-    from hwprm.pruning.shrinking.shrink import shrink as run_shrink
     from hwprm.sources import as_model, as_split
     from hwprm.training import Context
     from hwprm.training import finetune as run_finetune
@@ -161,8 +161,7 @@ def prune(
     for step in steps_from(model.stage, options.method, PruneStep(options.stop_after)):
         match step:
             case PruneStep.SHRINK:
-                assert options.shrink is not None
-                model = _noted(run_shrink(model, data, options.shrink, _taught(context, own)), own)
+                model = _shrunk(model, data, options, _taught(context, own), own)
             case PruneStep.ADMM:
                 model = _noted(run_admm(model, data, options.admm or AdmmConfig(), _taught(context, taught)), taught)
             case PruneStep.PURIFY:
@@ -227,7 +226,39 @@ def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: Quanti
         report = estimate(even_weights(graph), array, data=data, quantize=few)
         return {layer.name: layer.cycles for layer in report.layers}
 
-    return Meter(name=cost, of=cycles, grain=array.cols)
+    return Meter(name=cost, of=cycles, grain=array.cols, key=repr((array, few)))
+
+
+def _shrunk(model: Model, data: Dataset, options: PruneOptions, context: Context, own: Model | None) -> Model:
+    from hwprm.pruning.shrinking.shrink import shrink
+
+    assert options.shrink is not None
+    meter = shrink_meter(options.shrink, data, options.array, options.quantize)
+    return _noted(shrink(model, data, options.shrink, context, meter=meter), own)
+
+
+def shrink_meter(
+    config: ShrinkConfig, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None
+) -> Meter | None:
+    """What counts the cycles that `config` limits, as `estimate` counts them, stalls included; None where it does not.
+
+    The graphs it is given keep their zeros, so weights alone say what is left.
+    """
+    from hwprm.config import ArrayConfig, QuantizeConfig
+    from hwprm.pruning.channels.blocks import Meter
+
+    if "cycles" not in config.counts:
+        return None
+    array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
+    few = replace(quantize, images=min(quantize.images, METERED))
+    some = replace(data, x_train=data.x_train[:METERED], y_train=data.y_train[:METERED])
+
+    def cycles(graph: Graph) -> dict[str, int]:
+        report = estimate(graph, array, data=some, quantize=few)
+        stalls = report.stalls or (0,) * len(report.layers)
+        return {layer.name: layer.cycles + stall for layer, stall in zip(report.layers, stalls, strict=True)}
+
+    return Meter(name="cycles", of=cycles, grain=array.cols, key=repr((array, few)))
 
 
 def _teacher(source: Network, image_shape: Shapes) -> Model:

@@ -34,6 +34,8 @@ TRAINING = (
     Take("purify", prefix=True),
     Take("finetune", prefix=True),
     Take("train", prefix=True, only=TRAINING),
+    Take("array", prefix=True),
+    Take("quantize", prefix=True),
     Take("data"),
     together=True,
 )

@@ -17,12 +17,13 @@ from hwprm.compiler.encoding.onchip import check_budget, onchip_bits
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import accumulator_bits
+from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.schedule import Tile
 from hwprm.compiler.passes.ordering import order_filters
 from hwprm.compiler.passes.pools import split_pools
 from hwprm.compiler.passes.proof import Proof, rewrite, sample_images
-from hwprm.compiler.passes.rewritten import Pass
+from hwprm.compiler.passes.rewritten import Pass, Rewritten
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.compiler.record import ProgramRecord, RomSize
 from hwprm.compiler.timing.cycles import CycleReport, count_cycles
@@ -30,6 +31,7 @@ from hwprm.compiler.timing.phases import best_layout
 from hwprm.compiler.timing.stalls import steady_stalls
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.core.errors import UnsupportedError
+from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 
@@ -123,16 +125,8 @@ def compile_network(
 def _compiled(
     net: IntegerNetwork, array: ArrayConfig, passes: tuple[Pass, ...], samples: NDArray[np.int64] | None
 ) -> Program:
-    rewritten, given = rewrite(net, array, passes, samples)
-    net = rewritten.network
-    _check_supported(net)
-    layout = best_layout(net, array)
-    ordered = order_filters in passes and given[passes.index(order_filters)] is not net
-    unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
-    hw, tiles = layout.hardware, layout.schedule.tiles
-    if array.weights == "axi":
-        hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in net.layers], hw))
-    check_budget(hw, array.onchip_bits)
+    rewritten, layout, unordered = _laid_out(net, array, passes, samples)
+    net, hw, tiles = rewritten.network, layout.hardware, layout.schedule.tiles
     roms = encode_roms(net, layout.geometry, layout.memory_map, layout.schedule, hw)
     image = None
     if hw.external:
@@ -154,6 +148,23 @@ def _compiled(
     )
 
 
+def _laid_out(
+    net: IntegerNetwork, array: ArrayConfig, passes: tuple[Pass, ...], samples: NDArray[np.int64] | None
+) -> tuple[Rewritten, Layout, Layout | None]:
+    """`net` after the passes, its layout, and that of the network before its filters were ordered, if they were."""
+    rewritten, given = rewrite(net, array, passes, samples)
+    made = rewritten.network
+    _check_supported(made)
+    layout = best_layout(made, array)
+    ordered = order_filters in passes and given[passes.index(order_filters)] is not made
+    unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
+    hw, tiles = layout.hardware, layout.schedule.tiles
+    if array.weights == "axi":
+        hw = replace(hw, external=size_rings(array, tiles, [layer.name for layer in made.layers], hw))
+    check_budget(hw, array.onchip_bits)
+    return rewritten, replace(layout, hardware=hw), unordered
+
+
 def estimate(
     net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None, *, as_is: bool = False
 ) -> CycleReport:
@@ -162,7 +173,12 @@ def estimate(
     `as_is` is that of `compile_network`. The passes are not proven: searches ask for thousands of estimates, whatever
     is emitted in the end is compiled and proven once, and a pass that changed integers would still be counted right.
     """
-    program = _compiled(net, array, PASSES[1:] if as_is else PASSES, None)
+    if not as_is:
+        net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
+    if array.weights == "rom":
+        _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
+        return count_cycles(layout, unordered)
+    program = _compiled(net, array, PASSES[1:], None)
     return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
 
 

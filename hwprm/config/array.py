@@ -26,7 +26,7 @@ class ArrayConfig:
     batch: int = 1
     #: Registers behind each multiplier; more raise the clock and add as many cycles per layer.
     multiplier_stages: int = 1
-    #: How deep the other pipelines are: short, for fewest cycles; fast, for the highest clock, 11 cycles a layer
+    #: How deep the other pipelines are: short, for fewest cycles; fast, for the highest clock, 15 cycles a layer
     #: more, and a few between pixel tiles whose lists are shorter still.
     pipeline: Literal["short", "fast"] = "short"
     #: Accumulator width including the bias; None takes what the weights are proven to need.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hwprm.config.admm import AdmmConfig
+from hwprm.config.array import ArrayConfig
 from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.purify import PurifyConfig
+from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.settings import Settings
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.steps import METHODS, PruneStep
@@ -28,6 +30,9 @@ class PruneOptions:
     finetune: FinetuneConfig | None = None
     #: Batch, seed, threads, augmentation and optimiser of every step that trains.
     train: TrainConfig | None = None
+    #: What `shrink` counts cycles on, where it counts them, and with which bits; without them the defaults.
+    array: ArrayConfig | None = None
+    quantize: QuantizeConfig | None = None
     #: The last step, one of `PruneStep`.
     stop_after: str = PruneStep.FINETUNE
 
@@ -57,5 +62,7 @@ class PruneOptions:
             purify=settings.purify,
             finetune=settings.finetune,
             train=settings.train,
+            array=settings.array,
+            quantize=settings.quantize,
             stop_after=run.stop_after,
         )

@@ -10,14 +10,15 @@ from hwprm.core.errors import ConfigError
 
 __all__ = ["COUNTS", "ShrinkConfig"]
 
-COUNTS = ("all_weights", "conv_only", "macs")
+COUNTS = ("all_weights", "conv_only", "macs", "cycles")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ShrinkConfig:
     """Gradual removal of whole channels and columns while training, one global ranking over all layers."""
 
-    #: What is counted: all_weights, conv_only (convolutions alone, as the P-RM paper does) or macs (multiplications).
+    #: What is counted: all_weights, conv_only (convolutions alone, as the P-RM paper does), macs (multiplications) or
+    #: cycles (exact ones of an image, or of a batch, on the array that the section `array` describes).
     count: str = "all_weights"
     #: The count before by the count after.
     compression: float = 40.0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import ModelError
+from hwprm.core.memo import kept
 from hwprm.core.numerics import accumulator_bounds
 from hwprm.intnet.images import image_limits
 from hwprm.intnet.layers import GemmLayer, Tensor, Term
@@ -94,6 +95,10 @@ class Structure:
         return low, high
 
     def _bounds(self, layer: GemmLayer, bias: IntArray) -> Pair:
+        read = tuple(self.limits(term.source) for term in layer.terms)
+        return kept(layer, ("bounds", bias is layer.bias, read), lambda: self._proven(layer, bias))
+
+    def _proven(self, layer: GemmLayer, bias: IntArray) -> Pair:
         groups = meeting_terms([term.region for term in layer.terms])
         bounds = [self._bounds_of([layer.terms[i] for i in group], np.asarray(bias, np.int64)) for group in groups]
         return min(low for low, _ in bounds), max(high for _, high in bounds)

@@ -7,10 +7,7 @@ from typing import NamedTuple
 
 from hwprm.isa.external import ExternalMemory
 
-__all__ = ["RADIX_BITS", "Hardware", "InputGeometry", "MixedRadix"]
-
-#: Select bits of one level of a drain multiplexer, which has a register behind it.
-RADIX_BITS = 4
+__all__ = ["Hardware", "InputGeometry", "MixedRadix"]
 
 
 class MixedRadix(NamedTuple):
@@ -185,9 +182,14 @@ class Hardware:
         return self.repeats_max != (1, 1)
 
     @property
+    def radix_bits(self) -> int:
+        """Select bits of one level of a drain multiplexer, which has a register behind it."""
+        return 3 if self.fast else 4
+
+    @property
     def mux_levels(self) -> int:
-        """Levels of the drain multiplexer, each of radix ``2**RADIX_BITS`` and with a register."""
-        return max(1, -(-(self.cols - 1).bit_length() // RADIX_BITS))
+        """Levels of the drain multiplexer, each of radix ``2**radix_bits`` and with a register."""
+        return max(1, -(-(self.cols - 1).bit_length() // self.radix_bits))
 
     def address(self, linear: int) -> MixedRadix:
         """Mixed-radix form of a linear address or difference; words wrap, so negative ones are fine."""

@@ -19,6 +19,7 @@ __all__ = [
     "LATENCIES",
     "Depth",
     "Latency",
+    "done_to_issue",
     "issue_to_array",
     "issue_to_memory",
     "issue_to_result",
@@ -65,18 +66,23 @@ class Depth:
 # The program's way to the array.
 SETUP = Latency(2, "Sequencer", "last entry of a layer to the lanes' start: LOAD, START")
 FIRST_ISSUE = Latency(1, "Sequencer", "all waits over to the next layer's first entry")
-LAYER_DONE = Latency(1, "Sequencer", "last store of a layer to the end of the wait for it")
+LAYER_DONE = Depth(1, 2, "Sequencer", "last store of a layer to the end of the wait for it; fast: through a register")
 MEMORY_READ = Latency(1, "Ram", "address to word")
 TABLE_READ = Depth(1, 2, "Rom, RowMemory", "address to word; fast: through the memory's output register")
-WEIGHT_READ = Depth(1, 3, "Rom", "address to weights; fast: in registers beside the memory, and through its output's")
+WEIGHT_READ = Depth(
+    1,
+    4,
+    "Rom",
+    "address to weights; fast: in registers beside the memory, through its output's and one more",
+)
 LANES_START = Depth(1, 2, "LaneAddresses", "start to ready, besides the lanes' steps")
 LANE_STEP = Depth(1, 2, "LaneAddresses", "from a lane's first pixel to that of the next lane")
-LANE_ADDRESS = Depth(1, 2, "LaneAddresses", "list entry to the words of the lanes; fast: sums, then carries")
+LANE_ADDRESS = Depth(1, 3, "LaneAddresses", "list entry to the words of the lanes; fast: register, sums, carries")
 VECTOR_READ = Depth(
     2,
-    5,
+    7,
     "VectorMemory",
-    "words of the lanes to their activations; fast: rotation, RAM, its register, rotation, mask",
+    "words of the lanes to their activations; fast: order, rotation, RAM, its register, another, rotation, mask",
 )
 # From the array to the activation memory.
 OPERAND = Latency(1, "ProcessingElement", "operands at the edge to the multiplier; and on to the next element")
@@ -84,7 +90,9 @@ ACCUMULATE = Latency(1, "ProcessingElement", "product behind the multiplier's st
 MAXIMUM = Latency(1, "ProcessingElement", "sum to the maximum of the pooling window, where there is pooling")
 TAG_TO_SELECT = Latency(1, "Drain", "tag to the first filter's select")
 DRAIN_LEVEL = Latency(1, "SystolicArray", "one level of a row's drain multiplexer")
-RESIDUAL_PRODUCT = Latency(1, "Requantiser", "residual and factor to their product, beside the drain's multiplexer")
+RESIDUAL_PRODUCT = Depth(
+    1, 2, "Requantiser", "residual and factor to their product, beside the drain's multiplexer; fast: through registers"
+)
 SUM = Depth(1, 2, "Requantiser", "sum to bias and residual added: the first part of what follows")
 REQUANTISE = Depth(
     4,
@@ -93,7 +101,11 @@ REQUANTISE = Depth(
     "sum to result: bias and residual, product, shift, clamp; fast: all but the bias in two",
 )
 WORD_QUEUE = Latency(2, "WordQueue", "sum to the same in front of the multiplier of lane 0, where outputs are maps")
+EGRESS_WORD = Depth(0, 1, "Egress", "output word to its place in the buffer; fast: through a register")
 STORE_QUEUE = Depth(1, 2, "StoreUnit", "vector to its first write, where the queue was empty; fast: through a register")
+DESCRIPTOR = Depth(
+    2, 9, "PixelTiles", "end of a layer to the next one's first pixel tile ready; fast: descriptor through a register"
+)
 SPACING = Depth(1, 6, "StoreUnit", "from one pixel tile to the next, at least: its place is prepared meanwhile")
 VECTOR_WRITE = Latency(3, "VectorMemory", "write to the first address that reads what was written")
 # External memory.
@@ -108,8 +120,10 @@ LATENCIES: Mapping[str, Latency | Depth] = {
     name: value for name, value in globals().items() if isinstance(value, Latency | Depth)
 }
 
-#: Last store of a layer to the first entry of the next.
-DONE_TO_ISSUE = LAYER_DONE + FIRST_ISSUE
+
+def done_to_issue(hw: Hardware) -> int:
+    """Last store of a layer to the first entry of the next."""
+    return LAYER_DONE(hw) + FIRST_ISSUE
 
 
 def issue_to_memory(hw: Hardware) -> int:
@@ -134,7 +148,7 @@ def operand_to_sum(hw: Hardware) -> int:
 
 def tag_to_sum(hw: Hardware) -> int:
     """By how much a tag comes before the result in element (0, 0): parameters are read meanwhile."""
-    return TAG_TO_SELECT + (RESIDUAL_PRODUCT if hw.residual_bits else 0) + TABLE_READ(hw) - MEMORY_READ
+    return TAG_TO_SELECT + (RESIDUAL_PRODUCT(hw) if hw.residual_bits else 0) + TABLE_READ(hw) - MEMORY_READ
 
 
 def issue_to_result(hw: Hardware) -> int:
@@ -143,8 +157,8 @@ def issue_to_result(hw: Hardware) -> int:
 
 
 def issue_to_word(hw: Hardware) -> int:
-    """Last entry of a pixel tile to its first output word, where the layer is wide."""
-    return issue_to_result(hw) + (WORD_QUEUE if hw.wide_lanes > 1 else 0)
+    """Last entry of a pixel tile to its first output word's place, where the layer is wide."""
+    return issue_to_result(hw) + (WORD_QUEUE if hw.wide_lanes > 1 else 0) + EGRESS_WORD(hw)
 
 
 def issue_to_vector(hw: Hardware) -> int:

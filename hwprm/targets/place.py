@@ -138,7 +138,7 @@ def _run(
     pins = f"pins{config.pins.suffix}" if config.pins else ""
     arguments = [
         *device.arguments,
-        *placer.arguments,
+        *placer.arguments_for(synthesis.used, device),
         *("--json", NETLIST, "--freq", f"{config.clock or device.goal:g}", "--seed", str(seed)),
         *("--timing-allow-fail", "--report", REPORT, placer.output, placer.placed),
         *((placer.pins, pins) if pins else ()),

@@ -10,12 +10,14 @@ import pytest
 from hwprm.gateware.core.array import SystolicArray
 from hwprm.gateware.core.drain import Drain
 from hwprm.gateware.core.lanes import LaneAddresses
+from hwprm.gateware.core.pixel_tiles import PixelTiles
 from hwprm.gateware.core.processing_element import operand_flags
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.core.sequencer import Sequencer
 from hwprm.gateware.core.store import StoreUnit
 from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.external.reader import StreamReader
+from hwprm.gateware.host.egress import Egress
 from hwprm.gateware.memory.beat_fifo import BeatFifo
 from hwprm.gateware.memory.ring import Ring
 from hwprm.gateware.memory.row_memory import RowMemory
@@ -265,6 +267,27 @@ def spacing(block: Block, pipeline: str) -> int:
     return int(after - before)
 
 
+def descriptor(block: Block, pipeline: str) -> int:
+    dut = block(PixelTiles(hardware(pipeline=pipeline)), "ready")
+    busy = []
+
+    def ready(ctx: Any) -> bool:
+        busy.append(not ctx.get(dut.ready))
+        return any(busy[2:]) and not busy[-1]  # it is ready before, and must have been busy
+
+    async def describe(ctx: Any) -> None:
+        ctx.set(dut.loaded, 1)
+        await ctx.tick().repeat(15)
+
+    return cycles(dut, {"done": 1}, ready, describe, once="done")
+
+
+def egress_word(block: Block, pipeline: str) -> int:
+    dut = block(Egress(hardware(pipeline=pipeline)), "layer_done")
+    given = {"word_valid": 1, "flags": {"layer_last": 1, "tile_last": 1}}
+    return cycles(dut, given, lambda ctx: ctx.get(dut.layer_done), once="word_valid")
+
+
 async def _started(ctx: Any, dut: Any) -> None:
     """One layer of one entry, everything ready but the lanes."""
     tile = {"layer_first": 1, "layer_last": 1, "frame_last": 1}
@@ -380,7 +403,9 @@ MEASURED: tuple[tuple[str, Callable[[Block, str], int]], ...] = (
     ("REQUANTISE", requantize),
     ("SUM", biased),
     ("WORD_QUEUE", word_queue),
+    ("EGRESS_WORD", egress_word),
     ("STORE_QUEUE", store_queue),
+    ("DESCRIPTOR", descriptor),
     ("SPACING", spacing),
     ("READER_ASK", reader_ask),
     ("READER_ROOM", reader_room),

@@ -8,7 +8,7 @@ import pytest
 from hwprm.core.numerics import SHIFT_MAX, SHIFT_MIN, requantize, signed_range
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import REQUANTISE
+from hwprm.isa.latencies import REQUANTISE, RESIDUAL_PRODUCT
 from tests.support.bench import simulate
 from tests.support.hardware import hardware
 
@@ -41,7 +41,7 @@ PIPELINES = pytest.mark.parametrize("pipeline", ["short", "fast"])
 @pytest.mark.parametrize(
     ("signed", "low", "high"), [((True, False), -128, 127), ((True, True), -128, 255), ((False, True), 0, 255)]
 )
-def test_residuals_join_a_cycle_later(signed, low, high, pipeline):
+def test_residuals_come_before_their_sums(signed, low, high, pipeline):
     """total = acc + bias + residual * factor, where residual and factor are presented one cycle before the rest.
 
     Residuals, and the clamp, are those of designs of one kind of tensors, or of both.
@@ -68,13 +68,14 @@ def test_residuals_join_a_cycle_later(signed, low, high, pipeline):
     async def bench(ctx):
         ctx.set(dut.clamp_low, low)
         ctx.set(dut.clamp_high, high)
-        for i in range(len(cases) + REQUANTISE(hw) + 1):
-            ahead, now = cases[min(i, len(cases) - 1)].tolist(), cases[max(min(i, len(cases)) - 1, 0)].tolist()
+        early, last = RESIDUAL_PRODUCT(hw), len(cases) - 1
+        for i in range(len(cases) + REQUANTISE(hw) + early):
+            ahead, now = cases[min(i, last)].tolist(), cases[max(min(i - early, last), 0)].tolist()
             ctx.set(dut.residual, ahead[2])
             ctx.set(dut.factor, ahead[3])
             ctx.set(dut.acc, now[0])
             ctx.set(dut.param, {"bias": now[1], "mult": now[4], "shift": now[5] - 16, "residual": 5555})
-            if i > REQUANTISE(hw):
+            if i >= REQUANTISE(hw) + early:
                 results.append(ctx.get(dut.result))
             await ctx.tick()
 

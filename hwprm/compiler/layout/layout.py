@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry, with_phases
+from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.hardware import hardware_for
 from hwprm.compiler.layout.memory import MemoryMap, map_memory
 from hwprm.compiler.layout.schedule import Cuts, Schedule, build_schedule
@@ -35,10 +35,10 @@ def lay_out(net: IntegerNetwork, array: ArrayConfig, phases: Sequence[int] = (),
     Raises UnsupportedError for what this hardware cannot run, ConfigError when the array does not fit the network.
     """
     chosen = phases or [1] * len(net.layers)
-    made = (with_phases(net, layer_geometry(net, i, array.batch), count) for i, count in enumerate(chosen))
-    geometry = tuple(made)
+    cuts = cuts or Cuts(array)
+    geometry = tuple(cuts.geometry(net, i, count) for i, count in enumerate(chosen))
     memory_map = map_memory(net, geometry, array.rows)
-    geometry = tuple(replace(geo, apart=geo.layer.name in memory_map.apart) for geo in geometry)
+    geometry = tuple(replace(geo, apart=True) if geo.layer.name in memory_map.apart else geo for geo in geometry)
     schedule = build_schedule(geometry, memory_map, array, cuts)
     hw = hardware_for(net, array, geometry, memory_map, schedule)
     return Layout(network=net, geometry=geometry, memory_map=memory_map, schedule=schedule, hardware=hw)

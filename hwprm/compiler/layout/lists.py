@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ class Columns:
     kx: IntArray
     weight: IntArray
 
-    @property
+    @cached_property
     def key(self) -> bytes:
         """Equal for tiles that can share a list, their bases apart."""
         return b"".join(part.tobytes() for part in (self.term, self.channel, self.ky, self.kx))

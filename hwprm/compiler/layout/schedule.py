@@ -10,11 +10,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry, with_phases
 from hwprm.compiler.layout.lists import Columns, tile_columns, with_residual
 from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.rows import stored_rows
 from hwprm.config import ArrayConfig
+from hwprm.intnet import IntegerNetwork
 from hwprm.isa.latencies import SPACING
 
 __all__ = [
@@ -100,14 +101,36 @@ class Cut:
     filters: int
     kept: Columns
     columns: Columns
+    #: The columns' weights ``(K, cols)``, the guard's among them.
+    words: NDArray[np.int64]
+    #: Number of the layer's last term.
+    last_term: int
+
+    @cached_property
+    def used(self) -> int:
+        """Columns with a weight that is not zero."""
+        return int(self.columns.weight.any(axis=1).sum())
+
+    @cached_property
+    def residuals(self) -> int:
+        """Entries that fetch residuals."""
+        return int((self.columns.term > self.last_term).sum())
 
 
 class Cuts:
     """Layers cut into filter tiles for one array, each once for each number of phases that is asked for."""
 
     def __init__(self, array: ArrayConfig) -> None:
-        self._cols = array.cols
+        self._cols, self._batch = array.cols, array.batch
         self._made: dict[tuple[int, int], tuple[Cut, ...]] = {}
+        self._geometry: dict[tuple[int, int], LayerGeometry] = {}
+
+    def geometry(self, net: IntegerNetwork, index: int, phases: int = 1) -> LayerGeometry:
+        """Geometry of layer `index` of `net`, no pixel tile of which ends with an image yet."""
+        if (index, phases) not in self._geometry:
+            plain = layer_geometry(net, index, self._batch) if phases == 1 else self.geometry(net, index)
+            self._geometry[index, phases] = with_phases(net, plain, phases)
+        return self._geometry[index, phases]
 
     def of(self, geo: LayerGeometry) -> tuple[Cut, ...]:
         """The filter tiles of a layer, of up to `array.cols` filters."""
@@ -121,7 +144,16 @@ class Cuts:
     def _cut(self, geo: LayerGeometry, first: int, last: int) -> Cut:
         kept = tile_columns(geo, first, last)
         columns = with_residual(kept, geo, first, last, self._cols)
-        return Cut(first=first, filters=last - first, kept=kept, columns=columns)
+        words = np.zeros((len(columns) + geo.guarded, self._cols), dtype=np.int64)
+        words[: len(columns), : last - first] = columns.weight
+        return Cut(
+            first=first,
+            filters=last - first,
+            kept=kept,
+            columns=columns,
+            words=words,
+            last_term=len(geo.layer.terms) - 1,
+        )
 
 
 def build_schedule(
@@ -140,7 +172,7 @@ def build_schedule(
         writes = pixel_tile_writes(geo, memory_map, array.rows)
         for cut in cuts.of(geo):
             columns = cut.columns
-            residuals = int((columns.term == len(geo.layer.terms)).sum())
+            residuals = cut.residuals
             shared = max(0, len(columns) - array.cols) if residuals else 0
             tail = columns.chosen(np.arange(shared, len(columns))) if shared else columns
             channel = memory_map.first_channel(geo, cut.first)
@@ -150,9 +182,7 @@ def build_schedule(
                 numbers.append(known.setdefault(piece.key, len(lists)))
                 if numbers[-1] == len(lists):
                     lists.append((geo.index, piece))
-            words = np.zeros((len(columns) + geo.guarded, array.cols), dtype=np.int64)
-            words[: len(columns), : cut.filters] = columns.weight
-            weights.append(words)
+            weights.append(cut.words)
             tiles.append(
                 Tile(
                     layer=geo.index,
@@ -160,10 +190,10 @@ def build_schedule(
                     filters=cut.filters,
                     list_index=numbers[0],
                     base=memory_map.distance(geo.layer.terms[0].source, channel),
-                    length=len(words),
+                    length=len(cut.words),
                     shared=shared,
                     tail_index=numbers[-1],
-                    columns=max(int(columns.weight.any(axis=1).sum()), int(residuals == 0)),
+                    columns=max(cut.used, int(residuals == 0)),
                     residuals=residuals,
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(array.rows),

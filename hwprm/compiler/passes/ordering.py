@@ -28,6 +28,7 @@ from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
 from hwprm.compiler.timing.cycles import count_cycles
 from hwprm.compiler.timing.phases import best_layout
 from hwprm.config import ArrayConfig
+from hwprm.core.memo import kept, latest
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 
 __all__ = ["Bond", "Orders", "better_orders", "channel_bonds", "order_filters", "reorder"]
@@ -51,15 +52,15 @@ def order_filters(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
     orders = better_orders(net, array) if array.order_filters else {}
     if not orders:
         return as_it_is(net)
-    kept = all_channels(net) | {name: tuple(map(int, order)) for name, order in orders.items()}
-    return Rewritten(network=reorder(net, orders), kept=kept)
+    moved = all_channels(net) | {name: tuple(map(int, order)) for name, order in orders.items()}
+    return Rewritten(network=_reordered(net, orders), kept=moved)
 
 
 def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
     """The orders of the filters of `net` that save cycles on `array`; none where nothing does."""
     layout = best_layout(net, array)
     found: list[Orders] = []
-    for bond in channel_bonds(net):
+    for bond in kept(net, "bonds", lambda: channel_bonds(net)):
         order = _order_of(bond, layout, array)
         if not np.array_equal(order, np.arange(len(order))):
             found.append(dict.fromkeys(bond.names, order))
@@ -67,11 +68,11 @@ def better_orders(net: IntegerNetwork, array: ArrayConfig) -> Orders:
         return {}
     # A layer's cycles depend on its own order, so bonds are judged one by one; and on the number of banks, which
     # phases of other layers may have a part in, so all are judged together once more.
-    tried = _cycles_of(best_layout(reorder(net, _union(found)), array))
+    tried = _cycles_of(best_layout(_reordered(net, _union(found)), array))
     before = _cycles_of(layout)
     better = [one for one in found if sum(before[name] - tried[name] for name in one) > 0]
     if better and better != found:
-        tried = _cycles_of(best_layout(reorder(net, _union(better)), array))
+        tried = _cycles_of(best_layout(_reordered(net, _union(better)), array))
     return _union(better) if sum(tried.values()) < sum(before.values()) else {}
 
 
@@ -106,6 +107,12 @@ def reorder(net: IntegerNetwork, orders: Mapping[str, IntArray]) -> IntegerNetwo
     return replace(net, layers=tuple(_reorder_layer(layer, full) for layer in net.layers))
 
 
+def _reordered(net: IntegerNetwork, orders: Orders) -> IntegerNetwork:
+    """`reorder`, the last result of which stays beside the network: arrays of other rows mostly want the same."""
+    key = tuple((name, order.tobytes()) for name, order in orders.items())
+    return latest(net, "reordered", key, lambda: reorder(net, orders))
+
+
 def _blocks(channels: int, fences: set[int]) -> IntArray:
     starts = np.zeros(channels, dtype=np.int64)
     starts[list(fences)] = 1
@@ -126,11 +133,16 @@ def _order_of(bond: Bond, layout: Layout, array: ArrayConfig) -> IntArray:
     makers = [geo for geo in layout.geometry if geo.layer.name in bond.names]
     if len(same) <= array.cols or len(np.unique(bond.block)) == len(same):
         return same
-    parts = [_columns_used(layout.network.layers[geo.index]) for geo in makers]
     costs = [len(geo.windows) * geo.pixel_tiles(array.rows) for geo in makers]
     scale = reduce(gcd, costs)
-    weight = np.repeat([cost // scale for cost in costs], [part.shape[1] for part in parts])
-    return tile_order(np.concatenate(parts, axis=1), weight, bond.block, array.cols)
+    shares = tuple(cost // scale for cost in costs)
+
+    def search() -> IntArray:
+        parts = [_columns_used(layout.network.layers[geo.index]) for geo in makers]
+        weight = np.repeat(shares, [part.shape[1] for part in parts])
+        return tile_order(np.concatenate(parts, axis=1), weight, bond.block, array.cols)
+
+    return kept(bond, ("order", shares, array.cols), search)
 
 
 def _columns_used(layer: GemmLayer) -> BoolArray:

@@ -9,6 +9,7 @@ identity layer pools it: requantisation is monotone, so ``max(requantize(acc)) =
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from hwprm.compiler.layout.geometry import LayerGeometry, layer_geometry
 from hwprm.compiler.layout.lists import tile_columns
 from hwprm.compiler.passes.rewritten import Rewritten, all_channels, as_it_is
 from hwprm.config import ArrayConfig
+from hwprm.core.memo import kept
 from hwprm.core.numerics import choose_multiplier
 from hwprm.intnet import GemmLayer, IntegerNetwork, Term
 
@@ -74,7 +76,11 @@ def _pays(geo: LayerGeometry, array: ArrayConfig) -> bool:
     fused, apart = 0, LAYER_OVERHEAD + array.rows + array.cols
     for first in range(0, geo.filters, array.cols):
         filters = min(array.cols, geo.filters - first)
-        columns = len(tile_columns(geo, first, first + filters))
+        columns = kept(geo.layer, ("columns", first, filters), partial(_count, geo, first, filters))
         fused += tiles * max(window * columns, filters)
         apart += conv_tiles * max(columns, filters) + tiles * window * filters
     return apart < fused
+
+
+def _count(geo: LayerGeometry, first: int, filters: int) -> int:
+    return len(tile_columns(geo, first, first + filters))

@@ -35,9 +35,10 @@ import numpy as np
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.schedule import Tile, with_idle
+from hwprm.core.memo import kept
 from hwprm.intnet import GemmLayer
 from hwprm.isa import Hardware
-from hwprm.isa.latencies import DONE_TO_ISSUE, SPACING, STORE_QUEUE, issue_to_vector, issue_to_word, setup_to_issue
+from hwprm.isa.latencies import SPACING, STORE_QUEUE, done_to_issue, issue_to_vector, issue_to_word, setup_to_issue
 
 __all__ = ["CycleReport", "LayerCycles", "count_cycles", "layer_cycles"]
 
@@ -217,11 +218,15 @@ def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
 
 def _used(layer: GemmLayer) -> int:
     """Weights that are not zero."""
-    return sum(int(np.count_nonzero(term.weight)) for term in layer.terms)
+    return kept(layer, "used", lambda: sum(int(np.count_nonzero(term.weight)) for term in layer.terms))
 
 
 def _columns(geo: LayerGeometry) -> int:
     """Columns of the layer's matrix that hold a weight, group by group; phases, which are as many all, left out."""
+    return kept(geo.layer, ("columns", geo.phases), lambda: _count_columns(geo))
+
+
+def _count_columns(geo: LayerGeometry) -> int:
     columns = 0
     for term in geo.layer.terms:
         weight = term.weight[:: geo.phases]
@@ -241,4 +246,4 @@ def _tail(geo: LayerGeometry, last: Tile, hw: Hardware) -> int:
     else:
         done = issue_to_vector(hw) + STORE_QUEUE(hw) + last.filters * last.last_writes - 1
     # Setting up the next layer's lanes is hidden by the drain as a rule.
-    return max(done + DONE_TO_ISSUE, setup_to_issue(hw)) - 1
+    return max(done + done_to_issue(hw), setup_to_issue(hw)) - 1

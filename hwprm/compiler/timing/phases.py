@@ -20,7 +20,7 @@ from math import gcd
 import numpy as np
 
 from hwprm.compiler.encoding.external import size_rings
-from hwprm.compiler.layout.geometry import LayerGeometry, can_phase, inner_taps, with_phases
+from hwprm.compiler.layout.geometry import LayerGeometry, can_phase, inner_taps
 from hwprm.compiler.layout.layout import Layout, lay_out
 from hwprm.compiler.layout.memory import MemoryMap, map_memory
 from hwprm.compiler.layout.schedule import Cuts, Tile, build_schedule, pixel_tile_writes, with_idle
@@ -28,6 +28,7 @@ from hwprm.compiler.timing.cycles import count_cycles, layer_cycles
 from hwprm.compiler.timing.stalls import steady_stalls
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.core.errors import ConfigError
+from hwprm.core.memo import kept, latest
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import RowShape
 from hwprm.isa.latencies import SPACING
@@ -41,9 +42,14 @@ SPARE_BANKS = 3
 def best_layout(net: IntegerNetwork, array: ArrayConfig) -> Layout:
     """`net` laid out with the phases that take the fewest cycles, without any where these save none.
 
+    The last layout of a network stays beside it, and so do its filter tiles until others are asked for.
     Raises as `lay_out` does.
     """
-    cuts = Cuts(array)
+    return latest(net, "layout", array, lambda: _best(net, array))
+
+
+def _best(net: IntegerNetwork, array: ArrayConfig) -> Layout:
+    cuts = latest(net, "cuts", (array.cols, array.batch), lambda: Cuts(array))
     best = lay_out(net, array, cuts=cuts)
     if array.phases == "off":
         return best
@@ -94,7 +100,7 @@ class _Layer:
         self._geometry = {1: geo}
         self._tiles: dict[int, Sequence[Tile]] = {1: plain.schedule.by_layer[geo.index]}
         issued = sum(tile.busy * tile.pixel_tiles for tile in self._tiles[1])
-        self._least = dict(_least(plain.network, geo, array))
+        self._least = _least(plain.network, geo, array)
         #: From what promises most, to those that promise anything.
         self.counts = sorted(
             (count for count in self._least if self._least[count] < issued), key=self._least.__getitem__
@@ -114,7 +120,7 @@ class _Layer:
 
     def _cycles(self, count: int, memory_map: MemoryMap) -> int:
         if count not in self._tiles:
-            geo = self._geometry[count] = with_phases(self._plain.network, self._geometry[1], count)
+            geo = self._geometry[count] = self._cuts.geometry(self._plain.network, self._geometry[1].index, count)
             self._tiles[count] = build_schedule([geo], self._plain.memory_map, self._array, self._cuts).tiles
         geo = self._geometry[count]
         writes = pixel_tile_writes(geo, memory_map, self._array.rows)
@@ -137,11 +143,21 @@ def _counts(geo: LayerGeometry, array: ArrayConfig) -> list[int]:
     return [count for count in range(2, min(array.cols, geo.width) + 1) if geo.width % count == 0]
 
 
-def _least(net: IntegerNetwork, geo: LayerGeometry, array: ArrayConfig) -> Iterator[tuple[int, int]]:
+def _least(net: IntegerNetwork, geo: LayerGeometry, array: ArrayConfig) -> dict[int, int]:
     """Numbers of phases and the cycles that issue entries, at least: P phases of a row of n taps use n + P - 1 columns
     or more, less those that lie beside the map.
     """
-    counts, entries = _counts(geo, array), Counter[int]()
+    entries = kept(geo, ("least", array.cols), lambda: _entries(net, geo, array))
+    return {
+        count: all_of * len(geo.windows) * -(-geo.all_pixels // (count * array.rows))
+        for count, all_of in entries.items()
+    }
+
+
+def _entries(net: IntegerNetwork, geo: LayerGeometry, array: ArrayConfig) -> dict[int, int]:
+    """Entries of all filter tiles for each number of phases, at least."""
+    counts = _counts(geo, array)
+    entries = Counter[int](dict.fromkeys(counts, 0))
     for term in geo.layer.terms if counts else ():
         used = term.weight != 0
         taps, rows = used.sum(axis=(1, 2, 3)), used.any(axis=3).sum(axis=(1, 2))
@@ -150,5 +166,4 @@ def _least(net: IntegerNetwork, geo: LayerGeometry, array: ArrayConfig) -> Itera
             groups = (taps + more * rows).reshape(term.groups, -1)
             tiles = -(-groups.sum(axis=1) // (array.cols // count))
             entries[count] += int(np.maximum(groups.max(axis=1), tiles).sum())
-    for count in counts:
-        yield count, entries[count] * len(geo.windows) * -(-geo.all_pixels // (count * array.rows))
+    return dict(entries)

@@ -9,13 +9,9 @@ from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.cells import choose
 from hwprm.gateware.primitives.layouts import operand_shape
 from hwprm.isa import Hardware
-from hwprm.isa.hardware import RADIX_BITS
 from hwprm.isa.latencies import DRAIN_LEVEL, OPERAND, RESIDUAL_PRODUCT, operand_to_sum
 
 __all__ = ["SystolicArray", "operand_layout"]
-
-#: Inputs of one drain multiplexer before a register.
-RADIX = 1 << RADIX_BITS
 
 
 def operand_layout(hw: Hardware) -> data.StructLayout:
@@ -32,8 +28,8 @@ class SystolicArray(wiring.Component):
     per PE: a multiplexer per row follows the wavefront, a filter a cycle. `select` of row 0 travels down with the skew
     of the rows, and `drained` of row r is the selected result ``mux_levels`` cycles after its select, so skewed by r.
 
-    With residuals the rows are delay lines as well: one cycle before `drained` of row r is the result of column c,
-    `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
+    With residuals the rows are delay lines as well: `RESIDUAL_PRODUCT` cycles before `drained` of row r is the result
+    of column c, `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
 
     Members
     -------
@@ -64,7 +60,7 @@ class SystolicArray(wiring.Component):
         columns = [delay(m, self.weights[c], c, name=f"skew_weight{c}") for c in range(hw.cols)]
         select = self.select
         # The last operand is at the east end cols cycles after it entered, its result at the drain's after these.
-        behind = operand_to_sum(hw) - OPERAND + DRAIN_LEVEL * hw.mux_levels - RESIDUAL_PRODUCT
+        behind = operand_to_sum(hw) - OPERAND + DRAIN_LEVEL * hw.mux_levels - RESIDUAL_PRODUCT(hw)
         for r in range(hw.rows):
             operand = self.operands[r]
             west = {key: delay(m, operand[key], r, name=f"skew_{key}{r}") for key in ("act", *operand_flags(hw))}
@@ -79,10 +75,10 @@ class SystolicArray(wiring.Component):
         return m
 
     def _drain(self, m: Module, platform, results, select, row: int):
-        """The selected result, through one register per level of at most 16 inputs."""
-        level = 0
+        """The selected result, through one register per level of at most 16 inputs, or 8 in the fast pipeline."""
+        level, radix = 0, 1 << self._hw.radix_bits
         while True:
-            groups = [results[i : i + RADIX] for i in range(0, len(results), RADIX)]
+            groups = [results[i : i + radix] for i in range(0, len(results), radix)]
             results = []
             for i, group in enumerate(groups):
                 out = Signal(signed(self._hw.acc_bits), name=f"drain{row}_{level}_{i}", reset_less=True)
@@ -90,5 +86,5 @@ class SystolicArray(wiring.Component):
                 results.append(out)
             if len(results) == 1:
                 return results[0]
-            select = delay(m, select[RADIX_BITS:], 1, name=f"drain_select{row}_{level}")
+            select = delay(m, select[self._hw.radix_bits :], 1, name=f"drain_select{row}_{level}")
             level += 1

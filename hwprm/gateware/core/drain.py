@@ -29,7 +29,7 @@ class Drain(wiring.Component):
     layer : In(layer word)
     select : Out(range(cols))
     drained : In(signed(acc_bits)).array(rows)
-    passed : In(operand_shape).array(rows), residuals, one cycle before their sums, with residuals only
+    passed : In(operand_shape).array(rows), residuals, `RESIDUAL_PRODUCT` cycles before their sums, if any
     param_addr : Out(param address)
     param : In(param word), `TABLE_READ` cycles after its address
     vector_valid : Out(1), stored layers only
@@ -76,7 +76,7 @@ class Drain(wiring.Component):
         ahead = tag_to_sum(hw) - TAG_TO_SELECT  # filters are counted before residuals are multiplied
         levels = DRAIN_LEVEL * hw.mux_levels
         m.d.comb += self.select.eq(delay(m, filt, ahead, name="filter"))
-        early = RESIDUAL_PRODUCT if hw.residual_bits else 0  # by which parameters come before their sums
+        early = RESIDUAL_PRODUCT(hw) if hw.residual_bits else 0  # by which parameters come before their sums
         m.d.comb += self.param_addr.eq(delay(m, address, ahead + levels - early - TABLE_READ(hw), name="param_address"))
 
         ready = ahead + levels + SUM(hw)  # the sum of lane 0, bias and residual in it
@@ -136,12 +136,14 @@ class Drain(wiring.Component):
         lanes = []
         for r in range(hw.rows):
             m.submodules[f"requantiser{r}"] = lane = Requantiser(hw, wide=r == 0)
-            after = delay(m, param, 1, name=f"param{r}")  # the next row's, and behind a residual's product
+            after = delay(m, param, 1, name=f"param{r}")  # the next row's, and on its way behind a residual's product
+            own = param
             if hw.residual_bits:
                 m.d.comb += [lane.residual.eq(self.passed[r]), lane.factor.eq(layout(param).residual)]
+                own = delay(m, after, RESIDUAL_PRODUCT(hw) - 1, name=f"param_behind{r}")
             m.d.comb += [
                 lane.acc.eq(self.drained[r]),
-                lane.param.eq(after if hw.residual_bits else param),
+                lane.param.eq(own),
                 lane.clamp_low.eq(self.layer.clamp_low),
                 lane.clamp_high.eq(self.layer.clamp_high),
                 lane.wide_low.eq(self.layer.wide_low),

@@ -108,25 +108,30 @@ class LaneAddresses(wiring.Component):
         if hw.batch > 1:  # words of a lane that wraps twice, known long before one does
             self._both = delay(m, (layer.wrap_word + layer.image_word)[: hw.word_bits], 1, name="both_wraps")
         self._walk(m, first)
-        base = self.base if hw.phased else 0
-        word = (self.entry.word + Mux(self.entry.image, self.offset, base))[: hw.word_bits]
-        bank = self.entry.bank
+        # In the fast pipeline through a register each, since from here they go to all lanes.
+        entry, advance, restart = (
+            staged(m, hw, port, name=f"held_{name}")
+            for name, port in (("entry", self.entry), ("advance", self.advance), ("restart", self.restart))
+        )
+        base = staged(m, hw, self.base, name="held_base") if hw.phased else 0
+        word = (entry.word + Mux(entry.image, self.offset, base))[: hw.word_bits]
+        bank = entry.bank
         ends = Const(0)  # the next tile begins an image
         if hw.apart:
-            ends, image = self._image(m)
+            ends, image = self._image(m, advance, restart)
             word, bank = add_mixed(m, hw.banks, (word, bank), (image["word"], image["bank"]), name="in_image")
         word = staged(m, hw, word, name="entry_word")
         tile_step = {"y": layer.step_y, "x": layer.step_x, "word": layer.step_word, "bank": layer.step_bank}
         for r, lane in enumerate(lanes):
             moved = self._moved(m, lane, tile_step, f"move{r}", settled=True)
-            with m.If(self.restart | (self.advance & ends) if hw.apart else self.restart):
+            with m.If(restart | (advance & ends) if hw.apart else restart):
                 m.d.sync += [lane[key].eq(first[r][key]) for key in lane]
-            with m.Elif(self.advance):
+            with m.Elif(advance):
                 m.d.sync += [lane[key].eq(moved[key]) for key in lane]
-            self._address(m, word, bank, lane, r)
+            self._address(m, entry, (word, bank), lane, r)
         return m
 
-    def _image(self, m: Module):
+    def _image(self, m: Module, advance, restart):
         """Where tiles end with the image: (at its last tile, distance of the image from the first)."""
         hw, layer = self._hw, self.layer
         image, tile, ends = self._position("image"), Signal.like(layer.image_tiles, name="tile"), Signal()
@@ -134,9 +139,9 @@ class LaneAddresses(wiring.Component):
             m, hw.banks, (image["word"], image["bank"]), (layer.image_word, layer.image_bank), name="next_image"
         )
         m.d.comb += ends.eq(tile + 1 == layer.image_tiles)
-        with m.If(self.restart):
+        with m.If(restart):
             m.d.sync += [image["word"].eq(0), image["bank"].eq(0), tile.eq(0)]
-        with m.Elif(self.advance):
+        with m.Elif(advance):
             m.d.sync += tile.eq(Mux(ends, 0, tile + 1))
             with m.If(ends):
                 m.d.sync += [image["word"].eq(following[0]), image["bank"].eq(following[1])]
@@ -167,8 +172,9 @@ class LaneAddresses(wiring.Component):
         ready = (left == 0) & ~self.start
         m.d.comb += self.ready.eq(delay(m, ready, LANES_START(hw) - 1, name="ready", reset_less=False))
 
-    def _address(self, m: Module, entry_word, entry_bank, lane, r: int):
-        hw, entry = self._hw, self.entry
+    def _address(self, m: Module, entry, at, lane, r: int):
+        hw = self._hw
+        entry_word, entry_bank = at
 
         def later(value, what: str):
             return staged(m, hw, value, name=f"address{r}_{what}")

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from hwprm.gateware.primitives.arithmetic import add_mixed, staged
 from hwprm.gateware.primitives.layouts import address_layout, layout_of
 from hwprm.isa import Hardware, store_format
-from hwprm.isa.latencies import SPACING, TABLE_READ
+from hwprm.isa.latencies import DESCRIPTOR, SPACING
 
 __all__ = ["PixelTiles", "filter_step", "pixel_tile_layout"]
 
@@ -44,7 +44,7 @@ class PixelTiles(wiring.Component):
 
     Taking a tile starts the preparation of the next, which stands ready, as a function of registers that hold still,
     `SPACING` (`hwprm.isa.latencies`) cycles later. `done`, in the cycle that ends a layer, starts over with the next
-    layer's descriptor, some more cycles later; so does `loaded` while it is low.
+    layer's descriptor, `DESCRIPTOR` cycles later; so does `loaded` while it is low.
 
     Members
     -------
@@ -78,7 +78,7 @@ class PixelTiles(wiring.Component):
     def elaborate(self, platform):
         m = Module()
         prepare = SPACING(self._hw) - 1
-        describe = TABLE_READ(self._hw) + prepare
+        describe = DESCRIPTOR(self._hw) - 1
         fresh, wait = Signal(init=1), Signal(range(describe + 1), init=describe)
         m.d.comb += self.ready.eq(wait == 0)
         with m.If(wait != 0):

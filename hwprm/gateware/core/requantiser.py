@@ -73,10 +73,7 @@ class Requantiser(wiring.Component):
         head = Signal(head_layout(hw), reset_less=True)
         offset = param.bias
         if hw.residual_bits:
-            added = Signal(signed(hw.act_bits + hw.unsigned + hw.residual_bits), reset_less=True)
-            # Where there is none, anything may pass by, memory that was never written included.
-            m.d.sync += added.eq(Mux(self.factor == 0, 0, self.residual) * self.factor)
-            offset = offset + added
+            offset = offset + self._residual(m, platform)
         m.d.sync += head.total.eq(self._later(m, self.acc, "acc") + self._later(m, offset, "offset"))
         m.d.sync += [head[name].eq(self._later(m, param[name], name)) for name in ("mult", "shift")]
         m.d.comb += self.head.eq(head)
@@ -106,6 +103,16 @@ class Requantiser(wiring.Component):
         else:
             m.d.comb += self.wide.eq(Const(0, WIDE_BITS))
         return m
+
+    def _residual(self, m: Module, platform):
+        """The residual's product. Where there is none, anything may pass by, memory that was never written included."""
+        hw = self._hw
+        residual = self._later(m, Mux(self.factor == 0, 0, self.residual), "residual")
+        if hw.fast:
+            return multiply(m, platform, residual, self._later(m, self.factor, "factor"), stages=1, name="added")
+        added = Signal(signed(hw.act_bits + hw.unsigned + hw.residual_bits), name="added", reset_less=True)
+        m.d.sync += added.eq(residual * self.factor)
+        return added
 
     def _later(self, m: Module, value, name: str):
         return staged(m, self._hw, value, name=f"{name}_staged")

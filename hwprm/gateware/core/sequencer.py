@@ -8,7 +8,7 @@ from hwprm.gateware.primitives.arithmetic import delay, staged
 from hwprm.gateware.primitives.layouts import layout_of, tag_layout, use_layout
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, layer_format, tile_format
-from hwprm.isa.latencies import TABLE_READ
+from hwprm.isa.latencies import LAYER_DONE, TABLE_READ
 
 __all__ = ["Sequencer", "slot_layout"]
 
@@ -121,10 +121,14 @@ class Sequencer(wiring.Component):
             last_pixels.eq(pixel_tile == now.pixel_tiles),
         ]
         waiting, no_image, blocked, go = Signal(), Signal(), Signal(), Signal()
+        # What a layer's end changes of the first two is seen in the cycle that sees the end, or before.
+        ready = staged(m, self._hw, self.image_ready & self.run, name="image_waits")
+        room = staged(m, self._hw, self.room, name="room_left")
+        layer_done = delay(m, self.layer_done, LAYER_DONE(self._hw) - 1, name="layer_ends", reset_less=False)
         m.d.comb += [
             waiting.eq(pending | ~self.lanes_ready),
-            no_image.eq(frame_first & ~(self.image_ready & self.run)),
-            self.stalled.eq(~waiting & ~no_image & self.layer.wide_first & ~self.room),
+            no_image.eq(frame_first & ~ready),
+            self.stalled.eq(~waiting & ~no_image & self.layer.wide_first & ~room),
             blocked.eq(no_image | self.stalled),
         ]
         words_ready = self.words_ready
@@ -169,7 +173,7 @@ class Sequencer(wiring.Component):
         self._fetch(m, now, load, fsm.ongoing("LOAD"))
         if self._hw.phased:
             m.d.comb += self.base.eq(now.base_word)
-        with m.If(self.layer_done):
+        with m.If(layer_done):
             m.d.sync += pending.eq(0)
         self._count(m, now, fsm, go, pending, frame_first)
         m.d.comb += self.busy.eq(pending | fsm.ongoing("ISSUE") | fsm.ongoing("IDLE"))

@@ -78,6 +78,7 @@ class StoreUnit(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        self._held = staged(m, self._hw, self.store, name="descriptor")
         some, take, vector = self._queue(m)
         write = self._walk(m, some, take) | {"write_data": vector}
         for name, value in write.items():
@@ -115,7 +116,7 @@ class StoreUnit(wiring.Component):
 
     def _walk(self, m: Module, some, take) -> dict:
         """Counts filters of a tile and pieces of a vector; returns the outputs that tell of a write, by name."""
-        hw, st = self._hw, self.store
+        hw, st = self._hw, self._held
         m.submodules.tiles = tiles = PixelTiles(hw)
         following, tile = tiles.following, Signal(pixel_tile_layout(hw))
         busy, left, last_filter = Signal(), Signal.like(tile.filters), Signal()
@@ -181,7 +182,7 @@ class StoreUnit(wiring.Component):
 
     def _phase(self, m: Module, filter_ends, tile_begins):
         """Whether the filter behind the one being written is the last phase of its channel."""
-        last = self.store.phases
+        last = self._held.phases
         phase, ends = Signal.like(last), Signal()
         following = Mux(ends, 0, phase + 1)[: len(last)]
         with m.If(filter_ends):
@@ -192,7 +193,7 @@ class StoreUnit(wiring.Component):
 
     def _gap(self, m: Module, tile, following, ends):
         """The way from the row of a piece to the next, which may be that of another image."""
-        st = self.store
+        st = self._held
         if not self._hw.image_gaps:
             return st.gap_word, st.gap_bank
         filter_ends, piece_ends, take = ends
@@ -211,11 +212,11 @@ class StoreUnit(wiring.Component):
         index = Signal(address_bits(self._hw.stores))
         m.d.comb += self.store_addr.eq(index)
         with m.If(done):
-            m.d.sync += index.eq(Mux(self.store.last, 0, index + 1))
+            m.d.sync += index.eq(Mux(self._held.last, 0, index + 1))
 
     def _repetitions(self, m: Module, go):
         """Counts the writes of one piece of a vector; returns (at the last, at the first, distance from the first)."""
-        hw, st = self._hw, self.store
+        hw, st = self._hw, self._held
         below, beside = Signal.like(st.repeat_y), Signal.like(st.repeat_x)
         offset = Signal(address_layout(hw))
         line_done, done = Signal(), Signal()

@@ -5,9 +5,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import flags_layout, layout_of
 from hwprm.gateware.primitives.memories import Ram
 from hwprm.isa import Hardware, layer_format
+from hwprm.isa.latencies import EGRESS_WORD
 
 __all__ = ["Egress"]
 
@@ -56,17 +58,21 @@ class Egress(wiring.Component):
 
     def elaborate(self, platform):
         m = Module()
+        late = EGRESS_WORD(self._hw)
+        self._word_valid = delay(m, self.word_valid, late, name="word_comes", reset_less=False)
+        self._flags = delay(m, self.flags, late, name="word_flags")
+        word = delay(m, self.word, late, name="word")
         words = self._hw.output_words
         places = self._hw.batch * words
         m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * places)
         filling, leaving, full, last = Signal(), Signal(), Signal(2), Signal(init=words == 1)
         address = self._address(m)
         m.d.comb += [
-            memory.write_enable.eq(self.word_valid),
+            memory.write_enable.eq(self._word_valid),
             memory.write_addr.eq(address + Mux(filling, places, 0)),
-            memory.write_data.eq(self.word),
-            self.layer_done.eq(self.word_valid & self.flags.layer_last & self.flags.tile_last),
-            self.frame_done.eq(self.layer_done & self.flags.frame_last),
+            memory.write_data.eq(word),
+            self.layer_done.eq(self._word_valid & self._flags.layer_last & self._flags.tile_last),
+            self.frame_done.eq(self.layer_done & self._flags.frame_last),
             self.room.eq(~full.bit_select(filling, 1)),
         ]
         # The word at `place` stands at the RAM's output: its address was presented in the cycle before. Where the word
@@ -121,7 +127,7 @@ class Egress(wiring.Component):
         """Word of the value now coming: ``base + m * N + p``, kept up by additions."""
         bits = max(1, (self._hw.batch * self._hw.output_words).bit_length())
         tile, next_tile, pixel, before = (Signal(bits, name=f"wide_{n}") for n in ("tile", "next", "pixel", "before"))
-        flags, layer = self.flags, self.layer
+        flags, layer = self._flags, self.layer
         start, address = Signal(bits), Signal(bits)
         with m.If(~flags.pixel_first):
             m.d.comb += start.eq(tile + pixel)
@@ -130,7 +136,7 @@ class Egress(wiring.Component):
         with m.Else():
             m.d.comb += start.eq(next_tile)
         m.d.comb += address.eq(Mux(flags.tile_first, start, before + layer.wide_pixels))
-        with m.If(self.word_valid):
+        with m.If(self._word_valid):
             m.d.sync += before.eq(address)
             with m.If(flags.tile_first):
                 m.d.sync += pixel.eq(self._next_pixel(m, pixel))
@@ -142,13 +148,13 @@ class Egress(wiring.Component):
 
     def _next_pixel(self, m: Module, pixel):
         """Distance of the next pixel's words from the first pixel's; an image's words are apart from the next one's."""
-        flags, layer, hw = self.flags, self.layer, self._hw
+        flags, layer, hw = self._flags, self.layer, self._hw
         if hw.batch == 1:
             return Mux(flags.pixel_first, 1, pixel + 1)
         left = Signal.like(layer.wide_pixels, name="pixels_left")  # in the image, behind the pixel before this one
         now = Mux(flags.pixel_first, layer.wide_pixels, left)
         ends = now == 1
-        with m.If(self.word_valid & flags.tile_first):
+        with m.If(self._word_valid & flags.tile_first):
             m.d.sync += left.eq(Mux(ends, layer.wide_pixels, now - 1))
         step = Mux(ends, hw.output_words + 1 - layer.wide_pixels, 1)
         return (Mux(flags.pixel_first, 0, pixel) + step)[: len(pixel)]

@@ -79,16 +79,18 @@ class VectorMemory(wiring.Component):
             for stride in hw.strides:
                 lane = next((r for r in range(hw.rows) if r * stride % hw.banks == slot), None)
                 choices.append(Const(0, hw.word_bits) if lane is None else self.words[lane])
-            by_slot.append(multiplex(choices, self.stride))
-        addresses = rotate_right(m, by_slot, self.rotation, name="read_address")
+            by_slot.append(staged(m, hw, multiplex(choices, self.stride), name=f"read_slot{slot}"))
+        begins = staged(m, hw, self.rotation, name="read_rotation")
+        addresses = rotate_right(m, by_slot, begins, name="read_address")
         for i, (bank, address) in enumerate(zip(banks, addresses, strict=True)):
             m.d.comb += bank.read_addr.eq(staged(m, hw, address, name=f"read_address{i}"))
-        turned = int(hw.fast) + TABLE_READ(hw)  # cycles until the banks' words stand at the rotation, and behind it
+        turned = 3 * int(hw.fast) + TABLE_READ(hw)  # cycles until the banks' words stand at the rotation, and behind it
         masked = VECTOR_READ(hw) - 1
         rotation = delay(m, self.rotation, turned, name="rotation")
         stride = delay(m, self.stride, masked, name="stride")
         unsigned = delay(m, self.unsigned, masked, name="unsigned") if hw.mixed else None
-        slots = rotate_left(m, [bank.read_data for bank in banks], rotation, name="read_data")
+        words = [staged(m, hw, bank.read_data, name=f"read_word{i}") for i, bank in enumerate(banks)]
+        slots = rotate_left(m, words, rotation, name="read_data")
         slots = [staged(m, hw, slot, name=f"slot{i}") for i, slot in enumerate(slots)]
         for r in range(hw.rows):
             inside = delay(m, self.inside[r], masked, name=f"inside{r}")
@@ -114,7 +116,7 @@ class VectorMemory(wiring.Component):
                     m.d.sync += signal.eq(multiplex(column, self.write_stride))
             lanes.append(Cat(value, enable, *parts[2:]))
         turned = rotate_right(m, lanes, at.bank, name="write_lane")
-        # Reads are a register later in the fast pipeline, so writes have the time for one too.
+        # Reads are two registers later in the fast pipeline, so writes have the time for them too.
         turned = [staged(m, hw, lane, name=f"turned{i}") for i, lane in enumerate(turned)]
         at = address_layout(hw)(staged(m, hw, at.as_value(), name="write_at_turned"))
         for i, (bank, lane) in enumerate(zip(banks, turned, strict=True)):
@@ -122,9 +124,9 @@ class VectorMemory(wiring.Component):
             word = at.word + (at.bank >= i + 1 if i < hw.banks - 1 else 0)
             word = word + lane[hw.act_bits + 1 :] if beyond else word
             m.d.sync += [
-                bank.write_enable.eq(lane[hw.act_bits]),
-                bank.write_data.eq(lane[: hw.act_bits]),
-                bank.write_addr.eq(word[: address_bits(hw.memory_words)]),
+                bank.write_enable.eq(staged(m, hw, lane[hw.act_bits], name=f"write_enable{i}")),
+                bank.write_data.eq(staged(m, hw, lane[: hw.act_bits], name=f"write_data{i}")),
+                bank.write_addr.eq(staged(m, hw, word[: address_bits(hw.memory_words)], name=f"write_word{i}")),
             ]
 
     def _lane_at(self, slot: int, stride: int) -> tuple[int, int] | None:

@@ -3,7 +3,7 @@
 
 from collections.abc import Sequence
 
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import ClockSignal, Instance, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory, MemoryData
 from amaranth.lib.wiring import In, Out
@@ -29,8 +29,9 @@ def address_bits(depth: int) -> int:
 
 
 class Rom(wiring.Component):
-    """Synchronous ROM: `data` holds the word at `addr` `latency` cycles later: 1, 2 with an output register, or 3 with
-    registers for the address as well, of which a target may have some beside each of its blocks.
+    """Synchronous ROM: `data` holds the word at `addr` `latency` cycles later: 1, 2 with an output register, 3 with
+    registers for the address as well, of which a target may have some beside each of its blocks, or 4 with others that
+    may lie beside whoever reads.
 
     `contents` is needed for simulation by Amaranth only; emitted Verilog reads ``mem/<name>.mem``.
 
@@ -43,14 +44,19 @@ class Rom(wiring.Component):
     def __init__(self, *, name: str, width: int, depth: int, latency: int, contents: Sequence[int] | None = None):
         if depth < 1 or width < 1:
             raise ValueError(f"a ROM must have at least one word of one bit, not {depth} of {width}")
-        if not 1 <= latency <= 3:
-            raise ValueError(f"a ROM is read in 1 to 3 cycles, not {latency}")
+        if not 1 <= latency <= 4:
+            raise ValueError(f"a ROM is read in 1 to 4 cycles, not {latency}")
         self._name, self._width, self._depth, self._contents = name, width, depth, contents
         self._address_register, self._output_register = int(latency > 2), int(latency > 1)
+        self._behind = int(latency > 3)
         super().__init__({"addr": In(address_bits(depth)), "data": Out(width)})
 
     def elaborate(self, platform):
         m = Module()
+        word = self.data
+        if self._behind:
+            word = Signal(self._width, name="word")
+            m.d.comb += self.data.eq(delay(m, word, self._behind, name="behind"))
         if isinstance(platform, MemoryTemplates):
             m.submodules.rom = Instance(
                 "hwprm_rom",
@@ -62,14 +68,14 @@ class Rom(wiring.Component):
                 p_FILE=f"mem/{self._name}.mem",
                 i_clk=ClockSignal(),
                 i_addr=self.addr,
-                o_data=self.data,
+                o_data=word,
             )
             return m
         init = [] if self._contents is None else self._contents
         m.submodules.memory = memory = Memory(MemoryData(shape=self._width, depth=self._depth, init=init))
         port = memory.read_port()
         m.d.comb += port.addr.eq(delay(m, self.addr, self._address_register, name="address"))
-        m.d.comb += self.data.eq(delay(m, port.data, self._output_register, name="output"))
+        m.d.comb += word.eq(delay(m, port.data, self._output_register, name="output"))
         return m
 
 

@@ -42,7 +42,13 @@ def shrink(task: Task) -> Facts:
     model = api.prune(
         _before(task),
         given.split,
-        PruneOptions(shrink=task.settings.shrink, train=task.settings.train, stop_after=PruneStep.SHRINK),
+        PruneOptions(
+            shrink=task.settings.shrink,
+            train=task.settings.train,
+            array=task.settings.array,
+            quantize=task.settings.quantize,
+            stop_after=PruneStep.SHRINK,
+        ),
         teacher=dense_of(task),
         progress=watch,
         checkpoint=watch.checkpoint(given.rounds or task.scratch),
@@ -126,7 +132,9 @@ TRAIN = Step(name="train", place="stages/train", run=train, options=("data", "tr
 LOAD = Step(name="train", place="stages/train", run=load, options=("data", "weights"), inputs=("network",))
 #: The steps of pruning, by name.
 PRUNING = {
-    PruneStep.SHRINK: Step(name="shrink", place="stages/shrink", run=shrink, options=("data", "train", "shrink")),
+    PruneStep.SHRINK: Step(
+        name="shrink", place="stages/shrink", run=shrink, options=("data", "train", "shrink", "array", "quantize")
+    ),
     PruneStep.ADMM: Step(name="admm", place="stages/admm", run=admm, options=("data", "train", "admm")),
     PruneStep.PURIFY: Step(name="purify", place="stages/purify", run=purify, options=("data", "purify")),
     PruneStep.COMPACT: Step(name="compact", place="stages/compact", run=compact, options=("data", "purify")),

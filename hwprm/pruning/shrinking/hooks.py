@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hwprm.config.shrink import ShrinkConfig
+from hwprm.core.errors import ConfigError
 from hwprm.graph import Conv2d, Graph
 from hwprm.graph.liveness import filled_lines
 from hwprm.nets import GraphModule
+from hwprm.pruning.channels.blocks import Meter, even_weights
 from hwprm.pruning.channels.groups import ChannelGroups, channel_groups
 from hwprm.training.hooks import Hooks
 from hwprm.training.masks import ZeroMasks
@@ -28,11 +31,16 @@ BoolArray = NDArray[np.bool_]
 
 
 def cost_of(graph: Graph, count: str) -> dict[str, int]:
-    """What one weight of each weighted layer counts: 1, or 0 where `count` leaves it out, or its pixels for macs."""
+    """What one weight of each weighted layer counts: 1, or 0 where `count` leaves it out, or its pixels for macs.
+
+    A weight by itself takes no cycles: they are counted with the whole pattern.
+    """
     costs = {}
     for node in graph.weighted:
         pixels = int(np.prod(graph.shapes[node.name][1:]))
-        costs[node.name] = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels}[count]
+        costs[node.name] = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels, "cycles": 0}[
+            count
+        ]
     return costs
 
 
@@ -74,26 +82,76 @@ class Pattern:
     cost: Mapping[str, Counts]
     rows: dict[str, BoolArray]
     cols: dict[str, BoolArray]
+    #: Which of the counts are cycles, and what counts those.
+    cycles: int | None = None
+    meter: Meter | None = None
+    _known: dict[bytes, Mapping[str, int]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, graph: Graph, *counts: str) -> Pattern:
-        """What is not zero in `graph`, unused paths closed."""
+    def of(cls, graph: Graph, *counts: str, meter: Meter | None = None) -> Pattern:
+        """What is not zero in `graph`, unused paths closed; `meter` counts cycles, where they are asked for.
+
+        Raises ConfigError for cycles without a meter.
+        """
+        if "cycles" in counts and meter is None:
+            raise ConfigError("shrink.count = cycles needs an array to count them for; give array to PruneOptions")
         groups = channel_groups(graph)
         rows, cols = {}, {}
         for node in graph.weighted:
             rows[node.name], cols[node.name] = filled_lines(node.weight)
         costs = [cost_of(graph, count) for count in counts]
         cost = {name: tuple(of[name] for of in costs) for name in rows}
-        pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols)
+        cycles = counts.index("cycles") if "cycles" in counts else None
+        pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols, cycles=cycles, meter=meter)
         pattern.close()
         return pattern
 
     @property
     def counts(self) -> Counts:
-        """Of each thing that is counted, the sum over layers of alive rows x alive columns x cost."""
+        """Of each thing that is counted, the sum over layers of alive rows x alive columns x cost; exact cycles."""
         alive = {name: int(self.rows[name].sum()) * int(self.cols[name].sum()) for name in self.rows}
         each = zip(*([cost * alive[name] for cost in costs] for name, costs in self.cost.items()), strict=True)
-        return tuple(sum(parts) for parts in each)
+        sums = [sum(parts) for parts in each]
+        if self.cycles is not None:
+            sums[self.cycles] = sum(self.layer_cycles().values())
+        return tuple(sums)
+
+    def layer_cycles(self) -> Mapping[str, int]:
+        """Exact cycles of every layer of the network with this pattern, each pattern counted once."""
+        assert self.meter is not None
+        key = b"".join(mask.tobytes() for masks in (self.rows, self.cols) for mask in masks.values())
+        if key not in self._known:
+            self._known[key] = self.meter.of(self._filled())
+        return self._known[key]
+
+    def _filled(self) -> Graph:
+        """The network with weights in the whole pattern and nowhere else: what they are takes no cycles."""
+        graph = even_weights(self.groups.graph)
+        changed = []
+        for node in graph.weighted:
+            kept = np.outer(self.rows[node.name], self.cols[node.name])
+            # Rows alike large as before: a few columns must not vanish in the rounding of the activations.
+            share = kept.shape[1] / max(1, int(self.cols[node.name].sum()))
+            changed.append(
+                replace(node, weight=node.weight * kept.reshape(node.weight.shape) * node.weight.dtype.type(share))
+            )
+        return graph.replace(*changed)
+
+    def gains(self, name: str) -> tuple[FloatArray, FloatArray]:
+        """What one row and one column of layer `name` free of each count.
+
+        Cycles fall with a column of a layer, and with as many rows as the last filter tile has: each row of it is worth
+        its part of the tile, so that rows that only together save one are valued together, the more the fewer are left.
+        """
+        rows, cols = int(self.rows[name].sum()), int(self.cols[name].sum())
+        cost = np.array(self.cost[name], dtype=np.float64)
+        row, column = cost * cols, cost * rows
+        if self.cycles is not None and self.meter is not None and rows and cols:
+            taken = self.layer_cycles().get(name, 0)
+            tiles, last = -(-rows // self.meter.grain), (rows - 1) % self.meter.grain + 1
+            row[self.cycles] = taken / (tiles * last) if tiles > 1 else 0.0
+            column[self.cycles] = taken / cols
+        return row, column
 
     def close(self) -> None:
         """Take every channel that nobody makes or nobody reads, with all its rows and columns, to a fixed point."""
@@ -163,10 +221,10 @@ class ShrinkHooks(Hooks):
     divided by the cost that goes with it; of several counts the costs are added, each as a share of what must still go.
     """
 
-    def __init__(self, module: GraphModule, config: ShrinkConfig, course: Course) -> None:
+    def __init__(self, module: GraphModule, config: ShrinkConfig, course: Course, meter: Meter | None = None) -> None:
         self.config, self.course = config, course
         self.every = min(config.every, course.steps)
-        self.pattern = Pattern.of(module.graph, *course.counts)
+        self.pattern = Pattern.of(module.graph, *course.counts, meter=meter)
         self.zeros = ZeroMasks(self.pattern.masks(module))
         self.device = torch.device("cpu")
         self.step = 0
@@ -243,20 +301,26 @@ class ShrinkHooks(Hooks):
                     return
                 fitting = [candidate for candidate in ranked if not _beyond(candidate.freed, over)]
                 ranked = fitting or [min(ranked, key=lambda candidate: _cost(candidate.freed, weights))]
-            before = self.pattern.counts
+            before = self.pattern.count_alive()
             self._take_some(ranked, allowed, weights)
-            if self.pattern.counts == before:
+            if self.pattern.count_alive() == before:
                 self.stuck = True
                 return
 
     def _take_some(self, ranked: list[Candidate], allowed: Counts, weights: FloatArray) -> None:
         """The costs of the rest change with every removal; a few at a time keep them nearly right."""
         first = _cost(ranked[0].freed, weights)
+        begin, taken = self.pattern.cycles is not None and self._over(allowed), np.zeros(len(weights), np.int64)
         for candidate in ranked[: max(1, len(ranked) // 50)]:
-            if _beyond(candidate.freed, self._over(allowed)) and _cost(candidate.freed, weights) > first:
+            # Cycles are estimated between two of the exact counts, which `_remove` asks for.
+            over = tuple(np.maximum(begin - taken, 0).tolist()) if begin else self._over(allowed)
+            if taken.any() and not any(over):
+                break
+            if _beyond(candidate.freed, over) and _cost(candidate.freed, weights) > first:
                 break
             self._take(candidate)
-            if not any(self._over(allowed)):
+            taken += np.array(candidate.freed, np.int64)
+            if not begin and not any(self._over(allowed)):
                 break
         self.pattern.close()
 
@@ -267,26 +331,27 @@ class ShrinkHooks(Hooks):
         pattern = self.pattern
         n_rows = {name: int(mask.sum()) for name, mask in pattern.rows.items()}
         n_cols = {name: int(mask.sum()) for name, mask in pattern.cols.items()}
+        gains = {name: pattern.gains(name) for name in pattern.rows}
         freed = np.zeros((len(weights), pattern.groups.count))
         last = np.zeros(pattern.groups.count, bool)
         readers = np.zeros(pattern.groups.count)
         for name, ids in pattern.groups.rows.items():
             alive = np.bincount(ids[pattern.rows[name]], minlength=len(last))
-            freed += np.outer(pattern.cost[name], alive * n_cols[name])
+            freed += np.outer(gains[name][0], alive)
             last |= (alive > 0) & (alive == n_rows[name])
         for name, ids in pattern.groups.cols.items():
             alive = np.bincount(ids[pattern.cols[name]], minlength=len(last))
-            freed += np.outer(pattern.cost[name], alive * n_rows[name])
+            freed += np.outer(gains[name][1], alive)
             last |= (alive > 0) & (alive == n_cols[name])
             readers += alive
         needed = last & ~pattern.groups.fixed & (readers == 1)
         costs = weights @ freed
         free = ~pattern.groups.fixed & ~last & (costs > 0) & pattern.alive_groups()
         for group in np.flatnonzero(free):
-            gone = tuple(int(count) for count in freed[:, group])
+            gone = tuple(math.ceil(count) for count in freed[:, group])
             yield Candidate(channels[group] / costs[group], gone, "", int(group))
         for name, mask in pattern.cols.items():
-            gone = tuple(n_rows[name] * cost for cost in pattern.cost[name])
+            gone = tuple(math.ceil(count) for count in gains[name][1])
             if name in columns and n_cols[name] > 1 and (gain := _cost(gone, weights)):
                 for column in np.flatnonzero(mask & ~needed[pattern.groups.cols[name]]):
                     yield Candidate(columns[name][column] / gain, gone, name, int(column))

@@ -19,6 +19,7 @@ from hwprm.graph import Graph, Node
 from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.admm.supports import kept_indices
+from hwprm.pruning.channels.blocks import Meter
 from hwprm.pruning.compaction.narrowing import narrow, widen
 from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks, cost_of
 from hwprm.pruning.shrinking.moments import narrowed, widened
@@ -32,13 +33,21 @@ from hwprm.training.samples import Samples
 __all__ = ["shrink", "shrink_limits"]
 
 
-def shrink(model: Model, dataset: Dataset, config: ShrinkConfig, context: Context | None = None) -> Model:
+def shrink(
+    model: Model,
+    dataset: Dataset,
+    config: ShrinkConfig,
+    context: Context | None = None,
+    *,
+    meter: Meter | None = None,
+) -> Model:
     """Shrink `model` (dense, or pruned before: its zeros stay) until `config`'s count is at most what it asks for.
 
     Batch, seed, threads, augmentation and optimiser are those of `context`. Training goes in rounds of one epoch, each
     on the network without its zero channels, so that it gets faster as the network gets smaller. A checkpoint keeps
     every round that ended above the limit: a run with a lower limit, all else equal, starts from the last of them.
-    The result has the shapes of `model`; its meta holds the test accuracy (per cent), the ``plan``, seconds and, per
+    `meter` counts cycles, where they are asked for. The result has the shapes of `model`; its meta holds the test
+    accuracy (per cent), the ``plan``, seconds and, per
     epoch, in ``log`` the count ``left``. Raises ConfigError for a limit that cannot be met, ModelError for a model
     that is purified or compact, and what `fit` raises.
     """
@@ -46,9 +55,9 @@ def shrink(model: Model, dataset: Dataset, config: ShrinkConfig, context: Contex
         raise ModelError(f"shrinking works on a dense or masked model, this one is {model.stage}; start from those")
     context = context or Context()
     base = context.config
-    limits = shrink_limits(model.graph, config)
+    limits = shrink_limits(model.graph, config, meter)
     options = replace(base, lr=config.lr, schedule="constant", warmup=0.0, average=0.0)
-    run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits)
+    run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits, meter)
     run.go()
     return model.advance(
         run.graph,
@@ -63,21 +72,26 @@ def shrink(model: Model, dataset: Dataset, config: ShrinkConfig, context: Contex
     )
 
 
-def shrink_limits(graph: Graph, config: ShrinkConfig) -> tuple[int, ...]:
+def shrink_limits(graph: Graph, config: ShrinkConfig, meter: Meter | None = None) -> tuple[int, ...]:
     """How much of each of `config`'s counts may be left of `graph`. Raises ConfigError when that cannot be met."""
-    others = [_limit(graph, name, None, ratio, "shrink.also") for name, ratio in (config.also or {}).items()]
-    mend = "shrink.compression or shrink.left"
+    full = dict(zip(config.counts, Pattern.of(graph, *config.counts, meter=meter).counts, strict=True))
+    cycles = full.get("cycles", 0)
+    others = [_limit(graph, name, None, ratio, ("shrink.also", cycles)) for name, ratio in (config.also or {}).items()]
+    mend = ("shrink.compression or shrink.left", cycles)
     return (_limit(graph, config.count, config.left, config.compression, mend), *others)
 
 
-def _limit(graph: Graph, count: str, left: int | None, compression: float, mend: str) -> int:
+def _limit(graph: Graph, count: str, left: int | None, compression: float, told: tuple[str, int]) -> int:
+    mend, cycles = told
     cost = cost_of(graph, count)
-    full = sum(cost[node.name] * node.weight.size for node in graph.weighted)
+    full = cycles if count == "cycles" else sum(cost[node.name] * node.weight.size for node in graph.weighted)
     if not full:
         raise ConfigError(f"shrink.count = {count}: the network has none of these; count all_weights")
     limit = int(full / compression) if left is None else left
     # The least that can be left: one channel between any two layers, one column each.
     least = sum(cost[node.name] * (len(node.bias) if node.name in _last(graph) else 1) for node in graph.weighted)
+    if count == "cycles":
+        least = len(graph.weighted)  # where shrinking really ends shows on the way
     if limit < least or limit > full:
         raise ConfigError(
             f"shrink asks for at most {limit} of {full} ({count}), the network can be shrunk to "
@@ -96,11 +110,18 @@ class _Rounds:
     """The epochs of one `shrink`."""
 
     def __init__(
-        self, graph: Graph, dataset: Dataset, config: ShrinkConfig, context: Context, limits: tuple[int, ...]
+        self,
+        graph: Graph,
+        dataset: Dataset,
+        config: ShrinkConfig,
+        context: Context,
+        limits: tuple[int, ...],
+        meter: Meter | None,
     ) -> None:
+        self.meter = meter
         self.graph, self.dataset, self.config, self.context = graph, dataset, config, context
         self.train, self.checkpoint, self.limits = context.config, context.checkpoint, limits
-        self.full = Pattern.of(graph, *config.counts).counts
+        self.full = Pattern.of(graph, *config.counts, meter=meter).counts
         far = [math.log(full / limit) if full > limit else 0.0 for full, limit in zip(self.full, limits, strict=True)]
         #: The furthest way that a count has to go, as a logarithm, and what share of it each goes.
         self.way = max(far)
@@ -170,7 +191,7 @@ class _Rounds:
         number = len(self.history)
         small, keep = narrow(self.graph)
         module = GraphModule(small)
-        hooks = ShrinkHooks(module, self.config, self._course(number))
+        hooks = ShrinkHooks(module, self.config, self._course(number), self.meter)
         rounds = self._rounds_in_all(number)
 
         def tell(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -198,7 +219,9 @@ class _Rounds:
         samples = Samples(self.dataset, self.graph, self.context, torch.float32)
         # With several counts, how fast one falls depends on how far the others do.
         options = self.config if self.config.also else replace(self.config, compression=1.0, left=None)
-        texts = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
+        texts: tuple[str, ...] = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
+        if self.meter is not None and "cycles" in self.config.counts:
+            texts = (*texts, self.meter.key)
         return digest(_tensors(self.graph), *texts)
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from hwprm.targets.flow.runs import Marks
 
-__all__ = ["Device", "Family", "Image", "Placer", "Resource"]
+__all__ = ["CROWDED", "Device", "Family", "Image", "Placer", "Resource"]
+
+#: Share of a device's multipliers or block RAMs from which on a design is crowded.
+CROWDED = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +77,14 @@ class Placer:
     #: Names of the tool's own counts: a resource's key -> a bel of the report.
     utilisation: Mapping[str, str]
     marks: Marks
+    #: Arguments more for a design that nearly fills the multipliers or block RAMs, whose places are few and fixed.
+    crowded: tuple[str, ...] = ()
+
+    def arguments_for(self, used: Mapping[str, int], device: Device) -> tuple[str, ...]:
+        """All arguments but those of the device itself, for a design that takes `used` of it."""
+        blocks = (key for key in ("dsp", "bram") if device.available.get(key))
+        full = any(used.get(key, 0) >= CROWDED * device.available[key] for key in blocks)
+        return self.arguments + (self.crowded if full else ())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from hwprm.isa.latencies import (
-    DONE_TO_ISSUE,
     LATENCIES,
     VECTOR_WRITE,
     Depth,
+    done_to_issue,
     issue_to_memory,
     issue_to_result,
     issue_to_vector,
@@ -45,14 +45,17 @@ def test_what_a_design_adds() -> None:
 def test_sums_of_a_fast_design() -> None:
     hw = hardware(rows=5, cols=3, multiplier_stages=1, pipeline="fast")
     assert tag_to_sum(hw) == 2
-    assert issue_to_result(hw) == 9 + 3 + 1 + 9
+    assert issue_to_result(hw) == 12 + 3 + 1 + 9
     assert issue_to_vector(hw) == issue_to_result(hw) + 4
     assert setup_to_issue(hw) == 15
+    assert tag_to_sum(hardware(residual_bits=4, pipeline="fast")) == 4
+    assert [hardware(cols=cols, pipeline="fast").mux_levels for cols in (1, 8, 9, 64, 65)] == [1, 1, 2, 2, 3]
 
 
 @pytest.mark.parametrize("pipeline", ["short", "fast"])
 def test_a_layer_reads_what_the_one_before_it_wrote(pipeline: str) -> None:
-    assert DONE_TO_ISSUE + issue_to_memory(hardware(pipeline=pipeline)) >= VECTOR_WRITE
+    hw = hardware(pipeline=pipeline)
+    assert done_to_issue(hw) + issue_to_memory(hw) >= VECTOR_WRITE
 
 
 def test_the_documentation_has_the_same_table() -> None:

@@ -39,6 +39,8 @@ PLACER = Placer(
     output="--textcfg",
     placed="placed.config",
     arguments=("--lpf-allow-unconstrained",),
+    # router1, the default, gives the faster clock, but rips up for hours where nearly all multipliers are in use.
+    crowded=("--router", "router2"),
     utilisation={
         "comb": "TRELLIS_COMB",
         "ff": "TRELLIS_FF",

@@ -12,7 +12,7 @@ from hwprm.compiler.layout.layout import lay_out
 from hwprm.compiler.timing.cycles import count_cycles
 from hwprm.config import ArrayConfig
 from hwprm.intnet import IntegerNetwork, Term
-from hwprm.isa.latencies import STORE_QUEUE, issue_to_vector
+from hwprm.isa.latencies import STORE_QUEUE, done_to_issue, issue_to_vector
 from tests.support.hardware import hardware
 from tests.support.measures import assert_measures
 from tests.support.networks import Spec, compiled, lenet, network, weights
@@ -72,9 +72,11 @@ def test_a_fast_pipeline_adds_its_stages_and_nothing_else(rows, cols):
     ]
     assert fast.limit - short.limit == fast.total - short.total
     assert (fast.promise, fast.bound) == (short.promise, short.bound)
-    deep = hardware(pipeline="fast")
-    stages = issue_to_vector(deep) + STORE_QUEUE(deep) - issue_to_vector(hardware()) - STORE_QUEUE(hardware())
-    assert [layer.stages for layer in fast.layers] == [stages, stages, stages, stages - 1], "long lists: no idle cycles"
+    shallow, deep = (hardware(rows=rows, cols=cols, pipeline=p) for p in ("short", "fast"))
+    stages = sum(
+        sign * (issue_to_vector(hw) + STORE_QUEUE(hw) + done_to_issue(hw)) for sign, hw in ((1, deep), (-1, shallow))
+    )
+    assert [layer.stages for layer in fast.layers] == [stages] * 4, "long lists: no idle cycles"
 
 
 def test_columns_pruned_are_cycles_saved():

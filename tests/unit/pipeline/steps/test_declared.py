@@ -31,7 +31,7 @@ OPTIONS = [option for section, kind in SECTIONS.items() for option in options_of
 READ = {
     "train": {"data", "train"},
     "admm": {"data", "train", "admm"},
-    "shrink": {"data", "train", "shrink"},
+    "shrink": {"data", "train", "shrink", "array", "quantize"},
     "purify": {"data", "purify"},
     "compact": {"data", "purify"},
     "finetune": {"data", "train", "finetune"},

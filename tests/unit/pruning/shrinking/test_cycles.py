@@ -1,0 +1,123 @@
+"""Shrinking by cycles: the pattern's count is the compiler's, limits hold, and a few rows are worth a tile together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from hwprm import api
+from hwprm.api.networks import shrink_meter
+from hwprm.config import ArrayConfig
+from hwprm.config.shrink import ShrinkConfig
+from hwprm.core.errors import ConfigError
+from hwprm.data import Dataset
+from hwprm.graph import Graph
+from hwprm.nets import GraphModule, lenet5_graph
+from hwprm.pruning.channels.blocks import Meter
+from hwprm.pruning.compaction.compaction import compact_graph
+from hwprm.pruning.compaction.narrowing import narrow
+from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks
+from hwprm.pruning.shrinking.shrink import shrink_limits
+from hwprm.sources import as_dataset
+
+ARRAYS = {"8x8": ArrayConfig(), "3x5, batch 2": ArrayConfig(rows=3, cols=5, batch=2), "axi": ArrayConfig(weights="axi")}
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return as_dataset("mnist_subset")
+
+
+@pytest.fixture(scope="module")
+def graph() -> Graph:
+    return lenet5_graph(seed=3)
+
+
+def _meter(data: Dataset, array: ArrayConfig) -> Meter:
+    found = shrink_meter(ShrinkConfig(count="cycles"), data, array, None)
+    assert found is not None
+    return found
+
+
+def _hooks(graph: Graph, meter: Meter, seed: int, limits: dict[str, int]) -> ShrinkHooks:
+    """Hooks at the end of a round whose importances are drawn, not measured."""
+    module, counts = GraphModule(graph), tuple(limits)
+    full = Pattern.of(graph, *counts, meter=meter).counts
+    course = Course(
+        counts=counts,
+        limits=tuple(limits.values()),
+        begin=tuple(map(float, full)),
+        rates=tuple(have / may for have, may in zip(full, limits.values(), strict=True)),
+        steps=10,
+    )
+    first, *others = counts
+    hooks = ShrinkHooks(module, ShrinkConfig(count=first, also=dict.fromkeys(others, 2.0)), course, meter)
+    rng = np.random.default_rng(seed)
+    hooks.channels = torch.from_numpy(rng.random(len(hooks.channels)))
+    hooks.columns = {name: torch.from_numpy(rng.random(len(of))) for name, of in hooks.columns.items()}
+    hooks.step = course.steps - 1
+    hooks.every = 1
+    return hooks
+
+
+def _pruned(graph: Graph, hooks: ShrinkHooks) -> Graph:
+    """`graph` with its own weights where the pattern of `hooks` keeps them, large enough that none becomes 0."""
+    rng, changed = np.random.default_rng(0), []
+    for node in graph.weighted:
+        kept = np.outer(hooks.pattern.rows[node.name], hooks.pattern.cols[node.name]).reshape(node.weight.shape)
+        weight = rng.choice([-1.0, 1.0], node.weight.shape) * rng.uniform(0.5, 1.0, node.weight.shape)
+        changed.append(replace(node, weight=(weight * kept / np.sqrt(kept[0].size)).astype(np.float32)))
+    return graph.replace(*changed)
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "limit"),
+    [
+        ("8x8", 0, 9000),
+        pytest.param("3x5, batch 2", 1, 40000, marks=pytest.mark.slow),
+        pytest.param("axi", 2, 12000, marks=pytest.mark.slow),
+    ],
+)
+def test_count_is_that_of_estimate_and_within_the_limit(
+    data: Dataset, graph: Graph, name: str, seed: int, limit: int
+) -> None:
+    hooks = _hooks(graph, _meter(data, ARRAYS[name]), seed, {"cycles": limit})
+    with torch.no_grad():
+        hooks.after_step(GraphModule(graph))
+    report = api.estimate(compact_graph(narrow(_pruned(graph, hooks))[0])[0], ARRAYS[name], data=data)
+    assert hooks.pattern.counts == (report.total + sum(report.stalls),)
+    assert not hooks.stuck
+    assert 0.9 * limit < hooks.pattern.counts[0] <= limit
+
+
+def test_all_of_several_limits_hold(data: Dataset, graph: Graph) -> None:
+    limits = {"cycles": 15000, "all_weights": 12000, "macs": 500_000}
+    hooks = _hooks(graph, _meter(data, ArrayConfig()), 4, limits)
+    with torch.no_grad():
+        hooks.after_step(GraphModule(graph))
+    assert all(have <= may for have, may in zip(hooks.pattern.counts, limits.values(), strict=True))
+
+
+def test_rows_that_save_a_tile_together_are_worth_it_together(data: Dataset, graph: Graph) -> None:
+    pattern = Pattern.of(graph, "cycles", meter=_meter(data, ArrayConfig()))
+    before = pattern.layer_cycles()["conv1"]
+    row, column = pattern.gains("conv1")  # 20 filters: tiles of 8, 8 and 4
+    pattern.rows["conv1"][:4] = False
+    assert before - pattern.layer_cycles()["conv1"] == pytest.approx(4 * row[0], rel=0.02)
+    assert pattern.gains("conv1")[0][0] == pytest.approx(row[0] * 4 / 8, rel=0.02)
+    assert column[0] * 25 == pytest.approx(before)
+    pattern.rows["conv1"][:12] = False
+    assert pattern.gains("conv1")[0][0] == 0  # one tile, whose rows take nothing by themselves
+
+
+def test_cycles_need_an_array(graph: Graph) -> None:
+    with pytest.raises(ConfigError, match="needs an array"):
+        shrink_limits(graph, ShrinkConfig(count="cycles"))
+
+
+def test_limit_above_the_network_says_what_it_takes(data: Dataset, graph: Graph) -> None:
+    with pytest.raises(ConfigError, match=r"at most 1000000 of \d+ \(cycles\)"):
+        shrink_limits(graph, ShrinkConfig(count="cycles", left=1_000_000), _meter(data, ArrayConfig()))
