@@ -1,8 +1,8 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
-`verify`, `estimate`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
-`hwprm.pipeline`). `apply_plan` is a function only.
+`verify`, `estimate`, `size`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
+`repro` (in `hwprm.pipeline`). `apply_plan` is a function only.
 Nothing heavy is imported before it is used.
 """
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         prune,
         quantize,
         report,
+        size,
         synth,
         train,
         verify,
@@ -88,6 +89,7 @@ __all__ = [
     "quantize",
     "report",
     "repro",
+    "size",
     "synth",
     "train",
     "verify",

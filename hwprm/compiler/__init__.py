@@ -3,7 +3,7 @@
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits
 from hwprm.compiler.passes.proof import Proof
-from hwprm.compiler.program import Program, compile_network, estimate
+from hwprm.compiler.program import Program, compile_network, draft, estimate
 from hwprm.compiler.record import ProgramRecord
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 
@@ -16,6 +16,7 @@ __all__ = [
     "RomImage",
     "accumulator_bits",
     "compile_network",
+    "draft",
     "estimate",
     "sum_bits",
 ]

@@ -35,7 +35,7 @@ from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 
-__all__ = ["PASSES", "Program", "compile_network", "estimate"]
+__all__ = ["PASSES", "Program", "compile_network", "draft", "estimate"]
 
 #: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
 #: that they changed no integer, and which one did where that fails.
@@ -173,13 +173,20 @@ def estimate(
     `as_is` is that of `compile_network`. The passes are not proven: searches ask for thousands of estimates, whatever
     is emitted in the end is compiled and proven once, and a pass that changed integers would still be counted right.
     """
-    if not as_is:
-        net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
     if array.weights == "rom":
-        _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
+        _, layout, unordered = _laid_out(_needed(net, array, as_is), array, PASSES[1:], None)
         return count_cycles(layout, unordered)
-    program = _compiled(net, array, PASSES[1:], None)
+    program = draft(net, array, as_is=as_is)
     return replace(program.cycles, stalls=program.stalls(memory or MemoryConfig()))
+
+
+def draft(net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False) -> Program:
+    """`net` compiled without a proof of the passes: for figures, as `estimate`, never for emission."""
+    return _compiled(_needed(net, array, as_is), array, PASSES[1:], None)
+
+
+def _needed(net: IntegerNetwork, array: ArrayConfig, as_is: bool) -> IntegerNetwork:
+    return net if as_is else kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
 
 
 def _check_supported(net: IntegerNetwork) -> None:

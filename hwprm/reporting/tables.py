@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from hwprm.core.formats import SILICON
-from hwprm.reporting.silicon import silicon_tables
+from hwprm.reporting.silicon import silicon_tables, size_table
 
 __all__ = ["RULES", "overview", "tables"]
 
@@ -38,6 +38,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("refusals", _refusals),
         ("cycles", _cycles),
         ("cycles", _lists),
+        ("size", size_table),
         ("memory", _memory),
         ("verify", _verification),
         ("seconds", _seconds),
