@@ -83,7 +83,7 @@ def predict(design: Design, target: str, keys: Coefficients | None = None) -> Re
     flip_flops = sum(registers(design.hardware, design.contents, design.cells).values())
     used |= {
         "ff": flip_flops + held + (sum(port_bits(design.hardware)) if wrapped else 0),
-        "dsp": dsp_blocks(design.hardware),
+        "dsp": dsp_blocks(design),
         "bram": sum(cells.blocks for cells in memories),
         "lutram": sum(cells.luts for cells in memories),
     }
@@ -105,12 +105,13 @@ def is_wrapped(hw: Hardware, device: Device) -> bool:
     return sum(port_bits(hw)) + 2 > device.available["io"]
 
 
-def dsp_blocks(hw: Hardware) -> int:
-    """Multipliers of 18 bits: one an element, one for every part of a lane's sum, one for its residual."""
+def dsp_blocks(design: Design) -> int:
+    """Multipliers of 18 bits: one an element with weights, one for every part of a lane's sum, one for its residual."""
+    hw = design.hardware
     # Whole products are cut by synthesis, which leaves a last part of two bits to LUTs; those of fast lanes are cells.
     beyond = max(0, hw.sum_bits - OPERAND_BITS - (not hw.fast))
     lane = 1 + -(-beyond // PART_BITS) + bool(hw.residual_bits)
-    return hw.rows * (hw.cols + lane)
+    return hw.rows * (design.busy_columns + lane)
 
 
 @cache

@@ -102,10 +102,12 @@ def _rom(hw: Hardware, name: str, columns: Columns) -> Memory:
     latency = (WEIGHT_READ if name == "weights" else TABLE_READ)(hw)
     depth = columns.depth
     if _in_cells(hw, name, columns):
-        width, blocks, within = columns.different, cut(depth, columns.different), 0
-        if width:
-            within = sum(-(-width // BLOCKS[words]) for words in blocks)
-        return Memory(name=f"rom_{name}", depth=depth, width=width, cells=Mapped(blocks=within, parts=len(blocks)))
+        width, blocks = columns.different, cut(depth, columns.different)
+        used = {at for at, read in zip(columns.first, _read(hw, name), strict=True) if read}
+        held = [at in used for i, at in enumerate(columns.first) if at == i]
+        parts = (Mapped(blocks=-(-width // BLOCKS[words]), unit=BLOCKS[words]).without(held) for words in blocks)
+        within = Mapped(blocks=sum(part.blocks for part in parts) if width else 0, parts=len(blocks))
+        return Memory(name=f"rom_{name}", depth=depth, width=width, cells=within)
     read = [bit for at, bit in zip(columns.first, _read(hw, name), strict=True) if at >= 0]
     cells = mapped(depth, len(read), reads_only=True, block=True).without(read) if read else Mapped()
     return Memory(name=f"rom_{name}", depth=depth, width=len(read), cells=cells, registers=sum(read) * (latency > 1))
@@ -116,7 +118,10 @@ def _ram(name: str, depth: int, read: list[bool], latency: int) -> Memory:
     width = len(read)
     deep = [words for words, bits in BLOCKS.items() if bits <= HALF and depth <= words]
     if latency > 1 and width * depth > SMALL and deep:
-        return Memory(name=name, depth=depth, width=width, cells=Mapped(blocks=-(-width // BLOCKS[deep[0]])))
+        unit = BLOCKS[deep[0]]
+        return Memory(
+            name=name, depth=depth, width=width, cells=Mapped(blocks=-(-width // unit), unit=unit).without(read)
+        )
     cells = mapped(depth, width).without(read)
     behind = sum(read) * (latency - 1 + (cells.blocks == 0)) + cells.bits
     chosen = (cells.parts - 1).bit_length() if cells.blocks else 0

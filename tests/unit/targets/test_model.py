@@ -18,12 +18,13 @@ from hwprm.emission.ports import read_ports, top_ports
 from hwprm.isa.registers import ADDRESS_BITS
 from hwprm.targets.model import dsp_blocks, is_wrapped, predict
 from hwprm.targets.sizes.design import Design, port_bits
+from hwprm.targets.sizes.memories import Contents
 from hwprm.targets.synth import silent, synthesise
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
 FITTED = {"lut4": 6.0, "ff": 2.5, "comb": 6.0}
-OTHERS = {"lut4": 8.0, "ff": 2.5, "comb": 5.0}
+OTHERS = {"lut4": 8.0, "ff": 2.5, "comb": 6.0}
 EXACT = ("dsp", "bram", "lutram")
 
 
@@ -77,11 +78,11 @@ def test_the_gateware_is_still_that_of_the_model(small_bundle: Path, tmp_path: P
 
 
 def test_multipliers_as_synthesis_found_them() -> None:
-    hardware = next(iter(_measured().values()))[0].hardware
+    hardware = next(design.hardware for design, _ in _measured().values() if design.hardware.external)
     found = {("short", 18): 1, ("short", 19): 1, ("short", 20): 2, ("fast", 18): 1, ("fast", 19): 2, ("fast", 32): 2}
     for (pipeline, bits), lane in found.items():
         made = replace(hardware, rows=2, cols=3, pipeline=pipeline, sum_bits=bits, residual_bits=0)
-        assert dsp_blocks(made) == 2 * (3 + lane)
+        assert dsp_blocks(Design(hardware=made, contents=Contents(made, {}))) == 2 * (3 + lane)
 
 
 def test_ports_are_those_of_the_top() -> None:
