@@ -11,17 +11,24 @@ from typing import Any
 
 import numpy as np
 
+from hwprm.bundle import Bundle
 from hwprm.bundle.images import random_images
-from hwprm.compiler import Program, compile_network
+from hwprm.compiler import Program, compile_network, draft
+from hwprm.compiler.encoding.rom import RomImage
 from hwprm.config import ArrayConfig, QuantizeConfig, SiliconConfig
 from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
 from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
+from hwprm.isa import ExternalMemory, Hardware, InputGeometry
 from hwprm.nets.random import random_network
 from hwprm.quantization import quantize_network
+from hwprm.sources import array_of
+from hwprm.targets.sizes.columns import Columns
+from hwprm.targets.sizes.design import Design
+from hwprm.targets.sizes.memories import Contents
 from hwprm.targets.synth import silent, synthesise
 
-__all__ = ["drawn", "measured"]
+__all__ = ["design_of", "drawn", "measured", "measured_bundle"]
 
 #: Arrays, each side log-uniform between these, and no larger in all than a draw may take of a processor.
 SIDES = (1, 2, 3, 4, 5, 6, 8, 12, 16)
@@ -40,30 +47,53 @@ def drawn(seed: str, most: int) -> tuple[Program, str]:
 
 
 def measured(program: Program, cells: str, target: str, work: Path) -> dict[str, Any]:
-    """What synthesis for `target` makes of it, whole and by block, with the `Hardware` that it was made of."""
+    """What synthesis for `target` makes of it, with its `Hardware` and the contents of its tables."""
     begun, folder = time.process_time(), work / "bundle"
     shutil.rmtree(folder, ignore_errors=True)
     try:
         emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=cells)
-        found = synthesise(folder, SiliconConfig(target=target), silent)
-        return {
-            "cells": cells,
-            "tool": found.tool.label,
-            "used": {key: value for key, value in found.used.items() if key != "io"},
-            "blocks": found.blocks,
-            "hardware": asdict(program.hardware) | {"design_hash": ""},
-            "roms": {rom.name: _changing(rom.words(), rom.width) for rom in program.roms},
-            "seconds": round(time.process_time() - begun, 1),
-        }
+        return _synthesised(folder, program, target) | {"seconds": round(time.process_time() - begun, 1)}
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _changing(words: list[int], width: int) -> list[int]:
-    """Bits of a table that ever change, and those that differ from all others: the rest takes no memory."""
-    columns = [tuple(word >> bit & 1 for word in words) for bit in range(width)]
-    kept = [column for column in columns if len(set(column)) > 1]
-    return [len(kept), len(set(kept))]
+def measured_bundle(folder: Path, target: str) -> dict[str, Any]:
+    """The same of a bundle."""
+    bundle = Bundle.load(folder)
+    return _synthesised(folder, draft(bundle.network, array_of(bundle), as_is=True), target)
+
+
+def _synthesised(folder: Path, program: Program, target: str) -> dict[str, Any]:
+    found = synthesise(folder, SiliconConfig(target=target), silent)
+    return {
+        "cells": found.bundle.manifest.target,
+        "tool": found.tool.label,
+        "used": {key: value for key, value in found.used.items() if key != "io"},
+        "hardware": asdict(program.hardware) | {"design_hash": ""},
+        "tables": {} if program.hardware.external else {rom.name: _columns(rom) for rom in program.roms},
+    }
+
+
+def design_of(row: dict[str, Any]) -> Design:
+    """The design of a row of `measured`, as its sizes are counted."""
+    facts = row["hardware"]
+    made: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in facts.items()}
+    made["inputs"] = tuple(InputGeometry(**part | {"shape": tuple(part["shape"])}) for part in facts["inputs"])
+    made["external"] = ExternalMemory(**facts["external"]) if facts["external"] else None
+    hardware = Hardware(**made)
+    columns = {name: _read_columns(text) for name, text in row["tables"].items()}
+    return Design(hardware=hardware, contents=Contents(hardware, columns), cells=row["cells"])
+
+
+def _columns(rom: RomImage) -> str:
+    """Its depth, and for each bit the first that always is as it is."""
+    columns = Columns.of(rom)
+    return f"{columns.depth}: {' '.join(map(str, columns.first))}"
+
+
+def _read_columns(text: str) -> Columns:
+    depth, _, first = text.partition(":")
+    return Columns(int(depth), tuple(map(int, first.split())))
 
 
 def _drawn(rng: random.Random, most: int) -> tuple[Program, str]:

@@ -1,8 +1,8 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
-`verify`, `estimate`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and `repro` (in
-`hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` and `sensitivity` are functions only.
+`verify`, `estimate`, `size`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
+`repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` and `sensitivity` are functions only.
 Nothing heavy is imported before it is used.
 """
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         quantize,
         report,
         sensitivity,
+        size,
         synth,
         train,
         verify,
@@ -95,6 +96,7 @@ __all__ = [
     "report",
     "repro",
     "sensitivity",
+    "size",
     "synth",
     "train",
     "verify",

@@ -11,7 +11,7 @@ The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
 True
 """
 
-from hwprm.api.hardware import compile, estimate, pnr, quantize, synth, verify
+from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
 from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
 
@@ -28,6 +28,7 @@ __all__ = [
     "quantize",
     "report",
     "sensitivity",
+    "size",
     "synth",
     "train",
     "verify",

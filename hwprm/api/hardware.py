@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from hwprm.intnet import IntegerNetwork
     from hwprm.model import Model
     from hwprm.sources import Split
-    from hwprm.targets import Placement, Synthesis
+    from hwprm.targets import Placement, Resources, Synthesis
     from hwprm.verification import VerifyReport
 
     Data = Dataset | Split | DataConfig | str | Path
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["compile", "estimate", "pnr", "quantize", "synth", "verify"]
+__all__ = ["compile", "estimate", "pnr", "quantize", "size", "synth", "verify"]
 
 #: Calibration images on which the two references are compared.
 CROSSCHECKED = 4
@@ -65,8 +65,9 @@ def compile(
     """Quantise where needed, compile for `array`, and emit the new folder `out`: Verilog, ROMs, test bench, images.
 
     Zero filters and columns of the network are removed exactly. The test images of `data` become the bundle's.
-    Raises InputError when `out` is not empty or cannot be made, ConfigError when the array cannot hold the network,
-    PassError when the compiler itself changes an integer on the first of the images.
+    Raises InputError when `out` is not empty or cannot be made, or the design is too large for ``emit.device``,
+    ConfigError when the array cannot hold the network, PassError when the compiler itself changes an integer on the
+    first of the images.
     """
     from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig, EmitConfig
@@ -74,6 +75,7 @@ def compile(
     from hwprm.emission import emit_bundle
     from hwprm.quantization import quantize_images
     from hwprm.sources import as_dataset
+    from hwprm.targets import sized
 
     check_output(Path(out))
     dataset = as_dataset(data)
@@ -82,6 +84,8 @@ def compile(
     count = emit.images
     images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
     program = compile_network(net, array or ArrayConfig(), images=images)
+    if emit.device and (wrong := sized(program, emit.device, emit.target).too_large):
+        raise wrong
     labels = dataset.test_labels
     return emit_bundle(program, images, None if labels is None else labels[:count], Path(out), target=emit.target)
 
@@ -123,16 +127,41 @@ def estimate(
     `data` calibrates a float model; integer networks and bundles do not need it. Without `array` a bundle is counted
     for its own, anything else for 8 x 8. `memory` is what an array with external weights waits for.
     """
-    from hwprm.bundle import Bundle
     from hwprm.compiler import estimate as run
     from hwprm.config import ArrayConfig
-    from hwprm.sources import array_of, as_network, holds
+    from hwprm.sources import array_of, as_network
 
-    own = array is None and (isinstance(source, Bundle) or holds(source) == "bundle")
-    if own:
-        array = array_of(source if isinstance(source, Bundle) else Bundle.load(Path(str(source))))
-    net = as_network(source, data, quantize)
-    return run(net, array or ArrayConfig(), memory, as_is=own)
+    bundle = _bundle(source)
+    own = array is None and bundle is not None
+    array = array or (array_of(bundle) if bundle else ArrayConfig())
+    return run(as_network(source, data, quantize), array, memory, as_is=own)
+
+
+def size(
+    source: Network | IntegerNetwork | Bundle,
+    array: ArrayConfig | None = None,
+    *,
+    data: Data = "mnist",
+    quantize: QuantizeConfig | None = None,
+    target: str = "ecp5-85k",
+    cells: str | None = None,
+) -> Resources:
+    """What `source` takes of the device `target` by a model, without tools: docs/silicon.md says how near it comes.
+
+    `source`, `array`, `data` and `quantize` as in `estimate`; `cells` are those that ``emit.target`` names, by default
+    a bundle's own, else any. Where the device is too small ``too_large`` says so, and which array would fit. Raises
+    ConfigError for an unknown device, UnsupportedError for one that has no model.
+    """
+    from hwprm.compiler import draft
+    from hwprm.config import ArrayConfig
+    from hwprm.sources import array_of, as_network
+    from hwprm.targets import sized
+
+    bundle = _bundle(source)
+    own = array is None and bundle is not None
+    array = array or (array_of(bundle) if bundle else ArrayConfig())
+    program = draft(as_network(source, data, quantize), array, as_is=own)
+    return sized(program, target, cells or (bundle.manifest.target if bundle else "any"))
 
 
 def synth(
@@ -172,6 +201,16 @@ def pnr(
     from hwprm.targets import place_and_route
 
     return place_and_route(_folder(bundle), config or SiliconConfig(), _teller(progress))
+
+
+def _bundle(source: Network | IntegerNetwork | Bundle) -> Bundle | None:
+    """The bundle that `source` is, or is the folder of."""
+    from hwprm.bundle import Bundle
+    from hwprm.sources import holds
+
+    if isinstance(source, Bundle):
+        return source
+    return Bundle.load(Path(str(source))) if holds(source) == "bundle" else None
 
 
 def _folder(bundle: Bundle | Path | str) -> Path:

@@ -10,7 +10,7 @@ import typer
 
 from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
-from hwprm.cli.verb import INTEGERS, Take, verb
+from hwprm.cli.verb import INTEGERS, Chosen, Take, verb
 from hwprm.config import Settings
 
 __all__ = ["estimate"]
@@ -25,24 +25,48 @@ def _own_array(arguments: Mapping[str, Any]) -> Settings:
     return Settings(array=array_of(Bundle.load(Path(source)))) if holds(source) == "bundle" else Settings()
 
 
-@verb(app, Take("array"), Take("memory", prefix=True), *INTEGERS, Take("data"), out=False, base=_own_array)
+@verb(
+    app,
+    Take("array"),
+    Take("memory", prefix=True),
+    *INTEGERS,
+    Take("data"),
+    Take("silicon", only=("target", "clock")),
+    Take("emit", prefix=True, only=("target",)),
+    out=False,
+    base=_own_array,
+)
 def estimate(
     talk: Talk,
     settings: Settings,
+    chosen: Chosen,
     source: Annotated[str, typer.Argument(help="Model .pt2 file, model folder, integer network folder or bundle.")],
 ) -> Outcome:
     """Count cycles per layer and per image exactly, without simulating, beside the promise and the bound.
 
     A bundle is counted for its own array; --rows and --cols ask about another one. With --weights axi the stalls for
-    --memory-latency and --memory-bandwidth come too, as exact.
+    --memory-latency and --memory-bandwidth come too, as exact. With --target or --clock also what the design takes of a
+    device, by a model and without tools, and images per second; exit 2 where the device is too small.
     """
     from hwprm import api
+    from hwprm.core.errors import InputError
     from hwprm.reporting import cycle_facts, tables
+    from hwprm.sources import as_network, holds
+    from hwprm.targets import size_facts
 
+    array, asked = settings.array, chosen.values.keys() & {("silicon", "target"), ("silicon", "clock")}
     with talk.stage("estimate"):
-        cycles = api.estimate(
-            source, settings.array, data=settings.data, quantize=settings.quantize, memory=settings.memory
-        )
-    array = settings.array
-    facts = {"array": {"rows": array.rows, "cols": array.cols}, "cycles": cycle_facts(cycles)}
-    return Outcome(data=facts, tables=tables(facts))
+        # Once for both questions, since a float network is calibrated.
+        bundle = holds(source) == "bundle"
+        net = source if bundle else as_network(source, settings.data, settings.quantize)
+        cycles = api.estimate(net, array, data=settings.data, quantize=settings.quantize, memory=settings.memory)
+        facts = {"array": {"rows": array.rows, "cols": array.cols}, "cycles": cycle_facts(cycles)}
+        wrong = None
+        if asked:
+            cells = settings.emit.target if ("emit", "target") in chosen.values or not bundle else None
+            found = api.size(net, array, quantize=settings.quantize, target=settings.silicon.target, cells=cells)
+            facts |= {"size": size_facts(found, cycles, settings.silicon.clock)}
+            wrong = found.too_large
+    if wrong:
+        talk.complain(wrong)
+    return Outcome(data=facts, tables=tables(facts), exit_code=InputError.exit_code if wrong else 0)

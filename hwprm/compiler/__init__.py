@@ -3,7 +3,7 @@
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.compiler.layout.hardware import accumulator_bits, sum_bits
 from hwprm.compiler.passes.proof import Proof
-from hwprm.compiler.program import Outline, Program, compile_network, estimate, outline
+from hwprm.compiler.program import Outline, Program, compile_network, draft, estimate, outline
 from hwprm.compiler.record import ProgramRecord
 from hwprm.compiler.timing.cycles import CycleReport, LayerCycles
 
@@ -17,6 +17,7 @@ __all__ = [
     "RomImage",
     "accumulator_bits",
     "compile_network",
+    "draft",
     "estimate",
     "outline",
     "sum_bits",

@@ -35,7 +35,7 @@ from hwprm.core.memo import kept
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 
-__all__ = ["PASSES", "Outline", "Program", "compile_network", "estimate", "outline"]
+__all__ = ["PASSES", "Outline", "Program", "compile_network", "draft", "estimate", "outline"]
 
 #: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
 #: that they changed no integer, and which one did where that fails.
@@ -199,9 +199,7 @@ def outline(
     net: IntegerNetwork, array: ArrayConfig, memory: MemoryConfig | None = None, *, as_is: bool = False
 ) -> Outline:
     """What `estimate` counts, with the parameters of the hardware it was counted on."""
-    if not as_is:
-        net = kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
-    _, layout, unordered = _laid_out(net, array, PASSES[1:], None)
+    _, layout, unordered = _laid_out(_needed(net, array, as_is), array, PASSES[1:], None)
     report, hw = count_cycles(layout, unordered), _with_rings(layout, array)
     if hw.external is None:
         return Outline(cycles=report, hardware=hw)
@@ -209,6 +207,15 @@ def outline(
     cycles = [layer.cycles for layer in report.layers]
     stalls = steady_stalls(layout.schedule.tiles, cycles, hw, memory or MemoryConfig())
     return Outline(cycles=replace(report, stalls=stalls), hardware=hw)
+
+
+def draft(net: IntegerNetwork, array: ArrayConfig, *, as_is: bool = False) -> Program:
+    """`net` compiled without a proof of the passes: for figures, as `estimate`, never for emission."""
+    return _compiled(_needed(net, array, as_is), array, PASSES[1:], None)
+
+
+def _needed(net: IntegerNetwork, array: ArrayConfig, as_is: bool) -> IntegerNetwork:
+    return net if as_is else kept(net, "needed", lambda: rewrite(net, array, PASSES[:1], None)[0].network)
 
 
 def _check_supported(net: IntegerNetwork) -> None:

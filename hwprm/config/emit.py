@@ -22,6 +22,8 @@ class EmitConfig:
     #: Whose cells the Verilog may use: any, plain Verilog for every tool; ecp5, registered multipliers and accumulators
     #: of Lattice ECP5 (simulators see plain twins).
     target: Literal["any", "ecp5"] = "any"
+    #: Device that the design must fit, by the size model, such as `ecp5-25k`; without one none is too large.
+    device: str | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.images, int) or isinstance(self.images, bool) or self.images < 1:

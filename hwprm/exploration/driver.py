@@ -30,7 +30,7 @@ from hwprm.model import Model, Stage
 from hwprm.pipeline.code import code_digest
 from hwprm.sources import Split, as_model, as_split, plain_network, title
 from hwprm.targets.catalogue import find_target
-from hwprm.targets.model import modelled
+from hwprm.targets.model import MODELLED
 
 __all__ = ["explore"]
 
@@ -166,9 +166,9 @@ def _check_target(config: ExploreConfig) -> None:
     if config.target is None:
         return
     family = find_target(config.target).family.name
-    if family not in modelled():
+    if family != MODELLED:
         raise UnsupportedError(
-            f"{config.target}: the size of designs is predicted for {', '.join(modelled())} alone, not for {family}; "
+            f"{config.target}: the size of designs is predicted for {MODELLED} alone, not for {family}; "
             "leave --target out and use `hwprm synth` on points of the front"
         )
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from hwprm.compiler import outline
+from hwprm.compiler import Outline, Program, draft, outline
 from hwprm.config import Settings
 from hwprm.config.emit import TARGETS
 from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
 from hwprm.exploration.metrics import METRICS
 from hwprm.intnet import IntegerNetwork
-from hwprm.isa import Hardware
 from hwprm.targets.catalogue import find_target
 from hwprm.targets.model import predict
-from hwprm.targets.size import exceeded
+from hwprm.targets.sizes.design import Design
 
 #: How a refusal begins that is the device's doing.
 UNFIT = "does not fit"
@@ -58,8 +57,13 @@ def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
     array can.
     """
     array, explore = settings.array, settings.explore
-    found = outline(net, array, settings.memory)
-    report = found.cycles
+    program: Outline | Program
+    if explore.target is None:
+        program = outline(net, array, settings.memory)
+        report = program.cycles
+    else:  # what a device holds of tables hangs on their contents
+        program = draft(net, array)
+        report = replace(program.cycles, stalls=program.stalls(settings.memory))
     whole = report.total + sum(report.stalls)
     cycles = whole / report.batch
     values = {
@@ -67,22 +71,22 @@ def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
         "bound": round(report.bound / report.batch, 1),
         "utilisation": round(sum(layer.macs for layer in report.layers) / (array.rows * array.cols * whole), 6),
         "multipliers": array.rows * array.cols,
-        "onchip_bits": sum(found.onchip.values()),
+        "onchip_bits": sum(program.onchip.values()),
         "weights": sum(int(np.count_nonzero(term.weight)) for layer in net.layers for term in layer.terms),
     }
     if explore.clock is not None:
         values["images_per_second"] = round(explore.clock * 1e6 / cycles, 1)
-    if explore.target is not None:
-        values |= _resources(found.hardware, explore.target)
+    if isinstance(program, Program):
+        values |= _resources(program, str(explore.target))
     return values
 
 
-def _resources(hw: Hardware, name: str) -> dict[str, float]:
-    """What the size model says that the device `name` holds of `hw`. Raises ConfigError where it has not so much."""
-    target = find_target(name)
-    used = predict(hw, name, cells=target.family.name if target.family.name in TARGETS else ANY).used
-    titles = {resource.key: resource.title for resource in target.family.resources}
-    if over := exceeded(used, target.device.available):
-        numbers = ", ".join(f"{need:,} {titles[key]} of {most:,}" for key, (need, most) in over.items())
+def _resources(program: Program, name: str) -> dict[str, float]:
+    """What the size model says that the device `name` holds of it. Raises ConfigError where it has not so much."""
+    family = find_target(name).family.name
+    cells = family if family in TARGETS else ANY
+    found = predict(Design.of(program.hardware, program.roms, cells), name)
+    if over := found.over:
+        numbers = ", ".join(f"{need:,} {found.titles[key]} of {most:,}" for key, (need, most) in over.items())
         raise ConfigError(f"{UNFIT} {name}: needs {numbers}")
-    return {key: float(count) for key, count in used.items() if key in METRICS}
+    return {key: float(count) for key, count in found.used.items() if key in METRICS}

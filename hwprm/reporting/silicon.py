@@ -8,7 +8,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-__all__ = ["silicon_tables"]
+__all__ = ["silicon_tables", "size_table"]
 
 Facts = Mapping[str, Any]
 #: Columns of the table of blocks, at most; what a design has most of comes first in a family's resources.
@@ -39,6 +39,24 @@ def _resources(facts: Facts) -> Table:
         table.add_row(escape(resource["title"]), *(f"[red]{cell}[/]" if over else cell for cell in cells))
     if facts["wrapped"]:
         table.caption = "too few pins: ports behind shift registers, for figures only"
+    return table
+
+
+def size_table(facts: Facts) -> Table:
+    """What `hwprm estimate --target` says a design takes of a device, and how fast it is there."""
+    size = facts["size"]
+    title = f"By the size model: {size['target']} ({size['part']})"
+    table = Table("resource", title=escape(title), title_justify="left")
+    for name in ("used", "of", "per cent"):
+        table.add_column(name, justify="right")
+    for resource in size["resources"].values():
+        used, most = resource["used"], resource["available"]
+        share = "-" if not most else f"{100 * used / most:.1f}"
+        cells = (f"{used:,}", "-" if most is None else f"{most:,}", share)
+        over = most is not None and used > most
+        table.add_row(escape(resource["title"]), *(f"[red]{cell}[/]" if over else cell for cell in cells))
+    if "clock_mhz" in size:
+        table.add_row(f"images per second at {size['clock_mhz']:g} MHz", f"{size['images_per_second']:,.0f}", "", "")
     return table
 
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from hwprm.core.formats import SILICON, STUDY
-from hwprm.reporting.silicon import silicon_tables
+from hwprm.reporting.silicon import silicon_tables, size_table
 from hwprm.reporting.study import study_tables
 
 __all__ = ["RULES", "overview", "tables"]
@@ -41,6 +41,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("refusals", _refusals),
         ("cycles", _cycles),
         ("cycles", _lists),
+        ("size", size_table),
         ("memory", _memory),
         ("verify", _verification),
         ("seconds", _seconds),

@@ -1,15 +1,18 @@
 """Devices: synthesis of a bundle, place and route, and what both found. docs/silicon.md says how to add one."""
 
 from hwprm.targets.catalogue import TARGETS, Target, find_target
+from hwprm.targets.fitting import sized
 from hwprm.targets.flow.tools import survey
+from hwprm.targets.model import Resources
 from hwprm.targets.place import Placement, check_placer, place_and_route
-from hwprm.targets.results import RESULT, placement_facts, synthesis_facts, write_project, write_result
+from hwprm.targets.results import RESULT, placement_facts, size_facts, synthesis_facts, write_project, write_result
 from hwprm.targets.synth import Synthesis, core_netlist, synthesise
 
 __all__ = [
     "RESULT",
     "TARGETS",
     "Placement",
+    "Resources",
     "Synthesis",
     "Target",
     "check_placer",
@@ -17,6 +20,8 @@ __all__ = [
     "find_target",
     "place_and_route",
     "placement_facts",
+    "size_facts",
+    "sized",
     "survey",
     "synthesis_facts",
     "synthesise",

@@ -1,7 +1,8 @@
-"""What a design takes of a device, by a formula and without tools: DSPs exactly, LUTs and flip-flops by a fit.
+"""What a design takes of a device, by a formula and without tools, in milliseconds.
 
-The coefficients of `coefficients.json` are fitted by ``benchmarks/resources.py`` to synthesised designs; the formula is
-a sum over blocks of the gateware, whose terms `hwprm.targets.features` counts.
+Block RAMs, LUT RAMs and multipliers are counted exactly, flip-flops from the gateware's own registers
+(`hwprm.targets.sizes`). LUTs and carry cells are sums of pieces of logic, each with a coefficient of
+`coefficients.json`, which ``benchmarks/resources.py`` fits to synthesised designs.
 """
 
 from __future__ import annotations
@@ -13,59 +14,104 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hwprm.core.errors import UnsupportedError
+from hwprm.core.errors import InputError, UnsupportedError
 from hwprm.isa import Hardware
 from hwprm.targets.catalogue import find_target
-from hwprm.targets.features import features
+from hwprm.targets.flow.family import Device
+from hwprm.targets.size import exceeded
+from hwprm.targets.sizes.carries import carries
+from hwprm.targets.sizes.design import Design, port_bits
+from hwprm.targets.sizes.luts import Features, luts
+from hwprm.targets.sizes.registers import registers
 
-__all__ = ["COEFFICIENTS", "Resources", "dsp_blocks", "modelled", "predict"]
+__all__ = ["COEFFICIENTS", "FITTED", "MODELLED", "Resources", "dsp_blocks", "features", "is_wrapped", "predict"]
 
-#: What the benchmark fits: {family: {"tool": label, "keys": {resource: {block: {feature: coefficient}}}}}.
+#: {resource: {block: {feature: coefficient}}}.
+Coefficients = Mapping[str, Mapping[str, Mapping[str, float]]]
+#: What the benchmark fits: {"tool": label, "keys": {resource: {block: {feature: coefficient}}}}.
 COEFFICIENTS = Path(__file__).parent / "coefficients.json"
+#: The family that has a model, and the resources whose coefficients are fitted.
+MODELLED, FITTED = "ecp5", ("lut4", "carry")
 #: Bits of a signed operand of one DSP block, and those that each further one adds.
 OPERAND_BITS, PART_BITS = 18, 17
+#: LUT sites of a carry cell and of a LUT RAM.
+CARRY_SITES, RAM_SITES = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """`used` by the keys of the family's resources that a model has; `tool` is what the model was fitted to."""
+    """`used` by the keys of the family's resources, as `device` has them; `tool` is what the model was fitted to."""
 
+    device: Device
+    titles: Mapping[str, str]
     used: Mapping[str, int]
     tool: str
+    #: What is wrong, with the numbers and the largest array that fits, where the device has too few of something.
+    too_large: InputError | None = None
+
+    @property
+    def over(self) -> dict[str, tuple[int, int]]:
+        """Used and available of every resource of which the device has too few."""
+        return exceeded(self.used, self.device.available)
 
 
-def predict(hw: Hardware, target: str, *, cells: str = "any") -> Resources:
-    """What the design `hw`, written in `cells`, takes of the device `target`; a fraction of a millisecond.
+def predict(design: Design, target: str, keys: Coefficients | None = None) -> Resources:
+    """What `design` takes of the device `target`, with other coefficients than the committed ones if `keys` are given.
 
-    Block RAM is not predicted. Raises ConfigError for an unknown device, UnsupportedError where its family has no
-    model.
+    Raises ConfigError for an unknown device, UnsupportedError where its family has no model.
     """
-    family = find_target(target).family.name
-    models = _coefficients()
-    if family not in models:
+    found = find_target(target)
+    if found.family.name != MODELLED:
         raise UnsupportedError(
-            f"{target}: no size model for the family {family}, only for {', '.join(sorted(models))}; "
+            f"{target}: no size model for the family {found.family.name}, only for {MODELLED}; "
             "use `hwprm synth` on a bundle"
         )
-    counted = features(hw, cells)
+    model, wrapped = _coefficients(), is_wrapped(design.hardware, found.device)
+    fitted: Coefficients = keys or model["keys"]
     used = {
-        key: round(sum(blocks[block][name] * n for block, terms in counted.items() for name, n in terms.items()))
-        for key, blocks in models[family]["keys"].items()
+        key: round(
+            sum(
+                value * fitted[key].get(block, {}).get(name, 0.0)
+                for block, terms in features(design, key, wrapped=wrapped).items()
+                for name, value in terms.items()
+            )
+        )
+        for key in FITTED
     }
-    return Resources(used=used | {"dsp": dsp_blocks(hw)}, tool=models[family]["tool"])
+    memories = [memory.cells for memory in design.memories]
+    held = sum(memory.registers for memory in design.memories)
+    flip_flops = sum(registers(design.hardware, design.contents, design.cells).values())
+    used |= {
+        "ff": flip_flops + held + (sum(port_bits(design.hardware)) if wrapped else 0),
+        "dsp": dsp_blocks(design),
+        "bram": sum(cells.blocks for cells in memories),
+        "lutram": sum(cells.luts for cells in memories),
+    }
+    used["comb"] = used["lut4"] + CARRY_SITES * used["carry"] + RAM_SITES * used["lutram"]
+    titles = {resource.key: resource.title for resource in found.family.resources if resource.key in used}
+    ordered = {key: used[key] for key in titles}
+    return Resources(device=found.device, titles=titles, used=ordered, tool=model["tool"])
 
 
-def modelled() -> tuple[str, ...]:
-    """The families that have a model."""
-    return tuple(sorted(_coefficients()))
+def features(design: Design, key: str, *, wrapped: bool) -> dict[str, Features]:
+    """Block -> feature -> its value, of the resource `key`; `wrapped`: ports are behind shift registers."""
+    if key == "carry":
+        return carries(design)
+    return luts(design) | {"wrapper": {"outputs": port_bits(design.hardware)[1] * wrapped}}
 
 
-def dsp_blocks(hw: Hardware) -> int:
-    """Multipliers of 18 bits: one an element, one for every part of a lane's sum, one for its residual."""
+def is_wrapped(hw: Hardware, device: Device) -> bool:
+    """Whether the design has more ports than `device` has pins: synthesis then puts them behind shift registers."""
+    return sum(port_bits(hw)) + 2 > device.available["io"]
+
+
+def dsp_blocks(design: Design) -> int:
+    """Multipliers of 18 bits: one an element with weights, one for every part of a lane's sum, one for its residual."""
+    hw = design.hardware
     # Whole products are cut by synthesis, which leaves a last part of two bits to LUTs; those of fast lanes are cells.
     beyond = max(0, hw.sum_bits - OPERAND_BITS - (not hw.fast))
     lane = 1 + -(-beyond // PART_BITS) + bool(hw.residual_bits)
-    return hw.rows * (hw.cols + lane)
+    return hw.rows * (design.busy_columns + lane)
 
 
 @cache

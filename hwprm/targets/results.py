@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from hwprm.bundle import Bundle
+from hwprm.compiler import CycleReport
 from hwprm.config.silicon import SiliconConfig
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import new_folder
 from hwprm.core.formats import SILICON
 from hwprm.targets.catalogue import find_target
+from hwprm.targets.model import Resources
 from hwprm.targets.place import Placement
 from hwprm.targets.synth import LOG, NETLIST, SCRIPT, Synthesis, check_cells
 
-__all__ = ["RESULT", "placement_facts", "synthesis_facts", "write_project", "write_result"]
+__all__ = ["RESULT", "placement_facts", "size_facts", "synthesis_facts", "write_project", "write_result"]
 
 #: The file of a result in an output folder.
 RESULT = "silicon.json"
@@ -48,6 +50,27 @@ def synthesis_facts(synthesis: Synthesis) -> dict[str, Any]:
         "cycles_per_image": _cycles_per_image(synthesis.bundle),
         **({"batch": manifest.array.batch} if manifest.array.batch > 1 else {}),
         "stalls_counted": manifest.external is None,
+    }
+
+
+def size_facts(found: Resources, cycles: CycleReport, clock: float | None) -> dict[str, Any]:
+    """What the size model says of a design, and at `clock` MHz the images a second; stalls of an external memory are
+    in them.
+    """
+    device, facts = found.device, {}
+    if clock is not None:
+        each = cycles.total + sum(cycles.stalls)
+        facts = {"clock_mhz": clock, "images_per_second": round(clock * 1e6 * cycles.batch / each, 2)}
+    return {
+        "target": device.name,
+        "part": device.part,
+        "resources": {
+            key: {"title": found.titles[key], "used": used, "available": device.available.get(key)}
+            for key, used in found.used.items()
+        },
+        "fits": not found.over,
+        "fitted_to": found.tool,
+        **facts,
     }
 
 

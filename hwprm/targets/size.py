@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-__all__ = ["exceeded", "largest_array", "refusal"]
+__all__ = ["exceeded", "largest_array", "numbers", "refusal"]
 
 #: How a block of the gateware grows: with rows times columns, or with rows; all others stay as they are.
 WITH_BOTH, WITH_ROWS = ("array",), ("drain", "lanes", "memory", "store_unit")
@@ -54,7 +54,6 @@ class Sized(Protocol):
 
 def refusal(design: Sized, over: Mapping[str, tuple[int, int]], available: Used, array: tuple[int, int]) -> str:
     """What is exceeded, by how much, and how to mend it; `array` are rows and columns."""
-    numbers = ", ".join(_exceeded(design.titles[key], used, most) for key, (used, most) in over.items())
     mends = []
     if set(over) - set(HELD):
         size = largest_array(design.blocks, available, *array)
@@ -67,7 +66,12 @@ def refusal(design: Sized, over: Mapping[str, tuple[int, int]], available: Used,
             "the array's size hardly changes block RAM, so prune more, or keep weights outside with "
             "`hwprm compile --weights axi`"
         )
-    return f"needs {numbers}; {'; '.join(mends)}"
+    return f"needs {numbers(design.titles, over)}; {'; '.join(mends)}"
+
+
+def numbers(titles: Mapping[str, str], over: Mapping[str, tuple[int, int]]) -> str:
+    """What is exceeded, by how much, in words; `titles` by the keys of the resources."""
+    return ", ".join(_exceeded(titles[key], used, most) for key, (used, most) in over.items())
 
 
 def _exceeded(title: str, used: int, most: int) -> str:

@@ -35,6 +35,15 @@ class RomImage:
         """The contents as integers."""
         return [int.from_bytes(row.tobytes(), "big") for row in self.data]
 
+    @property
+    def alike(self) -> tuple[int, ...]:
+        """Of each bit of a word, lowest first, the number of the first that is as it is in every word; -1 of those that
+        are 0 in all, -2 of those that are 1.
+        """
+        bits = np.unpackbits(self.data[:, ::-1], axis=1, bitorder="little")[:, : self.width]
+        found = {bytes(self.depth): -1, b"\1" * self.depth: -2}
+        return tuple(found.setdefault(column.tobytes(), i) for i, column in enumerate(np.ascontiguousarray(bits.T)))
+
     def hex_text(self) -> str:
         """Contents as `$readmemh` reads them: one word a line."""
         digits = 2 * self.data.shape[1]

@@ -37,6 +37,19 @@ def test_values_are_the_compilers(array: ArrayConfig) -> None:
     assert values["bound"] <= values["cycles"]
 
 
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.rows}x{array.cols}")
+def test_a_device_changes_no_other_value(array: ArrayConfig) -> None:
+    """Its model wants the tables' contents, so the network is compiled further."""
+    bare = replace(Settings(), array=array, memory=MemoryConfig(latency=400))
+    sized = replace(bare, explore=ExploreConfig(target="ecp5-85k"))
+    plain, more = measure(small_lenet(), bare), measure(small_lenet(), sized)
+    assert {name: more[name] for name in plain} == plain
+    resources = api.size(small_lenet(), array, target="ecp5-85k", cells="ecp5")
+    assert {name: more[name] for name in more if name not in plain} == {
+        name: resources.used[name] for name in ("lut4", "ff", "dsp", "bram")
+    }
+
+
 def test_what_does_not_fit_is_refused_and_the_rest_measured() -> None:
     small = Settings(explore=ExploreConfig(target="ecp5-12k"))
     arrays = (ArrayConfig(rows=2, cols=2), ArrayConfig(rows=16, cols=16), ArrayConfig(rows=2, cols=2, onchip_bits=100))
