@@ -1,4 +1,4 @@
-"""What to do when no point of a study fits its device."""
+"""What to do when no point of a study fits its device, or none keeps its limits."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from dataclasses import replace
 from hwprm.config import Settings
 from hwprm.core.errors import ConfigError
 from hwprm.exploration.measure import UNFIT, measure
+from hwprm.exploration.metrics import METRICS
+from hwprm.exploration.study import Study
 from hwprm.intnet import IntegerNetwork
 from hwprm.targets.catalogue import TARGETS, find_target
 
-__all__ = ["larger_device"]
+__all__ = ["larger_device", "nearest_point"]
 
 
 def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[str]) -> str | None:
@@ -32,3 +34,17 @@ def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[st
         if TARGETS[device.name].device != TARGETS[name].device:
             return f"no point fits {name}; the smallest of them, {size}, fits {device.name}"
     return f"no point fits {name}, and the smallest of them, {size}, fits no device of its family; take smaller arrays"
+
+
+def nearest_point(study: Study) -> str | None:
+    """Which measured point breaks its limits least, and by how much, where every one breaks some; else None."""
+    measured = [point for point in study.points if point.values]
+    if not study.limits or not measured or study.within:
+        return None
+    nearest = min(measured, key=lambda point: sum(max(0.0, goal.excess(point.values)) for goal in study.limits))
+    told = ", ".join(
+        f"{METRICS[goal.metric].title} {nearest.values[goal.metric]:,g}, {'at most' if goal.most else 'at least'} "
+        f"{goal.value:,g} is wanted"
+        for goal in study.broken(nearest)
+    )
+    return f"no point keeps every limit; number {nearest.number} comes nearest: {told}"

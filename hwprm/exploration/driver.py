@@ -14,7 +14,7 @@ from hwprm.config.settings import option_lines
 from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
 from hwprm.core.progress import Progress, silent
-from hwprm.exploration.advice import larger_device
+from hwprm.exploration.advice import larger_device, nearest_point
 from hwprm.exploration.artefacts import Artefacts, Integers, digest_of_folder
 from hwprm.exploration.evaluate import measured
 from hwprm.exploration.kept import keep_source
@@ -313,7 +313,9 @@ class _Run:
         return replace(done, points=tuple(self.journal.ordered))
 
     def advised(self, study: Study) -> Study:
-        """`study` with what to do in ``about``, where every point was refused because no array fits the device."""
+        """`study` with what to do in ``about``, where no point keeps the limits, or no array fits the device."""
+        if advice := nearest_point(study):
+            return replace(study, about={**study.about, "advice": advice})
         refused = [point for point in study.points if point.refused]
         if not self.space.hardware_only or not refused or len(refused) < len(study.points):
             return study
