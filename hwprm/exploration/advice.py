@@ -43,8 +43,8 @@ def nearest_point(study: Study) -> str | None:
         return None
     nearest = min(measured, key=lambda point: sum(max(0.0, goal.excess(point.values)) for goal in study.limits))
     told = ", ".join(
-        f"{METRICS[goal.metric].title} {nearest.values[goal.metric]:,g}, {'at most' if goal.most else 'at least'} "
-        f"{goal.value:,g} is wanted"
+        f"{METRICS[goal.metric].title} {nearest.values[goal.metric]:,.10g}, {'at most' if goal.most else 'at least'} "
+        f"{goal.value:,.10g} is wanted"
         for goal in study.broken(nearest)
     )
     return f"no point keeps every limit; number {nearest.number} comes nearest: {told}"

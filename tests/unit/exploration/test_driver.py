@@ -98,7 +98,7 @@ def test_limits_cut_the_front_and_can_change(tmp_path: Path) -> None:
     small = explore(small_lenet(), replace(space, max_onchip_bits=1), out=tmp_path / "study")
     assert small.points == free.points and not small.front()
     nearest = min(small.points, key=lambda point: point.values["onchip_bits"])
-    bits = f"bits on the chip {nearest.values['onchip_bits']:,g}, at most 1 is wanted"
+    bits = f"bits on the chip {nearest.values['onchip_bits']:,.10g}, at most 1 is wanted"
     assert small.about["advice"] == f"no point keeps every limit; number {nearest.number} comes nearest: {bits}"
     assert "advice" not in free.about
     assert all(goal.metric == "onchip_bits" for point in small.points for goal in small.broken(point))
