@@ -21,6 +21,8 @@ PICTURES = (".svg", ".png")
 LEXERS = {".py": "python", ".toml": "toml", ".yml": "yaml", ".yaml": "yaml", ".v": "verilog", ".json": "json"}
 #: A link to a file, with its anchor; not to an address, nor inside the page.
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)\s#]+)(#[^)\s]*)?(?=\))")
+#: A link to a heading, of another page or of this one.
+ANCHOR = re.compile(r"(?<=\]\()(?![a-z]+:)([^)\s#]*)#([^)\s]+)(?=\))")
 #: Code, in which nothing is a link: blocks first, then what stands between backticks.
 CODE = re.compile(r"(^ *(`{3,}|~{3,}).*?^ *\2[ \t]*$|(`+)(?!`).*?(?<!`)\3(?!`))", re.DOTALL | re.MULTILINE)
 
@@ -42,6 +44,8 @@ def stage(out: Path) -> list[str]:
             continue
         texts[page], others = _linked(page, _text(page))
         waiting += others
+    for page, text in texts.items():
+        _check_anchors(page, text, texts)
     texts |= api
     texts[HOME] += "".join(_tree(part["title"], [f"/{page}" for page in part["pages"]]) for part in parts)
     texts["docs/reference.md"] += _tree("Folders", [f"/{page}" for page in api], hidden=False)
@@ -71,6 +75,25 @@ def _linked(page: str, text: str) -> tuple[str, list[str]]:
         pieces += [LINK.sub(link, text[end : code.start()]), code[0]]
         end = code.end()
     return "".join([*pieces, LINK.sub(link, text[end:])]), others
+
+
+def _check_anchors(page: str, text: str, texts: dict[str, str]) -> None:
+    """Raises BrokenLinkError when `page` links to a heading that its page has not."""
+    for match in ANCHOR.finditer(CODE.sub("", text)):
+        target = _resolved(page, match[1]) if match[1] else page
+        if target in texts and match[2] not in _anchors(texts[target]):
+            raise BrokenLinkError(f"{page} links to {match[0]}, and {target} has no such heading; mend the link")
+
+
+def _anchors(text: str) -> set[str]:
+    """What headings are called in links: small letters, digits, - for each space; a number behind those of one name."""
+    found: set[str] = set()
+    blocks = re.sub(r"^(`{3,}).*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
+    for heading in re.findall(r"^#+ (.*)$", blocks, re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()).replace(" ", "-")
+        count = sum(re.fullmatch(rf"{re.escape(name)}(-\d+)?", other) is not None for other in found)
+        found.add(f"{name}-{count}" if count else name)
+    return found
 
 
 def _resolved(page: str, link: str) -> str:
