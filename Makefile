@@ -1,14 +1,16 @@
 # make demo   the main job: train, prune, quantise, compile, simulate a LeNet-5; results in runs/demo
 # make test   linters and the test suite but for the tests marked slow; make test-all runs those as well
+# make docs   the documentation as a site in build/site, every link checked
 # Each sets up everything it needs; a second run finds it there.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt Makefile 2>/dev/null | cksum | cut -d' ' -f1)
+DOCS_STAMP := $(subst .ready-,.ready-docs-,$(STAMP))
 OUT ?= runs/demo
 
-.PHONY: demo test test-all lint check-tools icarus browser setup clean
+.PHONY: demo test test-all lint docs check-tools icarus browser setup setup-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +32,16 @@ check-tools:
 
 demo: setup
 	$(BIN)/hwprm demo --out $(OUT)
+
+# What the site is built with; the demo does without.
+setup-docs: $(DOCS_STAMP)
+
+$(DOCS_STAMP): | $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	touch $@
+
+docs: setup-docs
+	$(BIN)/python docs/site/build.py build/site
 
 lint: setup
 	$(BIN)/ruff check .
@@ -59,10 +71,10 @@ browser:
 # files is that of tests/conftest.py, not one by numbers of tests, by which small and many come first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: setup icarus browser lint
+test: setup setup-docs icarus browser lint
 	$(PYTEST) -m "not slow"
 
-test-all: setup icarus browser lint
+test-all: setup setup-docs icarus browser lint
 	$(PYTEST)
 
 clean:

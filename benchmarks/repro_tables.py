@@ -1,4 +1,4 @@
-"""The tables of README.md and docs/compression.md, from what benchmarks/repro.py left."""
+"""The tables of docs/results.md and docs/compression.md, from what benchmarks/repro.py left."""
 
 from __future__ import annotations
 

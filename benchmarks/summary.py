@@ -1,4 +1,4 @@
-"""Writes the tables of measured numbers from benchmarks/results/: benchmarks/README.md, README.md, docs/compression.md.
+"""Writes the tables of measured numbers from benchmarks/results/ into benchmarks/README.md and two pages of docs/.
 
 What: one row per target, and the rows of the papers' tables, each between its marks; nothing is measured here.
 How: reads the JSON files that the benchmarks left. --check only compares, and fails when a file is out of date.
@@ -38,7 +38,7 @@ def written(results: Path = RESULTS) -> dict[Path, str]:
     """Every file that holds tables, with what should be in it."""
     tables: dict[Path, dict[str, Callable[[], str]]] = {
         HERE / "README.md": {"targets": lambda: table(results)},
-        ROOT / "README.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
+        ROOT / "docs" / "results.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
         ROOT / "docs" / "compression.md": {
             "rows": lambda: rows_in_full(_read(results, "repro")),
             "steps": lambda: steps_of(_read(results, "repro")),

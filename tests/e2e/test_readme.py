@@ -12,10 +12,16 @@ import pytest
 README = Path(__file__).resolve().parents[2] / "README.md"
 
 
-def test_commands_stand_at_the_top() -> None:
+def test_the_picture_and_the_commands_stand_at_the_top() -> None:
     lines = [line.strip() for line in README.read_text().splitlines() if line.strip()]
-    assert lines[1].startswith("make demo ")
-    assert lines[2].startswith("make test ")
+    assert lines[1].startswith("![") and lines[1].endswith("(docs/picture.svg)")
+    assert lines[2].startswith("make demo ")
+    assert lines[3].startswith("make test ")
+
+
+def test_it_is_short() -> None:
+    """Whoever reads it to the end knows what there is; details are in docs/."""
+    assert len(README.read_bytes()) < 9000
 
 
 @pytest.mark.sim
@@ -32,7 +38,8 @@ def test_example(tmp_path: Path) -> None:
 
 
 def test_results_are_those_measured() -> None:
-    rows = re.search(r"## Results\n.*?\|---\|---\|\n(.*?)\n\n", README.read_text(), re.DOTALL)
+    results = (README.parent / "docs" / "results.md").read_text()
+    rows = re.search(r"## Measured\n.*?\|---\|---\|\n(.*?)\n\n", results, re.DOTALL)
     assert rows
     measured = (README.parent / "benchmarks" / "README.md").read_text()
     cells = [row.split(" | ")[1].removesuffix(" |") for row in rows[1].splitlines()]
