@@ -11,8 +11,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import typer
 import yaml
 
+from hwprm.cli.app import app, register
 from hwprm.core import formats
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -124,3 +126,16 @@ def test_the_extra_of_the_site_is_not_part_of_the_demo() -> None:
 
 def test_the_workflow_names_the_wheel_of_this_version() -> None:
     assert _yaml("examples/ci/verify.yml")["env"]["HWPRM"] == f"./hwprm-{PROJECT['version']}-py3-none-any.whl"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/start.md", "docs/ci.md", "docs/index.md"])
+def test_commands_are_spelt_as_the_command_line_has_them(page: str) -> None:
+    register()
+    verbs: Any = typer.main.get_command(app)
+    text = re.sub(r" +#.*", "", (ROOT / page).read_text())  # comments behind commands
+    commands = re.findall(r"(?:^ {4}|`)hwprm ([a-z]+)\b([^`\n]*)", text, re.M)
+    assert len(commands) > 2
+    for verb, words in commands:
+        assert verb in verbs.commands, f"hwprm {verb}"
+        known = {flag for item in verbs.commands[verb].params for flag in (*item.opts, *item.secondary_opts)}
+        assert set(re.findall(r"(?<= )--?[a-z][\w-]*", words)) <= known, f"hwprm {verb}{words}"

@@ -156,10 +156,21 @@ def _entry(folder: str, name: str) -> Iterator[str]:
         inner = "\n\n".join([_doc(node), *_members(where, node, full)])
         yield _directive("class", f"{full}{_constructor(node)}", inner, 4)
     else:
-        alone = isinstance(node, ast.AnnAssign) or ast.unparse(node.targets[0]) == name
-        value = ast.unparse(node.value) if node.value is not None and alone else ""
-        shown = f"Value: `` {value} ``" if value and len(value) < 100 else ""
+        value = _literal(node, name)
+        shown = f"Value: `` {value} ``" if value else ""
         yield _directive("data", full, "\n\n".join(filter(None, [_prose(where.remark(node)), shown])), 3)
+
+
+def _literal(node: ast.Assign | ast.AnnAssign, name: str) -> str:
+    """The value as it is written, where it is short, says all, and is of this name alone."""
+    alone = isinstance(node, ast.AnnAssign) or ast.unparse(node.targets[0]) == name
+    if node.value is None or not alone or len(ast.unparse(node.value)) > 100:
+        return ""
+    try:
+        ast.literal_eval(node.value)
+    except ValueError:
+        return ""
+    return ast.unparse(node.value)
 
 
 def _members(where: Module, node: ast.ClassDef, full: str) -> Iterator[str]:

@@ -47,8 +47,8 @@ def stage(out: Path) -> list[str]:
     for page, text in texts.items():
         _check_anchors(page, text, texts)
     texts |= api
-    texts[HOME] += "".join(_tree(part["title"], [f"/{page}" for page in part["pages"]]) for part in parts)
-    texts["docs/reference.md"] += _tree("Folders", [f"/{page}" for page in api], hidden=False)
+    texts[HOME] += "".join(_tree(part["title"], part["pages"], part.get("called", {})) for part in parts)
+    texts["docs/reference.md"] += _tree("Folders", list(api), {}, hidden=False)
     for page, text in texts.items():
         file = out / page
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -126,9 +126,10 @@ def _text(page: str) -> str:
     return f"# `{source}`\n\n{fence}{lexer}\n{code.rstrip()}\n{fence}\n"
 
 
-def _tree(title: str, pages: list[str], *, hidden: bool = True) -> str:
+def _tree(title: str, pages: list[str], called: dict[str, str], *, hidden: bool = True) -> str:
+    lines = [f"{called[page]} </{page}>" if page in called else f"/{page}" for page in pages]
     options = f":caption: {title}\n" + (":hidden:\n" if hidden else "")
-    return "\n```{toctree}\n" + options + "".join(f"\n{page}" for page in pages) + "\n```\n"
+    return "\n```{toctree}\n" + options + "".join(f"\n{line}" for line in lines) + "\n```\n"
 
 
 def pictures(out: Path) -> None:
