@@ -80,14 +80,18 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     from hwprm.reporting.study import built_tables, study_tables
 
     for (section, name), flag in chosen.flags.items():
-        if not (section in ("run", "data") or (section == "explore" and name in LOOKING)):
+        looking = (
+            section == "run" and name in ("json", "quiet") or (section, name) in {("explore", key) for key in LOOKING}
+        )
+        building = settings.explore.build is not None and (section == "data" or (section, name) == ("run", "out"))
+        if not (looking or building):
             raise ConfigError(f"{flag} has no effect: {folder} is a study already; explore a network, or leave it out")
     study, number = Study.load(folder), settings.explore.build
     if number is None:
         facts = study.to_json()
         return Outcome(data=facts, tables=study_tables(facts, all_points=settings.explore.all))
     out = settings.run.out or Path(f"point-{number}")
-    data = settings.data if any(section == "data" for section, _ in chosen.values) else None
+    data = {name: getattr(settings.data, name) for section, name in chosen.values if section == "data"}
     with talk.stage("build") as tick:
         built = build_point(study, number, out=out, data=data, through=settings.explore.through, progress=tick)
     facts = built.to_json()

@@ -13,14 +13,16 @@ from pathlib import Path
 from hwprm.config import Settings
 from hwprm.config.settings import option_lines
 from hwprm.core.cache import keep
+from hwprm.core.errors import InputError
 from hwprm.core.files import read_json
+from hwprm.exploration.points import Point
 from hwprm.exploration.software import Origin, prune_task, pruning_settings, quantize_task, tune_task
 from hwprm.exploration.workers import Pool
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline.code import code_digest
 
-__all__ = ["Artefacts", "Integers", "digest_of_folder"]
+__all__ = ["Artefacts", "Integers", "as_tuned", "digest_of_folder"]
 
 #: Where they lie in the study's folder; and unfinished training.
 PLACE, WORK = "artefacts", "work"
@@ -50,7 +52,8 @@ class Artefacts:
         """Under which the pruned network of `settings` is kept."""
         pruning = pruning_settings(settings)
         sections = ("data", "run", "train", settings.run.method, "purify", "array", "quantize")
-        return _digest([self._start, *option_lines(pruning, sections), code_digest(prune_task)])
+        lines = [line for line in option_lines(pruning, sections) if not line.startswith("data.name=")]
+        return _digest([self._start, *lines, code_digest(prune_task)])
 
     def tuned_key(self, settings: Settings) -> str:
         """Under which the fine-tuned network of `settings` is kept."""
@@ -116,6 +119,18 @@ class Artefacts:
             done()
         return self._refusals(asked)
 
+    def made(self, settings: Settings) -> tuple[Integers, Model]:
+        """The integers of `settings` and the network behind them, made where they are not kept.
+
+        Raises InputError when there are none, with the reason.
+        """
+        key = self.tuned_key(settings)
+        refused = self.prune([settings], _quiet) or self.tune([settings], _quiet)
+        refused = refused or self.quantize([(key, settings)], _quiet)
+        if refused:
+            raise InputError(f"the point cannot be built: {next(iter(refused.values()))}")
+        return self.integers(self.integers_key(settings, key)), self.model(key)
+
     def model(self, key: str) -> Model:
         """The network kept under `key`."""
         return Model.load(self.folder / PLACE / key)
@@ -162,6 +177,18 @@ class Artefacts:
     def _refusals(self, keys: Iterable[str]) -> dict[str, str]:
         files = {key: self.folder / PLACE / key / REFUSED for key in keys}
         return {key: str(read_json(file)["why"]) for key, file in files.items() if file.is_file()}
+
+
+def _quiet() -> None:
+    """Nobody watches."""
+
+
+def as_tuned(settings: Settings, point: Point) -> Settings:
+    """`settings` with as much fine-tuning as `point` got: little where it was only ranked."""
+    if point.final:
+        return settings
+    epochs = min(settings.explore.rank_epochs, settings.finetune.epochs)
+    return replace(settings, finetune=replace(settings.finetune, epochs=epochs))
 
 
 def _how_far(entry: tuple[str, Settings]) -> float:

@@ -14,10 +14,11 @@ from hwprm.compiler import compile_network
 from hwprm.config import EmitConfig, Settings, SiliconConfig
 from hwprm.config.emit import TARGETS
 from hwprm.core.errors import InputError, MismatchError
-from hwprm.core.files import check_output, new_folder
+from hwprm.core.files import check_output, lock_folder, new_folder
 from hwprm.core.progress import Progress
+from hwprm.data import split_validation
 from hwprm.emission import emit_bundle
-from hwprm.exploration.artefacts import Artefacts
+from hwprm.exploration.artefacts import Artefacts, as_tuned
 from hwprm.exploration.kept import kept_settings, kept_source
 from hwprm.exploration.points import Point
 from hwprm.exploration.software import Origin, quantized, score
@@ -33,7 +34,7 @@ from hwprm.targets.catalogue import find_target
 __all__ = ["Built", "build_point"]
 
 #: Figures that have to be what was promised, to the last digit.
-EXACT = ("cycles", "accuracy", "onchip_bits", "weights", "dsp", "bram")
+EXACT = ("cycles", "accuracy", "multipliers", "onchip_bits", "dsp", "bram")
 #: Images of a bundle where the study has no data.
 RANDOM_IMAGES = 16
 
@@ -91,7 +92,8 @@ def build_point(
     """Build point `number` of `study` into the new folder `out`: prune, fine-tune, quantise, compile and verify it.
 
     What the study kept is taken, what it lacks is made again. With `through` ``synth`` or ``pnr`` it is synthesised,
-    or placed and routed, for the study's target too. `data` is what was explored with, where that had no name.
+    or placed and routed, for the study's target too. `data` is what was explored with, where that had no name; or those
+    options of the section `data`, by name, that are others here, such as ``data_dir``.
     Raises InputError when there is no such point or it was refused, MismatchError when the simulation differs from the
     reference, and what the verbs raise.
     """
@@ -104,9 +106,7 @@ def build_point(
         raise InputError(f"--through {through} needs the device that a study is for, and {study.folder} has none")
     check_output(place)
     settings = with_options(kept_settings(study.folder), typed(point.options))
-    if not point.final:
-        epochs = min(settings.explore.rank_epochs, settings.finetune.epochs)
-        settings = replace(settings, finetune=replace(settings.finetune, epochs=epochs))
+    settings = as_tuned(settings, point)
     source = kept_source(study.folder)
     split = None if study.identity["data"] is None else _split(study, settings, data)
     with new_folder(place) as work:
@@ -135,7 +135,14 @@ def build_point(
 
 
 def _split(study: Study, settings: Settings, data: Any) -> Split:
+    if isinstance(data, str | Path):
+        data = replace(settings.data, name=str(data))
+    elif isinstance(data, Mapping):
+        data = replace(settings.data, **data)
     split = as_split(settings.data if data is None else data)
+    if split.x_validation is None and settings.data.validation:
+        rest, images, labels = split_validation(split.dataset, settings.data.validation, seed=0)
+        split = Split(dataset=rest, x_validation=images, y_validation=labels)
     if split.dataset.fingerprint != study.identity["data"]:
         raise InputError(
             f"{study.folder} was explored with other images than {split.dataset.name} ({split.dataset.source}); give "
@@ -155,16 +162,9 @@ def _network(
         return quantized(source, split, settings)[0], None
     origin = Origin(fingerprint=split.dataset.fingerprint, split=split)
     artefacts = Artefacts(study.folder, source, origin, Here())
-    key = artefacts.tuned_key(settings)
-    refused = artefacts.prune([settings], _quiet) | artefacts.tune([settings], _quiet)
-    refused |= artefacts.quantize([(key, settings)], _quiet)
-    if refused:
-        raise InputError(f"the point cannot be built: {next(iter(refused.values()))}")
-    return artefacts.integers(artefacts.integers_key(settings, key)).network, artefacts.model(key)
-
-
-def _quiet() -> None:
-    """Nobody watches."""
+    with lock_folder(study.folder):
+        integers, model = artefacts.made(settings)
+    return integers.network, model
 
 
 def _bundle(net: IntegerNetwork, split: Split | None, settings: Settings, target: Any, out: Path) -> Bundle:
@@ -185,7 +185,11 @@ def _figures(bundle: Bundle, net: IntegerNetwork, settings: Settings, split: Spl
     if settings.array.weights == "axi":
         stalls = sum(api.estimate(net, settings.array, memory=settings.memory).stalls)
     cycles = (report.total + stalls) / report.batch
-    found: dict[str, float] = {"cycles": cycles, "onchip_bits": sum(program.onchip_bits.values())}
+    found: dict[str, float] = {
+        "cycles": cycles,
+        "multipliers": report.rows * report.cols,
+        "onchip_bits": sum(program.onchip_bits.values()),
+    }
     right = None if split is None else score(net, split, split.x_validation, split.y_validation)
     return found if right is None else {"accuracy": round(right, 4)} | found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,11 @@ from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
 from hwprm.core.progress import Progress, silent
 from hwprm.exploration.advice import larger_device, nearest_point
-from hwprm.exploration.artefacts import Artefacts, Integers, digest_of_folder
+from hwprm.exploration.artefacts import Artefacts, Integers, as_tuned, digest_of_folder
 from hwprm.exploration.evaluate import measured
 from hwprm.exploration.kept import keep_source
-from hwprm.exploration.metrics import limits_of, objectives_of
-from hwprm.exploration.points import Journal, Point, plain
+from hwprm.exploration.metrics import LIMITS, limits_of, objectives_of
+from hwprm.exploration.points import POINTS, Journal, Point, plain
 from hwprm.exploration.search import Search
 from hwprm.exploration.software import Origin, quantize_task, quantized, score
 from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, make_space, typed, with_options
@@ -178,10 +179,13 @@ def _identity(subject: _Subject, space: Space, joint: bool) -> dict[str, Any]:
     config = subject.settings.explore
     own = [f"explore.{name}={getattr(config, name)!r}" for name in ("target", "clock")]
     if joint:
-        names = ("objectives", "proposals", "seed", "rank_epochs")
+        # Limits too: what breaks one is not fine-tuned, and they steer what is proposed.
+        names = ("objectives", "proposals", "seed", "rank_epochs", *LIMITS)
         own += [f"explore.{name}={getattr(config, name)!r}" for name in names]
-    sections = ("data", *SOFTWARE, *HARDWARE) if joint else ("data", *HARDWARE)
+        own.append(f"run.method={subject.settings.run.method!r}")
+    sections = ("data", *SOFTWARE[1:], *HARDWARE) if joint else ("data", *HARDWARE)
     lines = option_lines(subject.settings, sections if subject.split is not None else ("array", "memory"))
+    lines = [line for line in lines if not line.startswith("data.name=")]  # perhaps a path; a digest says which images
     return {
         "mode": "search" if joint else "every point",
         "network": subject.digest,
@@ -216,11 +220,13 @@ def _open(study: Study, subject: _Subject) -> None:
         check_identity(study.folder, study.identity)
     else:
         check_output(study.folder, inside=True)
+        study.folder.mkdir(parents=True, exist_ok=True)
+    study.save_head()  # first, so that a folder is known again; objectives and limits are those of the last run
+    if not (study.folder / POINTS).is_file():
         keep_source(study.folder, subject.model or subject.integers, subject.settings)
-    study.save_head()  # objectives and limits are those of the last run
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class _Run:
     """One run of a study."""
 
@@ -286,16 +292,23 @@ class _Run:
     def search(self) -> None:
         """Search, or go on with it."""
         subject = self.subject
-        assert subject.model is not None and subject.origin is not None
-        Search(
+        search = Search(
             space=self.space,
             settings=subject.settings,
             objectives=self.study.objectives,
             limits=self.study.limits,
-            artefacts=Artefacts(self.study.folder, subject.model, subject.origin, self.pool),
+            artefacts=self.artefacts,
             journal=self.journal,
             tell=self.tell,
-        ).go()
+        )
+        search.go()
+
+    @cached_property
+    def artefacts(self) -> Artefacts:
+        """Those of a search."""
+        subject = self.subject
+        assert subject.model is not None and subject.origin is not None
+        return Artefacts(self.study.folder, subject.model, subject.origin, self.pool)
 
     def scored(self) -> Study:
         """The study with all points, those of the front scored on the test split, which nothing was chosen by."""
@@ -329,11 +342,8 @@ class _Run:
         if self.space.hardware_only:
             key = self._key(settings)
             return key, lambda: self._integers(key, settings).network
-        subject = self.subject
-        assert subject.model is not None and subject.origin is not None
-        artefacts = Artefacts(self.study.folder, subject.model, subject.origin, self.pool)
-        kept = artefacts.integers_key(settings, artefacts.tuned_key(settings))
-        return kept, lambda: artefacts.integers(kept).network
+        tuned = as_tuned(settings, point)
+        return self.artefacts.tuned_key(tuned) + repr(tuned.quantize), lambda: self.artefacts.made(tuned)[0].network
 
     def space_settings(self, point: Point) -> Settings:
         """The settings of a finished point."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hwprm.config import Settings, load_settings
 from hwprm.config.options import options_of
-from hwprm.config.settings import SECTIONS, sections_toml
+from hwprm.config.settings import MACHINE, SECTIONS, sections_toml
 from hwprm.core.errors import InputError
 from hwprm.core.files import write_file
 from hwprm.intnet import IntegerNetwork
@@ -26,8 +26,10 @@ def keep_source(folder: Path, source: Model | IntegerNetwork | None, settings: S
     place = folder / SOURCE
     place.mkdir(parents=True, exist_ok=True)
     source.save(place)
-    keys = [option.key for section in READ for option in options_of(section, SECTIONS[section])]
-    write_file(folder / OPTIONS, sections_toml(settings, [*keys, "run.method", *EXPLORED]))
+    keys = {option.key for section in READ for option in options_of(section, SECTIONS[section])} - MACHINE
+    if len(Path(settings.data.name).parts) > 1 or Path(settings.data.name).suffix:
+        keys.remove("data.name")  # a place on this machine: whoever builds a point names the images again
+    write_file(folder / OPTIONS, sections_toml(settings, keys | {"run.method", *EXPLORED}))
 
 
 #: Options of the exploration that values hang on.

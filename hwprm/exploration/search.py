@@ -27,6 +27,8 @@ __all__ = ["Search"]
 
 #: Of dimensions with more values than this the order is taken to mean something where they are numbers.
 CATEGORIES = 2
+#: Points that are drawn at random before anything is learnt.
+RANDOM = 10
 #: What stands for the accuracy of a point that was not fine-tuned, because a limit forbids it.
 NOTHING = 0.0
 
@@ -57,19 +59,23 @@ class Search:
         for numbers in self._batches():
             self.tell("points", numbers[-1] + 1, self.config.points)
             better = set(self.ranked_front()) & set(numbers) - front
-            front, still = set(self.ranked_front()), 0 if better else still + 1
+            front = set(self.ranked_front())
+            still = 0 if better or not front else still + 1
             if still >= self.config.patience:
                 break
         self._finish(sorted(front))
 
     def ranked_front(self) -> list[int]:
-        """Numbers of the points that are best by what they were ranked by."""
+        """Numbers of the points that are best by what they were ranked by.
+
+        A limit on accuracy is kept or not when they have all of their fine-tuning.
+        """
         ranked = {point.number: point.ranked or point.values for point in self.journal.ordered}
         fit = [
             number
             for number, values in ranked.items()
             if all(name in values for name in self.objectives)
-            and not any(goal.excess(values) > 0 for goal in self.limits)
+            and not any(goal.excess(values) > 0 for goal in self.limits if goal.metric != "accuracy")
         ]
         return [fit[i] for i in front_of([ranked[number] for number in fit], self.objectives)]
 
@@ -105,16 +111,17 @@ class Search:
         for number, options in asked.items():
             same = known.get(_name(plain(options)))
             if same is not None:
-                self.journal.add(
-                    replace(same, number=number, values=same.ranked or same.values, ranked=None, final=False)
-                )
+                values = same.ranked or same.values
+                copy = replace(same, number=number, values=values, ranked=None, final=False, test_accuracy=None)
+                self.journal.add(copy)
                 continue
             try:
                 new[number] = self._short(options)
             except ConfigError as error:
                 self.journal.add(Point(number=number, options=plain(options), refused=str(error), final=False))
         found = evaluate(self.artefacts, new, self.limits, self.tell) if new else {}
-        self.journal.add(*(_point(number, asked[number], found[number], final=False) for number in new))
+        if new:
+            self.journal.add(*(_point(number, asked[number], found[number], final=False) for number in new))
 
     def _short(self, options: Mapping[str, Any]) -> Settings:
         """The settings of a point with as little fine-tuning as ranks it."""
@@ -132,7 +139,7 @@ class Search:
         if not whole:
             return
         found = evaluate(self.artefacts, whole, self.limits, self.tell)
-        for number, result in found.items():
+        for number, result in sorted(found.items()):
             point = _point(number, typed(waiting[number].options), result, final=True)
             self.journal.add(replace(point, ranked=waiting[number].values))
 
@@ -160,7 +167,7 @@ def _study(config: ExploreConfig, objectives: Sequence[str]) -> optuna.Study:
         sampler = optuna.samplers.TPESampler(
             seed=config.seed,
             multivariate=True,
-            n_startup_trials=max(config.proposals, min(10, config.points // 2)),
+            n_startup_trials=max(config.proposals, RANDOM),  # whatever `points` is: more of them go on with a course
         )
     directions: list[Literal["maximize", "minimize"]] = [
         "maximize" if METRICS[name].more else "minimize" for name in objectives

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from hwprm import api
 from hwprm.config import DataConfig, PruneOptions, Settings
 from hwprm.config.steps import PruneStep
-from hwprm.core.errors import DataError, HwprmError, InputError
+from hwprm.core.errors import ConfigError, DataError, InputError, ModelError, UnsupportedError
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.quantization import stored_accuracy
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwprm.graph import Images
+
+#: Errors that are the point's own: its options, or a network of which too little is left. All others are trouble of the
+#: machine, or faults, and end the exploration: the point is computed when that is mended.
+REFUSALS = (ConfigError, ModelError, UnsupportedError)
 
 __all__ = ["Origin", "prune_task", "pruning_settings", "quantize_task", "quantized", "score", "tune_task"]
 
@@ -93,7 +97,7 @@ def prune_task(dense: Model, origin: Origin, points: Sequence[Settings], work: P
             options = replace(PruneOptions.of(settings), finetune=None, stop_after=PruneStep.COMPACT)
             try:
                 made.append(api.prune(dense, split, options, teacher=_teacher(dense, settings), checkpoint=checkpoint))
-            except HwprmError as error:
+            except REFUSALS as error:
                 made.append(str(error))
     return made
 
@@ -117,17 +121,19 @@ def tune_task(compact: Model, dense: Model, origin: Origin, settings: Settings, 
     with ExitStack() as ends:
         folder = work if work.parent.is_dir() else Path(ends.enter_context(tempfile.TemporaryDirectory()))
         checkpoint = Checkpoint(folder=folder, resume=True)
+        split = _judged(origin.open())
         try:
-            return api.prune(compact, _judged(origin.open()), options, teacher=dense, checkpoint=checkpoint)
-        except HwprmError as error:
+            return api.prune(compact, split, options, teacher=dense, checkpoint=checkpoint)
+        except REFUSALS as error:
             return str(error)
 
 
 def quantize_task(model: Model, origin: Origin, settings: Settings) -> tuple[IntegerNetwork, float | None] | str:
     """The integer network of `model`, and its accuracy on the images held out, where there are some."""
+    split = origin.open()
     try:
-        return quantized(model, origin.open(), settings)
-    except HwprmError as error:
+        return quantized(model, split, settings)
+    except REFUSALS as error:
         return str(error)
 
 

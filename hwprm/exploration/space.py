@@ -208,11 +208,12 @@ def _ranged(option: Option, text: str, low: str, high: str, kind: str | None, st
             values.append(value)
     if len(values) > VALUES_MAX:
         raise ConfigError(f"{option.key}: {text!r} holds more than {VALUES_MAX} values; take a larger step")
-    return _checked(Dimension(option=option, values=tuple(values)))
+    return _checked(Dimension(option=option, values=tuple(values)), ranged=True)
 
 
-def _checked(dimension: Dimension) -> Dimension:
+def _checked(dimension: Dimension, *, ranged: bool = False) -> Dimension:
     """`dimension`; its section refuses, in its own words, what is out of range."""
-    for value in dimension.interval or (dimension.values[0], *dimension.values[1:][-1:]):
+    ends = (dimension.values[0], dimension.values[-1]) if ranged and dimension.values else dimension.values
+    for value in dimension.interval or ends:
         with_options(Settings(), {dimension.key: value})
     return dimension

@@ -68,8 +68,8 @@ class Study:
         Where a search finished some, only finished ones count.
         """
         candidates = [point for point in self.within if all(name in point.values for name in self.objectives)]
-        final = [point for point in candidates if point.final]
-        chosen = final or candidates
+        finished = any(point.final and point.values for point in self.points)
+        chosen = [point for point in candidates if point.final or not finished]
         return tuple(chosen[i] for i in front_of([point.values for point in chosen], self.objectives))
 
     def point(self, number: int) -> Point:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from hwprm.config import ExploreConfig
-from hwprm.core.errors import HwprmError, InputError, ToolError
+from hwprm.core.errors import InputError, ToolError
 
 __all__ = ["Here", "Pool", "Shared", "pool_of"]
 
@@ -49,40 +50,74 @@ class Here:
             yield index, function(*arguments)
 
 
+@dataclass(frozen=True, eq=False)
+class _Value:
+    """A value that tasks share."""
+
+    value: Any
+
+
+def _gone(error: Exception) -> ToolError:
+    return ToolError(
+        f"the scheduler or all of its workers went away ({error or type(error).__name__}); points that were finished "
+        "are kept: start them again and run the same command"
+    )
+
+
 class Workers:
     """The workers of a Dask scheduler, which gives the task of one that dies to another."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.width = max(1, sum(client.nthreads().values()))
+        self._sent: dict[int, Any] = {}
 
     def share(self, value: Any) -> Shared:
-        """A future of `value`, sent to every worker once."""
-        return self._client.scatter(value, broadcast=True, hash=False)
+        """What stands for `value`, which is sent to every worker once, and again where all that had it died."""
+        return _Value(value)
+
+    def _arguments(self, task: tuple[Any, ...]) -> list[Any]:
+        return [self._future(part) if isinstance(part, _Value) else part for part in task]
+
+    def _future(self, value: _Value) -> Any:
+        if id(value) not in self._sent:
+            self._client.wait_for_workers(1, timeout=FIRST_WORKER)
+            self._sent[id(value)] = value, self._client.scatter(value.value, broadcast=True, hash=False)
+        return self._sent[id(value)][1]
 
     def run(self, function: Callable[..., Any], tasks: Sequence[tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
         """Index and result of each task, as they finish."""
-        from distributed import as_completed
         from distributed.client import FutureCancelledError
         from distributed.scheduler import KilledWorker
 
-        futures = {self._client.submit(function, *task, pure=False): i for i, task in enumerate(tasks)}
+        left = dict(enumerate(tasks))
+        for death in range(DEATHS):
+            try:
+                yield from self._attempt(function, left)
+                return
+            except FutureCancelledError as error:  # what was shared is gone with the last worker that had it
+                if death == DEATHS - 1 or self._client.status != "running":
+                    raise _gone(error) from error
+                self._sent.clear()
+            except KilledWorker as error:
+                raise ToolError(
+                    f"a task lost its worker time and again and was given up ({error}); as a rule memory did not "
+                    "suffice: take fewer workers, or machines with more"
+                ) from error
+            except (OSError, TimeoutError) as error:
+                raise _gone(error) from error
+
+    def _attempt(self, function: Callable[..., Any], left: dict[int, tuple[Any, ...]]) -> Iterator[tuple[int, Any]]:
+        """The tasks `left`, each taken out when it is finished."""
+        from distributed import as_completed
+
+        futures = {self._client.submit(function, *self._arguments(task), pure=False): i for i, task in left.items()}
         try:
             finished = as_completed(list(futures), loop=self._client.loop)  # type: ignore[no-untyped-call]
             for future in finished:
-                yield futures[future], future.result()
-        except KilledWorker as error:
-            raise ToolError(
-                f"a task lost its worker {DEATHS} times and was given up ({error}); as a rule memory did not suffice: "
-                "take fewer workers, or machines with more"
-            ) from error
-        except (FutureCancelledError, OSError, TimeoutError) as error:
-            if isinstance(error, HwprmError):
-                raise
-            raise ToolError(
-                f"the scheduler went away ({error or type(error).__name__}); points that were finished are kept: start "
-                "it again and run the same command"
-            ) from error
+                result = future.result()
+                del left[futures[future]]
+                yield futures[future], result
         finally:
             self._client.cancel(list(futures), force=True)
 

@@ -131,6 +131,15 @@ def test_a_folder_of_another_network_or_code(tmp_path: Path) -> None:
         explore(small_lenet(), space, out=tmp_path / "study")
 
 
+def test_a_kill_at_the_very_start_is_no_other_study(tmp_path: Path) -> None:
+    space = ExploreConfig(rows="1..2")
+    whole = explore(small_lenet(), space, out=tmp_path / "study")
+    (tmp_path / "study" / POINTS).unlink()
+    (tmp_path / "study" / "options.toml").unlink()
+    again = explore(small_lenet(), space, out=tmp_path / "study")
+    assert again.points == whole.points and (tmp_path / "study" / "options.toml").is_file()
+
+
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "study").mkdir()
     (tmp_path / "study" / "letter.txt").write_text("dear")

@@ -11,7 +11,7 @@ import pytest
 
 from hwprm.config import DataConfig, ExploreConfig, FinetuneConfig, Settings, ShrinkConfig, TrainConfig
 from hwprm.config.run import RunConfig
-from hwprm.core.errors import InputError, ToolError
+from hwprm.core.errors import DataError, InputError, ToolError
 from hwprm.exploration import Study, build_point, explore
 from hwprm.exploration.points import POINTS
 from hwprm.exploration.software import prune_task, tune_task
@@ -149,6 +149,56 @@ def test_options_that_do_not_go_together_are_refused_points(dense: Path, base: S
     assert refused.get(64, "") == ""
 
 
+def test_more_points_go_on_with_the_same_course(dense: Path, base: Settings, tmp_path: Path) -> None:
+    few = explore(dense, replace(SPACE, points=3, rank_epochs=0), out=tmp_path / "study", settings=base)
+    more = explore(dense, replace(SPACE, points=6, rank_epochs=0), out=tmp_path / "study", settings=base)
+    assert [point.options for point in more.points[:3]] == [point.options for point in few.points]
+    once = explore(dense, replace(SPACE, points=6, rank_epochs=0), out=tmp_path / "once", settings=base)
+    assert [point.options for point in more.points] == [point.options for point in once.points]
+
+
+def test_how_a_command_talks_is_no_part_of_a_search(found: Study, dense: Path, base: Settings, tmp_path: Path) -> None:
+    copy = tmp_path / "moved"
+    shutil.copytree(found.folder, copy)
+    other = replace(base, run=replace(base.run, out=tmp_path / "moved", json=True, quiet=True))
+    assert explore(dense, SPACE, out=copy, settings=other).points == found.points
+
+
+def test_limits_are_part_of_a_search(found: Study, dense: Path, base: Settings, tmp_path: Path) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(found.folder, copy)
+    with pytest.raises(InputError, match=r"another options .*explore\.max_cycles=5"):
+        explore(dense, replace(SPACE, max_cycles=5), out=copy, settings=base)
+
+
+def test_no_file_says_where_things_lie(found: Study, dense: Path, base: Settings) -> None:
+    for name in ("study.json", "explored.json", "points.jsonl", "points.csv", "study.html", "options.toml"):
+        text = (found.folder / name).read_text()
+        assert str(found.folder) not in text and str(dense) not in text and str(base.data.name) not in text, name
+
+
+def test_trouble_of_a_machine_refuses_no_point(
+    dense: Path, base: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_data(self: object) -> None:
+        raise DataError("a worker cannot read the data set")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hwprm.exploration.software.Origin.open", no_data)
+        with pytest.raises(DataError, match="a worker cannot read the data set"):
+            explore(dense, replace(SPACE, points=3), out=tmp_path / "study", settings=base)
+    study = explore(dense, replace(SPACE, points=3), out=tmp_path / "study", settings=base)
+    assert len(study.points) == 3 and not any(point.refused for point in study.points)
+
+
+def test_accuracy_is_asked_of_finished_points(dense: Path, base: Settings, tmp_path: Path) -> None:
+    low = explore(dense, replace(SPACE, points=3, min_accuracy=0.001), out=tmp_path / "low", settings=base)
+    assert all(point.final for point in low.front())
+    high = explore(dense, replace(SPACE, points=3, min_accuracy=100.0), out=tmp_path / "high", settings=base)
+    assert any(point.final for point in high.points)  # what nobody knows before they are
+    assert all(point.values["accuracy"] == 100 for point in high.front())
+
+
 def test_another_course_is_told(found: Study, dense: Path, base: Settings, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(found.folder, copy)
@@ -169,7 +219,7 @@ def test_without_optuna(dense: Path, base: Settings, tmp_path: Path, monkeypatch
 def test_a_point_of_the_front_is_built_as_promised(found: Study, tmp_path: Path) -> None:
     point = found.front()[0]
     built = build_point(found.folder, point.number, out=tmp_path / "best")
-    assert built.found == {name: point.values[name] for name in ("accuracy", "cycles", "onchip_bits")}
+    assert built.found == {name: point.values[name] for name in ("accuracy", "cycles", "multipliers", "onchip_bits")}
     assert not built.differences and built.verified["mismatches"] == 0 and built.verified["values_compared"] > 0
     assert {path.name for path in (tmp_path / "best").iterdir()} == {"model", "network", "bundle"}
 

@@ -93,6 +93,7 @@ def test_options_come_back_from_json_as_they_were() -> None:
         ({"rows": ""}, r"array\.rows has no values|must be an integer"),
         ({"rows": "0..4"}, r"array\.rows must be in 1\.\.256, not 0"),
         ({"rows": "250..300"}, r"array\.rows must be in 1\.\.256, not 300"),
+        ({"weight_bits": "8,99,6"}, r"quantize\.weight_bits must be in .*99"),
         ({"rows": "4..2"}, "the first number must be the smaller"),
         ({"rows": "2..8+0"}, "never ends"),
         ({"rows": "2..8*1"}, "never ends"),

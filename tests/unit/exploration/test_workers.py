@@ -70,6 +70,18 @@ def test_a_killed_worker_costs_no_result_and_counts_none_twice(two: Pool, tmp_pa
     assert sorted(found) == [(i, i) for i in range(6)]
 
 
+def once_shared(values: list[int], index: int, mark: str) -> int:
+    """`once`, with a value that every worker was sent."""
+    return values[once(index, mark)]
+
+
+def test_what_was_shared_is_sent_again_when_all_that_had_it_died(tmp_path: Path) -> None:
+    with pool_of(ExploreConfig(workers=1)) as pool:
+        values = pool.share([5, 6, 7, 8])
+        found = list(pool.run(once_shared, [(values, i, str(tmp_path / "killed")) for i in range(4)]))
+        assert sorted(found) == [(0, 5), (1, 6), (2, 7), (3, 8)]
+
+
 def test_an_error_comes_through(two: Pool) -> None:
     with pytest.raises(InputError, match="no such thing"):
         list(two.run(broken, [(0,), (1,), (2,)]))
