@@ -23,7 +23,7 @@ from hwprm.exploration.metrics import LIMITS, limits_of, objectives_of
 from hwprm.exploration.points import POINTS, Journal, Point, plain
 from hwprm.exploration.search import Search
 from hwprm.exploration.software import Origin, quantize_task, quantized, score
-from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, make_space, typed, with_options
+from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, check_effect, make_space, typed, with_options
 from hwprm.exploration.study import STUDY_FILE, Study, check_identity
 from hwprm.exploration.workers import Pool, pool_of
 from hwprm.intnet import IntegerNetwork
@@ -56,6 +56,7 @@ def explore(
     """
     settings = replace(settings or explore_defaults(), explore=config or ExploreConfig())
     space = make_space(settings.explore)
+    check_effect(space, settings)
     subject = _subject(source, data, settings, space)
     _check_target(settings.explore)
     joint = not space.hardware_only

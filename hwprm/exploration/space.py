@@ -15,7 +15,17 @@ from hwprm.config import SECTIONS, ExploreConfig, Settings
 from hwprm.config.options import Option, convert, nearest, options_of, show
 from hwprm.core.errors import ConfigError
 
-__all__ = ["HARDWARE", "SOFTWARE", "Dimension", "Options", "Space", "make_space", "typed", "with_options"]
+__all__ = [
+    "HARDWARE",
+    "SOFTWARE",
+    "Dimension",
+    "Options",
+    "Space",
+    "check_effect",
+    "make_space",
+    "typed",
+    "with_options",
+]
 
 #: What a point is: values by ``section.name``.
 Options = dict[str, Any]
@@ -115,6 +125,26 @@ def make_space(config: ExploreConfig) -> Space:
             "the space is empty: give dimensions, such as --rows 2..16 --cols 2..16, or a file with --space"
         )
     return Space(dimensions=tuple(made))
+
+
+def check_effect(space: Space, settings: Settings) -> None:
+    """Raise ConfigError for a dimension that changes nothing beside the other options of the points."""
+    keys = {dimension.key for dimension in space.dimensions}
+    shrinks = settings.run.method == "shrink" or "run.method" in keys
+    idle: dict[str, str] = {}
+    if settings.shrink.left is not None:
+        idle["shrink.compression"] = "shrink.left says how far; leave that out"
+    if not shrinks:
+        idle |= {key: "the method is admm; add --method shrink" for key in keys if key.startswith("shrink.")}
+    elif "run.method" not in keys:
+        idle |= {key: "the method is shrink; add --method admm" for key in keys if key.startswith("admm.")}
+    own = "pruning and fine-tuning have their own: shrink, admm, finetune"
+    idle |= dict.fromkeys(("train.epochs", "train.lr", "train.schedule"), own)
+    if settings.array.weights == "rom" and "array.weights" not in keys:
+        why = "all weights are on the chip; add --weights axi"
+        idle |= {key: why for key in keys if key.startswith(("memory.", "array.axi_"))}
+    for key in keys & idle.keys():
+        raise ConfigError(f"the dimension {key} has no effect: {idle[key]}, or leave the dimension out")
 
 
 def with_options(settings: Settings, options: Mapping[str, Any]) -> Settings:

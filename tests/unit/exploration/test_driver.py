@@ -13,6 +13,7 @@ import pytest
 from hwprm import api
 from hwprm.config import AdmmConfig, ArrayConfig, DataConfig, ExploreConfig, PruneOptions, QuantizeConfig, Settings
 from hwprm.config.presets import HELD_OUT, explore_defaults
+from hwprm.config.run import RunConfig
 from hwprm.core.errors import ConfigError, DataError, InputError, UnsupportedError
 from hwprm.exploration import Study, explore
 from hwprm.exploration.kept import kept_settings
@@ -165,6 +166,7 @@ def test_what_cannot_be_explored(tmp_path: Path, space: ExploreConfig, error: ty
 
 def test_a_search_needs_a_dense_model_and_images_held_out(tiny_model: Path, settings: Settings, tmp_path: Path) -> None:
     space = ExploreConfig(compression="2..8")
+    settings = replace(settings, run=RunConfig(method="shrink"))
     bare = replace(settings, data=replace(settings.data, validation=0))
     with pytest.raises(DataError, match="hold some out with --validation N"):
         explore(tiny_model, space, out=tmp_path / "study", settings=bare)

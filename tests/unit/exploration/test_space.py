@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hwprm.config import ExploreConfig, Settings
+from hwprm.config import ExploreConfig, Settings, ShrinkConfig
+from hwprm.config.run import RunConfig
 from hwprm.core.errors import ConfigError
-from hwprm.exploration.space import make_space, typed, with_options
+from hwprm.exploration.space import check_effect, make_space, typed, with_options
 
 
 def values(**flags: str) -> tuple[object, ...]:
@@ -137,3 +139,32 @@ def test_an_interval_has_no_end_of_points() -> None:
     assert space.size is None
     with pytest.raises(ConfigError, match=r"shrink\.compression has no end of values .* as in 10\.\.200\*1\.5"):
         list(space.points())
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[memory]\nlatency = [10, 20]", r"memory\.latency has no effect: all weights are on the chip"),
+        ("[array]\naxi_burst = [8, 16]", r"array\.axi_burst has no effect"),
+        ("[train]\nlr = [1e-3, 2e-3]", r"train\.lr has no effect: pruning and fine-tuning have their own"),
+        ("[shrink]\nrate = [1.2, 1.4]", r"shrink\.rate has no effect: the method is admm"),
+        ("[array]\nrows = [2, 4]", ""),
+        ('[array]\nweights = ["rom", "axi"]\naxi_burst = [8, 16]', ""),
+        ('[run]\nmethod = ["shrink", "admm"]\n[shrink]\nrate = [1.2, 1.4]', ""),
+    ],
+)
+def test_dimensions_without_effect(tmp_path: Path, text: str, words: str) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text(text)
+    space = make_space(ExploreConfig(space=file))
+    if not words:
+        check_effect(space, Settings())
+        return
+    with pytest.raises(ConfigError, match=words):
+        check_effect(space, Settings())
+
+
+def test_a_limit_of_shrinking_leaves_its_compression_without_effect() -> None:
+    left = replace(Settings(), run=RunConfig(method="shrink"), shrink=ShrinkConfig(left=100))
+    with pytest.raises(ConfigError, match=r"shrink\.compression has no effect: shrink\.left says how far"):
+        check_effect(make_space(ExploreConfig(compression="2..4")), left)
