@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of, read_json
 from hwprm.core.formats import MODEL
 from hwprm.graph import Graph
 from hwprm.model.history import History
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["MASKED", "Model", "Stage"]
 
@@ -50,16 +54,28 @@ class Model:
         """The next stage's model: new graph, old history joined with `meta` as `History.joined` says."""
         return replace(self, graph=graph, stage=stage, meta=self.meta.joined(meta))
 
-    def save(self, folder: Path) -> None:
+    def to_torch(self) -> nn.Module:
+        """The network as a torch module with copies of the weights, in evaluation mode; to be trained on, or exported.
+
+        It takes ``(n, *shape)`` of each input, in real values (a byte of an image is ``meta.input_scale``), and gives
+        what the graph means; its parameters are called ``<layer>.weight`` and ``<layer>.bias``, dots as underscores.
+        """
+        # Looked up by name: models are read, saved and compiled where torch is not installed.
+        module: nn.Module = import_module("hwprm.nets").GraphModule(self.graph)
+        return module.eval()
+
+    def save(self, folder: Path | str) -> None:
         """Write ``graph.json``, ``weights.safetensors``, and ``model.json`` with their digests into `folder`."""
+        folder = Path(folder)
         self.graph.save(folder)
         digests = {name: digest_of(folder / name) for name in FILES}
         plain = {"format": MODEL, "stage": self.stage, "meta": self.meta.to_json(), "sha256": digests}
         (folder / "model.json").write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote. Raises ModelError when it is missing, cut short, edited or of another format."""
+        folder = Path(folder)
         try:
             plain = read_json(folder / "model.json")
             if plain["format"] != MODEL:
