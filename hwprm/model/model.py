@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of, read_json
 from hwprm.core.formats import MODEL
+from hwprm.core.shown import html_table
 from hwprm.graph import Graph
 from hwprm.model.history import History
 
@@ -49,6 +50,23 @@ class Model:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", History.of(self.meta))
+
+    def __repr__(self) -> str:
+        weights = sum(node.weight.size for node in self.graph.weighted)
+        left = sum(int((node.weight != 0).sum()) for node in self.graph.weighted)
+        accuracy = [f", {percent:.2f} % ({stage})" for stage, percent in (self.meta.accuracy or {}).items()]
+        layers = len(self.graph.weighted)
+        return (
+            f"<Model {self.meta.name or 'network'}: {self.stage}, {layers} layers, {left:,} of {weights:,} weights"
+            f"{(accuracy or [''])[-1]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (node.name, type(node).__name__, " x ".join(map(str, node.weight.shape)), int((node.weight != 0).sum()))
+            for node in self.graph.weighted
+        ]
+        return html_table(repr(self)[1:-1], ("layer", "operator", "shape", "weights left"), rows)
 
     def advance(self, graph: Graph, stage: Stage, **meta: Any) -> Model:
         """The next stage's model: new graph, old history joined with `meta` as `History.joined` says."""
