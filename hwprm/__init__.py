@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hwprm.api import (
+        Admm,
+        Shrink,
         apply_plan,
         check,
         compile,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:
     from hwprm.pipeline import demo, repro
 
 __all__ = [
+    "Admm",
     "AdmmConfig",
     "ArrayConfig",
     "DataConfig",
@@ -74,6 +77,7 @@ __all__ = [
     "PurifyConfig",
     "QuantizeConfig",
     "Settings",
+    "Shrink",
     "ShrinkConfig",
     "SiliconConfig",
     "Study",
@@ -105,11 +109,13 @@ __all__ = [
 
 #: Where the public names come from that are neither options (``hwprm.config``) nor verbs (``hwprm.api``).
 _PLACES = {
+    "Admm": "hwprm.api",
     "Graph": "hwprm.graph",
     "HwprmError": "hwprm.core.errors",
     "IntegerNetwork": "hwprm.intnet",
     "Model": "hwprm.model",
     "Plan": "hwprm.model",
+    "Shrink": "hwprm.api",
     "Study": "hwprm.exploration",
     "demo": "hwprm.pipeline",
     "explore": "hwprm.exploration",

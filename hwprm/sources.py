@@ -71,6 +71,11 @@ def as_split(data: Any) -> Split:
         return Split(dataset=data)
     if is_memory(data):
         return Split(dataset=set_in_memory(data))
+    if not isinstance(data, DataConfig | str | Path):
+        raise InputError(
+            f"data is a name, a path, a DataConfig, arrays (x, y), a mapping of them or a torch data set or loader, "
+            f"not {type(data).__name__}"
+        )
     config = data if isinstance(data, DataConfig) else DataConfig(name=str(data))
     folder = Path(config.data_dir) if config.data_dir else None
     preparation = Preparation(

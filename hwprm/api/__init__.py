@@ -12,10 +12,13 @@ True
 """
 
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
+from hwprm.api.loops import Admm, Shrink
 from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
 
 __all__ = [
+    "Admm",
+    "Shrink",
     "apply_plan",
     "check",
     "compile",

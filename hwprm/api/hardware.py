@@ -95,7 +95,7 @@ def verify(
     config: VerifyConfig | None = None,
     *,
     memory: MemoryConfig | None = None,
-    junit: Path | None = None,
+    junit: Path | str | None = None,
     progress: Progress | None = None,
 ) -> VerifyReport:
     """Simulate `bundle` and compare every integer with the reference; write JUnit results to `junit`.
@@ -109,8 +109,9 @@ def verify(
     from hwprm.config import VerifyConfig
     from hwprm.verification import verify_bundle
 
+    file = None if junit is None else Path(junit)
     return verify_bundle(
-        _folder(bundle), config or VerifyConfig(), memory=memory, junit=junit, progress=_teller(progress)
+        _folder(bundle), config or VerifyConfig(), memory=memory, junit=file, progress=_teller(progress)
     )
 
 

@@ -18,6 +18,7 @@ from hwprm.compiler import ProgramRecord
 from hwprm.core.errors import BundleError, ModelError
 from hwprm.core.files import digest_of
 from hwprm.core.formats import BUNDLE
+from hwprm.core.shown import html_table
 from hwprm.intnet import IntegerNetwork
 
 __all__ = ["MANIFEST", "SEAL", "Bundle"]
@@ -40,13 +41,23 @@ class Bundle:
     folder: Path
     manifest: Manifest
 
+    def __repr__(self) -> str:
+        own = self.manifest
+        array = f"{own.array.rows} x {own.array.cols} array"
+        return f"<Bundle {self.folder}: {own.net}, {array}, {len(own.layers)} layers, {own.images} images>"
+
+    def _repr_html_(self) -> str:
+        rows = [(layer.name, " x ".join(map(str, layer.shape))) for layer in self.manifest.layers]
+        return html_table(repr(self)[1:-1], ("layer", "result"), rows)
+
     @classmethod
-    def load(cls, folder: Path, *, allow_edited: bool = False) -> Self:
+    def load(cls, folder: Path | str, *, allow_edited: bool = False) -> Self:
         """Open `folder` and compare every file with the manifest's SHA-256.
 
         `allow_edited` skips the hashes (not the presence of files), so that planted faults reach a simulator.
         Raises BundleError, naming the file, when one is missing, unknown or edited, or the manifest is unreadable.
         """
+        folder = Path(folder)
         try:
             text = (folder / MANIFEST).read_bytes()
             seal = (folder / SEAL).read_text().split()[:1]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from hwprm.core.shown import html_table
 from hwprm.intnet.checks import check_network
 from hwprm.intnet.files import load_parts, save_parts
 from hwprm.intnet.structure import Structure
@@ -23,11 +24,22 @@ class IntegerNetwork(Structure):
     def __post_init__(self) -> None:
         check_network(self)
 
-    def save(self, folder: Path) -> None:
+    def __repr__(self) -> str:
+        bits = f"weights of {self.weight_bits} bits, activations of {self.act_bits}"
+        return f"<IntegerNetwork {self.name}: {len(self.layers)} layers, {bits}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (layer.name, " x ".join(map(str, self.tensor[layer.name].shape)), self.tensor[layer.name].signed)
+            for layer in self.layers
+        ]
+        return html_table(repr(self)[1:-1], ("layer", "result", "signed"), rows)
+
+    def save(self, folder: Path | str) -> None:
         """Write ``network.json`` and ``weights.safetensors`` into `folder`. Same network, same bytes."""
-        save_parts(self, folder)
+        save_parts(self, Path(folder))
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote. Raises ModelError when it is missing, cut short or of another format."""
-        return load_parts(cls, folder)
+        return load_parts(cls, Path(folder))

@@ -5,14 +5,19 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import check_digests, digest_of, read_json
 from hwprm.core.formats import MODEL
+from hwprm.core.shown import html_table
 from hwprm.graph import Graph
 from hwprm.model.history import History
+
+if TYPE_CHECKING:
+    from torch import nn
 
 __all__ = ["MASKED", "Model", "Stage"]
 
@@ -46,20 +51,49 @@ class Model:
     def __post_init__(self) -> None:
         object.__setattr__(self, "meta", History.of(self.meta))
 
+    def __repr__(self) -> str:
+        weights = sum(node.weight.size for node in self.graph.weighted)
+        left = sum(int((node.weight != 0).sum()) for node in self.graph.weighted)
+        accuracy = [f", {percent:.2f} % ({stage})" for stage, percent in (self.meta.accuracy or {}).items()]
+        layers = len(self.graph.weighted)
+        return (
+            f"<Model {self.meta.name or 'network'}: {self.stage}, {layers} layers, {left:,} of {weights:,} weights"
+            f"{(accuracy or [''])[-1]}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (node.name, type(node).__name__, " x ".join(map(str, node.weight.shape)), int((node.weight != 0).sum()))
+            for node in self.graph.weighted
+        ]
+        return html_table(repr(self)[1:-1], ("layer", "operator", "shape", "weights left"), rows)
+
     def advance(self, graph: Graph, stage: Stage, **meta: Any) -> Model:
         """The next stage's model: new graph, old history joined with `meta` as `History.joined` says."""
         return replace(self, graph=graph, stage=stage, meta=self.meta.joined(meta))
 
-    def save(self, folder: Path) -> None:
+    def to_torch(self) -> nn.Module:
+        """The network as a torch module with copies of the weights, in evaluation mode; to be trained on, or exported.
+
+        It takes ``(n, *shape)`` of each input, in real values (a byte of an image is ``meta.input_scale``), and gives
+        what the graph means; its parameters are called ``<layer>.weight`` and ``<layer>.bias``, dots as underscores.
+        """
+        # Looked up by name: models are read, saved and compiled where torch is not installed.
+        module: nn.Module = import_module("hwprm.nets").GraphModule(self.graph)
+        return module.eval()
+
+    def save(self, folder: Path | str) -> None:
         """Write ``graph.json``, ``weights.safetensors``, and ``model.json`` with their digests into `folder`."""
+        folder = Path(folder)
         self.graph.save(folder)
         digests = {name: digest_of(folder / name) for name in FILES}
         plain = {"format": MODEL, "stage": self.stage, "meta": self.meta.to_json(), "sha256": digests}
         (folder / "model.json").write_text(json.dumps(plain, indent=1, sort_keys=True) + "\n")
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote. Raises ModelError when it is missing, cut short, edited or of another format."""
+        folder = Path(folder)
         try:
             plain = read_json(folder / "model.json")
             if plain["format"] != MODEL:

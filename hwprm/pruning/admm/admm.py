@@ -23,7 +23,7 @@ from hwprm.training.engine import FitResult, fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
 
-__all__ = ["admm", "phases"]
+__all__ = ["Phase", "admm", "cut", "final_limits", "hooks_of", "phases", "refuse_lost_classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,10 @@ class Phase:
     name: str
     epochs: int
     limits: Mapping[str, Limits] | None = None
+
+    def lr(self, config: AdmmConfig) -> float:
+        """Its learning rate at the start."""
+        return config.retrain_lr if self.limits is None else config.lr
 
 
 def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | None = None) -> Model:
@@ -57,7 +61,7 @@ def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | 
         seconds += result.seconds
         log += [{"stage": "admm", "phase": phase.name, "epoch": i + 1, **e} for i, e in enumerate(result.history)]
     graph = module.to_graph()
-    _refuse_lost_classes(graph, model.graph)
+    refuse_lost_classes(graph, model.graph)
     return model.advance(
         graph,
         Stage.ADMM,
@@ -71,7 +75,8 @@ def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | 
     )
 
 
-def _refuse_lost_classes(graph: Graph, before: Graph) -> None:
+def refuse_lost_classes(graph: Graph, before: Graph) -> None:
+    """Raise ModelError when an output of `graph` is constant that was not so `before`."""
     if lost := constant_outputs(graph) - constant_outputs(before):
         output, channel = min(lost)
         raise ModelError(
@@ -104,6 +109,11 @@ def phases(graph: Graph, config: AdmmConfig) -> tuple[Phase, ...]:
     return tuple(phase for phase in plan if phase.epochs)
 
 
+def final_limits(graph: Graph, config: AdmmConfig) -> dict[str, Limits]:
+    """What every layer keeps at most in the end. Raises ConfigError as `phases` does."""
+    return _limits(graph, resolve_budgets(graph, config), 1.0, rows=True, cols=True)
+
+
 def _limits(
     graph: Graph, budgets: Mapping[str, LayerBudget], share: float, rows: bool, cols: bool
 ) -> dict[str, Limits]:
@@ -113,19 +123,27 @@ def _limits(
 
 
 def _options(base: TrainConfig, config: AdmmConfig, phase: Phase) -> TrainConfig:
-    lr = config.retrain_lr if phase.limits is None else config.lr
-    return replace(base, epochs=phase.epochs, lr=lr, average=0.0)
+    return replace(base, epochs=phase.epochs, lr=phase.lr(config), average=0.0)
 
 
 def _run(
     module: GraphModule, phase: Phase, stage: str, dataset: Dataset, config: AdmmConfig, context: Context
 ) -> FitResult:
-    hooks = ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config)
-    result = fit(module, dataset, context, stage=stage, hooks=hooks)
+    result = fit(module, dataset, context, stage=stage, hooks=hooks_of(module, phase, config))
     if phase.limits is not None:
-        weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
-        hard_prune(module, choose_supports(module.graph, weights, phase.limits, config.path_aware))
+        cut(module, phase.limits, config)
     return result
+
+
+def hooks_of(module: GraphModule, phase: Phase, config: AdmmConfig) -> AdmmHooks | ZeroMasks:
+    """What `phase` adds to training, begun with the weights of now."""
+    return ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config)
+
+
+def cut(module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig) -> None:
+    """Zero in `module` what is beyond `limits`, the least first."""
+    weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
+    hard_prune(module, choose_supports(module.graph, weights, limits, config.path_aware))
 
 
 class _OneBar:

@@ -53,6 +53,10 @@ class AdmmHooks(Hooks):
                 weight.grad.add_(weight - target, alpha=self.rho)
         self.masks.after_backward(module)
 
+    def penalty(self, module: GraphModule) -> Tensor:
+        """The term itself, with its gradient, for a loss that it is added to; `after_backward` must then not add it."""
+        return 0.5 * self.rho * torch.stack(self._terms(module)).sum()
+
     def after_step(self, module: GraphModule) -> None:
         self.masks.after_step(module)
 
@@ -63,7 +67,7 @@ class AdmmHooks(Hooks):
         """
         if epoch % self.config.interval:
             return {}
-        terms = [float((module.weight(name) - target).square().sum()) for name, target in self.targets.items()]
+        terms = [float(term) for term in self._terms(module)]
         metrics = {"rho": self.rho, "penalty": 0.5 * self.rho * sum(terms)}
         old = self.z
         self.z = self._project(module)
@@ -98,6 +102,10 @@ class AdmmHooks(Hooks):
             self.u[name].copy_(state[f"u.{name}"])
             self.last[name] = float(state[f"last.{name}"])
         self.targets = self._targets()
+
+    def _terms(self, module: GraphModule) -> list[Tensor]:
+        """||W - Z + U||^2 of every limited layer."""
+        return [(module.weight(name) - target).square().sum() for name, target in self.targets.items()]
 
     def _targets(self) -> dict[str, Tensor]:
         """What the penalty pulls W towards, Z - U; made once per update, read at every step."""

@@ -73,11 +73,11 @@ def hard_prune(module: GraphModule, supports: Mapping[str, Support]) -> None:
         for name, kept in supports.items():
             weight = module.weight(name)
             gone = torch.from_numpy(~kept.mask).reshape(weight.shape)
-            weight.masked_fill_(gone, 0.0)
-            rows = torch.from_numpy(~kept.rows)
+            weight.masked_fill_(gone.to(weight.device), 0.0)
+            rows = torch.from_numpy(~kept.rows).to(weight.device)
             module.bias(name).masked_fill_(rows, 0.0)
         for norm, silent in _silent_norms(module.graph, {name: ~kept.rows for name, kept in supports.items()}):
-            channels = torch.from_numpy(silent)
+            channels = torch.from_numpy(silent).to(module.weight(norm).device)
             module.weight(norm).masked_fill_(channels, 0.0)
             module.bias(norm).masked_fill_(channels, 0.0)
 

@@ -267,10 +267,14 @@ class ShrinkHooks(Hooks):
     def after_step(self, module: GraphModule) -> None:
         self.step += 1
         if self.step % self.every == 0:
-            self._remove(self.course.allowed(self.step))
-            self.zeros = ZeroMasks(self.pattern.masks(module))
-            self.zeros.to(self.device)
+            self.cut(module, self.course.allowed(self.step))
         self.zeros.after_step(module)
+
+    def cut(self, module: GraphModule, allowed: Counts) -> None:
+        """Choose now what must go so that no more than `allowed` is left; `after_step` makes zeros of it."""
+        self._remove(allowed)
+        self.zeros = ZeroMasks(self.pattern.masks(module))
+        self.zeros.to(self.device)
 
     def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
         first, *others = (float(count) for count in self.pattern.counts)

@@ -21,8 +21,9 @@ from hwprm.nets import GraphModule
 from hwprm.pruning.admm.supports import kept_indices
 from hwprm.pruning.channels.blocks import Meter
 from hwprm.pruning.compaction.narrowing import narrow, widen
-from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.hooks import Pattern, ShrinkHooks, cost_of
 from hwprm.pruning.shrinking.moments import narrowed, widened
+from hwprm.pruning.shrinking.pace import Pace
 from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
 from hwprm.training.context import Context, Earlier
 from hwprm.training.distributed import Group
@@ -30,7 +31,7 @@ from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.samples import Samples
 
-__all__ = ["shrink", "shrink_limits"]
+__all__ = ["refuse_stuck", "shrink", "shrink_limits"]
 
 
 def shrink(
@@ -70,6 +71,17 @@ def shrink(
         plan=kept_indices(GraphModule(run.graph)),
         log=[{"stage": "shrink", "epoch": i + 1, **entry} for i, entry in enumerate(run.history)],
     )
+
+
+def refuse_stuck(hooks: ShrinkHooks) -> None:
+    """Raise ModelError when nothing more can go and the limits are not met."""
+    if hooks.stuck:
+        course = hooks.course
+        many = ", ".join(f"{left} ({name})" for left, name in zip(hooks.pattern.counts, course.counts, strict=True))
+        raise ModelError(
+            f"shrinking ends at {many}, nothing more can go, the limit is "
+            f"{', '.join(str(limit) for limit in course.limits)}; raise shrink.left or lower shrink.compression"
+        )
 
 
 def shrink_limits(graph: Graph, config: ShrinkConfig, meter: Meter | None = None) -> tuple[int, ...]:
@@ -122,10 +134,7 @@ class _Rounds:
         self.graph, self.dataset, self.config, self.context = graph, dataset, config, context
         self.train, self.checkpoint, self.limits = context.config, context.checkpoint, limits
         self.full = Pattern.of(graph, *config.counts, meter=meter).counts
-        far = [math.log(full / limit) if full > limit else 0.0 for full, limit in zip(self.full, limits, strict=True)]
-        #: The furthest way that a count has to go, as a logarithm, and what share of it each goes.
-        self.way = max(far)
-        self.shares = tuple(one / self.way if self.way else 1.0 for one in far)
+        self.pace = Pace(config, self.full, limits)
         #: State of the optimiser, of the whole network's parameters.
         self.moments: dict[str, torch.Tensor] = {}
         self.seconds = 0.0
@@ -142,15 +151,10 @@ class _Rounds:
         identity, checkpoint = self._identity(), self.checkpoint
         if checkpoint is not None:
             self._take_up(checkpoint, identity)
-        while self._is_over(self.left):
+        while self.pace.is_over(self.left):
             hooks = self._round()
-            if hooks.stuck:
-                many = ", ".join(f"{left} ({name})" for left, name in zip(self.left, self.config.counts, strict=True))
-                raise ModelError(
-                    f"shrinking ends at {many}, nothing more can go, the limit is "
-                    f"{', '.join(str(limit) for limit in self.limits)}; raise shrink.left or lower shrink.compression"
-                )
-            if checkpoint is not None and self._is_over(self.left):
+            refuse_stuck(hooks)
+            if checkpoint is not None and self.pace.is_over(self.left):
                 self._keep(checkpoint, identity)
 
     @property
@@ -161,38 +165,13 @@ class _Rounds:
     def _left(self, entry: Mapping[str, float]) -> tuple[int, ...]:
         return tuple(int(entry[key]) for key in ("left", *(f"left_{name}" for name in self.config.also or {})))
 
-    def _is_over(self, left: tuple[int, ...]) -> bool:
-        return any(one > limit for one, limit in zip(left, self.limits, strict=True))
-
-    def _course(self, number: int) -> Course:
-        """What round `number` (from 0) is to take away."""
-        fallen, rate = self._pace(number)
-        return Course(
-            counts=self.config.counts,
-            limits=self.limits,
-            begin=tuple(full / fallen**share for full, share in zip(self.full, self.shares, strict=True)),
-            rates=tuple(rate**share for share in self.shares),
-            steps=math.ceil(len(self.dataset.y_train) / self.train.batch),
-        )
-
-    def _pace(self, number: int) -> tuple[float, float]:
-        """By what the leading count has fallen before round `number`, and by what it falls in it."""
-        config = self.config
-        early = math.inf if config.late_rate is None else math.ceil(math.log(config.late_from) / math.log(config.rate))
-        if config.late_rate is None or number < early:
-            return config.rate**number, config.rate
-        return config.rate**early * config.late_rate ** (number - early), config.late_rate
-
-    def _rounds_in_all(self, number: int) -> int:
-        fallen, rate = self._pace(number)
-        return max(number + 1, number + math.ceil((self.way - math.log(fallen)) / math.log(rate)))
-
     def _round(self) -> ShrinkHooks:
         number = len(self.history)
         small, keep = narrow(self.graph)
         module = GraphModule(small)
-        hooks = ShrinkHooks(module, self.config, self._course(number), self.meter)
-        rounds = self._rounds_in_all(number)
+        steps = math.ceil(len(self.dataset.y_train) / self.train.batch)
+        hooks = ShrinkHooks(module, self.config, self.pace.course(number, steps), self.meter)
+        rounds = self.pace.rounds(number)
 
         def tell(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
             self.context.progress("shrink", number * total + done, rounds * total, metrics)
@@ -237,7 +216,7 @@ class _Rounds:
         found: list[Saved] = []
         for phase in checkpoint.phases("shrink-"):
             saved = checkpoint.load(phase, identity)
-            if saved is None or saved.epoch != len(found) + 1 or not self._is_over(self._left(saved.history[-1])):
+            if saved is None or saved.epoch != len(found) + 1 or not self.pace.is_over(self._left(saved.history[-1])):
                 break
             found.append(saved)
         return found

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hwprm.core.errors import MismatchError
+from hwprm.core.shown import html_table
 
 __all__ = ["Case", "VerifyReport"]
 
@@ -50,6 +51,18 @@ class VerifyReport:
     seconds: float
     #: Cycles that the last image of the bulk mode waited for external memory besides; None where there is none.
     memory_stalls: int | None = None
+
+    def __repr__(self) -> str:
+        cycles = "not simulated" if self.cycles_simulated is None else f"{self.cycles_simulated:,} simulated"
+        return (
+            f"<VerifyReport {self.net}: {'PASS' if self.ok else 'FAIL'}, {self.values_compared:,} integers compared, "
+            f"{self.mismatches:,} mismatches, cycles {self.cycles_predicted:,} predicted, {cycles}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [(c.simulator, c.mode, c.name, c.values, c.wrong, c.failure or "passed") for c in self.cases]
+        head = ("simulator", "mode", "case", "integers", "wrong", "outcome")
+        return html_table(repr(self)[1:-1], head, rows)
 
     @property
     def ok(self) -> bool:
