@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from hwprm.frontend.arithmetic import affine, constant_of, multiply, scaled, summed, varies
+from hwprm.frontend.gates import gated
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Walk, shape_of
 from hwprm.graph import Clamp, Relu
@@ -105,11 +106,13 @@ def compare(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def product(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``x * (x > 0)``, which is a ReLU, and products with constants."""
+    """``x * (x > 0)``, which is a ReLU, ``x * sigmoid(x)`` and its kind, and products with constants."""
     found = [walk.values.get(part.name) for part in (args["self"], args["other"]) if isinstance(part, torch.fx.Node)]
     compared = next((value for value in found if isinstance(value, Comparison)), None)
     if compared is None:
-        return multiply(walk, node, args)
+        moving = [value for value in found if isinstance(value, Activation)]
+        function = gated(walk, node, *moving) if len(moving) == 2 else None
+        return function or multiply(walk, node, args)
     if compared.bound != 0 or compared.tensor not in (args["self"], args["other"]):
         raise RefusalError("it multiplies by another comparison than that with 0", _REMEDY)
     ends = (0.0, None) if compared.above else (None, 0.0)

@@ -171,6 +171,12 @@ FUNCTIONS: Mapping[str, Meaning] = {
     "sin": Meaning(count=0, numpy=np.sin, torch=lambda torch, x: torch.sin(x)),
     "cos": Meaning(count=0, numpy=np.cos, torch=lambda torch, x: torch.cos(x)),
     "erf": Meaning(count=0, numpy=_erf, torch=lambda torch, x: torch.erf(x), rising=_always),
+    "affine": Meaning(
+        count=2,
+        numpy=lambda x, scale, shift: x * scale + shift,
+        torch=lambda torch, x, scale, shift: x * scale + shift,
+        rising=lambda scale, shift: scale >= 0,
+    ),
     "clamp": Meaning(
         count=2,
         numpy=np.clip,

@@ -19,7 +19,8 @@ from dataclasses import replace
 
 from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import Graph, Input
-from hwprm.graph.rules.stages import AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum, Tabulated
+from hwprm.graph.rules.functions import Function
+from hwprm.graph.rules.stages import Affine, AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum, Tabulated
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
@@ -214,6 +215,8 @@ def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, li
             layer = layer.clamped(stage.low, stage.high)
         elif isinstance(stage, Tabulated):
             layer = layer.tabulated(stage.function)
+        elif isinstance(stage, Affine) and layer.functions and (line := _line(stage)):
+            layer = layer.tabulated(line)
         elif isinstance(stage, Largest) and _takes_pool(layer):
             layer = replace(layer, pool=as_pool(stage))
         elif isinstance(stage, Repeated):
@@ -223,6 +226,13 @@ def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, li
             break
         chain.append(readers[0].name)
     return layer, chain
+
+
+def _line(stage: Affine) -> Function | None:
+    """A batch norm that does the same in all channels, as a function."""
+    scale, shift = stage.scale, stage.shift
+    alike = (scale == scale[0]).all() and (shift == shift[0]).all()
+    return Function("affine", (float(scale[0]), float(shift[0]))) if alike else None
 
 
 def _takes_pool(layer: FusedLayer) -> bool:

@@ -14,6 +14,7 @@ NUMBERS = {
     "leaky_relu": (0.1,),
     "softshrink": (0.5,),
     "hardshrink": (0.5,),
+    "affine": (-0.5, 2.0),
     "clamp": (-0.5, 2.0),
 }
 #: Far out, and where softplus of these numbers becomes a straight line.
