@@ -62,7 +62,7 @@ def _parts(program: Program, target: str) -> Parts:
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
         registers=register_entries(program.design_hash, geometry, external=ext is not None, batched=hw.batch > 1),
-        roms=() if ext else program.roms,
+        roms=tuple(rom for rom in program.roms if rom.name == "posts" or not ext),
         external=_external(program) if ext else None,
         banks=hw.banks,
         save_program=lambda folder: _save_program(program, folder),

@@ -76,7 +76,7 @@ class Parts:
     channel_lanes: frozenset[str] = frozenset()
     #: Neighbouring pixels that are filters of their own, by layer; 1 where it is not named.
     phases: Mapping[str, int] = field(default_factory=dict)
-    #: In place of ROMs.
+    #: In place of all ROMs but the tables behind the requantiser.
     external: ExternalParts | None = None
     #: What the compiler showed of its passes.
     proof: Proof | None = None
@@ -154,7 +154,7 @@ def _write_rtl(parts: Parts, manifest: Manifest, work: Path) -> None:
     values = template_values(manifest)
     (work / "rtl").mkdir()
     (work / "rtl" / "hwprm_core.v").write_text(parts.core)
-    for name in ("hwprm_top", "hwprm_ram") if parts.external else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
+    for name in ("hwprm_top", "hwprm_ram") if not parts.roms else ("hwprm_top", "hwprm_rom", "hwprm_ram"):
         (work / "rtl" / f"{name}.v").write_text(render(f"{name}.v.j2", **values))
     if parts.target != "any":
         (work / "rtl" / "hwprm_cells.v").write_text(render(f"hwprm_cells_{parts.target}.v.j2"))

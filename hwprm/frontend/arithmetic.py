@@ -23,6 +23,7 @@ __all__ = [
     "multiply",
     "negate",
     "reverse_subtract",
+    "same_places",
     "scaled",
     "subtract",
     "summed",
@@ -130,13 +131,14 @@ def _sum(walk: Walk, node: torch.fx.Node, *parts: tuple[Any, float]) -> Value:
     values = [walk.activation(x) if factor == 1 else affine(walk, node, x, factor, 0.0) for x, factor in moving]
     shapes = [shape_of(x) for x, _ in moving]
     a, b = values
-    if shapes[0] == shapes[1] and walk.draft.shapes[a.name] == walk.draft.shapes[b.name] and _same(a, b):
+    if shapes[0] == shapes[1] and walk.draft.shapes[a.name] == walk.draft.shapes[b.name] and same_places(a, b):
         return summed(walk, node, values)
     names = [_broadcast(walk, node, value, shape, wanted) for value, shape in zip(values, shapes, strict=True)]
     return walk.add(Add(name=walk.plain_name(node), inputs=tuple(names)))
 
 
-def _same(a: Activation, b: Activation) -> bool:
+def same_places(a: Activation, b: Activation) -> bool:
+    """Whether two tensors of one shape show samples in the same places."""
     if a.index is None or b.index is None:
         return a.index is b.index
     return np.array_equal(a.index, b.index)

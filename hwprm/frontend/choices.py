@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from hwprm.frontend.arithmetic import affine, constant_of, multiply, scaled, summed, varies
+from hwprm.frontend.gates import gated
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Walk, shape_of
-from hwprm.graph import Clamp, Relu
+from hwprm.graph import Clamp, Pointwise, Relu
 from hwprm.graph.rules.imports import RefusalError
 
 __all__ = [
@@ -58,21 +59,25 @@ def between(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def absolute(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``|x|``: ``relu(x) + relu(-x)``."""
+    """``|x|``: a LeakyReLU of slope -1."""
     return leaky(walk, node, {"self": args["self"], "negative_slope": -1.0})
 
 
 def leaky(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """LeakyReLU and PReLU of slope s: ``relu(x) - s * relu(-x)``, s being a number for each channel or for all."""
+    """LeakyReLU and PReLU of slope s: a function of one number, or with a number for each channel
+    ``relu(x) - s * relu(-x)``.
+    """
     x = args["self"]
     slope = args.get("negative_slope", args.get("weight"))
     array = constant_of(walk, slope, "slope")
     if array.ndim == 1 and array.size > 1:  # PReLU's, one for each channel
         array = array.reshape(-1, *(1,) * (len(shape_of(x)) - 2))
+    if array.size == 1:
+        value, numbers = walk.activation(x), (float(array.flat[0]),)
+        point = Pointwise(name=walk.plain_name(node), inputs=(value.name,), function="leaky_relu", numbers=numbers)
+        return Activation(name=walk.draft.put(point), index=value.index, view=value.view)
     positive = _relu(walk, node, walk.activation(x))
     negative = _relu(walk, node, scaled(walk, node, walk.activation(x), -1.0))
-    if array.size == 1:
-        return summed(walk, node, [positive, scaled(walk, node, negative, -float(array.flat[0]))])
     walk.values[node.name] = negative
     return summed(walk, node, [positive, affine(walk, node, node, -array, 0.0)])
 
@@ -105,11 +110,13 @@ def compare(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def product(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``x * (x > 0)``, which is a ReLU, and products with constants."""
+    """``x * (x > 0)``, which is a ReLU, ``x * sigmoid(x)`` and its kind, and products with constants."""
     found = [walk.values.get(part.name) for part in (args["self"], args["other"]) if isinstance(part, torch.fx.Node)]
     compared = next((value for value in found if isinstance(value, Comparison)), None)
     if compared is None:
-        return multiply(walk, node, args)
+        moving = [value for value in found if isinstance(value, Activation)]
+        function = gated(walk, node, *moving) if len(moving) == 2 else None
+        return function or multiply(walk, node, args)
     if compared.bound != 0 or compared.tensor not in (args["self"], args["other"]):
         raise RefusalError("it multiplies by another comparison than that with 0", _REMEDY)
     ends = (0.0, None) if compared.above else (None, 0.0)

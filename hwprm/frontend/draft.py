@@ -28,6 +28,8 @@ class Draft:
         self.kind: DTypeLike = np.float32
         #: Factors that make of a byte's real value, 0 to 1, the number that the network reads.
         self.bytes: set[str] = set()
+        #: Nodes whose product with what they are functions of became another function.
+        self.gates: set[str] = set()
 
     def claim(self, wish: str, *, own: bool = False) -> str:
         """A free name like `wish`; that of a layer only to the layer itself (`own`)."""
@@ -69,9 +71,13 @@ class Draft:
         return name
 
     def drop_unread_factors(self, outputs: Sequence[str]) -> None:
-        """Take away factors of bytes that went into what follows."""
-        read = {name for node in self.nodes for name in node.inputs} | set(outputs)
-        self.nodes = [node for node in self.nodes if node.name not in self.bytes or node.name in read]
+        """Take away factors of bytes, and gates, that went into what follows."""
+        read, kept = set(outputs), []
+        for node in reversed(self.nodes):
+            if node.name in read or node.name not in self.bytes | self.gates:
+                kept.append(node)
+                read |= set(node.inputs)
+        self.nodes = kept[::-1]
 
     def never_negative(self, name: str) -> bool:
         """Whether the tensor `name` is known to be 0 or more everywhere, by a ReLU or clamp."""

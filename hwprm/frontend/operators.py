@@ -55,9 +55,13 @@ def getitem(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Softmax, argmax and the like: left to the host when nothing but the output follows."""
+    """Softmax, argmax and the like: left to the host when nothing but the output follows. Elsewhere those that are
+    functions of one number are looked up in tables.
+    """
     name = str(node.target).split(".")[1].lstrip("_")
     if not leaves(node):
+        if str(node.target) in TABLES:
+            return TABLES[str(node.target)](walk, node, args)
         raise RefusalError(f"{name} inside the network is not supported", "use it only behind the last layer")
     place = walk.place(args["self"])
     walk.refuse(
@@ -107,6 +111,11 @@ HOST = (
 )
 
 _IMPORTED = tuple(imported())
+
+#: Handlers, inside the network, of what the host may do behind it.
+TABLES: Mapping[str, Handler] = {
+    target: handler for entry, handler in _IMPORTED for target in entry.targets if target in HOST
+}
 
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (

@@ -51,7 +51,7 @@ class Accelerator(wiring.Component):
     """The whole core, with flat port names.
 
     `contents` gives each ROM's words for simulation by Amaranth; emitted Verilog reads files instead. With external
-    memory there are no ROMs.
+    memory there are no ROMs but the tables behind the requantisers.
 
     Members
     -------
@@ -113,7 +113,7 @@ class Accelerator(wiring.Component):
         hw = self._hw
         m.submodules.sequencer = sequencer = Sequencer(hw)
         m.submodules.memory = memory = VectorMemory(hw)
-        m.submodules.drain = drain = Drain(hw)
+        m.submodules.drain = drain = Drain(hw, self._contents.get("posts"))
         m.submodules.ingress = ingress = Ingress(hw)
         m.submodules.egress = egress = Egress(hw)
         m.submodules.registers = registers = RegisterFile(hw)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.core.errors import ModelError
 from hwprm.core.geometry import Window, window_taps
@@ -22,6 +23,8 @@ from hwprm.intnet.layers import GemmLayer, Pool, Residual, Term
 from hwprm.intnet.structure import Structure
 
 __all__ = ["check_network"]
+
+IntArray = NDArray[np.int64]
 
 
 def check_network(net: Structure) -> None:
@@ -140,6 +143,19 @@ def _check_requantisation(net: Structure, layer: GemmLayer) -> None:
     signed = net.tensor[layer.name].signed
     if layer.wide and not signed:
         raise ModelError(f"layer {layer.name!r}: the words of a network output are signed, its tensor is not")
+    if layer.table is not None:
+        _check_table(net, layer, layer.table)
+        signed = layer.clamp[0] < 0
     low, high = integer_range(WIDE_BITS if layer.wide else net.act_bits, signed)
     if not low <= layer.clamp[0] <= layer.clamp[1] <= high:
         raise ModelError(f"layer {layer.name!r}: clamp {layer.clamp} must lie in {low}..{high}")
+
+
+def _check_table(net: Structure, layer: GemmLayer, table: IntArray) -> None:
+    if layer.wide:
+        raise ModelError(f"network output {layer.name!r} has a table, which makes no words; copy its tensor behind it")
+    if table.shape != (1 << net.act_bits,):
+        raise ModelError(f"layer {layer.name!r}: its table has the shape {table.shape}, not ({1 << net.act_bits},)")
+    low, high = net.tensor[layer.name].limits
+    if table.min() < low or table.max() > high:
+        raise ModelError(f"layer {layer.name!r}: its table holds integers outside {low}..{high}")

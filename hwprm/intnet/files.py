@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import read_json, write_file
-from hwprm.core.formats import NETWORK, NETWORKS
+from hwprm.core.formats import NETWORK, NETWORK_WITH_TABLES, NETWORKS
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
 
@@ -40,6 +40,8 @@ def save_parts(net: Structure, folder: Path) -> None:
             for key in ("channel", "mult"):
                 array = getattr(layer.residual, key)
                 arrays[f"{layer.name}.residual_{key}"] = np.ascontiguousarray(array, dtype=np.int64)
+        if layer.table is not None:
+            arrays[f"{layer.name}.table"] = np.ascontiguousarray(layer.table, dtype=np.int64)
         layers.append(
             {
                 "name": layer.name,
@@ -52,7 +54,7 @@ def save_parts(net: Structure, folder: Path) -> None:
             }
         )
     document = {
-        "format": NETWORK,
+        "format": NETWORK if all(layer.table is None for layer in net.layers) else NETWORK_WITH_TABLES,
         "name": net.name,
         "weight_bits": net.weight_bits,
         "act_bits": net.act_bits,
@@ -108,6 +110,7 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
         residual=Residual(source=source, **parts) if source else None,
         wide=entry["wide"],
         upsample=tuple(entry["upsample"]),
+        table=arrays.get(f"{name}.table"),
     )
 
 

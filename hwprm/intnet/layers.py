@@ -6,6 +6,7 @@ Every layer is the same sentence, whatever the source operator was::
     acc          = maximum over the pooling window, where there is one
     acc[m, y, x] = acc[m, y, x] + residual.mult[m] * r[residual.channel[m], y, x], where there is a residual
     out          = requantize(acc, mult[m], shift[m], clamp_low, clamp_high)
+    out          = table[out], where there is a table (`hwprm.core.numerics.table`)
     tensor       = every pixel of out, repeated in a rectangle of `upsample`, (1, 1) as a rule
 
 A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.geometry import conv_output_size, pool_output_size
-from hwprm.core.numerics import integer_range
+from hwprm.core.numerics import integer_range, look_up
 
 __all__ = ["GemmLayer", "Pool", "Residual", "Tensor", "Term"]
 
@@ -112,6 +113,8 @@ class GemmLayer:
 
     `wide` marks a network output: 32-bit words that leave the accelerator instead of activations.
     `upsample` is how often each pixel stands below and beside itself in the layer's tensor (nearest neighbour).
+    `clamp` is that of the tensor's integers, or with a `table` ``(2**act_bits,)`` of its codes, which are signed where
+    they begin below 0.
     """
 
     name: str
@@ -124,6 +127,19 @@ class GemmLayer:
     residual: Residual | None = None
     wide: bool = False
     upsample: Pair = (1, 1)
+    table: IntArray | None = None
+
+    @property
+    def limits(self) -> Pair:
+        """Smallest and largest integer that it can make."""
+        if self.table is None:
+            return self.clamp
+        reached = look_up(self.table, np.arange(self.clamp[0], self.clamp[1] + 1))
+        return int(reached.min()), int(reached.max())
+
+    def finished(self, requantised: IntArray) -> IntArray:
+        """What it makes of integers that are requantised and clamped, of any shape."""
+        return requantised if self.table is None else look_up(self.table, requantised)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -82,7 +82,7 @@ def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntA
     if layer.pool:
         acc = _pool(layer.pool, acc)
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
-    out: IntArray = requantize(acc, mult, shift, *layer.clamp)
+    out = layer.finished(requantize(acc, mult, shift, *layer.clamp))
     if layer.upsample == (1, 1):
         return out  # repeating once would copy it twice
     return out.repeat(layer.upsample[0], axis=2).repeat(layer.upsample[1], axis=3)

@@ -72,10 +72,10 @@ class Structure:
         return layer.pool.output_size(size) if layer.pool else size
 
     def limits(self, name: str) -> Pair:
-        """Smallest and largest integer that tensor `name` can hold: an input's own, else its layer's clamp."""
+        """Smallest and largest integer that tensor `name` can hold: an input's own, else what its layer makes."""
         for layer in self.layers:
             if layer.name == name:
-                return layer.clamp
+                return layer.limits
         return self.tensor[name].limits
 
     def accumulator_limits(self, layer: GemmLayer) -> Pair:

@@ -76,7 +76,8 @@ def layer_format(hw: Hardware) -> WordFormat:
     """Constants of a layer: how addresses grow with the output pixel, and how results are clamped.
 
     Only designs with batches have `height`, `image_word` and `wide_run`; those of them with layers whose pixel tiles
-    end with the image also have `image_bank` and `image_tiles`.
+    end with the image also have `image_bank` and `image_tiles`. Only designs with tables behind the requantiser have
+    `posted`, and those with several of them `post`.
     """
     coordinate = hw.coordinate_bits
     phases = Field("phases", _bits(hw.phases_max - 1), "Filters that share parameters, one channel's, less one.")
@@ -88,6 +89,10 @@ def layer_format(hw: Hardware) -> WordFormat:
     apart = (
         Field("image_bank", hw.bank_bits, "Where tiles end with the image: distance of images, with image_word."),
         Field("image_tiles", _bits(hw.pixel_tiles_max), "Pixel tiles of an image, where they end with it; else 0."),
+    )
+    posts = (
+        *((Field("post", _bits(hw.posts - 1), "Number of the table that results are looked up in."),) * (hw.posts > 1)),
+        Field("posted", 1, "Results are looked up in a table."),
     )
     return WordFormat(
         "layer",
@@ -112,6 +117,7 @@ def layer_format(hw: Hardware) -> WordFormat:
             *((phases,) if hw.phased else ()),
             *(images if hw.batch > 1 else ()),
             *(apart if hw.apart else ()),
+            *(posts if hw.posts else ()),
         ),
     )
 

@@ -91,7 +91,7 @@ class Hardware:
     #: Smallest and largest requantisation shift that occur.
     shift_min: int
     shift_max: int
-    #: Depths of the six ROMs.
+    #: Depths of the ROMs that every design has.
     entries: int
     weights: int
     params: int
@@ -130,11 +130,18 @@ class Hardware:
     #: Whether any layer's pixel tiles end with the image, and whether any layer stores rows and images apart.
     apart: bool = False
     image_gaps: bool = False
+    #: Functions that results are looked up in behind the requantiser, a table of ``2**act_bits`` words each.
+    posts: int = 0
 
     @property
     def phased(self) -> bool:
         """Whether any layer's neighbouring pixels are filters of their own."""
         return self.phases_max > 1
+
+    @property
+    def post_words(self) -> int:
+        """Words of all tables behind the requantiser, of `act_bits` bits; each lane reads its own copy of them."""
+        return self.posts << self.act_bits
 
     @property
     def mixed(self) -> bool:

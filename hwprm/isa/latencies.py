@@ -27,6 +27,7 @@ __all__ = [
     "issue_to_weight_address",
     "issue_to_word",
     "operand_to_sum",
+    "post_depth",
     "setup_to_issue",
     "tag_to_sum",
 ]
@@ -100,6 +101,7 @@ REQUANTISE = Depth(
     "Requantiser",
     "sum to result: bias and residual, product, shift, clamp; fast: all but the bias in two",
 )
+POST = Depth(1, 3, "Drain", "result to what a table makes of it, in designs with tables; fast: both in registers")
 WORD_QUEUE = Latency(2, "WordQueue", "sum to the same in front of the multiplier of lane 0, where outputs are maps")
 EGRESS_WORD = Depth(0, 1, "Egress", "output word to its place in the buffer; fast: through a register")
 STORE_QUEUE = Depth(1, 2, "StoreUnit", "vector to its first write, where the queue was empty; fast: through a register")
@@ -151,6 +153,11 @@ def tag_to_sum(hw: Hardware) -> int:
     return TAG_TO_SELECT + (RESIDUAL_PRODUCT(hw) if hw.residual_bits else 0) + TABLE_READ(hw) - MEMORY_READ
 
 
+def post_depth(hw: Hardware) -> int:
+    """Cycles of the slot behind the requantiser, through which all stored results go."""
+    return POST(hw) if hw.posts else 0
+
+
 def issue_to_result(hw: Hardware) -> int:
     """Last entry of a pixel tile to the first filter's result of lane 0."""
     return issue_to_array(hw) + operand_to_sum(hw) + DRAIN_LEVEL * hw.mux_levels + REQUANTISE(hw)
@@ -162,8 +169,8 @@ def issue_to_word(hw: Hardware) -> int:
 
 
 def issue_to_vector(hw: Hardware) -> int:
-    """Last entry of a pixel tile to the first filter's vector: the lanes' skew is squared up."""
-    return issue_to_result(hw) + hw.rows - 1
+    """Last entry of a pixel tile to the first filter's vector: through the tables, and the lanes' skew squared up."""
+    return issue_to_result(hw) + post_depth(hw) + hw.rows - 1
 
 
 def setup_to_issue(hw: Hardware) -> int:

@@ -83,6 +83,7 @@ class _Builder:
 
     def __init__(self, rng: random.Random, size: int) -> None:
         self.rng, self.size = rng, size
+        self.curves = random.Random(f"curves {size} {rng.getstate()[1][:4]}")
         self.inputs: list[Shape] = []
         self.shapes: list[Shape] = []
         self.maps: list[int] = []  # values that any operator may read
@@ -162,7 +163,9 @@ class _Builder:
         return self.append(nn.BatchNorm2d(self.shapes[at][0]).eval(), at, text="batch norm")
 
     def activation(self, at: int) -> int:
-        kind = self.rng.choice((nn.ReLU(), nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.7, 1.3), nn.Identity()))
+        kind: nn.Module = self.rng.choice((nn.ReLU(), nn.ReLU(), nn.ReLU6(), nn.Hardtanh(-0.7, 1.3), nn.Identity()))
+        if self.curves.random() < 0.2:
+            kind = self.curves.choice((nn.SiLU(), nn.Sigmoid(), nn.Hardswish(), nn.GELU(), nn.Tanh(), nn.ELU(0.5)))
         return self.append(kind, at, text=str(kind))
 
     def window(self, at: int) -> tuple[Pair, Pair, Pair]:

@@ -15,7 +15,7 @@ from hwprm.graph import Batch, Scale, by_input, fitting_batch, scale_of
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, Map
 
-__all__ = ["activation_ranges", "float_tensors", "real_images"]
+__all__ = ["activation_ranges", "codes_of", "float_tensors", "real_images"]
 
 FloatArray = NDArray[np.float64]
 Quad = tuple[int, int, int, int]
@@ -49,10 +49,23 @@ def _real(array: NDArray[np.generic], scale: float, shape: Map) -> FloatArray:
 
 def float_tensors(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
     """Every tensor of the fused network in float64 for real images of each input: {name: ``(n, M, H, W)``}."""
+    made = _with_codes(net, real)
+    return {name: made[name] for name in (*net.inputs, *(layer.name for layer in net.layers))}
+
+
+def codes_of(name: str) -> str:
+    """What the ranges call the numbers that layer `name` looks up in its table; no tensor is called so."""
+    return f"{name} codes"
+
+
+def _with_codes(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+    """The tensors of `float_tensors`, and what is looked up in tables."""
     tensors = {name: torch.from_numpy(np.ascontiguousarray(real[name])) for name in net.inputs}
     with torch.no_grad():
         for layer in net.layers:
-            tensors[layer.name] = _run(layer, tensors)
+            codes, tensors[layer.name] = _run(layer, tensors)
+            if layer.functions:
+                tensors[codes_of(layer.name)] = codes
     return {name: tensor.numpy() for name, tensor in tensors.items()}
 
 
@@ -60,7 +73,7 @@ def activation_ranges(net: FusedNetwork, real: Mapping[str, FloatArray], percent
     """{tensor: the |value| that `percentile` per cent of its nonzero values on `real` do not exceed}; 0 if all are 0.
 
     100 is the maximum. Exact for any number of images: of each tensor only the values above the percentile are kept.
-    Zeros do not count, so that removing dead channels changes nothing.
+    Zeros do not count, so that removing dead channels changes nothing. `codes_of` names what is looked up in tables.
     """
     top: dict[str, FloatArray] = {}
     nonzero: dict[str, int] = {}
@@ -68,7 +81,7 @@ def activation_ranges(net: FusedNetwork, real: Mapping[str, FloatArray], percent
     step = fitting_batch(BATCH, sum(math.prod(shape) for shape in net.shapes.values()))
     for i in range(0, count, step):
         batch = {name: array[i : i + step] for name, array in real.items()}
-        for name, values in float_tensors(net, batch).items():
+        for name, values in _with_codes(net, batch).items():
             keep = _above(count * values[0].size, percentile) + 1  # + 1: fewer nonzeros may round differently
             joined = np.concatenate([top.get(name, np.empty(0)), np.abs(values).ravel()])
             top[name] = np.partition(joined, len(joined) - keep)[-keep:] if len(joined) > keep else joined
@@ -81,7 +94,8 @@ def _above(count: int, percentile: float) -> int:
     return max(1, count - int(np.ceil(count * percentile / 100)) + 1)
 
 
-def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """What `layer` makes before its functions, and behind them."""
     y = torch.from_numpy(np.ascontiguousarray(layer.bias))[None, :, None, None]
     for term in layer.terms:
         top, bottom, left, right = term.padding
@@ -98,7 +112,10 @@ def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     if layer.residual:
         y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
     y = enlarge(layer.upsample, y)
-    return y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
+    y = codes = y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
+    for function in layer.functions:
+        y = function.compute(torch, y)
+    return codes, y
 
 
 def inside(region: Quad | None, x: torch.Tensor) -> torch.Tensor:

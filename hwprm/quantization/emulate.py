@@ -88,4 +88,7 @@ def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
     total = enlarge(layer.upsample, total)
     product = total.to(torch.int64) * mult[:, None, None]
     half = torch.ones_like(shift) << (shift - 1)
-    return ((product + half[:, None, None]) >> shift[:, None, None]).clamp(*layer.clamp)
+    codes = ((product + half[:, None, None]) >> shift[:, None, None]).clamp(*layer.clamp)
+    if layer.table is None:
+        return codes
+    return torch.from_numpy(layer.table.astype(np.int64))[codes.remainder(len(layer.table))]

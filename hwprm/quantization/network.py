@@ -20,12 +20,13 @@ from hwprm.core.numerics import (
 from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
 from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
 from hwprm.intnet.regions import meeting_terms
-from hwprm.quantization.calibrate import activation_ranges, real_images
+from hwprm.quantization.calibrate import activation_ranges, codes_of, real_images
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 from hwprm.quantization.lowering.lower import lower
 from hwprm.quantization.lowering.views import FusedTerm
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
+from hwprm.quantization.tables import tabulated, told_range
 
 __all__ = ["quantize_images", "quantize_network"]
 
@@ -152,20 +153,25 @@ class _Quantiser:
             out_scale = self._scale(layer, acc_scales, integer_range(bits, signed)[1])
         factors = [choose_multiplier(float(scale / out_scale)) for scale in acc_scales]
         shape = self.fused.shapes[layer.name]
-        self.tensors[layer.name] = Tensor(name=layer.name, shape=shape, bits=bits, scale=out_scale, signed=signed)
-        self.limits[layer.name] = _clamp(layer, self.tensors[layer.name])
-        return GemmLayer(
+        tensor = Tensor(name=layer.name, shape=shape, bits=bits, scale=out_scale, signed=signed)
+        clamp, table = _clamp(layer, tensor), None
+        if layer.functions:
+            tensor, table = tabulated(layer, tensor, clamp, self.ranges[layer.name])
+        made = GemmLayer(
             name=layer.name,
             terms=tuple(_integer_term(term, weight) for term, weight in zip(layer.terms, weights, strict=True)),
             bias=bias,
             mult=np.array([mult for mult, _ in factors], np.int64),
             shift=np.array([shift for _, shift in factors], np.int64),
-            clamp=self.limits[layer.name],
+            clamp=clamp,
             pool=layer.pool,
             residual=residual,
             wide=wide,
             upsample=layer.upsample,
+            table=table,
         )
+        self.tensors[layer.name], self.limits[layer.name] = tensor, made.limits
+        return made
 
     def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
         if layer.residual is None:
@@ -198,11 +204,16 @@ class _Quantiser:
         return [quantize(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
 
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray, highest: int) -> float:
-        """Output scale of an inner layer: its calibrated range fills the positive integers, up to `highest`."""
+        """Output scale of an inner layer, of its codes where it has a table: its calibrated range fills the positive
+        integers, up to `highest`.
+        """
         largest = float(acc_scales.max())
-        if self.ranges[layer.name] == 0:  # silent on every calibration image: keep the accumulator's step
+        wanted = self.ranges[layer.name]
+        if layer.functions:
+            wanted = told_range(layer.functions, self.ranges[codes_of(layer.name)], wanted / highest)
+        if wanted == 0:  # silent on every calibration image: keep the accumulator's step
             return largest
-        return max(self.ranges[layer.name] / highest, largest / FACTOR_MAX)
+        return max(wanted / highest, largest / FACTOR_MAX)
 
     def _reach(
         self, layer: FusedLayer, weights: list[IntArray], bias: IntArray, residual: Residual | None

@@ -11,6 +11,7 @@ from hwprm.gateware.core.array import SystolicArray
 from hwprm.gateware.core.drain import Drain
 from hwprm.gateware.core.lanes import LaneAddresses
 from hwprm.gateware.core.pixel_tiles import PixelTiles
+from hwprm.gateware.core.posts import Posts
 from hwprm.gateware.core.processing_element import operand_flags
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.core.sequencer import Sequencer
@@ -221,6 +222,16 @@ def biased(block: Block, pipeline: str) -> int:
     return cycles(dut, {"acc": 12}, lambda ctx: ctx.get(dut.head.total) == 12, _identity(dut))
 
 
+def post(block: Block, pipeline: str) -> int:
+    dut = block(Posts(hardware(pipeline=pipeline, act_bits=2, posts=1), [0, 0, 3, 0]), "result")
+
+    async def choose(ctx: Any) -> None:
+        ctx.set(dut.layer, {"posted": 1})
+        await ctx.tick().repeat(4)
+
+    return cycles(dut, {"code": 2}, lambda ctx: ctx.get(dut.result) == 3, choose)
+
+
 def word_queue(block: Block, pipeline: str) -> int:
     dut = block(WordQueue(hardware(pipeline=pipeline, wide_lanes=2)), "queued")
 
@@ -402,6 +413,7 @@ MEASURED: tuple[tuple[str, Callable[[Block, str], int]], ...] = (
     ("RESIDUAL_PRODUCT", residual_product),
     ("REQUANTISE", requantize),
     ("SUM", biased),
+    ("POST", post),
     ("WORD_QUEUE", word_queue),
     ("EGRESS_WORD", egress_word),
     ("STORE_QUEUE", store_queue),

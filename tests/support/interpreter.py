@@ -38,6 +38,7 @@ class Interpreter:
         self.layers = _decoded(layer_format(hw), words["layers"])
         self.stores = _decoded(store_format(hw), words["stores"])
         self.params = _decoded(param_format(hw), words["params"])
+        self.posts = np.array(words.get("posts", []), dtype=np.int64)
         bits = hw.weight_bits
         self.weights = np.array(
             [[signed_word(word >> (c * bits), bits) for c in range(hw.cols)] for word in words["weights"]],
@@ -131,7 +132,14 @@ class Interpreter:
             best = best + self._residual(tile, values[0], own)
         bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
-        return requantize(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
+        made = requantize(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
+        return self._posted(made, constants)
+
+    def _posted(self, codes: IntArray, constants: dict[str, int]) -> IntArray:
+        """The bits that the layer's table holds for `codes`; without one they are stored themselves."""
+        if not constants.get("posted", 0):
+            return codes
+        return self.posts[self._bits(codes) + (constants.get("post", 0) << self.hw.act_bits)]
 
     def _residual(self, tile: dict[str, int], values: IntArray, own: IntArray) -> IntArray:
         """What filter f adds: the entry ``cols - f`` places before the end of the pass, times its factor, number

@@ -16,7 +16,7 @@ __all__ = ["random_inputs", "random_network", "random_residuals"]
 class _Builder:
     def __init__(self, rng: np.random.Generator, weight_bits: int, act_bits: int) -> None:
         self.rng, self.weight_bits, self.act_bits = rng, weight_bits, act_bits
-        self.signs = rng.spawn(1)[0]
+        self.signs, self.posts = rng.spawn(2)
         self.tensors: list[Tensor] = []
         self.layers: list[GemmLayer] = []
 
@@ -62,6 +62,7 @@ class _Builder:
         signed = wide or kind == 0 or bool(self.signs.random() < 0.3)
         low, high = integer_range(self.act_bits, signed)
         clamp = signed_range(32) if wide else [(low, high), (0, high), (0, max(1, high // 2))][kind]
+        table, signed = (None, signed) if wide else self.table(signed)
         self.layers.append(
             GemmLayer(
                 name=name,
@@ -73,9 +74,25 @@ class _Builder:
                 pool=pool,
                 residual=residual,
                 wide=wide,
+                table=table,
             )
         )
         return self.tensor(name, (filters, *size), 32 if wide else self.act_bits, signed=signed)
+
+    def table(self, signed: bool) -> tuple[np.ndarray | None, bool]:
+        """A table for one layer in five, of integers in any order or rising, or that of a layer before, and whether it
+        holds signed integers; without one the layer's results are `signed` or not.
+        """
+        rng = self.posts
+        if rng.random() >= 0.2:
+            return None, signed
+        signed = bool(rng.random() < 0.5)
+        low, high = integer_range(self.act_bits, signed)
+        table = rng.integers(low, high + 1, 1 << self.act_bits)
+        if rng.random() < 0.5:  # as codes rise, signed ones
+            table = np.roll(np.sort(table), len(table) // 2)
+        before = [t for layer in self.layers if (t := layer.table) is not None and low <= t.min() and t.max() <= high]
+        return (before[0] if before and rng.random() < 0.3 else table), signed
 
     def residual(self, source: Tensor, filters: int, most: int) -> Residual:
         """Channels of `source` in random order, multipliers of up to `most` or the largest there is, some of them 0."""

@@ -200,6 +200,20 @@ class TwoHeads(nn.Module):
         return x, y, torch.relu(z), x[:, 1:3]
 
 
+class Curves(nn.Module):
+    """Functions from tables: behind a convolution, a sum, a pool and a concatenation; one that leaves the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.wide, self.narrow, self.gate = unit(2, 4), unit(4, 6, 1), nn.Conv2d(6, 4, 1), nn.Conv2d(4, 3, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = functional.silu(self.stem(x))
+        y = functional.max_pool2d(torch.tanh(x + self.narrow(functional.hardswish(self.wide(x)))), 2)
+        z = functional.gelu(torch.cat((y, functional.max_pool2d(functional.mish(x), 2)), 1)[:, 2:6])
+        return z, functional.elu(self.gate(z), 0.7).clamp(-0.5, 1)
+
+
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "vgg": (VGG, (2, 8, 8)),
@@ -212,6 +226,7 @@ ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "odds": (Odds, (2, 7, 7)),
     "fusion": (Fusion, {"fine": (2, 8, 8), "coarse": (1, 4, 4), "facts": (5,)}),
     "unet": (UNet, (2, 8, 8)),
+    "curves": (Curves, (2, 8, 8)),
     "two-heads": (TwoHeads, (2, 7, 6)),
 }
 

@@ -1,4 +1,4 @@
-"""Schedule and memory map to the contents of the six ROMs."""
+"""Schedule and memory map to the contents of the ROMs."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from hwprm.compiler.encoding.external import kept_lists
 from hwprm.compiler.encoding.rom import RomImage, pack_records, pack_vectors
 from hwprm.compiler.layout.geometry import LayerGeometry
+from hwprm.compiler.layout.hardware import tables_of
 from hwprm.compiler.layout.lists import entry_columns
 from hwprm.compiler.layout.memory import MemoryMap, Placement
 from hwprm.compiler.layout.rows import StoredRows, stored_rows
 from hwprm.compiler.layout.schedule import Schedule
-from hwprm.intnet import IntegerNetwork
+from hwprm.intnet import GemmLayer, IntegerNetwork
 from hwprm.isa import Hardware, entry_format, layer_format, param_format, store_format, tile_format
 
 __all__ = ["encode_roms", "list_bases"]
@@ -25,7 +26,10 @@ IntArray = NDArray[np.int64]
 def encode_roms(
     net: IntegerNetwork, geometry: Sequence[LayerGeometry], memory_map: MemoryMap, schedule: Schedule, hw: Hardware
 ) -> tuple[RomImage, ...]:
-    """The tables ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``, in ROMs or to be streamed."""
+    """The tables ``entries``, ``weights``, ``params``, ``tiles``, ``layers``, ``stores``, in ROMs or to be streamed,
+    and ``posts``, those behind the requantiser, which always are in ROMs, where there are any.
+    """
+    posts = tables_of(net)
     lists = [entry_columns(net, geometry[i], memory_map, columns, hw) for i, columns in schedule.lists]
     entries = {name: np.concatenate([one[name] for one in lists]) for name in lists[0]}
     stored = [geo for geo in geometry if not geo.layer.wide]
@@ -40,6 +44,7 @@ def encode_roms(
         pack_records(
             "stores", store_format(hw), _columns([_store(geo, memory_map, hw, stored) for geo in stored] or [_none()])
         ),
+        *((pack_vectors("posts", np.concatenate(posts)[:, None], hw.act_bits),) if posts else ()),
     )
 
 
@@ -139,8 +144,19 @@ def _layer(
         "wide_pixels": geo.pixels if layer.wide else 0,
         "wide_base": sum(other.pixels * other.filters for other in wide_before),
         **({"phases": geo.phases - 1} if hw.phased else {}),
+        **(_post(net, layer, hw) if hw.posts else {}),
         **(_layer_images(geo, hw, source.image, row) if hw.batch > 1 else {}),
     }
+
+
+def _post(net: IntegerNetwork, layer: GemmLayer, hw: Hardware) -> dict[str, int]:
+    """Which table the results of `layer` are looked up in."""
+    if layer.table is None:
+        number = None
+    else:
+        words = layer.table & (1 << hw.act_bits) - 1
+        number = next(i for i, table in enumerate(tables_of(net)) if np.array_equal(table, words))
+    return {**({"post": number or 0} if hw.posts > 1 else {}), "posted": int(number is not None)}
 
 
 def _layer_images(geo: LayerGeometry, hw: Hardware, image: int, row: int) -> dict[str, int]:

@@ -16,6 +16,8 @@ def onchip_bits(hw: Hardware) -> dict[str, int]:
         "activations": hw.banks * hw.memory_words * hw.act_bits,
         "results": 2 * hw.batch * hw.output_words * WIDE_BITS,
     }
+    if hw.posts:
+        bits["posts"] = hw.rows * hw.post_words * hw.act_bits
     tables = table_formats(hw)
     ext = hw.external
     if ext is None:

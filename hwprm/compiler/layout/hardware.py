@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.compiler.layout.geometry import LayerGeometry
 from hwprm.compiler.layout.memory import MemoryMap, Placement
@@ -16,7 +17,7 @@ from hwprm.core.numerics import ACC_BITS_MAX, signed_width
 from hwprm.intnet import IntegerNetwork, Tensor
 from hwprm.isa import Hardware, InputGeometry
 
-__all__ = ["accumulator_bits", "hardware_for", "sum_bits"]
+__all__ = ["accumulator_bits", "hardware_for", "sum_bits", "tables_of"]
 
 
 def accumulator_bits(net: IntegerNetwork) -> dict[str, int]:
@@ -36,13 +37,10 @@ def hardware_for(
     memory_map: MemoryMap,
     schedule: Schedule,
 ) -> Hardware:
-    """All parameters but the design hash, which is empty.
-
-    Raises ConfigError when the accumulator asked for is narrower than the weights need.
-    """
+    """All parameters but the design hash, which is empty; ConfigError when an accumulator asked for is too narrow."""
     stored, wide = ([geo for geo in geometry if geo.layer.wide == out] for out in (False, True))
     shifts = np.concatenate([layer.shift for layer in net.layers])
-    acc_bits, kinds = _accumulator(net, array), _kinds(net)
+    acc_bits, kinds, posts = _accumulator(net, array), _kinds(net), tables_of(net)
     wide_pixels, strided = max([geo.pixels for geo in wide], default=1), [geo for geo in geometry if geo.all_pixels > 1]
     return Hardware(
         rows=array.rows,
@@ -87,13 +85,22 @@ def hardware_for(
         phases_max=max(geo.phases for geo in geometry),
         batch=array.batch,
         apart=any(geo.apart for geo in geometry),
+        posts=len(posts),
         image_gaps=any(stored_rows(geo, memory_map[geo.layer.name]).extra for geo in stored),
     )
 
 
+def tables_of(net: IntegerNetwork) -> tuple[NDArray[np.int64], ...]:
+    """The different tables of the layers, as the bits of their words, in the order of the layers."""
+    bits = (1 << net.act_bits) - 1
+    found = {(words := layer.table & bits).tobytes(): words for layer in net.layers if layer.table is not None}
+    return tuple(found.values())
+
+
 def _kinds(net: IntegerNetwork) -> set[bool]:
-    """Whether tensors that are read, or lie in the memory, are signed."""
+    """Whether tensors that are read, or lie in the memory, are signed; and codes, whose clamp is that of the others."""
     kinds = {net.tensor[name].signed for layer in net.layers for name in layer.sources}
+    kinds |= {layer.clamp[0] < 0 for layer in net.layers if layer.table is not None}
     return kinds | {net.tensor[layer.name].signed for layer in net.layers if not layer.wide}
 
 

@@ -30,12 +30,13 @@ LAYER_OVERHEAD = 32
 def split_pools(net: IntegerNetwork, array: ArrayConfig) -> Rewritten:
     """A pass: `net` with every max pool that is better off alone as an identity layer behind ``<layer>_map``.
 
-    Outputs of the network keep their pools: their words are wider than the memory.
+    Outputs of the network keep their pools: their words are wider than the memory. So do layers with a table that
+    falls somewhere: the largest sum is not the largest result.
     """
     layers: list[GemmLayer] = []
     tensors = dict(net.tensor)
     for i, layer in enumerate(net.layers):
-        if layer.wide or not _pays(layer_geometry(net, i, array.batch), array):
+        if layer.wide or not _rises(layer) or not _pays(layer_geometry(net, i, array.batch), array):
             layers.append(layer)
             continue
         whole = f"{layer.name}_map"
@@ -60,10 +61,17 @@ def _pooling(layer: GemmLayer, source: str) -> GemmLayer:
         bias=np.zeros(count, np.int64),
         mult=np.full(count, mult),
         shift=np.full(count, shift),
-        clamp=layer.clamp,
+        clamp=layer.limits,
         pool=layer.pool,
         upsample=layer.upsample,
     )
+
+
+def _rises(layer: GemmLayer) -> bool:
+    """Whether larger sums never make smaller results: then the maximum may come behind the table."""
+    if layer.table is None:
+        return True
+    return bool((np.diff(layer.finished(np.arange(layer.clamp[0], layer.clamp[1] + 1))) >= 0).all())
 
 
 def _pays(geo: LayerGeometry, array: ArrayConfig) -> bool:

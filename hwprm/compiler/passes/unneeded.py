@@ -138,7 +138,7 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
         known = np.array([number is not None for number in fixed])
         bias += residual.mult * np.array([number or 0 for number in fixed])
         residual = replace(residual, mult=np.where(known | (layer.mult == 0), 0, residual.mult))
-    bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out clamp(0)
+    bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out what 0 becomes
     return replace(layer, terms=tuple(terms), bias=bias, residual=residual)
 
 
@@ -153,7 +153,7 @@ def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
     silent = np.logical_and.reduce([~term.weight.any(axis=(1, 2, 3)) for term in layer.terms])
     if layer.residual:
         silent &= layer.residual.mult == 0
-    value = requantize(layer.bias, layer.mult, layer.shift, *layer.clamp)
+    value = layer.finished(requantize(layer.bias, layer.mult, layer.shift, *layer.clamp))
     return {int(m): int(value[m]) for m in np.flatnonzero(silent)}
 
 

@@ -17,7 +17,7 @@ or of the one before if that is more, which leaves meanwhile. `writes` is 1 as a
 several rows (every pixel tile but the last counts as the worst of them) or is repeated, and in a wide layer the pixels
 of the tile, whose words leave one by one. A layer's *limit*, which none is allowed to pass, is
 1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down; D is F * writes of the last pixel tile (C at most as a rule)
-and `stages` what the layer takes longer than in a design with the short pipeline.
+and `stages` what the layer takes longer than in a design with the short pipeline and without tables.
 
 With batches all of this is of a batch: N are the pixels of all its images, and bound and limit are those of all of
 them. Where tiles end with the image there are ceil(N / R) for each. An image's end counts in writes as a row's does.
@@ -60,7 +60,7 @@ class LayerCycles:
     cycles: int
     #: Cycles that issue list entries.
     busy: int
-    #: Those of `cycles` that the short pipeline would not take.
+    #: Those of `cycles` that the short pipeline would not take, without tables behind the requantiser.
     stages: int
     #: The array's formula, see above.
     promise: int
@@ -208,10 +208,10 @@ def _layers(layout: Layout) -> tuple[LayerCycles, ...]:
 
 
 def _short_cycles(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware, cycles: int) -> int:
-    """What the layer, which takes `cycles`, would take in a design with the short pipeline."""
-    if not hw.fast:
+    """What the layer, which takes `cycles`, would take in a design with the short pipeline and without tables."""
+    if not hw.fast and not hw.posts:
         return cycles
-    short = replace(hw, pipeline="short")
+    short = replace(hw, pipeline="short", posts=0)
     return layer_cycles(geo, with_idle(tiles, SPACING(short)), short)
 
 

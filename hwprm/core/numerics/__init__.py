@@ -2,6 +2,7 @@
 
 from hwprm.core.numerics.requantize import MULT_BITS, SHIFT_MAX, SHIFT_MIN, choose_multiplier, requantize
 from hwprm.core.numerics.rounding import integer_range, quantize, round_half_up, round_shift, saturate, signed_range
+from hwprm.core.numerics.table import fill_table, look_up, table_codes
 from hwprm.core.numerics.widths import (
     ACC_BITS_MAX,
     RESIDUAL_BITS_MAX,
@@ -20,8 +21,10 @@ __all__ = [
     "WIDE_BITS",
     "accumulator_bounds",
     "choose_multiplier",
+    "fill_table",
     "filter_bounds",
     "integer_range",
+    "look_up",
     "quantize",
     "requantize",
     "round_half_up",
@@ -29,4 +32,5 @@ __all__ = [
     "saturate",
     "signed_range",
     "signed_width",
+    "table_codes",
 ]

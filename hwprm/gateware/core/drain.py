@@ -1,16 +1,28 @@
 """The drain: follows the wavefront through the array, requantises each filter's vector, and squares up the skew."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
+from hwprm.gateware.core.posts import Posts
 from hwprm.gateware.core.requantiser import Requantiser
 from hwprm.gateware.core.word_queue import WordQueue
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.layouts import flags_layout, layout_of, operand_shape, tag_layout
 from hwprm.isa import Hardware, layer_format, param_format
-from hwprm.isa.latencies import DRAIN_LEVEL, REQUANTISE, RESIDUAL_PRODUCT, SUM, TABLE_READ, TAG_TO_SELECT, tag_to_sum
+from hwprm.isa.latencies import (
+    DRAIN_LEVEL,
+    REQUANTISE,
+    RESIDUAL_PRODUCT,
+    SUM,
+    TABLE_READ,
+    TAG_TO_SELECT,
+    post_depth,
+    tag_to_sum,
+)
 
 __all__ = ["Drain"]
 
@@ -21,7 +33,8 @@ class Drain(wiring.Component):
     The tag must arrive `tag_to_sum` (`hwprm.isa.latencies`) cycles before PE (0, 0) holds the result: some more where
     residuals are multiplied or parameters read in the meantime. The next tag may arrive together with the last
     filter. `layer` must be constant until the layer's last vector has left. Latency from the first select to the
-    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE(hw)``; a vector takes ``rows - 1`` more.
+    first wide word ``DRAIN_LEVEL * mux_levels + REQUANTISE(hw)``; a vector takes ``post_depth(hw) + rows - 1`` more.
+    `posts` are the tables behind the requantisers, for simulation by Amaranth.
 
     Members
     -------
@@ -39,8 +52,8 @@ class Drain(wiring.Component):
     wide_flags : Out(flags_layout)
     """
 
-    def __init__(self, hw: Hardware):
-        self._hw = hw
+    def __init__(self, hw: Hardware, posts: Sequence[int] | None = None):
+        self._hw, self._posts = hw, posts
         tag = tag_layout(hw)
         passed = {"passed": In(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
         super().__init__(
@@ -83,7 +96,9 @@ class Drain(wiring.Component):
         valid = delay(m, active, ready, name="valid", reset_less=False)
         requantised = delay(m, valid, REQUANTISE(hw) - SUM(hw), name="requantised", reset_less=False)
         m.d.comb += self.vector_valid.eq(
-            delay(m, requantised & ~self.layer.wide, hw.rows - 1, name="vector_valid", reset_less=False)
+            delay(
+                m, requantised & ~self.layer.wide, post_depth(hw) + hw.rows - 1, name="vector_valid", reset_less=False
+            )
         )
         lanes = self._lanes(m)
         if hw.wide_lanes > 1:
@@ -128,6 +143,14 @@ class Drain(wiring.Component):
         ]
         m.d.comb += [words.sums[r - 1].eq(lanes[r].head.total) for r in range(1, hw.wide_lanes)]
 
+    def _posted(self, m: Module, result, row: int):
+        """What lane `row` stores of its requantised `result`."""
+        if not self._hw.posts:
+            return result
+        m.submodules[f"posts{row}"] = posts = Posts(self._hw, self._posts)
+        m.d.comb += [posts.layer.eq(self.layer), posts.code.eq(result)]
+        return posts.result
+
     def _lanes(self, m: Module) -> list[Requantiser]:
         """Parameters travel down with the skew; results wait so that a vector leaves at once."""
         hw = self._hw
@@ -148,7 +171,7 @@ class Drain(wiring.Component):
                 lane.clamp_high.eq(self.layer.clamp_high),
                 lane.wide_low.eq(self.layer.wide_low),
                 lane.wide_high.eq(self.layer.wide_high),
-                self.vector[r].eq(delay(m, lane.result, hw.rows - 1 - r, name=f"deskew{r}")),
+                self.vector[r].eq(delay(m, self._posted(m, lane.result, r), hw.rows - 1 - r, name=f"deskew{r}")),
             ]
             if r == 0:
                 m.d.comb += self.wide.eq(lane.wide)

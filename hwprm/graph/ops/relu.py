@@ -22,10 +22,7 @@ class Relu(Channelwise):
     """``max(x, 0)``."""
 
     offered = "relu"
-    replaces = dict.fromkeys(
-        ("celu", "elu", "gelu", "hardswish", "mish", "selu", "silu", "softplus"),
-        "replace it by ReLU, ReLU6 or hardtanh and retrain",
-    )
+    replaces = {}
     told = Told.FOLLOWING
 
     def infer_shape(self, *inputs: Shape) -> Shape:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from hwprm.core.geometry import conv_output_size
 from hwprm.graph.rules.arrays import Array, Pair, Quad, Shape
+from hwprm.graph.rules.functions import Function
 
 __all__ = [
     "Affine",
@@ -30,6 +31,7 @@ __all__ = [
     "Repeated",
     "Stage",
     "Sum",
+    "Tabulated",
     "Windows",
 ]
 
@@ -117,6 +119,13 @@ class Clamped(Stage):
 
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tabulated(Stage):
+    """`function` of every sample, from a table."""
+
+    function: Function
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.graph.rules.functions import Function
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.views import FusedTerm
 
@@ -27,7 +29,9 @@ class FusedResidual:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling or a residual, clamp, upsampling. bias ``(M,)``; None: no end of the clamp."""
+    """A sum of convolutions, max pooling or a residual, clamp, functions from a table one after the other, upsampling.
+    bias ``(M,)``; None: no end of the clamp.
+    """
 
     name: str
     terms: tuple[FusedTerm, ...]
@@ -36,6 +40,7 @@ class FusedLayer:
     residual: FusedResidual | None = None
     low: float | None = None
     high: float | None = None
+    functions: tuple[Function, ...] = ()
     upsample: tuple[int, int] = (1, 1)
     #: Where every weight is 0 or one over one of these integers (an average's divisors): these, largest last. Empty
     #: where the weights' step is found from their values.
@@ -55,7 +60,10 @@ class FusedLayer:
         return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))
 
     def clamped(self, low: float | None, high: float | None) -> FusedLayer:
-        """This layer with a further clamp to `low` .. `high` behind its own."""
+        """This layer with a further clamp to `low` .. `high` behind its own, and behind its functions."""
+        if self.functions:
+            ends = -math.inf if low is None else low, math.inf if high is None else high
+            return self.tabulated(Function("clamp", ends))
 
         def inner(value: float | None, open_end: float | None) -> float | None:
             if value is None:
@@ -64,6 +72,10 @@ class FusedLayer:
             return value if high is None else min(value, high)
 
         return replace(self, low=inner(self.low, low), high=inner(self.high, high))
+
+    def tabulated(self, function: Function) -> FusedLayer:
+        """This layer with `function` behind it, which it takes into its table."""
+        return replace(self, functions=(*self.functions, function))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,7 +1,8 @@
 """Float graph to fused layers: the structure of the integer network before any number is rounded. numpy only.
 
-A fused layer is a sum of convolutions with optional max pooling, clamp and upsampling. Clamping (ReLU among it)
-commutes with the other two, so all orders fuse. Concatenations and channel choices are views
+A fused layer is a sum of convolutions with optional max pooling, clamp, functions from a table and upsampling. Clamping
+(ReLU among it) commutes with pooling and upsampling, so all orders of these fuse; a function lets a max pool pass where
+it never falls. Concatenations and channel choices are views
 (`hwprm.quantization.lowering.views`) and make no layer.
 Nodes that find no convolution to join (pool after pool, pool of the input, a batch norm between two
 ReLUs) become a 1 x 1 convolution of their own, depthwise on a whole tensor; where it only passes one tensor's values
@@ -18,7 +19,8 @@ from dataclasses import replace
 
 from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import Graph, Input
-from hwprm.graph.rules.stages import AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum
+from hwprm.graph.rules.functions import Function
+from hwprm.graph.rules.stages import Affine, AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum, Tabulated
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
@@ -40,7 +42,7 @@ def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
     and unused paths are zeros (`remove_unused_paths`), so that a network gives the same integers before and after these
     are removed.
     An output that cannot leave as the wide words of its own layer leaves through an identity layer: one that is read
-    inside, upsampled or the input through ``<name>_out``, a view through a layer of its own name.
+    inside, upsampled, from a table or the input through ``<name>_out``, a view through a layer of its own name.
     Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut or normalised, joined in
     front of no linear layer, or an average reads nothing but padding.
     """
@@ -129,7 +131,8 @@ class _Lowering:
                     self.layers.remove(layer)
                     channels = tuple(channel for _, channel in view.channels)
                     residual = FusedResidual(sum=step.name, source=view.sources[0], channels=channels)
-                    return replace(layer, residual=residual, low=alone.low, high=alone.high, upsample=alone.upsample)
+                    behind = {key: getattr(alone, key) for key in ("low", "high", "functions", "upsample")}
+                    return replace(layer, residual=residual, **behind)
         return None
 
     def _picked(self, step: Step, stage: Picked, reads: list[View]) -> View:
@@ -151,7 +154,8 @@ class _Lowering:
         """The tensor that leaves as output `name`: that of its layer, or a copy where that one cannot be wide."""
         view = self.views[name]
         maker = next((layer for layer in self.layers if layer.name == view.whole), None)
-        if maker is not None and maker.upsample == (1, 1) and not self._read(maker.name):
+        words = maker is not None and maker.upsample == (1, 1) and not maker.functions
+        if maker is not None and words and not self._read(maker.name):
             return maker.name
         if view.flattened:
             text = f"output {name!r} joins flattened maps; return each of them instead"
@@ -196,7 +200,8 @@ def _live(graph: Graph) -> Graph:
 
 
 def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, list[str]]:
-    """`layer` with the clamps, max pool, upsamplings and flattens behind `step` that it can take in, and their names.
+    """`layer` with the clamps, functions, max pool, upsamplings and flattens behind `step` that it can take in, and
+    their names.
 
     What something else reads, or what leaves the network, ends the chain.
     """
@@ -208,7 +213,11 @@ def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, li
         stage = readers[0].stage
         if isinstance(stage, Clamped):
             layer = layer.clamped(stage.low, stage.high)
-        elif isinstance(stage, Largest) and layer.pool is None and layer.upsample == (1, 1):
+        elif isinstance(stage, Tabulated):
+            layer = layer.tabulated(stage.function)
+        elif isinstance(stage, Affine) and layer.functions and (line := _line(stage)):
+            layer = layer.tabulated(line)
+        elif isinstance(stage, Largest) and _takes_pool(layer):
             layer = replace(layer, pool=as_pool(stage))
         elif isinstance(stage, Repeated):
             factors = layer.upsample[0] * stage.factors[0], layer.upsample[1] * stage.factors[1]
@@ -219,10 +228,22 @@ def _absorb(graph: Graph, layer: FusedLayer, step: Step) -> tuple[FusedLayer, li
     return layer, chain
 
 
+def _line(stage: Affine) -> Function | None:
+    """A batch norm that does the same in all channels, as a function."""
+    scale, shift = stage.scale, stage.shift
+    alike = (scale == scale[0]).all() and (shift == shift[0]).all()
+    return Function("affine", (float(scale[0]), float(shift[0]))) if alike else None
+
+
+def _takes_pool(layer: FusedLayer) -> bool:
+    """Whether a max pool may join, which comes before clamp and functions: the maximum commutes with what rises."""
+    return layer.pool is None and layer.upsample == (1, 1) and all(function.rising for function in layer.functions)
+
+
 def _takes_residual(layer: FusedLayer) -> bool:
     """Whether a residual may join: the sum comes before clamp, pool and upsampling, at the layer's own pixels."""
     untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
-    plain = untouched and layer.upsample == (1, 1) and not layer.divisors
+    plain = untouched and layer.upsample == (1, 1) and not layer.divisors and not layer.functions
     return plain and all(term.stride == (1, 1) and term.region is None for term in layer.terms)
 
 

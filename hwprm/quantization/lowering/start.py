@@ -21,6 +21,7 @@ from hwprm.graph.rules.stages import (
     Repeated,
     Stage,
     Sum,
+    Tabulated,
 )
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.averages import average_layer
@@ -135,3 +136,8 @@ def _(stage: Repeated, name: str, reads: list[View], counts: Counts) -> FusedLay
 @_start.register
 def _(stage: Clamped, name: str, reads: list[View], counts: Counts) -> FusedLayer:
     return identity_layer(name, reads[0], counts).clamped(stage.low, stage.high)
+
+
+@_start.register
+def _(stage: Tabulated, name: str, reads: list[View], counts: Counts) -> FusedLayer:
+    return identity_layer(name, reads[0], counts).tabulated(stage.function)

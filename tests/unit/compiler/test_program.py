@@ -115,7 +115,15 @@ def test_a_feature_that_a_design_lacks_is_no_part_of_its_hash() -> None:
     )
     program = compiled(net, 2, 2)
     plain = asdict(program.hardware) | {"design_hash": ""}
-    lacks = {"signed": True, "unsigned": False, "phases_max": 1, "batch": 1, "apart": False, "image_gaps": False}
+    lacks = {
+        "signed": True,
+        "unsigned": False,
+        "phases_max": 1,
+        "batch": 1,
+        "apart": False,
+        "image_gaps": False,
+        "posts": 0,
+    }
     assert {name: plain.pop(name) for name in lacks} == lacks
     assert [(part.pop("signed"), part.pop("image")) for part in plain["inputs"]] == [(True, 0)]
     digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode())

@@ -10,9 +10,23 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwprm.core.errors import ModelError
+from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.frontend import Severity, check, to_graph
-from hwprm.graph import AvgPool2d, Channels, Clamp, Crop, Flatten, Graph, Input, Linear, MaxPool2d, Relu, evaluate
+from hwprm.graph import (
+    AvgPool2d,
+    Channels,
+    Clamp,
+    Crop,
+    Flatten,
+    Graph,
+    Input,
+    Linear,
+    MaxPool2d,
+    Pointwise,
+    Relu,
+    evaluate,
+)
+from hwprm.quantization import lower
 from tests.support.meaning import assert_same_meaning
 
 
@@ -90,6 +104,17 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "leaky ReLU": flat(lambda a: functional.leaky_relu(a, 0.125)),
     "slopes by channel": lambda m, a: m.second(m.prelu(a)),
     "absolute value": flat(lambda a: a.abs()),
+    "swish by hand": flat(lambda a: a * torch.sigmoid(a)),
+    "hard swish by hand": lambda m, a: m.second(a * functional.relu6(a + 3) / 6),
+    "hard swish of a hard sigmoid": flat(lambda a: functional.hardsigmoid(a) * a),
+    "mish by hand": flat(lambda a: a * functional.softplus(a).tanh()),
+    "GELU by hand": flat(lambda a: 0.5 * a * (1 + torch.erf(a / 2**0.5))),
+    "a gate that is read besides": flat(lambda a: a * torch.sigmoid(a) + torch.sigmoid(a)),
+    "swish": flat(functional.silu),
+    "GELU of two kinds": flat(lambda a: functional.gelu(functional.gelu(a), approximate="tanh")),
+    "sigmoid inside": lambda m, a: m.second(torch.sigmoid(a)),
+    "ELUs": flat(lambda a: functional.celu(functional.selu(functional.elu_(a * 2, 0.5)), 2.0)),
+    "softplus in other places": lambda m, a: m.second(functional.softplus(a.flip(1), 2.0).flip(1)),
     "hard sigmoid": flat(lambda a: functional.hardsigmoid(a)),
     "factors of NHWC": lambda m, a: m.second((a.permute(0, 2, 3, 1) * m.prelu.weight + 1).permute(0, 3, 1, 2)),
     "linear over NHWC": lambda m, a: m.few(a.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
@@ -206,3 +231,28 @@ def test_a_crop_stays_inside() -> None:
     node = Crop(name="s", inputs=("x",), rows=(1, 2, 2), cols=(0, 1, 4))
     with pytest.raises(ModelError, match=r"^crop 's' takes 2 of 3 from 1 on in steps of 2; stay inside"):
         Graph((Input(name="x", inputs=(), shape=(1, 3, 4)), node), ("s",))
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        (lambda a: a * torch.sigmoid(a), "silu"),
+        (lambda a: a * functional.relu6(a + 3) / 6, "hardswish"),
+        (lambda a: functional.softplus(a).tanh() * a, "mish"),
+        (lambda a: 0.5 * a * (1 + torch.erf(a / 2**0.5)), "gelu"),
+    ],
+)
+def test_a_product_with_a_function_of_itself_is_one_function(function: Callable[[Tensor], Tensor], name: str) -> None:
+    graph = to_graph(Idiom(flat(function)), (2, 8, 8))
+    assert [node.function for node in graph.nodes if isinstance(node, Pointwise)] == [name]
+    read = {source for node in graph.nodes for source in node.inputs} | set(graph.outputs)
+    assert [node.name for node in graph.nodes if node.name not in read] == []
+    lowered = lower(graph)
+    assert [bool(layer.functions) for layer in lowered.layers] == [True, False]
+
+
+def test_other_products_are_refused() -> None:
+    functions = (lambda a: a * torch.tanh(a), lambda a: a * a.flip(2).sigmoid(), lambda a: a * torch.sigmoid(2 * a))
+    for function in functions:
+        with pytest.raises(UnsupportedError, match="it multiplies two tensors"):
+            to_graph(Idiom(flat(function)), (2, 8, 8))

@@ -101,6 +101,7 @@ def test_every_rom_has_the_depth_that_the_hardware_says():
             "tiles": hw.tiles,
             "layers": hw.layers,
             "stores": hw.stores,
+            **({"posts": hw.post_words} if hw.posts else {}),
         }
 
 

@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 import hwprm.core.numerics
-from hwprm.core.numerics import choose_multiplier, integer_range, requantize, round_shift, signed_range, signed_width
+from hwprm.core.numerics import (
+    choose_multiplier,
+    fill_table,
+    integer_range,
+    look_up,
+    requantize,
+    round_shift,
+    signed_range,
+    signed_width,
+    table_codes,
+)
+from hwprm.graph.rules.functions import Function
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 
 DOCS = (Path(__file__).parents[4] / "docs" / "numerics.md").read_text()
@@ -38,6 +49,17 @@ def test_residual(row: list[str]) -> None:
     acc, bias, factor, r, total, mult, shift, result = map(int, row)
     assert acc + bias + factor * r == total
     assert int(requantize(total, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize("row", rows("look-up"))
+def test_look_up(row: list[str]) -> None:
+    name, codes, _, results = row[:4]
+    code_scale, scale = (1 / int(row[i].removeprefix("1/")) for i in (2, 4))
+    places = table_codes(8, codes == "signed")
+    table = fill_table(Function(name), places, code_scale, scale, integer_range(8, results == "signed"))
+    code, address, result = map(int, row[5:])
+    assert table[address] == result and places[address] == code
+    assert look_up(table, np.array([code])).tolist() == [result]
 
 
 @pytest.mark.parametrize("row", rows("operand"))
