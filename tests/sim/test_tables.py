@@ -22,7 +22,7 @@ MEMORY = MemoryConfig(latency=10, bandwidth="1/4")
 
 
 def bundle(folder: Path, **options: str) -> Bundle:
-    program = compile_network(tabled_network(), ArrayConfig(rows=4, cols=2, **options))
+    program = compile_network(tabled_network(), ArrayConfig(rows=3, cols=2, **options))
     return emit_bundle(program, random_images(2, program.network.image_limits, seed=3), np.arange(2), folder / "bundle")
 
 
