@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hwprm.compiler.encoding.rom import RomImage
+from hwprm.core.errors import UnsupportedError
 from hwprm.isa import Hardware
 from hwprm.isa.registers import ADDRESS_BITS
 from hwprm.targets.sizes.columns import Columns
@@ -28,7 +29,15 @@ class Design:
 
     @classmethod
     def of(cls, hardware: Hardware, roms: Sequence[RomImage], cells: str = "any") -> Design:
-        """The design with those ROMs, which are not looked at where it reads an external memory."""
+        """The design with those ROMs, which are not looked at where it reads an external memory.
+
+        Raises UnsupportedError for one with activation tables.
+        """
+        if hardware.posts:
+            raise UnsupportedError(
+                "the size model does not know activation tables yet, and this network has some; use `hwprm synth` on a "
+                "bundle"
+            )
         columns = {} if hardware.external else {rom.name: Columns.of(rom) for rom in roms}
         return cls(hardware=hardware, contents=Contents(hardware, columns), cells=cells)
 
