@@ -188,7 +188,7 @@ def _members(where: Module, node: ast.ClassDef, full: str) -> Iterator[str]:
 
 
 def _signature(node: Function, *, bound: bool = False) -> str:
-    args = ast.parse(ast.unparse(node)).body[0].args  # type: ignore[attr-defined]
+    args = ast.parse(ast.unparse(node)).body[0].args  # type: ignore[attr-defined]  # a function again
     if bound and args.args and args.args[0].arg in ("self", "cls"):
         args.args.pop(0)
     returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import nn
 
     from hwprm.bundle import Bundle
@@ -107,11 +105,12 @@ def verify(
     Raises BundleError for an incomplete or edited bundle, ToolError when the simulator is missing.
     """
     from hwprm.config import VerifyConfig
+    from hwprm.core.progress import without_numbers
     from hwprm.verification import verify_bundle
 
     file = None if junit is None else Path(junit)
     return verify_bundle(
-        _folder(bundle), config or VerifyConfig(), memory=memory, junit=file, progress=_teller(progress)
+        _folder(bundle), config or VerifyConfig(), memory=memory, junit=file, progress=without_numbers(progress)
     )
 
 
@@ -179,10 +178,11 @@ def synth(
     """
     from hwprm.config import SiliconConfig
     from hwprm.core.files import check_output
+    from hwprm.core.progress import without_numbers
     from hwprm.emission import write_netlist_bundle
     from hwprm.targets import core_netlist, synthesise
 
-    config, tell = config or SiliconConfig(), _teller(progress)
+    config, tell = config or SiliconConfig(), without_numbers(progress)
     if config.netlist:
         check_output(config.netlist)
         write_netlist_bundle(*core_netlist(_folder(bundle), config, tell), config.netlist)
@@ -199,9 +199,10 @@ def pnr(
     large for the device.
     """
     from hwprm.config import SiliconConfig
+    from hwprm.core.progress import without_numbers
     from hwprm.targets import place_and_route
 
-    return place_and_route(_folder(bundle), config or SiliconConfig(), _teller(progress))
+    return place_and_route(_folder(bundle), config or SiliconConfig(), without_numbers(progress))
 
 
 def _bundle(source: Network | IntegerNetwork | Bundle) -> Bundle | None:
@@ -218,16 +219,6 @@ def _folder(bundle: Bundle | Path | str) -> Path:
     from hwprm.bundle import Bundle
 
     return bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
-
-
-def _teller(progress: Progress | None) -> Callable[[str, int, int], None]:
-    """`progress` for work that measures nothing on its way."""
-
-    def tell(stage: str, done: int, total: int) -> None:
-        if progress is not None:
-            progress(stage, done, total, {})
-
-    return tell
 
 
 def _integers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Admm", "Shrink"]
 
 
-class _Loop:
+class _Loop(ABC):
     """What `Admm` and `Shrink` share: the module, its trace, and the calls of the loop.
 
     The module is traced once, on an input of the shape of `example`; without one, on that of the first batch that runs
@@ -161,11 +162,13 @@ class _Loop:
         self._shapes = shapes if len(shapes) > 1 else next(iter(shapes.values()))
         self._watch.remove()
 
+    @abstractmethod
     def _made(self, module: TiedModule) -> Course:
-        raise NotImplementedError
+        """What goes on in the loop."""
 
+    @abstractmethod
     def _stage(self) -> Stage:
-        raise NotImplementedError
+        """What the model is when it is over."""
 
 
 class Admm(_Loop):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -14,9 +14,6 @@ from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import ArrayConfig, DataConfig, Settings
 from hwprm.config.presets import explore_defaults
 from hwprm.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from hwprm.exploration import Built
 
 __all__ = ["explore"]
 
@@ -95,14 +92,6 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     with talk.stage("build") as tick:
         built = build_point(study, number, out=out, data=data, through=settings.explore.through, progress=tick)
     facts = built.to_json()
-    _complain(talk, built)
-    return Outcome(data=facts, tables=built_tables(facts), exit_code=1 if built.differences else 0)
-
-
-def _complain(talk: Talk, built: Built) -> None:
-    from hwprm.core.errors import MismatchError
-
-    try:
-        built.raise_on_difference()
-    except MismatchError as error:
+    if error := built.error:
         talk.complain(error)
+    return Outcome(data=facts, tables=built_tables(facts), exit_code=error.exit_code if error else 0)

@@ -58,14 +58,16 @@ class Built:
     def _same(self, name: str) -> bool:
         return abs(self.promised[name] - self.found[name]) < 1e-4
 
-    def raise_on_difference(self) -> None:
-        """Raise MismatchError, naming them, when exact figures differ."""
+    @property
+    def error(self) -> MismatchError | None:
+        """What to say when exact figures differ; None when they do not."""
         if self.differences:
             told = ", ".join(f"{n} {self.found[n]:g} instead of {self.promised[n]:g}" for n in self.differences)
-            raise MismatchError(
+            return MismatchError(
                 f"point {self.point.number} is not what it was promised to be: {told}; the study's files were "
                 "edited, or this is a fault of hwprm: explore into a new folder, and report it if it stays"
             )
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -170,7 +172,7 @@ def _network(
 def _bundle(net: IntegerNetwork, split: Split | None, settings: Settings, target: Any, out: Path) -> Bundle:
     """The point's bundle, in the cells of the target's family where there are some."""
     family = find_target(str(target)).family.name if target else None
-    emit: EmitConfig = replace(settings.emit, target=family) if family in TARGETS else settings.emit  # type: ignore[arg-type]
+    emit: EmitConfig = replace(settings.emit, target=family) if family in TARGETS else settings.emit  # type: ignore[arg-type]  # it is one
     if split is not None:
         return api.compile(net, split, out=out, array=settings.array, emit=emit)
     images = random_images(RANDOM_IMAGES, net.image_limits, 0)

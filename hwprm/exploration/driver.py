@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from hwprm.config.presets import HELD_OUT, explore_defaults
 from hwprm.config.settings import option_lines
 from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
-from hwprm.core.progress import Progress, silent
+from hwprm.core.progress import Progress, without_numbers
 from hwprm.exploration.advice import larger_device, nearest_point
 from hwprm.exploration.artefacts import Artefacts, Integers, as_tuned, digest_of_folder
 from hwprm.exploration.evaluate import measured
@@ -22,7 +23,7 @@ from hwprm.exploration.kept import keep_source
 from hwprm.exploration.metrics import LIMITS, limits_of, objectives_of
 from hwprm.exploration.points import POINTS, Journal, Point, plain
 from hwprm.exploration.search import Search
-from hwprm.exploration.software import Origin, quantize_task, quantized, score
+from hwprm.exploration.software import Origin, prune_task, quantize_task, quantized, score, tune_task
 from hwprm.exploration.space import HARDWARE, SOFTWARE, Options, Space, check_effect, make_space, typed, with_options
 from hwprm.exploration.study import STUDY_FILE, Study, check_identity
 from hwprm.exploration.workers import Pool, pool_of
@@ -77,7 +78,9 @@ def explore(
         _open(study, subject)
         journal = Journal(study.folder)
         with pool_of(settings.explore) as pool:
-            run = _Run(subject=subject, space=space, study=study, journal=journal, pool=pool, tell=_teller(progress))
+            run = _Run(
+                subject=subject, space=space, study=study, journal=journal, pool=pool, tell=without_numbers(progress)
+            )
             run.search() if joint else run.sweep()
             done = run.advised(run.scored())
         done.save_tables()
@@ -191,15 +194,16 @@ def _identity(subject: _Subject, space: Space, joint: bool) -> dict[str, Any]:
         "mode": "search" if joint else "every point",
         "network": subject.digest,
         "data": None if subject.split is None else subject.split.dataset.fingerprint,
-        "code": code_digest(_measuring),
+        "code": _code(joint),
         "space": space.describe(),
         "options": [line for line in lines if line.partition("=")[0] not in explored] + own,
     }
 
 
-def _measuring(subject: _Subject, space: Space) -> None:
-    """Stands for all the code that values of points hang on (`hwprm.pipeline.code`)."""
-    raise NotImplementedError(measured, quantize_task, Artefacts, Search)
+def _code(joint: bool) -> str:
+    """Of all the code that values of points hang on (`hwprm.pipeline.code`)."""
+    made = (measured, quantize_task, *((prune_task, tune_task, Search.go) if joint else ()))
+    return hashlib.sha256("".join(map(code_digest, made)).encode()).hexdigest()
 
 
 def _about(subject: _Subject, source: Any) -> dict[str, Any]:
@@ -353,12 +357,3 @@ class _Run:
 
 def _multipliers(settings: Settings) -> int:
     return settings.array.rows * settings.array.cols
-
-
-def _teller(progress: Progress | None) -> Callable[[str, int, int], None]:
-    told = progress or silent
-
-    def tell(stage: str, done: int, total: int) -> None:
-        told(stage, done, total, {})
-
-    return tell

@@ -26,6 +26,7 @@ from hwprm.training import Checkpoint
 from hwprm.training.devices import threads
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from hwprm.graph import Images
@@ -144,7 +145,7 @@ def quantized(model: Model, split: Split, settings: Settings) -> tuple[IntegerNe
     return net, score(net, split, split.x_validation, split.y_validation)
 
 
-def score(net: IntegerNetwork, split: Split, x: Images | None, y: NDArray | None) -> float | None:  # type: ignore[type-arg]
+def score(net: IntegerNetwork, split: Split, x: Images | None, y: NDArray[np.int64] | None) -> float | None:
     """Per cent of the images `x` that `net` puts into their classes `y`; None without images or classes."""
     if x is None or y is None or not len(y) or not split.dataset.classes:
         return None

@@ -113,7 +113,7 @@ class Workers:
 
         futures = {self._client.submit(function, *self._arguments(task), pure=False): i for i, task in left.items()}
         try:
-            finished = as_completed(list(futures), loop=self._client.loop)  # type: ignore[no-untyped-call]
+            finished = as_completed(list(futures), loop=self._client.loop)  # type: ignore[no-untyped-call]  # Dask's own
             for future in finished:
                 result = future.result()
                 del left[futures[future]]

@@ -117,7 +117,7 @@ def varies(walk: Walk, operand: Any) -> bool:
 def constant_of(walk: Walk, operand: Any, what: str) -> Array:
     """The constant `operand`, a number or a tensor, as float64."""
     if isinstance(operand, int | float):
-        return np.float64(operand)  # type: ignore[return-value]
+        return np.asarray(operand, np.float64)
     return as_array(walk.constant(operand, what).to(torch.float64))
 
 

@@ -184,7 +184,7 @@ def _inside(index: Index) -> tuple[tuple[Index, ...], Quad]:
         raise RefusalError("it is nothing but zeros", "remove what reads it from forward()")
     rows, cols = (np.arange(axis[0], axis[-1] + 1) for axis in axes[1:])
     padding = (rows[0], index.shape[1] - 1 - rows[-1], cols[0], index.shape[2] - 1 - cols[-1])
-    return np.ix_(axes[0], rows, cols), tuple(map(int, padding))  # type: ignore[return-value]
+    return np.ix_(axes[0], rows, cols), tuple(map(int, padding))  # type: ignore[return-value]  # as many as went in
 
 
 def _axes(index: Index, base: Shape) -> tuple[list[int], Index, Index] | None:

@@ -65,7 +65,7 @@ class Function:
 
 
 def _erf(x: Array) -> Array:
-    return np.vectorize(math.erf, otypes=[np.float64])(x)  # type: ignore[no-any-return]
+    return np.vectorize(math.erf, otypes=[np.float64])(x)  # type: ignore[no-any-return]  # numpy cannot know
 
 
 def _sigmoid(x: Array) -> Array:
