@@ -10,7 +10,7 @@ STAMP := $(VENV)/.ready-$(shell cat pyproject.toml constraints.txt Makefile 2>/d
 DOCS_STAMP := $(subst .ready-,.ready-docs-,$(STAMP))
 OUT ?= runs/demo
 
-.PHONY: demo test test-all lint docs check-tools icarus browser setup setup-docs clean
+.PHONY: demo test test-all suite lint docs check-tools icarus browser setup setup-docs clean
 .DEFAULT_GOAL := help
 
 help:
@@ -47,7 +47,6 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	MYPYPATH=benchmarks $(BIN)/mypy benchmarks
 
 # $(call install,COMMAND,PACKAGES,NAME): what the tests need and the demo does not, through apt-get where that is allowed.
 install = command -v $(1) > /dev/null && exit 0; \
@@ -71,11 +70,16 @@ browser:
 # files is that of tests/conftest.py, not one by numbers of tests, by which small and many come first.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
-test: setup setup-docs icarus browser lint
-	$(PYTEST) -m "not slow"
+# Linters run beside the tests: they wait for one core only, and the tests have an idle one at the end.
+test: setup setup-docs icarus browser
+	@$(MAKE) --no-print-directory --jobs 2 lint suite
 
-test-all: setup setup-docs icarus browser lint
-	$(PYTEST)
+test-all: setup setup-docs icarus browser
+	@$(MAKE) --no-print-directory --jobs 2 lint suite SELECT=
+
+SELECT := -m "not slow"
+suite: setup setup-docs icarus browser
+	$(PYTEST) $(SELECT)
 
 clean:
 	rm -rf $(VENV) build dist
