@@ -16,7 +16,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -38,7 +37,16 @@ from hwprm.sources import as_split
 HERE = Path(__file__).resolve().parent.parent
 STUDIES = RUNS / "explore"
 #: Name -> array dimensions and the target in points per second.
-SWEEPS = {"lenet5-all-120x": ("2..32", "2..32", 100.0), "resnet18-cifar": ("4..32*2", "4..32+4", 10.0)}
+SWEEPS = {"lenet5-all-120x": ("2..32", "2..32", 100.0), "resnet18-cifar": ("2..32", "4..32+4", 10.0)}
+#: A sweep in a process of its own: workers import the main module again, and this one is heavy.
+SWEEP = """
+import json, time, hwprm
+net = hwprm.IntegerNetwork.load({net!r})
+from hwprm import explore
+began = time.monotonic()
+study = explore(net, hwprm.ExploreConfig(rows={rows!r}, cols={cols!r}, workers=2), out={out!r})
+print(json.dumps([len(study.points), time.monotonic() - began]))
+"""
 #: The space of the joint search, and how long it trains.
 JOINT = ExploreConfig(
     rows="2..12",
@@ -87,12 +95,16 @@ def _network(name: str) -> IntegerNetwork:
 def _speed() -> Facts:
     rows = []
     for name, (sides, widths, target) in SWEEPS.items():
-        net, place = _network(name), STUDIES / f"speed-{name}"
+        place = STUDIES / f"speed-{name}"
         shutil.rmtree(place, ignore_errors=True)
-        with stopwatch() as clock:
-            study = explore(net, ExploreConfig(rows=sides, cols=widths, workers=2), out=place)
-        rate = len(study.points) / clock.wall
-        rows.append((name, len(study.points), clock.wall, rate, target, verdict(rate >= target)))
+        saved = STUDIES / f"{name}-integers"
+        shutil.rmtree(saved, ignore_errors=True)
+        saved.parent.mkdir(parents=True, exist_ok=True)
+        _network(name).save(saved)
+        code = SWEEP.format(net=str(saved), rows=sides, cols=widths, out=str(place))
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        points, wall = json.loads(ran.stdout)
+        rows.append((name, points, round(wall, 1), round(points / wall, 1), target, verdict(points / wall >= target)))
     head = ("network", "points", "wall s, start of workers included", "points/s", "target", "")
     return {"head": head, "rows": rows, "good": all(row[3] >= row[4] for row in rows)}
 
@@ -105,12 +117,10 @@ def _workers() -> Facts:
     for name, workers in (("one process", 0), ("two workers", 2), ("two, one killed", 2)):
         place = STUDIES / f"workers-{len(found)}"
         shutil.rmtree(place, ignore_errors=True)
-        killer = threading.Timer(8.0, _kill_a_worker)
-        if "killed" in name:
-            killer.start()
+        killer = _Killer() if "killed" in name else None
         with stopwatch() as clock:
-            study = explore(net, replace(space, workers=workers), out=place)
-        killer.cancel()
+            study = explore(net, replace(space, workers=workers), out=place, progress=killer)
+        assert killer is None or killer.done, "the sweep ended before a worker was killed"
         found[name] = study, clock.wall
     first = found["one process"][0]
     rows = [
@@ -121,16 +131,22 @@ def _workers() -> Facts:
     return {"head": head, "rows": rows, "good": all(row[3] and row[4] for row in rows)}
 
 
-def _kill_a_worker() -> None:
-    """Kill one of the worker processes of this one, as a machine that goes away does."""
-    listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
-    mine = {str(os.getpid())}
-    for line in listed.splitlines()[1:]:
-        pid, parent, command = line.split(None, 2)
-        if parent in mine and "spawn_main" in command:
-            say(f"killing worker {pid}")
-            os.kill(int(pid), signal.SIGKILL)
+class _Killer:
+    """Kills one of the worker processes of this one as the first points come in, as a machine that goes away does."""
+
+    done = False
+
+    def __call__(self, stage: str, done: int, total: int, metrics: object) -> None:
+        if stage != "points" or not done or self.done:
             return
+        listed = subprocess.run(["ps", "-eo", "pid,ppid,args"], capture_output=True, text=True, check=True).stdout
+        for line in listed.splitlines()[1:]:
+            pid, parent, command = line.split(None, 2)
+            if parent == str(os.getpid()) and "spawn_main" in command:
+                say(f"killing worker {pid}")
+                os.kill(int(pid), signal.SIGKILL)
+                self.done = True
+                return
 
 
 def _joint(data_dir: str | None) -> Facts:

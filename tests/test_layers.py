@@ -137,7 +137,10 @@ def test_documentation_names_every_room_in_order() -> None:
     assert documented[: len(rooms)] == rooms
 
 
-@pytest.mark.parametrize("names", ["hwprm", "hwprm.compiler, hwprm.isa", "hwprm.gateware, hwprm.verification"])
+@pytest.mark.parametrize(
+    "names",
+    ["hwprm", "hwprm.compiler, hwprm.isa", "hwprm.gateware, hwprm.verification", "hwprm.exploration.measure"],
+)
 def test_gate_tower_imports_without_torch(names: str) -> None:
     code = f"import sys, {names}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -148,7 +148,7 @@ def _split(study: Study, settings: Settings, data: Any) -> Split:
     if split.dataset.fingerprint != study.identity["data"]:
         raise InputError(
             f"{study.folder} was explored with other images than {split.dataset.name} ({split.dataset.source}); give "
-            "the same data"
+            "the same data (--data)"
         )
     return split
 

@@ -85,11 +85,12 @@ class Study:
     def records(self) -> list[dict[str, Any]]:
         """A flat row for every point, for pandas and CSV: number, options, values, ``front``, ``refused``."""
         best = {point.number for point in self.front()}
+        measured, tested = self.measured, self.tested
         return [
             {"number": point.number}
             | dict(point.options)
-            | {name: point.values.get(name) for name in self.measured}
-            | ({"test_accuracy": point.test_accuracy} if self.tested else {})
+            | {name: point.values.get(name) for name in measured}
+            | ({"test_accuracy": point.test_accuracy} if tested else {})
             | {
                 "front": point.number in best,
                 "within": bool(point.values) and not self.broken(point),
@@ -102,7 +103,8 @@ class Study:
     @property
     def measured(self) -> tuple[str, ...]:
         """Metrics that some point has, in the order of tables."""
-        return tuple(name for name in METRICS if any(name in point.values for point in self.points))
+        found = {name for point in self.points for name in point.values}
+        return tuple(name for name in METRICS if name in found)
 
     @property
     def tested(self) -> bool:
@@ -129,9 +131,10 @@ class Study:
 
     def csv(self, *, front: bool = False) -> str:
         """The `records`, or those of the front, as CSV with a head line."""
-        rows = [row for row in self.records() if row["front"] or not front]
+        every = self.records()
+        rows = [row for row in every if row["front"] or not front]
         out = io.StringIO()
-        names = list(self.records()[0]) if self.points else ["number"]
+        names = list(every[0]) if every else ["number"]
         writer = csv.DictWriter(out, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

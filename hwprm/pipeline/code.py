@@ -9,8 +9,10 @@ Imports for types only never run, and so do not count.
 from __future__ import annotations
 
 import ast
+import gc
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +30,8 @@ DOORS = ("hwprm.api", "hwprm.sources", "hwprm.pipeline")
 SHOWN = ("hwprm.reporting.record", "hwprm.reporting.curves", "hwprm.reporting.page", "hwprm.reporting.tables")
 #: Kinds of files in the folders of resources that end up in a result.
 SUFFIXES = (".py", ".j2", ".h")
+#: Nodes that statements lie in, and those themselves.
+_BODIES = (ast.stmt, ast.excepthandler, ast.match_case)
 
 
 @dataclass(frozen=True, order=True)
@@ -58,11 +62,24 @@ def code_of(function: Callable[..., Any]) -> tuple[Unit, ...]:
     start = Unit(function.__module__, function.__qualname__.partition(".")[0])
     _File.outside(function)
     found, waiting = {start}, [start]
-    while waiting:
-        new = set(_uses(waiting.pop())) - found
-        found |= new
-        waiting += new
+    with _without_collection():
+        while waiting:
+            new = set(_uses(waiting.pop())) - found
+            found |= new
+            waiting += new
     return tuple(sorted(found))
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for garbage meanwhile: trees are many small objects, none is garbage, and each search costs as much."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 class _File:
@@ -78,6 +95,7 @@ class _File:
         self.source = self.path.read_bytes()
         self.tree = ast.parse(self.source)
         self.lines = self.source.splitlines(keepends=True)
+        self.resources = _names_resources(self.source)
         #: Nodes that bind a name at the top, those for types only left out.
         self.top: dict[str, list[ast.stmt]] = {}
         for node in _statements(self.tree.body):
@@ -101,13 +119,14 @@ def _uses(unit: Unit) -> frozenset[Unit]:
     """What `unit` uses itself."""
     if unit.folder:
         files = [path for path in _resources(unit.name) if path.suffix == ".py"]
-        return frozenset(used for path in files for used in _loads(ast.parse(path.read_bytes())))
+        sources = [path.read_bytes() for path in files]
+        return frozenset(used for source in sources for used in _loads(ast.parse(source), _names_resources(source)))
     file = _file(unit.module)
     if not unit.name:
-        return frozenset((*_loads(file.tree), *_looked_up(file)))
+        return frozenset((*_loads(file.tree, file.resources), *_looked_up(file)))
     nodes = file.top.get(unit.name, [])
     plain = [node for node in nodes if not isinstance(node, ast.Import | ast.ImportFrom)]
-    return frozenset(used for node in nodes for used in _loads(node)) | frozenset(
+    return frozenset(used for node in nodes for used in _loads(node, file.resources)) | frozenset(
         used for node in plain for used in _names(node, file)
     )
 
@@ -146,8 +165,16 @@ def _door_member(node: ast.ImportFrom, name: str, attribute: str) -> Unit | None
     return None
 
 
-def _loads(tree: ast.AST) -> Iterator[Unit]:
-    """What `tree` loads: by its imports, and the folders of resources that it names in calls of `resource_dir`."""
+def _names_resources(source: bytes) -> bool:
+    """Whether a file of this text can name folders of resources."""
+    return resource_dir.__name__.encode() in source
+
+
+def _loads(tree: ast.AST, resources: bool) -> Iterator[Unit]:
+    """What `tree` loads: by its imports, and the folders of resources that it names in calls of `resource_dir`.
+
+    Imports are statements, so that expressions are looked through for `resources` alone.
+    """
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -159,7 +186,7 @@ def _loads(tree: ast.AST) -> Iterator[Unit]:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == resource_dir.__name__:
                 kinds = [str(one.value) for one in node.args if isinstance(one, ast.Constant)]
                 yield from (Unit(PACKAGE, kind, folder=True) for kind in kinds)
-            waiting += ast.iter_child_nodes(node)
+            waiting += (child for child in ast.iter_child_nodes(node) if resources or isinstance(child, _BODIES))
 
 
 def _imported(node: ast.Import | ast.ImportFrom, only: str | None = None) -> Iterator[Unit]:

@@ -216,9 +216,12 @@ def test_without_optuna(dense: Path, base: Settings, tmp_path: Path, monkeypatch
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_a_point_of_the_front_is_built_as_promised(found: Study, tmp_path: Path) -> None:
+def test_a_point_of_the_front_is_built_as_promised(found: Study, tiny_data: Path, tmp_path: Path) -> None:
     point = found.front()[0]
-    built = build_point(found.folder, point.number, out=tmp_path / "best")
+    with pytest.raises(InputError, match=r"give the same data \(--data\)"):
+        build_point(found.folder, point.number, out=tmp_path / "other")  # a study keeps no place on this machine
+    assert not (tmp_path / "other").exists()
+    built = build_point(found.folder, point.number, out=tmp_path / "best", data=tiny_data)
     assert built.found == {name: point.values[name] for name in ("accuracy", "cycles", "multipliers", "onchip_bits")}
     assert not built.differences and built.verified["mismatches"] == 0 and built.verified["values_compared"] > 0
     assert {path.name for path in (tmp_path / "best").iterdir()} == {"model", "network", "bundle"}
@@ -226,13 +229,13 @@ def test_a_point_of_the_front_is_built_as_promised(found: Study, tmp_path: Path)
 
 @pytest.mark.sim
 @pytest.mark.slow
-def test_a_point_is_made_again_where_its_networks_are_gone(found: Study, tmp_path: Path) -> None:
+def test_a_point_is_made_again_where_its_networks_are_gone(found: Study, tiny_data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(found.folder, copy)
     shutil.rmtree(copy / "artefacts")
     shutil.rmtree(copy / "work")
     point = found.front()[-1]
-    assert not build_point(copy, point.number, out=tmp_path / "best").differences
+    assert not build_point(copy, point.number, out=tmp_path / "best", data=tiny_data).differences
 
 
 def test_a_promise_that_is_not_kept_is_told(found: Study, tmp_path: Path) -> None:
