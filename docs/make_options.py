@@ -46,7 +46,7 @@ def text() -> str:
         for option in options_of(section, kind):
             cells = (
                 f"`{option.name}`",
-                describe(option.kind),
+                describe(option.declared),
                 f"`{show(option.default)}`",
                 option.text,
                 _flags(taken.get(option.key, {})),

@@ -103,7 +103,8 @@ def array_of(bundle: Bundle) -> ArrayConfig:
     """The array that a bundle was compiled for; its network's filters stand in their order already."""
     from hwprm.config import ArrayConfig
 
-    own, external = bundle.manifest.array, bundle.manifest.external
+    own = bundle.manifest.array
+    external: Any = bundle.manifest.external  # plain numbers; options take some of them only, and check it
     plain = ArrayConfig(
         rows=own.rows,
         cols=own.cols,

@@ -60,6 +60,12 @@ def test_import_is_light() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_help_is_light() -> None:
+    code = "import sys; from hwprm.cli.app import register; register(); "
+    code += "sys.exit(bool({'numpy', 'torch', 'amaranth', 'pydantic'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_api_stands_below_the_pipeline() -> None:
     code = "".join(path.read_text() for path in (PACKAGE / "api").glob("*.py"))
     assert "import pipeline" not in code and "hwprm.pipeline import" not in code, "the pipeline imports the api"

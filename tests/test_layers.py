@@ -41,6 +41,7 @@ OUTSIDE: dict[str, set[str]] = {
     },
     **{room: {"numpy", "safetensors", "torch"} for room in TORCH_TOWER},
     "model": {"numpy", "safetensors", "torch"},  # torch for types: `to_torch` looks up what it needs
+    "config": {"annotated_doc", "annotated_types", "pydantic"},
     "data": {"numpy", "PIL"},
     "gateware": {"amaranth"},
     "emission": {"numpy", "amaranth", "jinja2"},

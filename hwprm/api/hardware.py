@@ -71,7 +71,7 @@ def compile(
     from hwprm.config import ArrayConfig, EmitConfig
     from hwprm.core.files import check_output
     from hwprm.emission import emit_bundle
-    from hwprm.quantization import quantize_images
+    from hwprm.intnet import quantize_images
     from hwprm.sources import as_dataset
     from hwprm.targets import sized
 
@@ -226,13 +226,13 @@ def _integers(
 ) -> IntegerNetwork:
     """`source` as integers; where it is quantised here, with both references compared on `CROSSCHECKED` images."""
     from hwprm.bundle import Bundle
-    from hwprm.intnet import IntegerNetwork
+    from hwprm.intnet import IntegerNetwork, quantize_images
     from hwprm.sources import as_dataset, as_network, holds
 
     if isinstance(source, IntegerNetwork | Bundle) or holds(source) in ("network", "bundle"):
         return as_network(source, data, config, name)
     from hwprm.graph import plain
-    from hwprm.quantization import crosscheck, quantize_images  # these need torch, which integers do without
+    from hwprm.quantization import crosscheck  # needs torch, which integers do without
 
     dataset = as_dataset(data)
     net = as_network(source, dataset, config, name)

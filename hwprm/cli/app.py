@@ -51,7 +51,8 @@ def _root(
 def main() -> None:
     """Entry point of the `hwprm` command."""
     _redden(sys.argv[1:])
-    register()
+    named = sys.argv[1:2]
+    register(named if named and named[0] in VERBS else VERBS)  # one verb is there sooner than all
     app()
 
 
@@ -85,7 +86,7 @@ def _junit_of(words: Sequence[str]) -> Path | None:
     return None if found is None else Path(found)
 
 
-def register() -> None:
-    """Import every verb, in the order of the flow: that registers it."""
-    for name in VERBS:
+def register(names: Sequence[str] = VERBS) -> None:
+    """Import the verbs `names`, in the order of the flow: that registers them."""
+    for name in names:
         import_module(f"hwprm.cli.{name}")

@@ -8,7 +8,7 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import INTEGERS, Take, verb
 from hwprm.config import Settings
-from hwprm.config.presets import demo_settings
+from hwprm.config.presets import DEMO
 
 __all__ = ["demo"]
 
@@ -24,7 +24,7 @@ __all__ = ["demo"]
     Take("array"),
     Take("emit", prefix=True),
     Take("verify"),
-    base=lambda arguments: demo_settings(),
+    base=DEMO,
 )
 def demo(talk: Talk, settings: Settings) -> Outcome:
     """The main job: train a LeNet-5, prune it, quantise, compile, emit and verify it, and report.

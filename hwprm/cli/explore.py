@@ -12,7 +12,7 @@ from hwprm.cli.app import app
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import ArrayConfig, DataConfig, Settings
-from hwprm.config.presets import explore_defaults
+from hwprm.config.presets import EXPLORE
 from hwprm.core.errors import ConfigError
 
 __all__ = ["explore"]
@@ -35,7 +35,7 @@ LOOKING = {"all", "build", "through"}
     Take("shrink", prefix=True, only=("rate", "lr")),
     Take("finetune", prefix=True, only=("epochs", "lr")),
     Take("data", only=DATA),
-    base=explore_defaults(),
+    base=EXPLORE,
 )
 def explore(
     talk: Talk,

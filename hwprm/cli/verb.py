@@ -77,8 +77,9 @@ class Chosen:
 
 #: A verb's function: `Talk` and `Settings`, then its positional arguments.
 Body = Callable[..., Outcome]
-#: A verb's defaults, or what makes them from its positional arguments.
-Base = Settings | Callable[[Mapping[str, Any]], Settings]
+#: A verb's defaults: values by place, where they are others than those of the sections, or what makes the settings from
+#: its positional arguments.
+Base = Mapping[tuple[str, str], Any] | Callable[[Mapping[str, Any]], Settings]
 
 
 def verb(
@@ -88,8 +89,8 @@ def verb(
 
     Its two first parameters are a `Talk` and the `Settings`; one called `chosen` is a `Chosen`, the rest are positional
     arguments of the command line.
-    `base` makes the defaults from those arguments, where the dataclasses' own do not serve. Of the verbs, only those
-    that train `together` may be started by torchrun.
+    `base` says the defaults, where the dataclasses' own do not serve. Of the verbs, only those that train `together`
+    may be started by torchrun.
     """
     common = ("out", "json", "quiet") if out else ("json", "quiet")
     taken = (*takes, Take("run", only=common))
@@ -110,7 +111,8 @@ def verb(
                         f"hwprm {command.__name__} does not share its work among processes, all would do the same and "
                         "write into one folder; start it without torchrun"
                     )
-                settings = load_settings(file, overrides, base(given) if callable(base) else base)
+                own = base(given) if callable(base) else load_settings(None, base)
+                settings = load_settings(file, overrides, own)
                 if asks:
                     values = (read_toml(file) if file else {}) | overrides
                     given["chosen"] = Chosen(values=values, flags={place: written[place] for place in overrides})
@@ -238,13 +240,13 @@ def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], ba
     parameters = list(inspect.signature(body, eval_str=True).parameters.values())[2:]
     arguments = [parameter for parameter in parameters if parameter.name != "chosen"]
     # Defaults that hang on arguments cannot be shown beforehand.
-    shown = base if isinstance(base, Settings) else base({}) if base and not arguments else Settings()
+    shown = base if isinstance(base, Mapping) else {}
     parameters = [argument.replace(kind=inspect.Parameter.KEYWORD_ONLY) for argument in arguments]
     config = typer.Option("--config", "-c", help="TOML file of options; the command line overrides it.")
     parameters.append(_keyword("config", Annotated[Path | None, config]))
     for take in taken:
         for option in take.options:
-            default = getattr(getattr(shown, option.section), option.name)
+            default = shown.get((option.section, option.name), option.default)
             parameters.append(_keyword(_parameter(take, option), _annotation(take, option, default)))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may carry one
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

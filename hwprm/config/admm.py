@@ -2,110 +2,119 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated, Literal
 
+from annotated_doc import Doc
+from annotated_types import Ge
+
+from hwprm.config.kinds import AboveZero, MaybeRepeats, Positive, Repeats
+from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
-__all__ = ["ADMM_MODES", "ADMM_PRESETS", "ADMM_STRUCTURES", "AdmmConfig", "LayerBudget"]
+__all__ = ["AdmmConfig", "AdmmPreset", "LayerBudget"]
 
-ADMM_MODES = ("sequential", "joint")
-ADMM_STRUCTURES = ("structured", "unstructured")
 #: Names of tuned budgets; `hwprm.pruning.admm.budgets` has them.
-ADMM_PRESETS = ("auto", "none", "lenet5-40x")
+AdmmPreset = Literal["auto", "none", "lenet5-40x"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class LayerBudget:
+class LayerBudget(Section, section="admm.budgets"):
     """How many rows and columns of one layer's matrix ``(M, C*KH*KW)`` may stay; None leaves all."""
 
-    #: Filters (rows; neurons of a linear layer). Not for the output layer, whose rows are the classes.
-    filters: int | None = None
-    #: Columns: positions (channel, ky, kx) that all filters share; inputs of a linear layer.
-    columns: int | None = None
-    #: Input channels: groups of KH*KW columns; behind a flatten, groups of the H*W columns of one map.
-    channels: int | None = None
-    #: Single weights, those of greatest magnitude, wherever they are; with no other limit.
-    weights: int | None = None
-    #: Filters and channels in multiples of this; None takes `admm.round_to`.
-    round_to: int | None = None
+    filters: Annotated[
+        Positive | None,
+        Doc("Filters (rows; neurons of a linear layer). Not for the output layer, whose rows are the classes."),
+    ] = None
+    columns: Annotated[
+        Positive | None, Doc("Columns: positions (channel, ky, kx) that all filters share; inputs of a linear layer.")
+    ] = None
+    channels: Annotated[
+        Positive | None,
+        Doc("Input channels: groups of KH*KW columns; behind a flatten, groups of the H*W columns of one map."),
+    ] = None
+    weights: Annotated[
+        Positive | None, Doc("Single weights, those of greatest magnitude, wherever they are; with no other limit.")
+    ] = None
+    round_to: Annotated[
+        Positive | None, Doc("Filters and channels in multiples of this; None takes `admm.round_to`.")
+    ] = None
 
-    def __post_init__(self) -> None:
-        for name in ("filters", "columns", "channels", "weights"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise ConfigError(f"admm.budgets.{name} must be 1 or more, or left out to keep all, not {value!r}")
-        if self.round_to is not None and (not isinstance(self.round_to, int) or self.round_to < 1):
-            raise ConfigError(f"admm.budgets.round_to must be 1 or more, not {self.round_to!r}")
+    def agree(self) -> None:
         if self.weights is not None and (self.filters, self.columns, self.channels) != (None, None, None):
             raise ConfigError("admm.budgets: weights goes with no other limit; leave out filters, columns and channels")
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdmmConfig:
+class AdmmConfig(Section, section="admm"):
     """ADMM, hard pruning and masked retraining."""
 
-    #: Budget per layer name; None takes budgets that reach about `compression` on all weights.
-    budgets: Mapping[str, LayerBudget] | None = None
-    #: Weights before by weights after, all layers together; read only where `budgets` is None.
-    compression: float = 40.0
-    #: Tuned budgets, read only where `budgets` is None: auto (those made for this very network and `compression`, which
-    #: is then said, else none), none, or a name, such as lenet5-40x.
-    preset: str = "auto"
-    #: structured (whole filters and columns) or unstructured (single weights); read only where `budgets` is None.
-    structure: str = "structured"
-    #: Filters and channels of every budget in multiples of this, so that filters fill whole tiles of the array: the
-    #: nearest multiple, one at least, never above the layer. Purification and unused paths may take more afterwards.
-    round_to: int = 1
-    #: Columns of every budget in multiples of this.
-    round_columns_to: int = 1
-    #: sequential (columns and channels, retrain, then filters, retrain) or joint (all constraints at once).
-    mode: str = "joint"
-    #: Progressive steps of each part, the budgets shrinking geometrically; at most 4x a step converges well.
-    stages: int = 2
-    #: Epochs of ADMM in each step.
-    epochs: int = 2
-    #: Epochs of masked retraining between steps.
-    retrain_epochs: int = 1
-    #: Epochs of masked retraining at the very end.
-    final_epochs: int = 8
-    #: Epochs between updates of Z and U; less than one epoch lets the residual grow.
-    interval: int = 1
-    #: Penalty rho at the first update; below 1e-2 the residual tends to grow.
-    rho_start: float = 0.02
-    #: Penalty rho at the last update of a step; in between it grows geometrically.
-    rho_end: float = 0.5
-    #: Learning rate of ADMM steps.
-    lr: float = 2e-3
-    #: Learning rate of masked retraining.
-    retrain_lr: float = 4e-3
-    #: Count a filter that no later layer reads as empty when choosing filters (the papers do not).
-    path_aware: bool = True
-    #: An ADMM step whose relative primal residual exceeds this many times its first value is stopped as diverged.
-    residual_limit: float = 2.0
+    budgets: Annotated[
+        Mapping[str, LayerBudget] | None,
+        Doc("Budget per layer name; None takes budgets that reach about `compression` on all weights."),
+    ] = None
+    compression: Annotated[
+        float, Ge(1), Doc("Weights before by weights after, all layers together; read only where `budgets` is None.")
+    ] = 40.0
+    preset: Annotated[
+        AdmmPreset,
+        Doc(
+            "Tuned budgets, read only where `budgets` is None: auto (those made for this very network and "
+            "`compression`, which is then said, else none), none, or a name, such as lenet5-40x."
+        ),
+    ] = "auto"
+    structure: Annotated[
+        Literal["structured", "unstructured"],
+        Doc(
+            "structured (whole filters and columns) or unstructured (single weights); read only where `budgets` is "
+            "None."
+        ),
+    ] = "structured"
+    round_to: Annotated[
+        Repeats,
+        Doc(
+            "Filters and channels of every budget in multiples of this, so that filters fill whole tiles of the "
+            "array: the nearest multiple, one at least, never above the layer. Purification and unused paths may take "
+            "more afterwards."
+        ),
+    ] = 1
+    round_columns_to: Annotated[Repeats, Doc("Columns of every budget in multiples of this.")] = 1
+    mode: Annotated[
+        Literal["sequential", "joint"],
+        Doc("sequential (columns and channels, retrain, then filters, retrain) or joint (all constraints at once)."),
+    ] = "joint"
+    stages: Annotated[
+        Repeats,
+        Doc("Progressive steps of each part, the budgets shrinking geometrically; at most 4x a step converges well."),
+    ] = 2
+    epochs: Annotated[Repeats, Doc("Epochs of ADMM in each step.")] = 2
+    retrain_epochs: Annotated[MaybeRepeats, Doc("Epochs of masked retraining between steps.")] = 1
+    final_epochs: Annotated[MaybeRepeats, Doc("Epochs of masked retraining at the very end.")] = 8
+    interval: Annotated[
+        Repeats, Doc("Epochs between updates of Z and U; less than one epoch lets the residual grow.")
+    ] = 1
+    rho_start: Annotated[AboveZero, Doc("Penalty rho at the first update; below 1e-2 the residual tends to grow.")] = (
+        0.02
+    )
+    rho_end: Annotated[
+        AboveZero, Doc("Penalty rho at the last update of a step; in between it grows geometrically.")
+    ] = 0.5
+    lr: Annotated[AboveZero, Doc("Learning rate of ADMM steps.")] = 2e-3
+    retrain_lr: Annotated[AboveZero, Doc("Learning rate of masked retraining.")] = 4e-3
+    path_aware: Annotated[
+        bool, Doc("Count a filter that no later layer reads as empty when choosing filters (the papers do not).")
+    ] = True
+    residual_limit: Annotated[
+        AboveZero,
+        Doc(
+            "An ADMM step whose relative primal residual exceeds this many times its first value is stopped as "
+            "diverged."
+        ),
+    ] = 2.0
 
-    def __post_init__(self) -> None:
-        if self.mode not in ADMM_MODES:
-            raise ConfigError(f"admm.mode must be one of {', '.join(ADMM_MODES)}, not {self.mode!r}")
-        if self.structure not in ADMM_STRUCTURES:
-            raise ConfigError(f"admm.structure must be one of {', '.join(ADMM_STRUCTURES)}, not {self.structure!r}")
-        if self.preset not in ADMM_PRESETS:
-            raise ConfigError(f"admm.preset must be one of {', '.join(ADMM_PRESETS)}, not {self.preset!r}")
-        lowest = {"stages": 1, "epochs": 1, "retrain_epochs": 0, "final_epochs": 0, "interval": 1}
-        for name, low in (lowest | {"round_to": 1, "round_columns_to": 1}).items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= 10_000:
-                raise ConfigError(f"admm.{name} must be a whole number in {low}..10000, not {value!r}")
-        for name in ("rho_start", "rho_end", "lr", "retrain_lr", "residual_limit", "compression"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value) or value <= 0:
-                raise ConfigError(f"admm.{name} must be a number above 0, not {value!r}")
+    def agree(self) -> None:
         if self.rho_end < self.rho_start:
             raise ConfigError(f"admm.rho_end ({self.rho_end:g}) must not be below admm.rho_start ({self.rho_start:g})")
-        if self.compression < 1:
-            raise ConfigError(f"admm.compression must be 1 or more, not {self.compression!r}")
         if self.interval > self.epochs:
             raise ConfigError(f"admm.interval ({self.interval}) must not exceed admm.epochs ({self.epochs})")
-        if not isinstance(self.path_aware, bool):
-            raise ConfigError(f"admm.path_aware must be true or false, not {self.path_aware!r}")

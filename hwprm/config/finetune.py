@@ -3,47 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Annotated
 
+from annotated_doc import Doc
+
+from hwprm.config.kinds import (
+    Average,
+    Batch,
+    LearningRate,
+    MaybeRepeats,
+    Optimiser,
+    Recalibrate,
+    Schedule,
+    Share,
+    Temperature,
+    WeightDecay,
+)
+from hwprm.config.section import Section
 from hwprm.config.train import TrainConfig
-from hwprm.core.errors import ConfigError
 
 __all__ = ["FinetuneConfig"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneConfig:
+class FinetuneConfig(Section, section="finetune"):
     """Training of the compact network, its zero columns kept zero, towards labels and the dense network's outputs."""
 
-    #: Passes over the training images; 0 leaves the network as compaction made it.
-    epochs: int = 0
-    #: Images per step.
-    batch: int = 128
-    #: adamw or sgd; none takes `train.optimiser`.
-    optimiser: str | None = None
-    #: Learning rate at the start.
-    lr: float = 3e-3
-    #: cosine, constant or step, see `train.schedule`.
-    schedule: str = "cosine"
-    #: Weight decay.
-    weight_decay: float = 0.0
-    #: Share of the images left as they are when augmenting: small networks have no room for what is rare.
-    clean_share: float = 0.5
-    #: Share of the loss that asks for the outputs of the dense network.
-    distill: float = 0.7
-    #: Temperature at which the outputs are compared.
-    temperature: float = 3.0
-    #: Weight of the past in the moving average of the weights that the result takes; 0 takes those of the end.
-    average: float = 0.0
-    #: Training images that batch norms take new statistics from at the end; 0 keeps the running ones.
-    recalibrate: int = 0
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.epochs, int) or isinstance(self.epochs, bool) or not 0 <= self.epochs <= 10_000:
-            raise ConfigError(f"finetune.epochs must be a whole number in 0..10000, not {self.epochs!r}")
-        try:
-            self.over(TrainConfig())
-        except ConfigError as error:
-            raise ConfigError(str(error).replace("train.", "finetune.")) from None
+    epochs: Annotated[
+        MaybeRepeats, Doc("Passes over the training images; 0 leaves the network as compaction made it.")
+    ] = 0
+    batch: Annotated[Batch, Doc("Images per step.")] = 128
+    optimiser: Annotated[Optimiser | None, Doc("adamw or sgd; none takes `train.optimiser`.")] = None
+    lr: Annotated[LearningRate, Doc("Learning rate at the start.")] = 3e-3
+    schedule: Annotated[Schedule, Doc("cosine, constant or step, see `train.schedule`.")] = "cosine"
+    weight_decay: Annotated[WeightDecay, Doc("Weight decay.")] = 0.0
+    clean_share: Annotated[
+        Share,
+        Doc("Share of the images left as they are when augmenting: small networks have no room for what is rare."),
+    ] = 0.5
+    distill: Annotated[Share, Doc("Share of the loss that asks for the outputs of the dense network.")] = 0.7
+    temperature: Annotated[Temperature, Doc("Temperature at which the outputs are compared.")] = 3.0
+    average: Annotated[
+        Average,
+        Doc("Weight of the past in the moving average of the weights that the result takes; 0 takes those of the end."),
+    ] = 0.0
+    recalibrate: Annotated[
+        Recalibrate,
+        Doc("Training images that batch norms take new statistics from at the end; 0 keeps the running ones."),
+    ] = 0
 
     def over(self, train: TrainConfig) -> TrainConfig:
         """`train` with these options on top."""

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Annotated
 
+from annotated_doc import Doc
+from annotated_types import Interval, Unit
+
+from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
 __all__ = ["MemoryConfig"]
@@ -14,17 +19,18 @@ CYCLES_MAX = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class MemoryConfig:
+class MemoryConfig(Section, section="memory"):
     """A memory as designs with `array.weights = axi` see it; its counts are exact, not on average."""
 
-    #: Clock cycles from the address of a burst to its first beat.
-    latency: int = 40
-    #: Beats per clock cycle: `1`, `0.5`, `2/3`.
-    bandwidth: str = "1"
+    latency: Annotated[
+        int,
+        Interval(ge=1, le=1000000),
+        Unit("cycles"),
+        Doc("Clock cycles from the address of a burst to its first beat."),
+    ] = 40
+    bandwidth: Annotated[str, Doc("Beats per clock cycle: `1`, `0.5`, `2/3`.")] = "1"
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.latency, int) or not 1 <= self.latency <= 1_000_000:
-            raise ConfigError(f"memory.latency must be in 1..1000000 cycles, not {self.latency!r}")
+    def agree(self) -> None:
         try:
             good = 0 < self.rate <= 1 and self.rate.denominator <= CYCLES_MAX
         except (ValueError, ZeroDivisionError):

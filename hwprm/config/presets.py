@@ -1,34 +1,32 @@
-"""Named sets of options: those of the main job, where they differ from the defaults."""
+"""Named sets of options: those of the main job and of explorations, where they differ from the defaults."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from typing import Any
 
-from hwprm.config.settings import Settings
+from hwprm.config.settings import Settings, load_settings
 
-__all__ = ["HELD_OUT", "demo_settings", "explore_defaults"]
+__all__ = ["DEMO", "EXPLORE", "HELD_OUT", "demo_settings", "explore_defaults"]
 
 #: Training images that a point's accuracy is measured on where the options hold out none.
 HELD_OUT = 1000
 
+#: {(section, key): value}. P-RM finds its thresholds on images that nothing was trained with.
+DEMO: Mapping[tuple[str, str], Any] = {("data", "validation"): 1000, ("finetune", "epochs"): 8}
+#: Shrinking, and images held out to judge by.
+EXPLORE: Mapping[tuple[str, str], Any] = {
+    ("data", "validation"): HELD_OUT,
+    ("run", "method"): "shrink",
+    ("finetune", "epochs"): 8,
+}
+
 
 def demo_settings() -> Settings:
     """Options under which the main job takes about three minutes on two cores with the embedded data."""
-    plain = Settings()
-    return replace(
-        plain,
-        # P-RM finds its thresholds on images that nothing was trained with.
-        data=replace(plain.data, validation=1000),
-        finetune=replace(plain.finetune, epochs=8),
-    )
+    return load_settings(None, DEMO)
 
 
 def explore_defaults() -> Settings:
-    """The options that points start from where nothing else is said: shrinking, and images held out to judge by."""
-    plain = Settings()
-    return replace(
-        plain,
-        data=replace(plain.data, validation=HELD_OUT),
-        run=replace(plain.run, method="shrink"),
-        finetune=replace(plain.finetune, epochs=8),
-    )
+    """The options that points start from where nothing else is said."""
+    return load_settings(None, EXPLORE)

@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import tomllib
-import types
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from hwprm.config.options import nearest, options_of
+from annotated_types import Interval
+
+from hwprm.config.kinds import NotNegative
+from hwprm.config.section import checked, options_of
 from hwprm.config.settings import MACHINE, SECTIONS, Settings, load_settings, sections_toml
 from hwprm.config.steps import PruneStep, in_steps
+from hwprm.config.words import nearest
 from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
 from hwprm.core.resources import recipe_dir
 
-__all__ = ["COUNTS", "Recipe", "load_recipe", "recipe_names"]
+__all__ = ["Recipe", "load_recipe", "recipe_names"]
 
 Count = Literal["conv_only", "all_weights", "nonzero"]
-COUNTS: tuple[str, ...] = typing.get_args(Count)
-#: Lowest (excluded but for per cent) and highest value of the numbers of a recipe.
-RANGES = {
-    "width": (0.0, 16.0),
-    "compression": (0.0, 1e9),
-    "paper_compression": (0.0, 1e9),
-    "reach": (0.0, 100.0),
-    "reach_below_dense": (-100.0, 100.0),
-    "paper_accuracy": (0.0, 100.0),
-}
+Percent = Annotated[float, Interval(gt=0, le=100)]
+Factor = Annotated[float, Interval(gt=0, le=1e9)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,23 +41,23 @@ class Recipe:
     source: str
     network: str = "lenet5"
     #: Scale of the network's filters.
-    width: float = 1.0
+    width: Annotated[float, Interval(gt=0, le=16)] = 1.0
     #: Counted on: weights of the rectangles of convolutions, of all layers, or single weights that are not zero.
     count: Count
     #: Compression and accuracy in the paper; None where it has none.
-    paper_compression: float | None = None
-    paper_accuracy: float | None = None
+    paper_compression: Factor | None = None
+    paper_accuracy: Percent | None = None
     #: Accuracy of the integer network that the recipe is to reach on average over seeds; None sets none.
-    reach: float | None = None
+    reach: Percent | None = None
     #: ... or points below the dense network of the same seed.
-    reach_below_dense: float | None = None
+    reach_below_dense: Annotated[float, Interval(gt=-100, le=100)] | None = None
     #: Compression, in `count`, that the result must have.
-    compression: float
+    compression: Factor
     #: A class among this many first ones is right: 5 where the paper gives top-5 accuracies.
     top: int = 1
     #: Steps from the dense network on, of `PruneStep`: one method, then what is to follow it.
     steps: tuple[str, ...]
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[NotNegative, ...] = (0, 1, 2)
     #: Whether the recipe takes days on a CPU.
     gpu: bool = False
     settings: Settings
@@ -125,35 +118,25 @@ def load_recipe(row: str, overrides: Mapping[tuple[str, str], Any] | None = None
 
 
 def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
-    hints = typing.get_type_hints(Recipe)
-    known = {field.name for field in fields(Recipe)} - {"name", "file", "settings"}
+    """The recipe of the file `path`, whose keys are `table`; what each may be stands in `Recipe`."""
+    options = {option.name: option for option in options_of("recipe", Recipe)}
+    for name in ("name", "file", "settings"):  # not the table's
+        del options[name]
     for key in table:
-        if key not in known:
-            raise ConfigError(f"{path}: unknown key recipe.{key}{nearest(key, known)}")
+        if key not in options:
+            raise ConfigError(f"{path}: unknown key recipe.{key}{nearest(key, options)}")
     for key in ("title", "source", "count", "compression", "steps"):
         if key not in table:
             raise ConfigError(f"{path}: recipe.{key} is missing; write it into the table [recipe]")
-    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
-    for key, value in values.items():
-        # Of `float | None` and the like, None is what a key that is left out means.
-        kind = typing.get_origin(hints[key]) or hints[key]
-        kind = float if kind is types.UnionType else str if kind is Literal else kind
-        if not isinstance(value, (int, float) if kind is float else kind) or isinstance(value, bool) != (kind is bool):
-            raise ConfigError(f"{path}: recipe.{key} cannot be {value!r}; give a {kind.__name__}")
-    if values["count"] not in COUNTS:
-        raise ConfigError(f"{path}: recipe.count must be one of {', '.join(COUNTS)}, not {values['count']!r}")
-    for key, (low, high) in RANGES.items():
-        if key in values and not (math.isfinite(values[key]) and low < values[key] <= high):
-            raise ConfigError(f"{path}: recipe.{key} must be above {low:g} and at most {high:g}, not {values[key]!r}")
-    _check_seeds(path, values.get("seeds", (0,)))
+    try:
+        values = {key: checked(options[key], value) for key, value in table.items()}
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    seeds = values.get("seeds", (0,))
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{path}: recipe.seeds must be one or more, each once, not {list(seeds)!r}")
     _check_steps(path, values["steps"], settings)
     return Recipe(name=path.stem, file=path, settings=settings, **values)
-
-
-def _check_seeds(path: Path, seeds: tuple[Any, ...]) -> None:
-    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and seed >= 0 for seed in seeds)
-    if not seeds or not whole or len(set(seeds)) < len(seeds):
-        raise ConfigError(f"{path}: recipe.seeds must be whole numbers of 0 or more, each once, not {list(seeds)!r}")
 
 
 def _check_steps(path: Path, steps: tuple[Any, ...], settings: Settings) -> None:

@@ -5,82 +5,96 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from annotated_doc import Doc
+from annotated_types import Interval, Len
+
+from hwprm.config.kinds import Gigabytes, Seconds
+from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
 __all__ = ["VerifyConfig"]
 
 #: Images of each mode where nothing is said.
 BULK_IMAGES, PROTOCOL_IMAGES, LAYER_IMAGES = 100, 2, 1
-#: Most images, and most seconds that a process can be waited for.
-COUNT_MAX, SECONDS_MAX = 1_000_000, 10_000_000
+
+Images = Annotated[int, Interval(ge=1, le=1_000_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyConfig:
+class VerifyConfig(Section, section="verify"):
     """What is simulated, with what, and for how long."""
 
-    #: Simulator; `both` also demands that their outputs and cycle counts are equal.
-    sim: Literal["verilator", "icarus", "both"] = "verilator"
-    #: Images of the bulk mode, or of the only mode that runs: 100 in bulk mode by default (under Icarus alone
-    #: `icarus_images`); where the bundle stores fewer, seeded random ones are added.
-    images: int | None = None
-    #: Most images of the bulk mode under Icarus, some thirty times slower, where `images` does not speak of it alone.
-    icarus_images: int = 2
-    #: Images of each test of the protocol mode; 2 by default, or `images` where no other mode runs.
-    protocol_images: int | None = None
-    #: What runs: `protocol` (AXI traffic, every layer compared), `bulk` (many images at full speed) and `layers` (each
-    #: layer alone, in parallel processes, to be resumed when interrupted).
-    modes: tuple[Literal["protocol", "bulk", "layers"], ...] = ("protocol", "bulk")
-    #: Images of the bulk mode of which every layer is compared, not the outputs alone.
-    trace_images: int = 0
-    #: Layers that the mode `layers` runs; all when empty.
-    layers: tuple[str, ...] = ()
-    #: Images of the mode `layers`; 1 by default, or `images` where no other mode runs.
-    layer_images: int | None = None
-    #: Simulators that the mode `layers` runs at a time; one per core by default.
-    jobs: int | None = None
-    #: Go on where an interrupted run of the mode `layers` on the same bundle stopped.
-    resume: bool = True
-    #: Seed of gaps, back-pressure, random images and initial memory contents.
-    seed: int = 1
-    #: Record a waveform of these clock cycles, `FROM:TO`; nothing is recorded without it.
-    wave: str | None = None
-    #: Where the waveform goes; the current folder by default.
-    wave_dir: Path | None = None
-    #: Simulate a bundle whose files were edited.
-    allow_edited: bool = False
-    #: Folder that keeps compiled simulations; `~/.cache/hwprm` by default.
-    work: Path | None = None
-    #: Gigabytes of compiled simulations that the folder keeps; those used least recently go first.
-    cache_gb: float = 2.0
-    #: Compile for speed with Verilator; without it a small design is through sooner, and a large one much later.
-    optimise: bool = True
-    #: Seconds after which one simulator run is given up.
-    timeout: float = 3600.0
+    sim: Annotated[
+        Literal["verilator", "icarus", "both"],
+        Doc("Simulator; `both` also demands that their outputs and cycle counts are equal."),
+    ] = "verilator"
+    images: Annotated[
+        Images | None,
+        Doc(
+            "Images of the bulk mode, or of the only mode that runs: 100 in bulk mode by default (under Icarus alone "
+            "`icarus_images`); where the bundle stores fewer, seeded random ones are added."
+        ),
+    ] = None
+    icarus_images: Annotated[
+        Images,
+        Doc(
+            "Most images of the bulk mode under Icarus, some thirty times slower, where `images` does not speak of it "
+            "alone."
+        ),
+    ] = 2
+    protocol_images: Annotated[
+        Images | None,
+        Doc("Images of each test of the protocol mode; 2 by default, or `images` where no other mode runs."),
+    ] = None
+    modes: Annotated[
+        tuple[Literal["protocol", "bulk", "layers"], ...],
+        Len(1),
+        Doc(
+            "What runs: `protocol` (AXI traffic, every layer compared), `bulk` (many images at full speed) and "
+            "`layers` (each layer alone, in parallel processes, to be resumed when interrupted)."
+        ),
+    ] = ("protocol", "bulk")
+    trace_images: Annotated[
+        int,
+        Interval(ge=0, le=1000000),
+        Doc("Images of the bulk mode of which every layer is compared, not the outputs alone."),
+    ] = 0
+    layers: Annotated[tuple[str, ...], Doc("Layers that the mode `layers` runs; all when empty.")] = ()
+    layer_images: Annotated[
+        Images | None, Doc("Images of the mode `layers`; 1 by default, or `images` where no other mode runs.")
+    ] = None
+    jobs: Annotated[
+        Annotated[int, Interval(ge=1, le=1000000)] | None,
+        Doc("Simulators that the mode `layers` runs at a time; one per core by default."),
+    ] = None
+    resume: Annotated[bool, Doc("Go on where an interrupted run of the mode `layers` on the same bundle stopped.")] = (
+        True
+    )
+    seed: Annotated[
+        int,
+        Interval(ge=0, le=2**31 - 1),
+        Doc("Seed of gaps, back-pressure, random images and initial memory contents."),
+    ] = 1
+    wave: Annotated[
+        str | None, Doc("Record a waveform of these clock cycles, `FROM:TO`; nothing is recorded without it.")
+    ] = None
+    wave_dir: Annotated[Path | None, Doc("Where the waveform goes; the current folder by default.")] = None
+    allow_edited: Annotated[bool, Doc("Simulate a bundle whose files were edited.")] = False
+    work: Annotated[Path | None, Doc("Folder that keeps compiled simulations; `~/.cache/hwprm` by default.")] = None
+    cache_gb: Annotated[
+        Gigabytes, Doc("Gigabytes of compiled simulations that the folder keeps; those used least recently go first.")
+    ] = 2.0
+    optimise: Annotated[
+        bool,
+        Doc(
+            "Compile for speed with Verilator; without it a small design is through sooner, and a large one much later."
+        ),
+    ] = True
+    timeout: Annotated[Seconds, Doc("Seconds after which one simulator run is given up.")] = 3600.0
 
-    def __post_init__(self) -> None:
-        for name in ("images", "icarus_images", "protocol_images", "trace_images", "layer_images", "jobs"):
-            value, least = getattr(self, name), 0 if name == "trace_images" else 1
-            if name in ("images", "protocol_images", "layer_images", "jobs") and value is None:
-                continue
-            if not isinstance(value, int) or value < least:
-                raise ConfigError(f"verify.{name} must be {least} or more, not {value!r}")
-            if value > COUNT_MAX:
-                raise ConfigError(f"verify.{name} must be {COUNT_MAX} or less, not {value!r}")
-        if self.sim not in ("verilator", "icarus", "both"):
-            raise ConfigError(f"verify.sim must be verilator, icarus or both, not {self.sim!r}")
-        if not self.modes or any(mode not in ("protocol", "bulk", "layers") for mode in self.modes):
-            raise ConfigError(f"verify.modes must be some of protocol, bulk and layers, not {self.modes!r}")
-        if not 0 <= self.seed < 1 << 31:
-            raise ConfigError(f"verify.seed must be in 0..{(1 << 31) - 1}, not {self.seed!r}")
-        if not self.timeout > 0:
-            raise ConfigError(f"verify.timeout must be more than 0 seconds, not {self.timeout!r}")
-        if self.timeout > SECONDS_MAX:
-            raise ConfigError(f"verify.timeout must be {SECONDS_MAX} seconds or less, not {self.timeout!r}")
-        if not 0 <= self.cache_gb <= COUNT_MAX:
-            raise ConfigError(f"verify.cache_gb must be in 0..{COUNT_MAX} gigabytes, not {self.cache_gb!r}")
+    def agree(self) -> None:
         _ = self.wave_window
 
     def bulk_images(self, simulator: str) -> int:

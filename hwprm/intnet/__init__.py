@@ -3,6 +3,7 @@
 from hwprm.intnet.images import image_limits, image_shape, pack_images, split_images
 from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.network import IntegerNetwork
+from hwprm.intnet.stored import quantize_images, real_images
 
 __all__ = [
     "GemmLayer",
@@ -14,5 +15,7 @@ __all__ = [
     "image_limits",
     "image_shape",
     "pack_images",
+    "quantize_images",
+    "real_images",
     "split_images",
 ]

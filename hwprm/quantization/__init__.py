@@ -1,11 +1,12 @@
 """Float graph to integer network, and the integer reference in torch."""
 
+from hwprm.intnet import quantize_images
 from hwprm.quantization.accuracy import stored_accuracy
 from hwprm.quantization.compare import crosscheck, signal_to_noise
 from hwprm.quantization.emulate import integer_accuracy, run_torch
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.lower import FusedLayer, FusedNetwork, lower
-from hwprm.quantization.network import quantize_images, quantize_network
+from hwprm.quantization.network import quantize_network
 
 __all__ = [
     "FusedLayer",

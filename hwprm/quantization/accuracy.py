@@ -7,9 +7,8 @@ from numpy.typing import NDArray
 
 from hwprm.core.errors import InputError
 from hwprm.graph import Images, Scale
-from hwprm.intnet import IntegerNetwork
+from hwprm.intnet import IntegerNetwork, quantize_images
 from hwprm.quantization.emulate import count_right
-from hwprm.quantization.network import quantize_images
 
 __all__ = ["stored_accuracy"]
 

@@ -10,41 +10,17 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from hwprm.core.errors import DataError
-from hwprm.graph import Batch, Scale, by_input, fitting_batch, scale_of
+from hwprm.graph import fitting_batch
 from hwprm.intnet import Pool
-from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, Map
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 
-__all__ = ["activation_ranges", "codes_of", "float_tensors", "real_images"]
+__all__ = ["activation_ranges", "codes_of", "float_tensors"]
 
 FloatArray = NDArray[np.float64]
 Quad = tuple[int, int, int, int]
 
 #: Images per batch of calibration.
 BATCH = 100
-
-
-def real_images(x: Batch, input_scale: Scale, shapes: Mapping[str, Map]) -> dict[str, FloatArray]:
-    """Stored images (bytes or floats) as real values float64 ``(n, C, H, W)`` of each input, ``x * input_scale``.
-
-    `shapes` are those of the network's inputs, in order. Vectors ``(n, K)`` become ``(n, K, 1, 1)``.
-    Raises DataError when `x` is empty, not finite, of another shape or for other inputs.
-    """
-    arrays = by_input(x, list(shapes))
-    return {name: _real(arrays[name], scale_of(input_scale, name), shape) for name, shape in shapes.items()}
-
-
-def _real(array: NDArray[np.generic], scale: float, shape: Map) -> FloatArray:
-    if array.ndim == 2 and shape[1:] == (1, 1):
-        array = array[:, :, None, None]
-    if array.ndim != 4 or array.shape[1:] != shape:
-        raise DataError(f"images have shape {array.shape}, the network reads (n, {', '.join(map(str, shape))})")
-    real: FloatArray = array.astype(np.float64) * scale
-    if not len(real):
-        raise DataError("the set of images is empty; give at least one")
-    if not np.isfinite(real).all():
-        raise DataError("the images hold NaN or infinity; clean the data set")
-    return real
 
 
 def float_tensors(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str, FloatArray]:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from hwprm.core.errors import MismatchError
 from hwprm.graph import Batch, Graph, Scale
-from hwprm.intnet import IntegerNetwork, reference
-from hwprm.quantization.calibrate import float_tensors, real_images
+from hwprm.intnet import IntegerNetwork, quantize_images, real_images, reference
+from hwprm.quantization.calibrate import float_tensors
 from hwprm.quantization.emulate import run_torch
 from hwprm.quantization.lowering.lower import lower
-from hwprm.quantization.network import quantize_images
 
 __all__ = ["crosscheck", "signal_to_noise"]
 

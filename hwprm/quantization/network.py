@@ -18,9 +18,9 @@ from hwprm.core.numerics import (
     signed_range,
 )
 from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
-from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images
+from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, real_images
 from hwprm.intnet.regions import meeting_terms
-from hwprm.quantization.calibrate import activation_ranges, codes_of, real_images
+from hwprm.quantization.calibrate import activation_ranges, codes_of
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 from hwprm.quantization.lowering.lower import lower
@@ -28,7 +28,7 @@ from hwprm.quantization.lowering.views import FusedTerm
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
 from hwprm.quantization.tables import tabulated, told_range
 
-__all__ = ["quantize_images", "quantize_network"]
+__all__ = ["quantize_network"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -75,16 +75,6 @@ def _check_ranges(fused: FusedNetwork, ranges: dict[str, float]) -> None:
         if ranges[source] == 0:
             which = f" of input {source!r}" if len(fused.inputs) > 1 else ""
             raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
-
-
-def quantize_images(x: Batch, input_scale: Scale, net: IntegerNetwork) -> IntArray:
-    """Stored images as integers at the scales of `net`'s inputs, saturated: one array as in `hwprm.intnet.images`.
-
-    Raises DataError when the set is empty, not finite, of another shape or for other inputs.
-    """
-    real = real_images(x, input_scale, net.input_shapes)
-    tensors = {name: net.tensor[name] for name in net.inputs}
-    return pack_images(quantize(real[name], t.scale, *t.limits) for name, t in tensors.items())
 
 
 @dataclass(frozen=True, kw_only=True)

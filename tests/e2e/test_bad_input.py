@@ -239,11 +239,11 @@ def test_what_was_interrupted_outlives_a_command_that_fails(
 @pytest.mark.parametrize(
     ("option", "value", "words"),
     [
-        ("rows", 0, r"array\.rows must be in 1\.\.256, not 0$"),
-        ("cols", -1, r"array\.cols must be in 1\.\.256, not -1$"),
-        ("weight_bits", 1, r"quantize\.weight_bits must be in 2\.\.16, not 1$"),
-        ("act_bits", 17, r"quantize\.act_bits must be in 2\.\.16, not 17$"),
-        ("acc_bits", 3, r"array\.acc_bits must be in 4\.\.46, not 3$"),
+        ("rows", 0, r"array\.rows must be a whole number in 1\.\.256, not 0$"),
+        ("cols", -1, r"array\.cols must be a whole number in 1\.\.256, not -1$"),
+        ("weight_bits", 1, r"quantize\.weight_bits must be a whole number in 2\.\.16, not 1$"),
+        ("act_bits", 17, r"quantize\.act_bits must be a whole number in 2\.\.16, not 17$"),
+        ("acc_bits", 3, r"array\.acc_bits must be a whole number in 4\.\.46 or none, not 3$"),
         (
             "acc_bits",
             8,

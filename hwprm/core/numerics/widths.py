@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.core.limits import ACC_BITS_MAX
+
 __all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "filter_bounds", "signed_width"]
 
 IntArray = NDArray[np.int64]
 
-#: Widest accumulator (bias included): its product with a 16-bit multiplier, plus half, fits 63 bits.
-ACC_BITS_MAX = 46
 #: Widest multiplier of a residual: 8 bits more than the widest activation, see `hwprm.quantization.residuals`.
 RESIDUAL_BITS_MAX = 24
 #: Width of a network output word.

@@ -55,7 +55,7 @@ def test_a_command_line_that_leads_nowhere_leaves_no_green_file(
 
 
 def test_stopped_while_verbs_are_imported(stale: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop() -> None:
+    def stop(names: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(app, "register", stop)

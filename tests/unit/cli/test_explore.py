@@ -50,6 +50,7 @@ def test_build(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> N
     out = tmp_path / "study"
     words = (tiny_model, "--rows", 2, "--data", tiny_data, "--validation", 30, "-o", out)
     assert run("explore", *words).exit_code == 0
-    facts = json.loads(run("explore", str(out), "--build", "0", "-o", str(tmp_path / "best"), "--json").stdout)
+    again = ("--build", 0, "--data", tiny_data, "-o", tmp_path / "best", "--json")
+    facts = json.loads(run("explore", out, *again).stdout)
     assert facts["built"] == {name: facts["promised"][name] for name in facts["built"]} and not facts["differences"]
     assert (tmp_path / "best" / "bundle" / "manifest.json").is_file()

@@ -131,7 +131,7 @@ def test_error_as_json() -> None:
 
 def test_bad_value_names_the_option() -> None:
     result = _call("--rows", "many")
-    assert (result.exit_code, result.stderr) == (2, "error: array.rows must be an integer, not 'many'\n")
+    assert (result.exit_code, result.stderr) == (2, "error: array.rows must be a whole number in 1..256, not 'many'\n")
 
 
 def test_unknown_option_is_usage() -> None:

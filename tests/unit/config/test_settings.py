@@ -44,8 +44,8 @@ def test_written_settings_read_back(tmp_path: Path) -> None:
             r"unknown key array\.q; known are acc_bits, axi_burst, .*, order_filters, phases, pipeline, rows, weights$",
         ),
         ("array = 3\n", r"array must be a section; write \[array\] and its keys below it$"),
-        ("[array]\nrows = 0\n", r"^array\.rows must be in 1\.\.256, not 0$"),
-        ("[array]\nrows = 'x'\n", r"^array\.rows must be an integer, not 'x'$"),
+        ("[array]\nrows = 0\n", r"^array\.rows must be a whole number in 1\.\.256, not 0$"),
+        ("[array]\nrows = 'x'\n", r"^array\.rows must be a whole number in 1\.\.256, not 'x'$"),
         ("[array\n", r"options\.toml is no TOML file: "),
     ],
 )

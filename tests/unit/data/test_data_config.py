@@ -8,19 +8,19 @@ from hwprm.config.data import DataConfig
 from hwprm.core.errors import ConfigError
 
 BAD = [
-    ({"name": ""}, "data.name must be the name of a set or a path, not ''"),
-    ({"data_dir": ""}, "data.data_dir must be a folder, not ''"),
+    ({"name": ""}, "data.name must be text that is not empty, not ''"),
+    ({"data_dir": ""}, "data.data_dir must be text that is not empty or none, not ''"),
     ({"download": "yes"}, "data.download must be true or false, not 'yes'"),
-    ({"validation": -1}, "data.validation must be 0 or more images, not -1"),
+    ({"validation": -1}, "data.validation must be a whole number of 0 or more images, not -1"),
     ({"random_crop": 1}, "data.random_crop must be true or false, not 1"),
-    ({"image_size": 0}, "data.image_size must be in 1..4096, not 0"),
-    ({"image_size": 32.0}, "data.image_size must be in 1..4096, not 32.0"),
-    ({"min_side": 0}, "data.min_side must be in 1..4096, not 0"),
-    ({"workers": 257}, "data.workers must be in 1..256, not 257"),
+    ({"image_size": 0}, "data.image_size must be a whole number in 1..4096 pixels, not 0"),
+    ({"image_size": 32.0}, "data.image_size must be a whole number in 1..4096 pixels, not 32.0"),
+    ({"min_side": 0}, "data.min_side must be a whole number in 1..4096 pixels, not 0"),
+    ({"workers": 257}, "data.workers must be a whole number in 1..256, not 257"),
     ({"resize": 200}, "data.resize must be at least data.image_size (224) pixels, not 200"),
-    ({"crop_area": 0}, "data.crop_area must be above 0 and at most 1, not 0"),
-    ({"crop_area": float("nan")}, "data.crop_area must be above 0 and at most 1, not nan"),
-    ({"validation": 0.1}, "data.validation must be 0 or more images, not 0.1"),
+    ({"crop_area": 0}, "data.crop_area must be a number above 0 and at most 1, not 0"),
+    ({"crop_area": float("nan")}, "data.crop_area must be a number above 0 and at most 1, not nan"),
+    ({"validation": 0.1}, "data.validation must be a whole number of 0 or more images, not 0.1"),
 ]
 
 

@@ -261,18 +261,18 @@ def test_refusals_of_the_verb(tmp_path: Path, run: Run, net: nn.Module) -> None:
     ("options", "words"),
     [
         ({"mean": (0.5,)}, "weights.mean and weights.std belong together; give both or neither"),
-        ({"mean": (0.5,), "std": (0.0,)}, "weights.std must be above 0, not [0.0]; images are divided by it"),
+        ({"mean": (0.5,), "std": (0.0,)}, "weights.std must be none or a list, each a number above 0, not (0.0,)"),
         (
             {"mean": (0.5, 0.1), "std": (1.0,)},
             "weights.mean and weights.std must be one number for each channel, not [0.5, 0.1] and [1.0]",
         ),
         (
             {"mean": (float("nan"),), "std": (1.0,)},
-            "weights.mean and weights.std must be one number for each channel, not [nan] and [1.0]",
+            "weights.mean must be none or a list, each a number, not (nan,)",
         ),
-        ({"width": 0}, "weights.width must be above 0 and at most 16, not 0"),
-        ({"classes": 1}, "weights.classes must be 2 or more, not 1"),
-        ({"image_size": 0}, "weights.image_size must be 1 or more, not 0"),
+        ({"width": 0}, "weights.width must be a number above 0 and at most 16, not 0"),
+        ({"classes": 1}, "weights.classes must be a whole number of 2 or more or none, not 1"),
+        ({"image_size": 0}, "weights.image_size must be a whole number of 1 or more or none, not 0"),
     ],
 )
 def test_options(options: dict[str, object], words: str) -> None:

@@ -182,12 +182,12 @@ def test_unusable_calibration_images(x: np.ndarray, error: type[Exception], mess
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"weight_bits": 1}, r"quantize.weight_bits must be in 2\.\.16, not 1"),
-        ({"act_bits": 17}, r"quantize.act_bits must be in 2\.\.16, not 17"),
-        ({"act_bits": "8"}, r"quantize.act_bits must be in 2\.\.16, not '8'"),
-        ({"images": 0}, r"quantize.images must be in 1\.\.1000000, not 0"),
-        ({"percentile": 101}, r"quantize.percentile must be in 50\.\.100, not 101"),
-        ({"percentile": float("nan")}, r"quantize.percentile must be in 50\.\.100, not nan"),
+        ({"weight_bits": 1}, r"quantize.weight_bits must be a whole number in 2\.\.16, not 1"),
+        ({"act_bits": 17}, r"quantize.act_bits must be a whole number in 2\.\.16, not 17"),
+        ({"act_bits": "8"}, r"quantize.act_bits must be a whole number in 2\.\.16, not '8'"),
+        ({"images": 0}, r"quantize.images must be a whole number in 1\.\.1000000, not 0"),
+        ({"percentile": 101}, r"quantize.percentile must be a number in 50\.\.100, not 101"),
+        ({"percentile": float("nan")}, r"quantize.percentile must be a number in 50\.\.100, not nan"),
     ],
 )
 def test_options_out_of_range(fields: dict[str, object], message: str) -> None:

@@ -37,18 +37,3 @@ def test_report_and_page(folders: dict[str, Path], kind: str, tmp_path: Path) ->
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout and (tmp_path / "page.html").is_file()
-
-
-def test_the_list_of_rows() -> None:
-    code = "import sys; sys.modules['torch'] = None; sys.argv = ['hwprm', 'repro', '--list']\n"
-    code += "from hwprm.cli.app import main; main()"
-    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
-
-
-@pytest.mark.parametrize("verb", ["quantize", "prune"])
-def test_what_needs_torch_says_so(verb: str, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
-    arguments = ["hwprm", verb, str(tiny_model), "--data", str(tiny_data), "-o", str(tmp_path / "out")]
-    code = f"import sys; sys.modules['torch'] = None; sys.argv = {arguments!r}; from hwprm.cli.app import main; main()"
-    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
-    assert "this needs torch, which is not installed; pip install 'hwprm[train]'" in " ".join(done.stderr.split())

@@ -137,9 +137,9 @@ BAD = [
     ({"nesterov": True}, "train.nesterov is a form of sgd's momentum; set train.optimiser to sgd, or leave it out"),
     ({"nesterov": 1}, "train.nesterov must be true or false, not 1"),
     ({"decayed": "some"}, "train.decayed must be one of all, matrices, not 'some'"),
-    ({"lr_end": 2.0}, "train.lr_end must be in 0..1, not 2.0"),
-    ({"average": 1.0}, "train.average must be in 0..0.999999, not 1.0"),
-    ({"cutout": -1}, "train.cutout must be a whole number in 0..10000, not -1"),
+    ({"lr_end": 2.0}, "train.lr_end must be a number in 0..1, not 2.0"),
+    ({"average": 1.0}, "train.average must be a number in 0..0.999999, not 1.0"),
+    ({"cutout": -1}, "train.cutout must be a whole number in 0..10000 pixels, not -1"),
     ({"recalibrate": 0.5}, "train.recalibrate must be a whole number in 0..1099511627776, not 0.5"),
 ]
 
@@ -159,7 +159,7 @@ def test_fine_tuning_has_an_optimiser_and_a_schedule_of_its_own():
     other = FinetuneConfig(epochs=3, optimiser="adamw", schedule="step", average=0.99, recalibrate=50).over(base)
     assert (other.optimiser, other.nesterov, other.schedule) == ("adamw", False, "step")
     assert (other.average, other.recalibrate) == (0.99, 50)
-    with pytest.raises(ConfigError, match=r"^finetune\.optimiser must be one of adamw, sgd, not 'adam'$"):
+    with pytest.raises(ConfigError, match=r"^finetune\.optimiser must be none or one of adamw, sgd, not 'adam'$"):
         FinetuneConfig(optimiser="adam")
 
 

@@ -143,5 +143,5 @@ def test_layers_that_cannot_have_phases_have_none():
 
 
 def test_the_option_takes_two_words():
-    with pytest.raises(ConfigError, match="array.phases must be auto or off, not 'on'"):
+    with pytest.raises(ConfigError, match="array.phases must be one of auto, off, not 'on'"):
         ArrayConfig(phases="on")  # type: ignore[arg-type]  # wrong on purpose

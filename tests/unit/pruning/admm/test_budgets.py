@@ -1,10 +1,11 @@
 """Budgets: defaults, presets, multiples of the array, and what cannot be asked for."""
 
 import re
+from typing import get_args
 
 import pytest
 
-from hwprm.config.admm import ADMM_PRESETS, AdmmConfig, LayerBudget
+from hwprm.config.admm import AdmmConfig, AdmmPreset, LayerBudget
 from hwprm.core.errors import ConfigError
 from hwprm.frontend import to_graph
 from hwprm.nets import lenet5_graph
@@ -19,7 +20,7 @@ BAD_OPTIONS = [
     ({"rho_start": 0.0}, "admm.rho_start must be a number above 0, not 0.0"),
     ({"rho_start": 2.0}, "admm.rho_end (1) must not be below admm.rho_start (2)"),
     ({"interval": 9}, "admm.interval (9) must not exceed admm.epochs (2)"),
-    ({"compression": 0.5}, "admm.compression must be 1 or more, not 0.5"),
+    ({"compression": 0.5}, "admm.compression must be a number of 1 or more, not 0.5"),
 ]
 
 
@@ -33,7 +34,7 @@ def test_bad_options(options, text):
 
 def test_an_empty_layer_cannot_be_asked_for():
     with pytest.raises(
-        ConfigError, match=r"^admm\.budgets\.filters must be 1 or more, or left out to keep all, not 0$"
+        ConfigError, match=r"^admm\.budgets\.filters must be a whole number of 1 or more or none, not 0$"
     ):
         LayerBudget(filters=0)
 
@@ -59,7 +60,7 @@ def test_tuned_budgets_have_a_name():
         resolve_budgets(tiny_graph(), AdmmConfig(preset="lenet5-40x"))
     with pytest.raises(ConfigError, match=r"^admm.preset must be one of auto, none, lenet5-40x, not 'x'$"):
         AdmmConfig(preset="x")
-    assert set(ADMM_PRESETS) == {"auto", "none", *PRESETS}
+    assert set(get_args(AdmmPreset)) == {"auto", "none", *PRESETS}
 
 
 @pytest.mark.parametrize("compression", [2.0, 9.0])

@@ -282,11 +282,11 @@ def test_wrong_models():
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"th1": -1.0}, r"purify.th1 must be 0 or more, not -1.0"),
-        ({"th2": 1.5}, r"purify.th2 must be in 0..1, not 1.5"),
-        ({"th3": float("nan")}, r"purify.th3 must be 0 or more, not nan"),
-        ({"th4": True}, r"purify.th4 must be 0 or more, not True"),
-        ({"drop": 101}, r"purify.drop must be in 0..100, not 101"),
+        ({"th1": -1.0}, r"purify.th1 must be a number of 0 or more, not -1.0"),
+        ({"th2": 1.5}, r"purify.th2 must be a number in 0..1, not 1.5"),
+        ({"th3": float("nan")}, r"purify.th3 must be a number of 0 or more, not nan"),
+        ({"th4": True}, r"purify.th4 must be a number of 0 or more, not True"),
+        ({"drop": 101}, r"purify.drop must be a number in 0..100, not 101"),
         ({"steps": 0}, r"purify.steps must be a whole number in 1..30, not 0"),
         ({"mode": "best"}, r"purify.mode must be one of auto, absolute, not 'best'"),
         ({"scale": "mean"}, r"purify.scale must be one of quantile, median, not 'mean'"),

@@ -144,7 +144,7 @@ def test_several_counts_do_not_share_rounds_with_other_limits(dense, tmp_path):
             "shrink.also can name conv_only, macs, cycles beside shrink.count, not 'all_weights'",
         ),
         ({"also": {"macs": 0.5}}, "shrink.also: macs must be in 1..1e+09, not 0.5"),
-        ({"late_rate": 1.0}, "shrink.late_rate must be in 1.001..100, not 1.0"),
+        ({"late_rate": 1.0}, "shrink.late_rate must be a number in 1.001..100 or none, not 1.0"),
         ({"keep_moments": 1}, "shrink.keep_moments must be true or false, not 1"),
     ],
 )

@@ -227,7 +227,7 @@ def test_input_that_does_not_serve(tmp_path, run: Run, tiny_model, tiny_data):
         ({"budget": 300}, 2, "budget of 300 macs is below the narrowest network, which takes 351 with one channel"),
         ({"budget": 700, "round-to": 4}, 2, "which takes 1404 with 4 channels in every layer; .*round_to"),
         ({"budget": 1405}, 2, "widths.budget = 1405 is more than the whole network takes, 1404 macs"),
-        ({"keep": 0}, 2, "widths.keep must be above 0"),
+        ({"keep": 0}, 2, "widths.keep must be a number above 0"),
         ({"cost": "money"}, 2, "widths.cost must be one of macs, weights, cycles"),
         ({"lr": "nan"}, 2, "widths.lr must be"),
         ({"data": wrong}, 2, "the network reads"),
