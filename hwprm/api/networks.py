@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["apply_plan", "export", "load", "prune", "sensitivity", "shrink_meter", "train", "widths"]
+__all__ = ["apply_plan", "export", "load", "prune", "sensitivity", "shrink_meters", "train", "widths"]
 
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
@@ -263,35 +265,53 @@ def _shrunk(model: Model, data: Dataset, options: PruneOptions, context: Context
     from hwprm.pruning.shrinking.shrink import shrink
 
     assert options.shrink is not None
-    meter = shrink_meter(options.shrink, data, options.array, options.quantize)
-    return _noted(shrink(model, data, options.shrink, context, meter=meter), own)
+    meters = shrink_meters(options.shrink, data, options.array, options.quantize)
+    return _noted(shrink(model, data, options.shrink, context, meters=meters), own)
 
 
-def shrink_meter(
+def shrink_meters(
     config: ShrinkConfig, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None
-) -> Meter | None:
-    """What counts the cycles that `config` limits, as `estimate` counts them, stalls included; None where it does not.
+) -> dict[str, Meter]:
+    """What counts the hardware that `config` limits, by the counts' names, see `hwprm.targets.shares`.
 
     The graphs it is given keep their zeros, so weights alone say what is left.
     """
-    return cycle_meter(data, array, quantize) if "cycles" in config.counts else None
+    return _meters(config.metered, data, array, quantize, config.target)
 
 
 def cycle_meter(data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
     """What counts cycles as `estimate` does, stalls included."""
+    return _meters(("cycles",), data, array, quantize, None)["cycles"]
+
+
+def _meters(
+    names: Sequence[str],
+    data: Dataset,
+    array: ArrayConfig | None,
+    quantize: QuantizeConfig | None,
+    target: str | None,
+) -> dict[str, Meter]:
+    """Meters of `names`; one graph after the other is compiled, once for all of them."""
     from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.pruning.channels.blocks import Meter
+    from hwprm.sources import as_network
+    from hwprm.targets.shares import shares
 
     array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
     few = replace(quantize, images=min(quantize.images, METERED))
     some = replace(data, x_train=data.x_train[:METERED], y_train=data.y_train[:METERED])
+    last: list[tuple[Graph, dict[str, dict[str, int]]]] = []
 
-    def cycles(graph: Graph) -> dict[str, int]:
-        report = estimate(graph, array, data=some, quantize=few)
-        stalls = report.stalls or (0,) * len(report.layers)
-        return {layer.name: layer.cycles + stall for layer, stall in zip(report.layers, stalls, strict=True)}
+    def of(graph: Graph, name: str) -> dict[str, int]:
+        if not last or last[0][0] is not graph:
+            last[:] = [(graph, shares(as_network(graph, some, few), array, names, target))]
+        return last[0][1][name]
 
-    return Meter(name="cycles", of=cycles, grain=array.cols, key=repr((array, few)))
+    key = repr((array, few)) + (target or "")
+    return {
+        name: Meter(name=name, of=partial(of, name=name), grain=array.cols, images=array.batch, key=key)
+        for name in names
+    }
 
 
 def _teacher(source: Network, image_shape: Shapes) -> Model:

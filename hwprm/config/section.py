@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import inspect
 import typing
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from functools import cache
 from pathlib import Path
@@ -42,11 +43,42 @@ class Option:
         return text_of(self.declared)
 
     def refuse(self, value: Any) -> ConfigError:
-        """The error about a `value` that it cannot be."""
+        """The error about a `value` that it cannot be; of a table about the first entry that is wrong."""
+        if (table := _table(self.declared)) and isinstance(value, Mapping):
+            names, each = table
+            for name, one in value.items():
+                if name not in choices(names):
+                    return ConfigError(
+                        f"{self.key} can name {', '.join(choices(names))}, not {name!r}{_hint(name, choices(names))}"
+                    )
+                if not _fits(each, one):
+                    return ConfigError(f"{self.key}: {name} must be {describe(each)}, not {one!r}")
         known = [name for part in (self.kind, *get_args(self.kind)) for name in choices(part)]
-        near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.75)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        return ConfigError(f"{self.key} must be {describe(self.declared)}, not {value!r}{hint}")
+        return ConfigError(f"{self.key} must be {describe(self.declared)}, not {value!r}{_hint(value, known)}")
+
+
+def _table(declared: Any) -> tuple[Any, Any] | None:
+    """What names and values of a table are declared to be; None where `declared` is no table."""
+    if get_origin(declared) is Annotated:
+        return _table(get_args(declared)[0])
+    if is_union(declared):
+        return next((found for part in get_args(declared) if (found := _table(part))), None)
+    return get_args(declared) if get_origin(declared) is Mapping else None
+
+
+def _hint(value: object, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(value), known, n=1, cutoff=0.75)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def _fits(declared: Any, value: object) -> bool:
+    from pydantic import ValidationError
+
+    try:
+        _adapter(declared).validate_python(value)
+    except ValidationError:
+        return False
+    return True
 
 
 class _Documented:

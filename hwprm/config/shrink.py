@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from annotated_doc import Doc
 from annotated_types import Interval
 
-from hwprm.config.kinds import LearningRate, Positive
+from hwprm.config.kinds import AboveZero, Clock, LearningRate, Positive
 from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
-__all__ = ["Count", "ShrinkConfig"]
+__all__ = ["HARDWARE_COUNTS", "SIZES", "Count", "Limit", "ShrinkConfig"]
 
-Count = Literal["all_weights", "conv_only", "macs", "cycles"]
+#: Counts that the size model has for a device.
+Size = Literal["lut4", "bram"]
+#: ... that the compiler has for an array.
+HardwareCount = Literal["cycles", "onchip_bits", Size]
+Count = Literal["all_weights", "conv_only", "macs", HardwareCount]
+#: What can be limited in numbers; images a second are a limit of cycles.
+Limit = Literal[Count, "images_per_second"]
+SIZES: tuple[str, ...] = get_args(Size)
+HARDWARE_COUNTS: tuple[str, ...] = get_args(HardwareCount)
 #: A count before by the same after.
 Factor = Annotated[float, Interval(ge=1, le=1e9)]
 #: ... from epoch to epoch.
@@ -30,8 +38,8 @@ class ShrinkConfig(Section, section="shrink"):
         Count,
         Doc(
             "What is counted: all_weights, conv_only (convolutions alone, as the P-RM paper does), macs "
-            "(multiplications) or cycles (exact ones of an image, or of a batch, on the array that the section "
-            "`array` describes)."
+            "(multiplications), cycles (exact ones of an image, or of a batch, on the array that the section "
+            "`array` describes), onchip_bits (of its memories), lut4 or bram (of `shrink.target`, by the size model)."
         ),
     ] = "all_weights"
     compression: Annotated[Factor, Doc("The count before by the count after.")] = 40.0
@@ -43,6 +51,15 @@ class ShrinkConfig(Section, section="shrink"):
             "together."
         ),
     ] = None
+    limits: Annotated[
+        Mapping[Limit, AboveZero] | None,
+        Doc(
+            "Other limits, in numbers: macs=2000000,cycles=4000,onchip_bits=300000,images_per_second=20000 (at "
+            "`clock`), lut4=20000,bram=100 (of `target`). All are met together; what is met already costs nothing."
+        ),
+    ] = None
+    clock: Annotated[Clock | None, Doc("Clock at which images_per_second is meant.")] = None
+    target: Annotated[str | None, Doc("Device of lut4 and bram, such as ecp5-85k.")] = None
     rate: Annotated[Fall, Doc("The count (that which falls furthest) falls by this factor every epoch.")] = 1.45
     late_rate: Annotated[
         Fall | None,
@@ -64,10 +81,25 @@ class ShrinkConfig(Section, section="shrink"):
     ] = False
 
     def agree(self) -> None:
-        if self.also and self.count in self.also:
-            raise ConfigError(f"shrink.also must name others beside shrink.count, not {self.count!r}; leave it out")
+        for name, table in (("also", self.also), ("limits", self.limits)):
+            if table and self.count in table:
+                raise ConfigError(
+                    f"shrink.{name} must name others beside shrink.count, not {self.count!r}; leave it out"
+                )
+        if twice := sorted({*(self.also or {})} & {*(self.limits or {})}):
+            raise ConfigError(f"shrink.also and shrink.limits both name {twice[0]}; keep one of them")
+        if "images_per_second" in (self.limits or {}) and self.clock is None:
+            raise ConfigError("shrink.limits: images_per_second is meant at a clock; set shrink.clock, in MHz")
+        if self.target is None and (sizes := [name for name in self.counts if name in SIZES]):
+            raise ConfigError(f"shrink counts {sizes[0]}, which is that of a device; set shrink.target")
 
     @property
     def counts(self) -> tuple[str, ...]:
         """All that is counted, `count` first."""
-        return (self.count, *(self.also or {}))
+        limited = ("cycles" if name == "images_per_second" else name for name in self.limits or {})
+        return tuple(dict.fromkeys((self.count, *(self.also or {}), *limited)))
+
+    @property
+    def metered(self) -> tuple[str, ...]:
+        """Those of `counts` that the compiler counts."""
+        return tuple(name for name in self.counts if name in HARDWARE_COUNTS)

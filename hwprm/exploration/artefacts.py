@@ -152,7 +152,7 @@ class Artefacts:
 
     def _way(self, settings: Settings) -> str:
         """What points have in common that differ only in how far they shrink."""
-        if settings.run.method != "shrink" or settings.shrink.also:
+        if settings.run.method != "shrink" or len(settings.shrink.counts) > 1:
             return self.compact_key(settings)
         shrink = replace(settings.shrink, compression=1.0, left=None)
         return self.compact_key(replace(settings, shrink=shrink))

@@ -68,18 +68,17 @@ def _loaded(config: DataConfig, fingerprint: str) -> Split:
 def pruning_settings(settings: Settings) -> Settings:
     """`settings` without what does not matter to pruning, so that points that differ in that alone share it."""
     method = settings.run.method
-    counts = settings.shrink.counts if method == "shrink" else ()
     plain = Settings()
     kept = replace(plain, data=settings.data, train=settings.train, purify=settings.purify)
     kept = replace(kept, run=replace(plain.run, method=method))
     if method == "admm":
         return replace(kept, admm=settings.admm)
-    cycles = "cycles" in counts
+    metered = bool(settings.shrink.metered)
     return replace(
         kept,
         shrink=settings.shrink,
-        array=settings.array if cycles else plain.array,
-        quantize=settings.quantize if cycles else plain.quantize,
+        array=settings.array if metered else plain.array,
+        quantize=settings.quantize if metered else plain.quantize,
     )
 
 

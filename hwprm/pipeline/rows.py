@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import shrink_meter
+from hwprm.api.networks import shrink_meters
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.core.errors import DataError, HwprmError
@@ -146,8 +146,8 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
         graph = as_model(network.train(False), data.image_shape).graph
         check_fit(graph, data.image_shape, data.classes)
         if "shrink" in recipe.steps:
-            meter = shrink_meter(settings.shrink, data, settings.array, settings.quantize)
-            shrink_limits(graph, settings.shrink, meter)
+            meters = shrink_meters(settings.shrink, data, settings.array, settings.quantize)
+            shrink_limits(graph, settings.shrink, meters)
         else:
             phases(graph, settings.admm)
     except HwprmError as error:

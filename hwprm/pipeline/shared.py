@@ -46,7 +46,7 @@ def rounds_of(run: Run, shared: Path) -> Path:
     """
     shrink = run.settings.shrink
     # With several counts, how fast one falls depends on how far the others do.
-    free = shrink if shrink.also else replace(shrink, compression=1.0, left=None)
+    free = shrink if len(shrink.counts) > 1 else replace(shrink, compression=1.0, left=None)
     any_limit = replace(run.settings, shrink=free)
     step = PRUNING[PruneStep.SHRINK]
     return shared / f"rounds-{_digest(run, any_limit, step.options, code_digest(step.run))}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,11 @@ class RomImage:
     def bits(self) -> int:
         """Stored bits."""
         return self.depth * self.width
+
+    def varied(self) -> RomImage:
+        """A ROM of this shape in which, as soon as it has a few words, no bit is constant: drawn, always the same."""
+        rng = np.random.default_rng(0)
+        return replace(self, data=rng.integers(0, 256, self.data.shape, dtype=np.uint8))
 
     def words(self) -> list[int]:
         """The contents as integers."""

@@ -29,6 +29,8 @@ class Meter:
     of: Callable[[Graph], Mapping[str, int]]
     #: Channels that must go together for the cost to fall for certain: the filters of a tile of the array, or 1.
     grain: int = 1
+    #: Images that the cost is for: those of a batch.
+    images: int = 1
     #: What the cost hangs on besides the graph, such as the array: what was measured by another key is no use.
     key: str = ""
 

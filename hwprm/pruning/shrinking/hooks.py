@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwprm.config.shrink import ShrinkConfig
+from hwprm.config.shrink import HARDWARE_COUNTS, ShrinkConfig
 from hwprm.core.errors import ConfigError
 from hwprm.graph import Conv2d, Graph
 from hwprm.graph.liveness import filled_lines
@@ -22,8 +22,10 @@ from hwprm.pruning.channels.groups import ChannelGroups, channel_groups
 from hwprm.training.hooks import Hooks
 from hwprm.training.masks import ZeroMasks
 
-__all__ = ["Pattern", "ShrinkHooks", "cost_of"]
+__all__ = ["Meters", "Pattern", "ShrinkHooks", "cost_of"]
 
+#: What counts cycles, bits and the like, by the name of the count.
+Meters = Mapping[str, Meter]
 #: One whole number for each thing that is counted.
 Counts = tuple[int, ...]
 FloatArray = NDArray[np.float64]
@@ -33,14 +35,13 @@ BoolArray = NDArray[np.bool_]
 def cost_of(graph: Graph, count: str) -> dict[str, int]:
     """What one weight of each weighted layer counts: 1, or 0 where `count` leaves it out, or its pixels for macs.
 
-    A weight by itself takes no cycles: they are counted with the whole pattern.
+    A weight by itself takes no cycles and no memory: they are counted with the whole pattern.
     """
     costs = {}
     for node in graph.weighted:
         pixels = int(np.prod(graph.shapes[node.name][1:]))
-        costs[node.name] = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels, "cycles": 0}[
-            count
-        ]
+        own = {"all_weights": 1, "conv_only": int(isinstance(node, Conv2d)), "macs": pixels}
+        costs[node.name] = 0 if count in HARDWARE_COUNTS else own[count]
     return costs
 
 
@@ -82,50 +83,53 @@ class Pattern:
     cost: Mapping[str, Counts]
     rows: dict[str, BoolArray]
     cols: dict[str, BoolArray]
-    #: Which of the counts are cycles, and what counts those.
-    cycles: int | None = None
-    meter: Meter | None = None
-    _known: dict[bytes, Mapping[str, int]] = field(default_factory=dict, repr=False)
+    #: Which of the counts are those of hardware, and what counts them.
+    meters: Mapping[int, Meter] = field(default_factory=dict)
+    _known: dict[bytes, Mapping[int, Mapping[str, int]]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, graph: Graph, *counts: str, meter: Meter | None = None) -> Pattern:
-        """What is not zero in `graph`, unused paths closed; `meter` counts cycles, where they are asked for.
+    def of(cls, graph: Graph, *counts: str, meters: Meters | None = None) -> Pattern:
+        """What is not zero in `graph`, unused paths closed; `meters` count what is hardware's, by name.
 
-        Raises ConfigError for cycles without a meter.
+        Raises ConfigError for such a count without a meter.
         """
-        if "cycles" in counts and meter is None:
-            raise ConfigError("shrink.count = cycles needs an array to count them for; give array to PruneOptions")
+        meters = meters or {}
+        for name in counts:
+            if name in HARDWARE_COUNTS and name not in meters:
+                raise ConfigError(f"shrink.count = {name} needs an array to count for; give array to PruneOptions")
         groups = channel_groups(graph)
         rows, cols = {}, {}
         for node in graph.weighted:
             rows[node.name], cols[node.name] = filled_lines(node.weight)
         costs = [cost_of(graph, count) for count in counts]
         cost = {name: tuple(of[name] for of in costs) for name in rows}
-        cycles = counts.index("cycles") if "cycles" in counts else None
-        pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols, cycles=cycles, meter=meter)
+        used = {index: meters[name] for index, name in enumerate(counts) if name in HARDWARE_COUNTS}
+        pattern = cls(groups=groups, cost=cost, rows=rows, cols=cols, meters=used)
         pattern.close()
         return pattern
 
     @property
     def counts(self) -> Counts:
-        """Of each thing that is counted, the sum over layers of alive rows x alive columns x cost; exact cycles."""
+        """Of each thing that is counted: alive rows x alive columns x cost, summed over layers, or what is metered."""
         alive = {name: int(self.rows[name].sum()) * int(self.cols[name].sum()) for name in self.rows}
         each = zip(*([cost * alive[name] for cost in costs] for name, costs in self.cost.items()), strict=True)
         sums = [sum(parts) for parts in each]
-        if self.cycles is not None:
-            sums[self.cycles] = sum(self.layer_cycles().values())
+        for index, layers in self.by_layer().items():
+            sums[index] = sum(layers.values())
         return tuple(sums)
 
-    def layer_cycles(self) -> Mapping[str, int]:
-        """Exact cycles of every layer of the network with this pattern, each pattern counted once."""
-        assert self.meter is not None
+    def by_layer(self) -> Mapping[int, Mapping[str, int]]:
+        """What every layer of the network with this pattern takes of each count of hardware, each pattern once."""
+        if not self.meters:
+            return {}
         key = b"".join(mask.tobytes() for masks in (self.rows, self.cols) for mask in masks.values())
         if key not in self._known:
-            self._known[key] = self.meter.of(self._filled())
+            filled = self._filled()
+            self._known[key] = {index: meter.of(filled) for index, meter in self.meters.items()}
         return self._known[key]
 
     def _filled(self) -> Graph:
-        """The network with weights in the whole pattern and nowhere else: what they are takes no cycles."""
+        """The network with weights in the whole pattern and nowhere else: what they are takes nothing of hardware."""
         graph = even_weights(self.groups.graph)
         changed = []
         for node in graph.weighted:
@@ -142,15 +146,17 @@ class Pattern:
 
         Cycles fall with a column of a layer, and with as many rows as the last filter tile has: each row of it is worth
         its part of the tile, so that rows that only together save one are valued together, the more the fewer are left.
+        So do the memories of weights and lists, which hold a word for every cycle.
         """
         rows, cols = int(self.rows[name].sum()), int(self.cols[name].sum())
         cost = np.array(self.cost[name], dtype=np.float64)
         row, column = cost * cols, cost * rows
-        if self.cycles is not None and self.meter is not None and rows and cols:
-            taken = self.layer_cycles().get(name, 0)
-            tiles, last = -(-rows // self.meter.grain), (rows - 1) % self.meter.grain + 1
-            row[self.cycles] = taken / (tiles * last) if tiles > 1 else 0.0
-            column[self.cycles] = taken / cols
+        if rows and cols:
+            for index, layers in self.by_layer().items():
+                taken, grain = layers.get(name, 0), self.meters[index].grain
+                tiles, last = -(-rows // grain), (rows - 1) % grain + 1
+                row[index] = taken / (tiles * last) if tiles > 1 else 0.0
+                column[index] = taken / cols
         return row, column
 
     def close(self) -> None:
@@ -221,10 +227,10 @@ class ShrinkHooks(Hooks):
     divided by the cost that goes with it; of several counts the costs are added, each as a share of what must still go.
     """
 
-    def __init__(self, module: GraphModule, config: ShrinkConfig, course: Course, meter: Meter | None = None) -> None:
+    def __init__(self, module: GraphModule, config: ShrinkConfig, course: Course, meters: Meters | None = None) -> None:
         self.config, self.course = config, course
         self.every = min(config.every, course.steps)
-        self.pattern = Pattern.of(module.graph, *course.counts, meter=meter)
+        self.pattern = Pattern.of(module.graph, *course.counts, meters=meters)
         self.zeros = ZeroMasks(self.pattern.masks(module))
         self.device = torch.device("cpu")
         self.step = 0
@@ -314,9 +320,9 @@ class ShrinkHooks(Hooks):
     def _take_some(self, ranked: list[Candidate], allowed: Counts, weights: FloatArray) -> None:
         """The costs of the rest change with every removal; a few at a time keep them nearly right."""
         first = _cost(ranked[0].freed, weights)
-        begin, taken = self.pattern.cycles is not None and self._over(allowed), np.zeros(len(weights), np.int64)
+        begin, taken = bool(self.pattern.meters) and self._over(allowed), np.zeros(len(weights), np.int64)
         for candidate in ranked[: max(1, len(ranked) // 50)]:
-            # Cycles are estimated between two of the exact counts, which `_remove` asks for.
+            # What hardware takes is estimated between two of the exact counts, which `_remove` asks for.
             over = tuple(np.maximum(begin - taken, 0).tolist()) if begin else self._over(allowed)
             if taken.any() and not any(over):
                 break

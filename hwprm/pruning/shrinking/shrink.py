@@ -12,16 +12,15 @@ from typing import Any
 
 import torch
 
-from hwprm.config.shrink import ShrinkConfig
+from hwprm.config.shrink import HARDWARE_COUNTS, ShrinkConfig
 from hwprm.core.errors import ConfigError, ModelError
 from hwprm.data import Dataset
 from hwprm.graph import Graph, Node
 from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.admm.supports import kept_indices
-from hwprm.pruning.channels.blocks import Meter
 from hwprm.pruning.compaction.narrowing import narrow, widen
-from hwprm.pruning.shrinking.hooks import Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.hooks import Meters, Pattern, ShrinkHooks, cost_of
 from hwprm.pruning.shrinking.moments import narrowed, widened
 from hwprm.pruning.shrinking.pace import Pace
 from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
@@ -40,25 +39,24 @@ def shrink(
     config: ShrinkConfig,
     context: Context | None = None,
     *,
-    meter: Meter | None = None,
+    meters: Meters | None = None,
 ) -> Model:
     """Shrink `model` (dense, or pruned before: its zeros stay) until `config`'s count is at most what it asks for.
 
     Batch, seed, threads, augmentation and optimiser are those of `context`. Training goes in rounds of one epoch, each
     on the network without its zero channels, so that it gets faster as the network gets smaller. A checkpoint keeps
     every round that ended above the limit: a run with a lower limit, all else equal, starts from the last of them.
-    `meter` counts cycles, where they are asked for. The result has the shapes of `model`; its meta holds the test
-    accuracy (per cent), the ``plan``, seconds and, per
-    epoch, in ``log`` the count ``left``. Raises ConfigError for a limit that cannot be met, ModelError for a model
-    that is purified or compact, and what `fit` raises.
+    `meters` count what is hardware's, by the count's name. The result has the shapes of `model`; its meta holds the
+    test accuracy (per cent), the ``plan``, seconds and, per epoch, in ``log`` the count ``left``. Raises ConfigError
+    for a limit that cannot be met, ModelError for a model that is purified or compact, and what `fit` raises.
     """
     if model.stage not in (Stage.DENSE, *MASKED):
         raise ModelError(f"shrinking works on a dense or masked model, this one is {model.stage}; start from those")
     context = context or Context()
     base = context.config
-    limits = shrink_limits(model.graph, config, meter)
+    limits = shrink_limits(model.graph, config, meters)
     options = replace(base, lr=config.lr, schedule="constant", warmup=0.0, average=0.0)
-    run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits, meter)
+    run = _Rounds(model.graph, dataset, config, replace(context, config=options), limits, meters)
     run.go()
     return model.advance(
         run.graph,
@@ -84,30 +82,50 @@ def refuse_stuck(hooks: ShrinkHooks) -> None:
         )
 
 
-def shrink_limits(graph: Graph, config: ShrinkConfig, meter: Meter | None = None) -> tuple[int, ...]:
+def shrink_limits(graph: Graph, config: ShrinkConfig, meters: Meters | None = None) -> tuple[int, ...]:
     """How much of each of `config`'s counts may be left of `graph`. Raises ConfigError when that cannot be met."""
-    full = dict(zip(config.counts, Pattern.of(graph, *config.counts, meter=meter).counts, strict=True))
-    cycles = full.get("cycles", 0)
-    others = [_limit(graph, name, None, ratio, ("shrink.also", cycles)) for name, ratio in (config.also or {}).items()]
-    mend = ("shrink.compression or shrink.left", cycles)
-    return (_limit(graph, config.count, config.left, config.compression, mend), *others)
+    full = dict(zip(config.counts, Pattern.of(graph, *config.counts, meters=meters).counts, strict=True))
+    for name, count in full.items():
+        if not count:
+            raise ConfigError(f"shrink counts {name}: the network has none of these; count all_weights")
+    own = int(full[config.count] / config.compression) if config.left is None else config.left
+    found: dict[str, int] = {
+        config.count: _checked(graph, config.count, own, full, "shrink.compression or shrink.left")
+    }
+    for name, ratio in (config.also or {}).items():
+        found[name] = _checked(graph, name, int(full[name] / ratio), full, "shrink.also")
+    for name, number in _limits_by_count(config, meters or {}).items():
+        # What is met already is no limit, and may be one that the network falls below by itself.
+        limit = _checked(graph, name, min(number, full[name]), full, "shrink.limits")
+        found[name] = min(limit, found.get(name, limit))
+    return tuple(found[name] for name in config.counts)
 
 
-def _limit(graph: Graph, count: str, left: int | None, compression: float, told: tuple[str, int]) -> int:
-    mend, cycles = told
+def _limits_by_count(config: ShrinkConfig, meters: Meters) -> dict[str, int]:
+    """``shrink.limits`` by counts: images a second are cycles, of a batch those of all its images."""
+    found: dict[str, int] = {}
+    for name, number in (config.limits or {}).items():
+        if name == "images_per_second":
+            assert config.clock is not None  # the options agree
+            cycles = int(config.clock * 1e6 * meters["cycles"].images / number)
+            found["cycles"] = min(cycles, found.get("cycles", cycles))
+        else:
+            found[name] = min(int(number), found.get(name, int(number)))
+    return found
+
+
+def _checked(graph: Graph, count: str, limit: int, full: Mapping[str, int], mend: str) -> int:
+    """`limit`. Raises ConfigError where it is below the least that can be left, or above what there is."""
     cost = cost_of(graph, count)
-    full = cycles if count == "cycles" else sum(cost[node.name] * node.weight.size for node in graph.weighted)
-    if not full:
-        raise ConfigError(f"shrink.count = {count}: the network has none of these; count all_weights")
-    limit = int(full / compression) if left is None else left
     # The least that can be left: one channel between any two layers, one column each.
-    least = sum(cost[node.name] * (len(node.bias) if node.name in _last(graph) else 1) for node in graph.weighted)
-    if count == "cycles":
+    last = _last(graph)
+    least = sum(cost[node.name] * (len(node.bias) if node.name in last else 1) for node in graph.weighted)
+    if count in HARDWARE_COUNTS:
         least = len(graph.weighted)  # where shrinking really ends shows on the way
-    if limit < least or limit > full:
+    if limit < least or limit > full[count]:
         raise ConfigError(
-            f"shrink asks for at most {limit} of {full} ({count}), the network can be shrunk to "
-            f"{least}..{full}; mend {mend}"
+            f"shrink asks for at most {limit} of {full[count]} ({count}), the network can be shrunk to "
+            f"{least}..{full[count]}; mend {mend}"
         )
     return limit
 
@@ -128,12 +146,12 @@ class _Rounds:
         config: ShrinkConfig,
         context: Context,
         limits: tuple[int, ...],
-        meter: Meter | None,
+        meters: Meters | None,
     ) -> None:
-        self.meter = meter
+        self.meters = meters or {}
         self.graph, self.dataset, self.config, self.context = graph, dataset, config, context
         self.train, self.checkpoint, self.limits = context.config, context.checkpoint, limits
-        self.full = Pattern.of(graph, *config.counts, meter=meter).counts
+        self.full = Pattern.of(graph, *config.counts, meters=meters).counts
         self.pace = Pace(config, self.full, limits)
         #: State of the optimiser, of the whole network's parameters.
         self.moments: dict[str, torch.Tensor] = {}
@@ -163,14 +181,14 @@ class _Rounds:
         return self._left(self.history[-1]) if self.history else self.full
 
     def _left(self, entry: Mapping[str, float]) -> tuple[int, ...]:
-        return tuple(int(entry[key]) for key in ("left", *(f"left_{name}" for name in self.config.also or {})))
+        return tuple(int(entry[key]) for key in ("left", *(f"left_{name}" for name in self.config.counts[1:])))
 
     def _round(self) -> ShrinkHooks:
         number = len(self.history)
         small, keep = narrow(self.graph)
         module = GraphModule(small)
         steps = math.ceil(len(self.dataset.y_train) / self.train.batch)
-        hooks = ShrinkHooks(module, self.config, self.pace.course(number, steps), self.meter)
+        hooks = ShrinkHooks(module, self.config, self.pace.course(number, steps), self.meters)
         rounds = self.pace.rounds(number)
 
         def tell(stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
@@ -197,10 +215,9 @@ class _Rounds:
         """Digest of everything that a round depends on, which the limit is not."""
         samples = Samples(self.dataset, self.graph, self.context, torch.float32)
         # With several counts, how fast one falls depends on how far the others do.
-        options = self.config if self.config.also else replace(self.config, compression=1.0, left=None)
+        options = self.config if len(self.config.counts) > 1 else replace(self.config, compression=1.0, left=None)
         texts: tuple[str, ...] = (repr(self.graph.structure), repr(options), repr(self.train), samples.digest())
-        if self.meter is not None and "cycles" in self.config.counts:
-            texts = (*texts, self.meter.key)
+        texts = (*texts, *(self.meters[name].key for name in self.config.metered))
         return digest(_tensors(self.graph), *texts)
 
     def _take_up(self, checkpoint: Checkpoint, identity: str) -> None:

@@ -135,15 +135,31 @@ def test_several_counts_do_not_share_rounds_with_other_limits(dense, tmp_path):
         shrink(dense, blobs(), replace(config, compression=9.0), kept)
 
 
+COUNTS = "all_weights, conv_only, macs, cycles, onchip_bits, lut4, bram"
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"also": {"flops": 2.0}}, "shrink.also can name conv_only, macs, cycles beside shrink.count, not 'flops'"),
+        (
+            {"also": {"mac": 2.0}},
+            f"shrink.also can name {COUNTS}, not 'mac'; did you mean 'macs'?",
+        ),
         (
             {"also": {"all_weights": 2.0}},
-            "shrink.also can name conv_only, macs, cycles beside shrink.count, not 'all_weights'",
+            "shrink.also must name others beside shrink.count, not 'all_weights'; leave it out",
         ),
-        ({"also": {"macs": 0.5}}, "shrink.also: macs must be in 1..1e+09, not 0.5"),
+        ({"also": {"macs": 0.5}}, "shrink.also: macs must be a number in 1..1e+09, not 0.5"),
+        ({"limits": {"bram": 0}}, "shrink.limits: bram must be a number above 0, not 0"),
+        (
+            {"limits": {"images_per_second": 100}},
+            "shrink.limits: images_per_second is meant at a clock; set shrink.clock, in MHz",
+        ),
+        ({"limits": {"lut4": 100}}, "shrink counts lut4, which is that of a device; set shrink.target"),
+        (
+            {"also": {"macs": 2.0}, "limits": {"macs": 100}},
+            "shrink.also and shrink.limits both name macs; keep one of them",
+        ),
         ({"late_rate": 1.0}, "shrink.late_rate must be a number in 1.001..100 or none, not 1.0"),
         ({"keep_moments": 1}, "shrink.keep_moments must be true or false, not 1"),
     ],

@@ -291,7 +291,10 @@ def test_limits_that_cannot_be_met_are_refused_before_training(dense, config, te
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"count": "flops"}, "shrink.count must be one of all_weights, conv_only, macs, cycles, not 'flops'"),
+        (
+            {"count": "flops"},
+            "shrink.count must be one of all_weights, conv_only, macs, cycles, onchip_bits, lut4, bram, not 'flops'",
+        ),
         ({"rate": 1.0}, "shrink.rate must be a number in 1.001..100, not 1.0"),
         ({"every": 0}, "shrink.every must be a whole number of 1 or more, not 0"),
         ({"left": True}, "shrink.left must be a whole number of 1 or more or none, not True"),
