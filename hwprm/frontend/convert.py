@@ -14,7 +14,7 @@ from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.places import stored
 from hwprm.frontend.program import Program
 from hwprm.frontend.remedies import REMEDIES
-from hwprm.frontend.walk import SAME_OUTPUT, Walk
+from hwprm.frontend.walk import SAME_OUTPUT, Walk, input_shape
 from hwprm.graph import Graph, Input, Shapes
 from hwprm.quantization.lowering.lower import lower
 
@@ -126,6 +126,6 @@ def _check_shapes(own: dict[str, tuple[int, ...]], given: Shapes) -> None:
 
 
 def _shapes(program: Program) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor input, without batch."""
-    values = {node.name: node.meta.get("val") for node in program.inputs}
-    return {k: tuple(v.shape[1:]) for k, v in values.items() if isinstance(v, torch.Tensor) and v.ndim > 1}
+    """Shape of every tensor input, without batch, with the channels first."""
+    tensors = [node for node in program.inputs if isinstance(node.meta.get("val"), torch.Tensor)]
+    return {node.name: input_shape(node) for node in tensors if node.meta["val"].ndim > 1}

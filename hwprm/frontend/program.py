@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind, OutputKind
 
 from hwprm.frontend.values import Constant
+from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["Program"]
+__all__ = ["Program", "refused"]
 
 _KEPT = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
+
+
+def refused(*tensors: Any, problem: str, remedy: str) -> Any:
+    """What a program calls for something that torch's operators do not mean. Raises RefusalError."""
+    raise RefusalError(problem, remedy)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

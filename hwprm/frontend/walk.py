@@ -11,14 +11,14 @@ import torch
 
 from hwprm.frontend.draft import Draft
 from hwprm.frontend.findings import Finding, Severity
-from hwprm.frontend.places import Place, read, stored
+from hwprm.frontend.places import Place, index_of, read, stored
 from hwprm.frontend.program import Program
 from hwprm.frontend.values import Activation, Comparison, Constant, Index, Value
 from hwprm.graph import OPERATORS, Input, Node
 from hwprm.graph.rules.arrays import Shape
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["SAME_OUTPUT", "Handler", "Walk", "shape_of", "size_of"]
+__all__ = ["SAME_OUTPUT", "Handler", "Walk", "input_shape", "shape_of", "size_of"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
@@ -168,11 +168,16 @@ class Walk:
             self.refuse(name, "input", "forward() does not use it", remedy, Severity.NOTE)
         if not all(isinstance(size, int) for size in shape):
             shape = tuple(map(size_of, shape))
-        image = Input(name=self.draft.claim(name, own=own), inputs=(), shape=stored(shape))
+        image = Input(name=self.draft.claim(name, own=own), inputs=(), shape=stored(input_shape(node)))
         if value.dtype == torch.float64:
             self.draft.kind = np.float64
         made = self.add(image)
-        return Activation(name=self.draft.byte(made.name)) if value.dtype == torch.uint8 else made
+        made = Activation(name=self.draft.byte(made.name)) if value.dtype == torch.uint8 else made
+        if not channels_last(node):
+            return made
+        remedy = f"give images of {image.shape}, channels first; the permutation in front of the first layer falls away"
+        self.refuse(name, "input", f"its channels come last in {shape}", remedy, Severity.NOTE)
+        return Activation(name=made.name, index=np.moveaxis(index_of(self.draft, made, image.shape), 0, -1))
 
     def _call(self, node: torch.fx.Node) -> Value:
         op = str(node.target)
@@ -279,6 +284,19 @@ def size_of(size: Any) -> int:
         return size
     expression = size.node.expr
     return int(expression.subs(dict.fromkeys(expression.free_symbols, 2)))
+
+
+def channels_last(node: torch.fx.Node) -> bool:
+    """Whether all that is done to an input (batch, H, W, C) is to put its channels first."""
+    value, users = node.meta["val"], list(node.users)
+    moved = [str(user.target) == "aten.permute.default" and list(user.args[1]) == [0, 3, 1, 2] for user in users]  # type: ignore[arg-type]
+    return value.ndim == 4 and bool(users) and all(moved)
+
+
+def input_shape(node: torch.fx.Node) -> Shape:
+    """Shape of the images that an input reads, without batch, with the channels first."""
+    shape = tuple(map(size_of, node.meta["val"].shape[1:]))
+    return (shape[-1], *shape[:-1]) if channels_last(node) else shape
 
 
 def shape_of(node: torch.fx.Node) -> Shape:
