@@ -129,7 +129,7 @@ def array_of(bundle: Bundle) -> ArrayConfig:
 
 
 def as_model(network: Any, image_shape: Shapes, seed: int = 0) -> Model:
-    """A Model itself, or one of stage dense from a Graph, a torch module, a known name, a .pt2 file or a model folder.
+    """A Model itself, or one of stage dense from a Graph, a torch module, a known name, a file or a model folder.
 
     Raises ModelError when a path holds no model, InputError for an unknown name.
     """
@@ -169,14 +169,14 @@ def holds(source: Any) -> str | None:
 
 
 def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
-    from hwprm.frontend import load_pt2, to_graph, traced
+    from hwprm.frontend import load, to_graph, traced
     from hwprm.nets import NETWORKS, lenet5_graph, reference_network
 
     if not isinstance(network, str | Path):
         return traced(network, image_shape)
     path = Path(network)
-    if path.suffix == ".pt2" or path.exists():
-        return to_graph(load_pt2(path), image_shape)
+    if path.suffix in (".pt2", ".onnx") or path.exists():
+        return to_graph(load(path, image_shape), image_shape)
     name = str(network)
     if name == "lenet5":
         return lenet5_graph(seed=seed)
@@ -184,7 +184,9 @@ def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
         return to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
     known = ("lenet5", *NETWORKS)
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, a .pt2 file or a model folder"
+    hint = (
+        f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, a .pt2 or .onnx file, a model folder"
+    )
     raise InputError(f"no network is called {str(network)!r}; {hint}")
 
 

@@ -40,6 +40,7 @@ OUTSIDE: dict[str, set[str]] = {
         room: {"numpy", "safetensors"} for room in ("core", "graph", "intnet", "model", "compiler", "bundle", "sources")
     },
     **{room: {"numpy", "safetensors", "torch"} for room in TORCH_TOWER},
+    "frontend": {"numpy", "safetensors", "torch", "onnx"},
     "model": {"numpy", "safetensors", "torch"},  # torch for types: `to_torch` looks up what it needs
     "config": {"annotated_doc", "annotated_types", "pydantic"},
     "data": {"numpy", "PIL"},

@@ -26,15 +26,15 @@ __all__ = ["check", "doctor", "report"]
 
 
 def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:
-    """Everything in a torch module or a .pt2 file that hwprm cannot compile, at once, and notes.
+    """Everything in a torch module or a .pt2 or .onnx file that hwprm cannot compile, at once, and notes.
 
     A module needs `image_shape` ``(C, H, W)``, of several inputs by the names of ``forward``'s arguments. Raises
-    ModelError when a file is no exported program.
+    ModelError when a file holds no network.
     """
     from hwprm.frontend import check as run
-    from hwprm.frontend import load_pt2
+    from hwprm.frontend import load
 
-    return run(load_pt2(source) if isinstance(source, str | Path) else source, image_shape)
+    return run(load(source, image_shape) if isinstance(source, str | Path) else source, image_shape)
 
 
 def report(folder: Path | str, *, html: Path | str | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ __all__ = ["check"]
 def check(
     talk: Talk,
     settings: Settings,
-    model: Annotated[str, typer.Argument(help="Model .pt2 file.")],
+    model: Annotated[str, typer.Argument(help="Model .pt2 or .onnx file.")],
 ) -> Outcome:
     """List everything in a network that cannot be compiled, at once, with node names and remedies; exit 3 if any."""
     from rich.markup import escape

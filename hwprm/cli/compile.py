@@ -19,7 +19,7 @@ __all__ = ["compile"]
 def compile(
     talk: Talk,
     settings: Settings,
-    source: Annotated[str, typer.Argument(help="Model .pt2 file, model folder, or integer network folder.")],
+    source: Annotated[str, typer.Argument(help="Model .pt2 or .onnx file, model folder, or integer network folder.")],
 ) -> Outcome:
     """Compile a network for an array and emit a bundle: Verilog, ROM images, test bench, golden vectors.
 

@@ -40,7 +40,9 @@ def estimate(
     talk: Talk,
     settings: Settings,
     chosen: Chosen,
-    source: Annotated[str, typer.Argument(help="Model .pt2 file, model folder, integer network folder or bundle.")],
+    source: Annotated[
+        str, typer.Argument(help="Model file (.pt2, .onnx) or folder, integer network folder or bundle.")
+    ],
 ) -> Outcome:
     """Count cycles per layer and per image exactly, without simulating, beside the promise and the bound.
 

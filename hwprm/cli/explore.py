@@ -42,7 +42,8 @@ def explore(
     settings: Settings,
     chosen: Chosen,
     source: Annotated[
-        str, typer.Argument(help="Model folder or .pt2 file, integer network, bundle; or a study, to look at or build.")
+        str,
+        typer.Argument(help="Model folder or file, integer network, bundle; or a study, to look at or build."),
     ],
 ) -> Outcome:
     """Explore which network, which array and which bits: the front of accuracy, cycles and area.

@@ -43,7 +43,7 @@ def prune(
     talk: Talk,
     settings: Settings,
     chosen: Chosen,
-    model: Annotated[str, typer.Argument(help="Model folder or .pt2 file.")],
+    model: Annotated[str, typer.Argument(help="Model folder, .pt2 or .onnx file.")],
 ) -> Outcome:
     """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
     from hwprm import api

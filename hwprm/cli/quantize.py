@@ -24,7 +24,7 @@ __all__ = ["quantize"]
 def quantize(
     talk: Talk,
     settings: Settings,
-    model: Annotated[str, typer.Argument(help="Model folder or .pt2 file.")],
+    model: Annotated[str, typer.Argument(help="Model folder, .pt2 or .onnx file.")],
 ) -> Outcome:
     """Quantise a model; the result is an integer network folder, with the accuracies of both where there are labels."""
     from hwprm import api

@@ -22,7 +22,7 @@ def train(
     network: Annotated[
         str,
         typer.Argument(
-            help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18, resnet50, a .pt2 file, or a model folder."
+            help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18, resnet50, a .pt2 or .onnx file, a model."
         ),
     ] = "lenet5",
 ) -> Outcome:

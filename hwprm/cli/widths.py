@@ -19,7 +19,7 @@ __all__ = ["widths"]
 def widths(
     talk: Talk,
     settings: Settings,
-    model: Annotated[str, typer.Argument(help="Dense model folder or .pt2 file.")],
+    model: Annotated[str, typer.Argument(help="Dense model folder, .pt2 or .onnx file.")],
 ) -> Outcome:
     """Find how many channels each layer needs under one budget of MACs, weights or cycles for the whole network.
 

@@ -1,8 +1,8 @@
-"""PyTorch networks in: `torch.nn.Module` or torch.export file to `hwprm.graph.Graph`."""
+"""Networks in: `torch.nn.Module`, torch.export file or ONNX model to `hwprm.graph.Graph`."""
 
 from hwprm.frontend.convert import check, to_graph, traced
 from hwprm.frontend.findings import Finding, Severity
-from hwprm.frontend.load import export, load_pt2
+from hwprm.frontend.load import export, load, load_pt2
 from hwprm.frontend.normalise import normalised
 from hwprm.frontend.weights import fill, read_weights
 
@@ -12,6 +12,7 @@ __all__ = [
     "check",
     "export",
     "fill",
+    "load",
     "load_pt2",
     "normalised",
     "read_weights",

@@ -12,15 +12,16 @@ from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.load import export
 from hwprm.frontend.operators import HANDLERS
 from hwprm.frontend.places import stored
+from hwprm.frontend.program import Program
 from hwprm.frontend.remedies import REMEDIES
-from hwprm.frontend.walk import SAME_OUTPUT, Walk
+from hwprm.frontend.walk import SAME_OUTPUT, Walk, input_shape
 from hwprm.graph import Graph, Input, Shapes
 from hwprm.quantization.lowering.lower import lower
 
 __all__ = ["check", "to_graph", "traced"]
 
 
-def check(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None = None) -> list[Finding]:
+def check(network: torch.nn.Module | ExportedProgram | Program, example_shape: Shapes | None = None) -> list[Finding]:
     """Everything about `network` that is not supported or worth knowing, in graph order; errors and notes.
 
     `example_shape` is ``(C, H, W)`` or ``(K,)``, without batch, for several inputs by name; only a module needs it.
@@ -29,7 +30,7 @@ def check(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | No
     return list(_convert(network, example_shape)[1])
 
 
-def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None = None) -> Graph:
+def to_graph(network: torch.nn.Module | ExportedProgram | Program, example_shape: Shapes | None = None) -> Graph:
     """The float graph of `network`; layers are named after the modules that own their weights.
 
     `example_shape` as in `check`. Zero padding ahead of a conv2d is merged into it, computations on parameters alone
@@ -45,7 +46,7 @@ def to_graph(network: torch.nn.Module | ExportedProgram, example_shape: Shapes |
     return graph
 
 
-def traced(network: torch.nn.Module | ExportedProgram, image_shape: Shapes) -> Graph:
+def traced(network: torch.nn.Module | ExportedProgram | Program, image_shape: Shapes) -> Graph:
     """`to_graph` of a network for stored images of `image_shape`: ``(C, 1, T)`` may be a sequence ``(C, T)``, and
     ``(K, 1, 1)`` a vector ``(K,)``, where the module takes no maps.
     """
@@ -63,7 +64,7 @@ def traced(network: torch.nn.Module | ExportedProgram, image_shape: Shapes) -> G
 
 
 def _convert(
-    network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None
+    network: torch.nn.Module | ExportedProgram | Program, example_shape: Shapes | None
 ) -> tuple[Graph | None, list[Finding]]:
     """The graph, None when there are errors, and all findings."""
     walk = Walk(_program(network, example_shape), HANDLERS, REMEDIES)
@@ -87,13 +88,15 @@ def _convert(
     return graph, walk.findings
 
 
-def _program(network: torch.nn.Module | ExportedProgram, example_shape: Shapes | None) -> ExportedProgram:
-    if isinstance(network, ExportedProgram):
+def _program(network: torch.nn.Module | ExportedProgram | Program, example_shape: Shapes | None) -> Program:
+    if isinstance(network, Program):
         program = network
+    elif isinstance(network, ExportedProgram):
+        program = Program.of_export(network)
     elif isinstance(network, torch.nn.Module):
         if example_shape is None:
             raise ModelError("a module needs the shape of its input; give example_shape=(C, H, W)")
-        return export(network, example_shape)
+        return Program.of_export(export(network, example_shape))
     else:
         raise ModelError(f"a network must be a torch.nn.Module or an ExportedProgram, not {type(network).__name__}")
     shapes = _shapes(program)
@@ -122,9 +125,7 @@ def _check_shapes(own: dict[str, tuple[int, ...]], given: Shapes) -> None:
         raise ModelError(f"the network was exported for images {exported}, not {found}")
 
 
-def _shapes(program: ExportedProgram) -> dict[str, tuple[int, ...]]:
-    """Shape of every tensor input, without batch."""
-    names = set(program.graph_signature.user_inputs)
-    nodes = [n for n in program.graph_module.graph.nodes if n.op == "placeholder" and n.name in names]
-    values = {node.name: node.meta.get("val") for node in nodes}
-    return {k: tuple(v.shape[1:]) for k, v in values.items() if isinstance(v, torch.Tensor) and v.ndim > 1}
+def _shapes(program: Program) -> dict[str, tuple[int, ...]]:
+    """Shape of every tensor input, without batch, with the channels first."""
+    tensors = [node for node in program.inputs if isinstance(node.meta.get("val"), torch.Tensor)]
+    return {node.name: input_shape(node) for node in tensors if node.meta["val"].ndim > 1}

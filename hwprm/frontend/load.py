@@ -1,4 +1,4 @@
-"""Getting an `ExportedProgram`: from a module or from a ``.pt2`` file."""
+"""Getting a program: from a module or from a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ import torch
 from torch.export import ExportedProgram
 
 from hwprm.core.errors import ModelError, UnsupportedError
+from hwprm.frontend.onnx_file import load_onnx
+from hwprm.frontend.program import Program
 from hwprm.graph import Shapes
 
-__all__ = ["export", "load_pt2"]
+__all__ = ["export", "load", "load_pt2"]
 
 
 def export(module: torch.nn.Module, example_shape: Shapes) -> ExportedProgram:
@@ -64,6 +66,13 @@ def _argument_shapes(module: torch.nn.Module, shapes: Shapes) -> list[tuple[int,
     return [tuple(shapes[name]) for name in names]
 
 
+def load(path: Path | str, image_shape: Shapes | None = None) -> Program:
+    """The program in `path`: an ONNX model (``.onnx``, see `load_onnx`), or what ``torch.export.save`` wrote."""
+    if Path(path).suffix == ".onnx":
+        return load_onnx(path, image_shape)
+    return Program.of_export(load_pt2(path))
+
+
 def load_pt2(path: Path | str) -> ExportedProgram:
     """Read what ``torch.export.save`` wrote. Raises ModelError when `path` is missing, cut short or something else.
 
@@ -103,7 +112,7 @@ def _other(path: Path) -> str | None:
     if start[8:] == b"{" or path.suffix == ".safetensors":
         return f"named tensors (safetensors). Load them into the module that they belong to, then {_MEND}"
     if path.suffix == ".onnx":
-        return f"an ONNX model. Take the torch module that it was exported from, and {_MEND}"
+        return "an ONNX model; read it with hwprm.frontend.load"
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

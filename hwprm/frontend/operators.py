@@ -13,6 +13,7 @@ import torch
 from hwprm.frontend import arithmetic, choices, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
+from hwprm.frontend.program import refused
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Handler, Walk
 from hwprm.graph.rules.imports import RefusalError
@@ -59,6 +60,7 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     functions of one number are looked up in tables.
     """
     name = str(node.target).split(".")[1].lstrip("_")
+    _, name = walk.program.titles.get(node.name, ("", name))
     if not leaves(node):
         if str(node.target) in TABLES:
             return TABLES[str(node.target)](walk, node, args)
@@ -73,6 +75,13 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     )
     walk.read[node.name] = place
     return Activation(name=place.name)
+
+
+def refuse(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """What a reader refused already; what reads such a thing gets no finding for that alone."""
+    if any(source.name in walk.refused for source in node.all_input_nodes):
+        return walk.stand_in(node)
+    raise RefusalError(args["problem"], args["remedy"])
 
 
 def leaves(node: torch.fx.Node) -> bool:
@@ -161,6 +170,7 @@ HANDLERS: Mapping[str, Handler] = {
         same,
     ),
     str(operator.getitem): getitem,
+    str(refused): refuse,
     **dict.fromkeys(HOST, host),
     **{
         f"aten.{name}{place}.{overload}": in_place(handler, "write x = x + y instead of x += y")

@@ -1,4 +1,4 @@
-"""The walk over an exported graph: collects nodes and findings, never stops at the first problem."""
+"""The walk over a program: collects nodes and findings, never stops at the first problem."""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, OutputKind
 
 from hwprm.frontend.draft import Draft
 from hwprm.frontend.findings import Finding, Severity
-from hwprm.frontend.places import Place, read, stored
+from hwprm.frontend.places import Place, index_of, read, stored
+from hwprm.frontend.program import Program
 from hwprm.frontend.values import Activation, Comparison, Constant, Index, Value
 from hwprm.graph import OPERATORS, Input, Node
 from hwprm.graph.rules.arrays import Shape
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["SAME_OUTPUT", "Handler", "Walk", "shape_of", "size_of"]
+__all__ = ["SAME_OUTPUT", "Handler", "Walk", "input_shape", "shape_of", "size_of"]
 
 #: Handles one operator: reads its arguments by schema name, adds nodes, returns what it stands for.
 Handler = Callable[["Walk", torch.fx.Node, Mapping[str, Any]], Value]
@@ -35,9 +34,9 @@ SAME_OUTPUT = ("it holds the values of another output", "it leaves the accelerat
 
 
 class Walk:
-    """Converts one exported program. After `run`: `nodes`, `outputs` and `findings` tell the result."""
+    """Converts one program. After `run`: `nodes`, `outputs` and `findings` tell the result."""
 
-    def __init__(self, program: ExportedProgram, handlers: Mapping[str, Handler], remedies: Mapping[str, str]) -> None:
+    def __init__(self, program: Program, handlers: Mapping[str, Handler], remedies: Mapping[str, str]) -> None:
         self.program = program
         self.handlers = handlers
         self.remedies = remedies
@@ -47,8 +46,7 @@ class Walk:
         self.visited: set[str] = set()
         #: Names of refused operators: what reads their results gets no finding for that alone.
         self.refused: set[str] = set()
-        specs = program.graph_signature.input_specs
-        paths = {module_path(spec.target) for spec in specs if spec.target}
+        paths = {module_path(origin) for value in program.constants.values() for origin in value.origins}
         self.draft = Draft(paths - {""})
         #: What readers of a view have made of it, by its name in the exported graph.
         self.read: dict[str, Place] = {}
@@ -60,7 +58,7 @@ class Walk:
 
     def run(self) -> None:
         self._placeholders()
-        for node in self.program.graph_module.graph.nodes:
+        for node in self.program.graph.nodes:
             if node.op == "call_function":
                 self.values[node.name] = self._call(node)
         self._outputs()
@@ -68,6 +66,7 @@ class Walk:
         self._unvisited()
 
     def refuse(self, node: str, op: str, problem: str, remedy: str, severity: Severity = Severity.ERROR) -> None:
+        node, op = self.program.titles.get(node, (node, op))
         finding = Finding(node=node, op=op, problem=problem, remedy=remedy, severity=severity)
         if finding not in self.findings:
             self.findings.append(finding)
@@ -132,27 +131,16 @@ class Walk:
         return self.draft.claim(node.name)
 
     def _placeholders(self) -> None:
-        specs = self.program.graph_signature.input_specs
+        self.values.update(self.program.constants)
         # Data sets name the parts of an image by forward()'s arguments, so these go before the names of layers.
-        several = sum(spec.kind == InputKind.USER_INPUT for spec in specs) > 1
+        several = len(self.program.inputs) > 1
         batches: set[int] = set()
-        for spec in specs:
-            name = spec.arg.name
-            if spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
-                target = str(spec.target)
-                self.values[name] = Constant(tensor=self._tensor(target), origins=(target,))
-            elif spec.kind == InputKind.USER_INPUT:
-                self.values[name] = self._input(name, batches, own=several)
+        for node in self.program.inputs:
+            self.values[node.name] = self._input(node, batches, own=several)
 
-    def _tensor(self, target: str) -> torch.Tensor:
-        """The parameter, buffer or constant called `target`."""
-        store = self.program.state_dict if target in self.program.state_dict else self.program.constants
-        found: torch.Tensor = store[target]
-        return found.detach()
-
-    def _input(self, name: str, batches: set[int], *, own: bool) -> Value:
-        """The input called `name`, which it keeps if `own`; `batches` holds the fixed batch sizes of those before."""
-        node = next(n for n in self.program.graph_module.graph.nodes if n.op == "placeholder" and n.name == name)
+    def _input(self, node: torch.fx.Node, batches: set[int], *, own: bool) -> Value:
+        """The input `node`, which keeps its name if `own`; `batches` holds the fixed batch sizes of those before."""
+        name = node.name
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor):
             if node.users:
@@ -180,11 +168,16 @@ class Walk:
             self.refuse(name, "input", "forward() does not use it", remedy, Severity.NOTE)
         if not all(isinstance(size, int) for size in shape):
             shape = tuple(map(size_of, shape))
-        image = Input(name=self.draft.claim(name, own=own), inputs=(), shape=stored(shape))
+        image = Input(name=self.draft.claim(name, own=own), inputs=(), shape=stored(input_shape(node)))
         if value.dtype == torch.float64:
             self.draft.kind = np.float64
         made = self.add(image)
-        return Activation(name=self.draft.byte(made.name)) if value.dtype == torch.uint8 else made
+        made = Activation(name=self.draft.byte(made.name)) if value.dtype == torch.uint8 else made
+        if not channels_last(node):
+            return made
+        remedy = f"give images of {image.shape}, channels first; the permutation in front of the first layer falls away"
+        self.refuse(name, "input", f"its channels come last in {shape}", remedy, Severity.NOTE)
+        return Activation(name=made.name, index=np.moveaxis(index_of(self.draft, made, image.shape), 0, -1))
 
     def _call(self, node: torch.fx.Node) -> Value:
         op = str(node.target)
@@ -234,11 +227,9 @@ class Walk:
 
     def _outputs(self) -> None:
         names = []
-        for spec in self.program.graph_signature.output_specs:
-            if spec.kind != OutputKind.USER_OUTPUT:
-                continue
-            label = getattr(spec.arg, "name", "output")
-            node = next((n for n in self.program.graph_module.graph.nodes if n.name == label), None)
+        nodes = {node.name: node for node in self.program.graph.nodes}
+        for label in self.program.outputs:
+            node = nodes.get(label)
             value = self.values.get(label)
             if node is None or not isinstance(value, Activation):
                 self.refuse(label, "output", "it does not depend on the image", "return only tensors computed from it")
@@ -273,15 +264,15 @@ class Walk:
 
     def _unvisited(self) -> None:
         """No parameter may get lost: each one is in a node, or there is a finding about it."""
-        used = {n.name for n in self.program.graph_module.graph.nodes if n.users}
+        used = {n.name for n in self.program.graph.nodes if n.users}
         broken = any(finding.severity == Severity.ERROR for finding in self.findings)
         # A module used under two names lists its parameters twice and reads one of them: the memory is the same.
-        taken = {self._tensor(target).data_ptr() for target in self.visited}
-        for spec in self.program.graph_signature.input_specs:
-            target = str(spec.target)
-            if spec.kind != InputKind.PARAMETER or self._tensor(target).data_ptr() in taken:
+        known = self.program.constants
+        taken = {value.tensor.data_ptr() for value in known.values() if self.visited.intersection(value.origins)}
+        for name, target in self.program.parameters.items():
+            if known[name].tensor.data_ptr() in taken:
                 continue
-            if spec.arg.name not in used:
+            if name not in used:
                 self.refuse(target, "parameter", "forward() does not use it", "it is ignored; delete it", Severity.NOTE)
             elif not broken:  # otherwise it belongs to an operator that was refused already
                 self.refuse(target, "parameter", "no supported layer takes it in", "remove what uses it from forward()")
@@ -293,6 +284,19 @@ def size_of(size: Any) -> int:
         return size
     expression = size.node.expr
     return int(expression.subs(dict.fromkeys(expression.free_symbols, 2)))
+
+
+def channels_last(node: torch.fx.Node) -> bool:
+    """Whether all that is done to an input (batch, H, W, C) is to put its channels first."""
+    value, users = node.meta["val"], list(node.users)
+    moved = [str(user.target) == "aten.permute.default" and list(user.args[1]) == [0, 3, 1, 2] for user in users]  # type: ignore[arg-type]
+    return value.ndim == 4 and bool(users) and all(moved)
+
+
+def input_shape(node: torch.fx.Node) -> Shape:
+    """Shape of the images that an input reads, without batch, with the channels first."""
+    shape = tuple(map(size_of, node.meta["val"].shape[1:]))
+    return (shape[-1], *shape[:-1]) if channels_last(node) else shape
 
 
 def shape_of(node: torch.fx.Node) -> Shape:

@@ -1,0 +1,222 @@
+"""How many public networks `hwprm check` accepts, and what stops the others.
+
+What: 117 networks that nobody here wrote (`coverage_networks.txt`), built by pytorchcv and timm with random weights, as
+they are; accepted when `check` has no error. With --compile those that are accepted are quantised with a few random
+images and compiled for an 8 x 8 array, too. Then what stops how many networks, and how many it alone stops.
+How: a process for each network, with a limit on its time. What the results know already is not measured again; --fresh
+forgets it, --only NAME,NAME measures those again.
+Needs: `pip install --no-deps pytorchcv requests timm huggingface_hub`; torchvision, of which these use nothing here, is
+replaced by an empty stand-in.
+Target: no network that was accepted once is refused (`ACCEPTED` of the 117).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import logging
+import multiprocessing
+import re
+import sys
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from multiprocessing.connection import Connection
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from common import HERE, markdown, parser, say, write_results
+
+from hwprm.compiler import compile_network
+from hwprm.config import ArrayConfig
+from hwprm.frontend import Severity, check, to_graph
+from hwprm.quantization import quantize_network
+
+LIST = HERE / "coverage_networks.txt"
+#: Networks that are accepted at least.
+ACCEPTED = 63
+IMAGES = 2
+
+Entry = dict[str, Any]
+
+
+def main() -> None:
+    """Measure every network that the results lack and print both tables."""
+    args = _arguments()
+    known = {} if args.fresh else _known(args)
+    for library, name, shape in _listed():
+        entry = known.get(name)
+        asked = name in args.only if args.only else entry is None
+        if asked:
+            say(f"{library} {name}: check")
+            entry = known[name] = {"library": library, "name": name, "shape": list(shape)}
+            entry |= _apart(_checked, (library, name, shape), args.limit)
+        if args.compile and entry and entry["state"] == "accepted" and (asked or "compile" not in entry):
+            say(f"{library} {name}: compile")
+            entry["compile"] = _apart(_compiled, (library, name, shape), args.compile_limit)
+        entries = [known[name] for _, name, _ in _listed() if name in known]
+        write_results("coverage", _facts(entries), args.results)
+    print(tables(_facts(entries)))
+    if sum(entry["state"] == "accepted" for entry in entries) < ACCEPTED and len(entries) == len(list(_listed())):
+        raise SystemExit(f"fewer than {ACCEPTED} networks are accepted")
+
+
+def tables(facts: Mapping[str, Any]) -> str:
+    """The networks by state, and the causes of refusals."""
+    states = [[name, count] for name, count in facts["states"].items()]
+    causes = [[cause["what"], cause["stops"], cause["alone"], cause["example"]] for cause in facts["causes"]]
+    header = ("what stops networks", "how many", "alone", "for example")
+    return "\n\n".join([markdown(("state", "networks"), states), markdown(header, causes)])
+
+
+def _arguments() -> argparse.Namespace:
+    made = parser(__doc__ or "")
+    made.add_argument("--compile", action="store_true", help="quantise and compile what is accepted")
+    made.add_argument("--fresh", action="store_true", help="measure all networks again")
+    made.add_argument("--only", type=lambda text: text.split(","), default=[], help="names to measure (again)")
+    made.add_argument("--limit", type=float, default=300, help="seconds a check may take (default: %(default)s)")
+    made.add_argument("--compile-limit", type=float, default=900, help="seconds to compile (default: %(default)s)")
+    return made.parse_args()
+
+
+def _listed() -> Iterable[tuple[str, str, tuple[int, ...]]]:
+    for line in LIST.read_text(encoding="utf-8").splitlines():
+        if line and not line.startswith("#"):
+            library, name, shape = line.split()
+            yield library, name, tuple(map(int, shape.split("x")))
+
+
+def _known(args: argparse.Namespace) -> dict[str, Entry]:
+    file = args.results / "coverage.json"
+    entries = json.loads(file.read_text(encoding="utf-8"))["networks"] if file.is_file() else []
+    return {entry["name"]: entry for entry in entries}
+
+
+def _facts(entries: list[Entry]) -> dict[str, Any]:
+    states: dict[str, int] = defaultdict(int)
+    for entry in entries:
+        states[entry["state"]] += 1
+        if "compile" in entry:
+            states[f"of these {entry['compile']['state']}"] += 1
+    return {"states": dict(sorted(states.items())), "causes": _causes(entries), "networks": entries}
+
+
+def _causes(entries: list[Entry]) -> list[dict[str, Any]]:
+    """What stops networks: how many, and how many that nothing else stops."""
+    stopped: dict[str, list[str]] = defaultdict(list)
+    alone: dict[str, int] = defaultdict(int)
+    for entry in entries:
+        for cause in entry.get("causes", ()):
+            stopped[cause].append(entry["name"])
+            alone[cause] += len(entry["causes"]) == 1
+    order = sorted(stopped, key=lambda cause: (-len(stopped[cause]), cause))
+    return [
+        {"what": cause, "stops": len(stopped[cause]), "alone": alone[cause], "example": stopped[cause][0]}
+        for cause in order
+    ]
+
+
+def _apart(work: Callable[..., Entry], args: tuple[Any, ...], limit: float) -> Entry:
+    """What `work` finds in a process of its own, within `limit` seconds."""
+    context = multiprocessing.get_context("fork")  # it has loaded torch already
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_send, args=(there, work, args))
+    process.start()
+    there.close()
+    found: Entry = {"state": "ran out of time"}
+    if here.poll(limit):
+        try:
+            found = here.recv()
+        except EOFError:
+            found = {"state": "died"}
+    process.kill()
+    process.join()
+    return found
+
+
+def _send(there: Connection, work: Callable[..., Entry], args: tuple[Any, ...]) -> None:
+    torch.manual_seed(0)
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    start = time.process_time()
+    try:
+        found = work(*args)
+    except Exception as error:  # a network of others fails in any way; the table says how
+        line = str(error).partition("\n")[0]
+        found = {"state": "failed", "causes": [f"{type(error).__name__}: {line}"]}
+    there.send(found | {"cpu_seconds": round(time.process_time() - start, 1)})
+
+
+def _checked(library: str, name: str, shape: tuple[int, ...]) -> Entry:
+    found = [f for f in check(_built(library, name), shape) if f.severity is Severity.ERROR]
+    causes = sorted({f"{_short(finding.op)}: {_general(finding.problem)}" for finding in found})
+    return {"state": "refused" if found else "accepted", "causes": causes}
+
+
+def _compiled(library: str, name: str, shape: tuple[int, ...]) -> Entry:
+    images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
+    net = quantize_network(to_graph(_built(library, name), shape), images, 1 / 255)
+    report = compile_network(net, ArrayConfig(rows=8, cols=8)).cycles
+    between = all(layer.bound <= layer.cycles <= layer.limit for layer in report.layers)
+    return {"state": "compiled" if between else "compiled out of bounds", "cycles": report.total}
+
+
+def _built(library: str, name: str) -> torch.nn.Module:
+    sys.meta_path.append(_Empty())
+    if library == "timm":
+        net: torch.nn.Module = importlib.import_module("timm").create_model(name, pretrained=False)
+    else:
+        net = importlib.import_module("pytorchcv.model_provider").get_model(name, pretrained=False)
+    return net.eval()
+
+
+def _short(op: str) -> str:
+    return op.removeprefix("aten.").split(".")[0]
+
+
+def _general(text: str) -> str:
+    """`text` without the numbers and names of one network, so that alike problems are counted together."""
+    return re.sub(r"\(?\b\d+(, ?\d+)*\b\)?", "N", re.sub(r"'[^']*'", "'...'", text))
+
+
+class _Anything(type):
+    """A class that has every attribute."""
+
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return name
+
+
+class _Stand(ModuleType):
+    """A module in which everything is found, and is a class."""
+
+    __path__: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Anything(name, (), {})
+
+
+class _Empty(MetaPathFinder, Loader):
+    """Finds torchvision and all that is in it, when nobody else does."""
+
+    def find_spec(self, name: str, *_: Any) -> ModuleSpec | None:
+        return ModuleSpec(name, self, is_package=True) if name.partition(".")[0] == "torchvision" else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _Stand(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """There is nothing in it."""
+
+
+if __name__ == "__main__":
+    main()
