@@ -78,6 +78,12 @@ module DP16KD (
         endcase
     endfunction
 
+    // A narrow word, out of the word of 18 bits that it lies in.
+    function [17:0] narrow(input integer width, input [13:0] address, input [17:0] word);
+        integer i;
+        for (i = 0; i < 18; i = i + 1) narrow[i] = i < width && word[place(width, address, i)];
+    endfunction
+
     wire [13:0] address_A = {
         ADA13, ADA12, ADA11, ADA10, ADA9, ADA8, ADA7, ADA6, ADA5, ADA4, ADA3, ADA2, ADA1, ADA0
     };
@@ -109,8 +115,7 @@ module DP16KD (
                         memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)] <= in_A[k];
             end
             if (WEA !== 1'b1 || WRITEMODE_A == "READBEFOREWRITE") begin
-                for (k = 0; k < DATA_WIDTH_A; k = k + 1)
-                    word_A[k] <= memory[address_A[13:4]][place(DATA_WIDTH_A, address_A, k)];
+                word_A <= narrow(DATA_WIDTH_A, address_A, memory[address_A[13:4]]);
             end
         end
         if (OCEA === 1'b1) held_A <= word_A;
@@ -128,8 +133,7 @@ module DP16KD (
                     wide <= memory[{address_B[13:5], 1'b0}];
                     word_B <= memory[{address_B[13:5], 1'b1}];
                 end else
-                for (k = 0; k < DATA_WIDTH_B; k = k + 1)
-                    word_B[k] <= memory[address_B[13:4]][place(DATA_WIDTH_B, address_B, k)];
+                word_B <= narrow(DATA_WIDTH_B, address_B, memory[address_B[13:4]]);
             end
         end
         if (OCEB === 1'b1) held_B <= word_B;
