@@ -16,6 +16,7 @@ from hwprm.config import Settings
 if TYPE_CHECKING:
     from hwprm.data import Dataset
     from hwprm.intnet import IntegerNetwork
+    from hwprm.quantization import Quality
 
 __all__ = ["quantize"]
 
@@ -30,7 +31,7 @@ def quantize(
     from hwprm import api
     from hwprm.core.files import new_folder, write_file
     from hwprm.reporting import describe, tables
-    from hwprm.reporting.facts.facts import ACCURACY
+    from hwprm.reporting.facts.facts import ACCURACY, QUALITY_FILE
     from hwprm.sources import as_dataset
 
     out = settings.run.out or Path("integer")
@@ -40,6 +41,8 @@ def quantize(
         with talk.stage("quantize"):
             net = api.quantize(model, data, settings.quantize)
             net.save(folder)
+            if quality := _quality(model, net, data):
+                write_file(folder / QUALITY_FILE, json.dumps(quality.to_json()) + "\n")
             if accuracy := _accuracies(model, net, data):
                 write_file(folder / ACCURACY, json.dumps(accuracy, indent=1) + "\n")
     facts = describe(out)
@@ -61,3 +64,14 @@ def _accuracies(source: str, net: IntegerNetwork, data: Dataset) -> dict[str, fl
     model = as_model(source, data.image_shape)
     stage = [model.stage.value, *in_order(model.meta.get("accuracy", {}))][-1]
     return {stage: accuracy(model.graph, data.x_test, labels, data.input_scale)} | found
+
+
+def _quality(source: str, net: IntegerNetwork, data: Dataset) -> Quality | None:
+    """What quantisation did to each layer; nothing where `source` is of integers already."""
+    from hwprm.quantization import measure_quality
+    from hwprm.sources import as_model, plain_network
+
+    if plain_network(source) is not None:
+        return None
+    graph = as_model(source, data.image_shape).graph
+    return measure_quality(graph, net, data.x_test, data.input_scale, data.test_labels)

@@ -15,6 +15,7 @@ __all__ = [
     "NETWORK_WITH_TABLES",
     "PLAN",
     "PROGRAM",
+    "QUALITY",
     "REPORT",
     "ROW",
     "RUN",
@@ -35,5 +36,6 @@ NETWORK_WITH_TABLES: Final = "hwprm-intnet-4"  #: the same of a network whose la
 #: Those that can be read: in the oldest all tensors were signed, which is what a tensor is that does not say.
 NETWORKS: Final = (NETWORK, NETWORK_WITH_TABLES, "hwprm-intnet-2")
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
+QUALITY: Final = "hwprm-quality-1"  #: ``quality.json`` beside an integer network
 SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``
 STUDY: Final = "hwprm-study-1"  #: ``study.json`` of an exploration

@@ -7,14 +7,17 @@ from hwprm.quantization.emulate import integer_accuracy, run_torch
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.lower import FusedLayer, FusedNetwork, lower
 from hwprm.quantization.network import quantize_network
+from hwprm.quantization.quality import Quality, measure_quality
 
 __all__ = [
     "FusedLayer",
     "FusedNetwork",
+    "Quality",
     "crosscheck",
     "fold_batchnorm",
     "integer_accuracy",
     "lower",
+    "measure_quality",
     "quantize_images",
     "quantize_network",
     "run_torch",

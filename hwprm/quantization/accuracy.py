@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from hwprm.core.errors import InputError
 from hwprm.graph import Images, Scale
 from hwprm.intnet import IntegerNetwork, quantize_images
-from hwprm.quantization.emulate import count_right
+from hwprm.quantization.emulate import classes_of, count_right
 
-__all__ = ["stored_accuracy"]
+__all__ = ["stored_accuracy", "stored_classes"]
 
 #: Images that are quantised at a time, so that a set need not fit into memory.
 BATCH = 250
@@ -31,3 +31,9 @@ def stored_accuracy(
         part = slice(start, start + BATCH)
         right += count_right(net, quantize_images(x[part], input_scale, net), labels[part], top)
     return 100.0 * right / len(x)
+
+
+def stored_classes(net: IntegerNetwork, x: Images, input_scale: Scale) -> NDArray[np.int64]:
+    """The class that `net` puts each of the images `x`, as a data set has them, into: ``(n,)``."""
+    parts = (x[start : start + BATCH] for start in range(0, len(x), BATCH))
+    return np.concatenate([classes_of(net, quantize_images(part, input_scale, net)) for part in parts])

@@ -14,7 +14,7 @@ from hwprm.graph import fitting_batch
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 
-__all__ = ["activation_ranges", "codes_of", "float_tensors"]
+__all__ = ["activation_ranges", "codes_of", "float_layer", "float_tensors"]
 
 FloatArray = NDArray[np.float64]
 Quad = tuple[int, int, int, int]
@@ -27,6 +27,11 @@ def float_tensors(net: FusedNetwork, real: Mapping[str, FloatArray]) -> dict[str
     """Every tensor of the fused network in float64 for real images of each input: {name: ``(n, M, H, W)``}."""
     made = _with_codes(net, real)
     return {name: made[name] for name in (*net.inputs, *(layer.name for layer in net.layers))}
+
+
+def float_layer(layer: FusedLayer, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """What `layer` makes of the float64 `tensors` that it reads."""
+    return _run(layer, tensors)[1]
 
 
 def codes_of(name: str) -> str:
@@ -70,7 +75,7 @@ def _above(count: int, percentile: float) -> int:
     return max(1, count - int(np.ceil(count * percentile / 100)) + 1)
 
 
-def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+def _run(layer: FusedLayer, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     """What `layer` makes before its functions, and behind them."""
     y = torch.from_numpy(np.ascontiguousarray(layer.bias))[None, :, None, None]
     for term in layer.terms:

@@ -15,9 +15,10 @@ from hwprm.quantization.calibrate import float_tensors
 from hwprm.quantization.emulate import run_torch
 from hwprm.quantization.lowering.lower import lower
 
-__all__ = ["crosscheck", "signal_to_noise"]
+__all__ = ["crosscheck", "noise_ratio", "signal_to_noise"]
 
 IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 
 def crosscheck(net: IntegerNetwork, images: IntArray, expected: Mapping[str, IntArray] | None = None) -> int:
@@ -59,9 +60,10 @@ def signal_to_noise(graph: Graph, net: IntegerNetwork, x: Batch, input_scale: Sc
     fused = lower(graph, separate=net.tensor)
     wanted = float_tensors(fused, real_images(x, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
     integers = run_torch(net, quantize_images(x, input_scale, net))
-    ratios = {}
-    for name, array in wanted.items():
-        signal = float(np.square(array).sum())
-        noise = float(np.square(array - integers[name] * net.tensor[name].scale).sum())
-        ratios[name] = math.inf if noise == 0 else 10 * math.log10(signal / noise) if signal else -math.inf
-    return ratios
+    return {name: noise_ratio(array, integers[name] * net.tensor[name].scale) for name, array in wanted.items()}
+
+
+def noise_ratio(wanted: FloatArray, got: NDArray[np.floating]) -> float:
+    """10 log10(power of `wanted` / power of what `got` differs by), in dB; inf where it does not, -inf of silence."""
+    signal, noise = float(np.square(wanted).sum()), float(np.square(wanted - got).sum())
+    return math.inf if noise == 0 else 10 * math.log10(signal / noise) if signal else -math.inf

@@ -7,6 +7,7 @@ Sums are float64 convolutions; an accumulator has 46 bits at most, so every part
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from hwprm.intnet import GemmLayer, IntegerNetwork, split_images
 from hwprm.quantization.calibrate import enlarge, inside, pool
 from hwprm.training.evaluate import count_in_top
 
-__all__ = ["count_right", "integer_accuracy", "run_torch"]
+__all__ = ["classes_of", "count_right", "integer_accuracy", "integer_layer", "run_torch"]
 
 IntArray = NDArray[np.int64]
 
@@ -50,12 +51,23 @@ def count_right(net: IntegerNetwork, images: IntArray, labels: NDArray[np.intege
         raise InputError(f"accuracy needs one output, the network has {len(net.outputs)}")
     if not len(images) or len(images) != len(labels):
         raise InputError(f"accuracy needs as many labels as images and at least one, not {len(labels)}/{len(images)}")
-    right = 0
+    right = done = 0
+    for out in _outputs(net, images):
+        right += count_in_top(out, labels[done : done + len(out)], top)
+        done += len(out)
+    return right
+
+
+def classes_of(net: IntegerNetwork, images: IntArray) -> IntArray:
+    """Number of the largest output of each of integer `images`, of equal ones the first: ``(n,)``."""
+    return np.concatenate([out.argmax(axis=1) for out in _outputs(net, images)])
+
+
+def _outputs(net: IntegerNetwork, images: IntArray) -> Iterator[IntArray]:
+    """The one output of `net` for `images`, flattened channel-major, a batch after the other."""
     step = fitting_batch(BATCH, sum(math.prod(tensor.shape) for tensor in net.tensors))
     for i in range(0, len(images), step):
-        out = _tensors(net, images[i : i + step])[net.outputs[0]].flatten(1).numpy()
-        right += count_in_top(out, labels[i : i + step], top)
-    return right
+        yield _tensors(net, images[i : i + step])[net.outputs[0]].flatten(1).numpy()
 
 
 def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:
@@ -63,11 +75,12 @@ def _tensors(net: IntegerNetwork, images: IntArray) -> dict[str, torch.Tensor]:
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
     with torch.no_grad():
         for layer in net.layers:
-            tensors[layer.name] = _run(layer, tensors)
+            tensors[layer.name] = integer_layer(layer, tensors)
     return tensors
 
 
-def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+def integer_layer(layer: GemmLayer, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
+    """What `layer` makes of the integer `tensors` that it reads: int64 ``(n, M, H, W)``."""
     bias, mult, shift = (torch.from_numpy(v.astype(np.int64)) for v in (layer.bias, layer.mult, layer.shift))
     total = bias.to(torch.float64)[None, :, None, None]
     for term in layer.terms:

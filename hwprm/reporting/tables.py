@@ -39,6 +39,7 @@ def tables(facts: Facts) -> tuple[Table, ...]:
         ("waterfall", _matrices),
         ("removals", _removals),
         ("refusals", _refusals),
+        ("quality", _quality),
         ("cycles", _cycles),
         ("cycles", _lists),
         ("size", size_table),
@@ -249,6 +250,18 @@ def _list_row(table: Table, name: str, counts: Facts, saved: int) -> None:
         f"{100 * (1 - counts['weights'] / counts['slots']):.1f}",
         str(saved),
     )
+
+
+def _quality(facts: Facts) -> Table:
+    """What each layer's integers differ by from floats, with all layers in integers and alone."""
+    quality = facts["quality"]
+    title = f"Quantisation, on {quality['images']} test images"
+    table = _table(title, "layer", "S/N, dB", "alone, dB", "alone loses, points", "clipped, per cent")
+    for row in quality["layers"]:
+        ratios = ("exact" if row[key] is None else f"{row[key]:.1f}" for key in ("sqnr_db", "alone_db"))
+        lost = "-" if row["alone_lost"] is None else f"{row['alone_lost']:.2f}"
+        table.add_row(escape(row["name"]), *ratios, lost, f"{row['clipped']:.3f}")
+    return table
 
 
 def _memory(facts: Facts) -> Table:

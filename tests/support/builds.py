@@ -20,7 +20,9 @@ from hwprm.model import Model, Stage
 from hwprm.pruning import account
 from hwprm.pruning.compaction.compaction import compact
 from hwprm.pruning.prm.purification import purify
+from hwprm.quantization import measure_quality
 from hwprm.reporting import run_facts, verify_facts
+from hwprm.reporting.facts.facts import QUALITY_FILE
 from hwprm.verification import Case, VerifyReport, write_junit
 
 __all__ = ["branched_graph", "finished_run", "pruned_log", "trained_log", "verified"]
@@ -61,6 +63,9 @@ def finished_run(out: Path, data: Path) -> Path:
     dense, small = models[0].graph, models[-1].graph
     dataset = load_dataset(str(data))
     net = api.quantize(small, dataset, name="branched")
+    net.save(out / "stages/quantize")
+    quality = measure_quality(small, net, dataset.x_test, dataset.input_scale, dataset.test_labels)
+    (out / "stages/quantize" / QUALITY_FILE).write_text(json.dumps(quality.to_json()))
     bundle = api.compile(net, dataset, out=out / "bundle", array=ARRAY)
     report = verified(bundle)
     write_junit(report, out / "junit.xml")

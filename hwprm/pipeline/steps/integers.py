@@ -12,7 +12,8 @@ from hwprm.model import Model
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
 from hwprm.pruning import account
-from hwprm.quantization import stored_accuracy
+from hwprm.quantization import measure_quality, stored_accuracy
+from hwprm.reporting.facts.facts import QUALITY_FILE
 from hwprm.training import accuracy
 
 __all__ = ["COUNT", "QUANTIZE", "SCORE"]
@@ -30,6 +31,8 @@ def quantize(task: Task) -> Facts:
     facts: Facts = {"waterfall": [counts.row("integer")]}
     if given.judged is None:  # as every stage before: where those held the test split back, the step `score` reads it
         facts["accuracy"] = {"integer": stored_accuracy(net, data.x_test, data.input_scale, data.y_test)}
+        quality = measure_quality(model.graph, net, data.x_test, data.input_scale, data.y_test)
+        write_file(task.place / QUALITY_FILE, json.dumps(quality.to_json()) + "\n")
     return facts
 
 

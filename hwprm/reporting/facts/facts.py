@@ -10,7 +10,7 @@ from hwprm.bundle import Bundle
 from hwprm.compiler import CycleReport
 from hwprm.core.errors import InputError
 from hwprm.core.files import read_json
-from hwprm.core.formats import REPORT, ROW, SILICON, STUDY, WIDTHS
+from hwprm.core.formats import QUALITY, REPORT, ROW, SILICON, STUDY, WIDTHS
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import MASKED, Model, Stage
 from hwprm.pruning.accounting import account, against
@@ -29,6 +29,7 @@ __all__ = [
     "in_order",
     "model_facts",
     "network_facts",
+    "read_quality",
     "removal_facts",
     "verify_facts",
 ]
@@ -36,6 +37,8 @@ __all__ = [
 Facts = dict[str, Any]
 #: Beside an integer network: per cent of the float network that it was made of, and its own, on the same images.
 ACCURACY = "accuracy.json"
+#: ... what `hwprm.quantization.measure_quality` found.
+QUALITY_FILE = "quality.json"
 #: Stages in the order of the flow, as accuracies are listed.
 STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "integer")
 
@@ -52,6 +55,8 @@ def describe(folder: Path) -> Facts:
         facts = network_facts(IntegerNetwork.load(folder))
         if (file := folder / ACCURACY).is_file():
             facts["accuracy"] = in_order(_read(file, "hwprm quantize"))
+        if quality := read_quality(folder):
+            facts["quality"] = quality
         return facts
     if kind == "bundle":
         return bundle_facts(Bundle.load(folder))
@@ -108,6 +113,12 @@ def _waterfall(model: Model) -> list[Facts]:
     counts = account(model.graph, model.graph)
     rows = rows or [counts.dense().row(Stage.DENSE.value)]
     return [*rows, against(counts.row(model.stage.value), rows)]
+
+
+def read_quality(folder: Path) -> Facts | None:
+    """What quantisation did to the integer network in `folder`, where that was measured."""
+    file = folder / QUALITY_FILE
+    return _read(file, "hwprm quantize", QUALITY) if file.is_file() else None
 
 
 def in_order(values: Mapping[str, float]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from hwprm.bundle import Bundle
 from hwprm.core.errors import InputError
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
-from hwprm.reporting.facts.facts import describe
+from hwprm.reporting.facts.facts import describe, read_quality
 from hwprm.reporting.page.silicon import read_silicon
 from hwprm.reporting.page.verification import RESULTS, Results, read_results
 from hwprm.sources import as_model, holds
@@ -34,6 +34,8 @@ class Content:
     network: IntegerNetwork | None = None
     bundle: Bundle | None = None
     results: Results | None = None
+    #: What quantisation did, the object of ``quality.json``.
+    quality: Mapping[str, Any] | None = None
     #: What devices it was synthesised for: objects of ``silicon.json``.
     silicon: tuple[Mapping[str, Any], ...] = ()
 
@@ -66,7 +68,7 @@ def gather(folder: Path) -> Content:
     if kind == "run":
         return _run(folder, facts)
     if kind == "network":
-        return Content(facts=facts, models={}, network=IntegerNetwork.load(folder))
+        return Content(facts=facts, models={}, network=IntegerNetwork.load(folder), quality=read_quality(folder))
     model = as_model(folder, ())
     return Content(facts=facts, models={model.stage: model})
 
@@ -76,7 +78,8 @@ def _run(folder: Path, facts: Mapping[str, Any]) -> Content:
     models = [Model.load(place) for place in places if holds(place) == "model"]
     if "seed" in facts:  # a row ends with integers
         network = IntegerNetwork.load(folder / "stages/quantize")
-        return Content(facts=facts, models={model.stage: model for model in models}, network=network)
+        quality = read_quality(folder / "stages/quantize")
+        return Content(facts=facts, models={model.stage: model for model in models}, network=network, quality=quality)
     bundle = Bundle.load(folder / "bundle")
     return Content(
         facts=facts,
@@ -84,6 +87,7 @@ def _run(folder: Path, facts: Mapping[str, Any]) -> Content:
         network=bundle.network,
         bundle=bundle,
         results=read_results(folder / RESULTS, bundle.manifest.design_hash),
+        quality=read_quality(folder / "stages/quantize"),
         silicon=read_silicon(folder, bundle.manifest.design_hash),
     )
 

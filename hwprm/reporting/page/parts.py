@@ -63,10 +63,11 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Pictures that share a legend."""
+    """Pictures that share a legend; `small` ones stand side by side."""
 
     figures: tuple[Figure, ...]
     legend: tuple[tuple[str, str], ...] = ()
+    small: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,7 @@ from hwprm.reporting.page.pruning import (
     removals_section,
     waterfall_section,
 )
+from hwprm.reporting.page.quality import quality_section
 from hwprm.reporting.page.silicon import silicon_section
 from hwprm.reporting.page.training import training_section
 
@@ -42,6 +43,7 @@ def page_of(content: Content) -> Page:
         removals_section,
         accuracy_section,
         training_section,
+        quality_section,
         cycles_section,
         memory_section,
         rom_section,

@@ -32,7 +32,7 @@ from tests.support.builds import branched_graph, verified
 from tests.support.networks import Spec, network, small_lenet
 
 FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
-ALL = [*FLOAT, "cycles", "memory", "rom", "verification", "run"]
+ALL = [*FLOAT, "quality", "confusion", "cycles", "memory", "rom", "verification", "run"]
 #: Elements without an end tag.
 VOID = frozenset({"meta", "link", "br", "img"})
 
