@@ -13,7 +13,7 @@ from torch.nn import functional
 from hwprm.core.errors import DataError
 from hwprm.graph import Batch, Scale, by_input, fitting_batch, scale_of
 from hwprm.intnet import Pool
-from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, Map
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
 
 __all__ = ["activation_ranges", "codes_of", "float_tensors", "real_images"]
 
@@ -110,12 +110,17 @@ def _run(layer: FusedLayer, tensors: dict[str, torch.Tensor]) -> tuple[torch.Ten
     if layer.pool:
         y = pool(layer.pool, y)
     if layer.residual:
-        y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
+        y = y + _added(layer.residual, tensors)
     y = enlarge(layer.upsample, y)
     y = codes = y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
     for function in layer.functions:
         y = function.compute(torch, y)
     return codes, y
+
+
+def _added(residual: FusedResidual, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    added = tensors[residual.source][:, list(residual.channels)]
+    return added * tensors[residual.gate.source][:, list(residual.gate.channels)] if residual.gate else added
 
 
 def inside(region: Quad | None, x: torch.Tensor) -> torch.Tensor:

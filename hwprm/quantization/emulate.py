@@ -84,6 +84,9 @@ def _run(layer: GemmLayer, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
         total = pool(layer.pool, total)
     if layer.residual:
         chosen = tensors[layer.residual.source][:, torch.from_numpy(layer.residual.channel)]
+        if layer.residual.gate:
+            gate = tensors[layer.residual.gate.source][:, torch.from_numpy(layer.residual.gate.channel)]
+            chosen = torch.multiply(chosen, gate.expand_as(chosen))
         total = total + torch.einsum("nmyx,m->nmyx", chosen, torch.from_numpy(layer.residual.mult))
     total = enlarge(layer.upsample, total)
     product = total.to(torch.int64) * mult[:, None, None]
