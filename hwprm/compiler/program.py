@@ -20,6 +20,7 @@ from hwprm.compiler.layout.hardware import accumulator_bits
 from hwprm.compiler.layout.layout import Layout
 from hwprm.compiler.layout.memory import MemoryMap
 from hwprm.compiler.layout.schedule import Tile
+from hwprm.compiler.passes.gates import spread_gates
 from hwprm.compiler.passes.ordering import order_filters
 from hwprm.compiler.passes.pools import split_pools
 from hwprm.compiler.passes.proof import Proof, rewrite, sample_images
@@ -39,7 +40,7 @@ __all__ = ["PASSES", "Outline", "Program", "compile_network", "draft", "estimate
 
 #: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
 #: that they changed no integer, and which one did where that fails.
-PASSES: tuple[Pass, ...] = (remove_unneeded, split_pools, order_filters)
+PASSES: tuple[Pass, ...] = (remove_unneeded, spread_gates, split_pools, order_filters)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -12,6 +12,7 @@ __all__ = [
     "MODEL",
     "NETWORK",
     "NETWORKS",
+    "NETWORK_WITH_GATES",
     "NETWORK_WITH_TABLES",
     "PLAN",
     "PROGRAM",
@@ -33,8 +34,9 @@ BUNDLE: Final = "hwprm-bundle-3"  #: ``manifest.json`` of a bundle
 PROGRAM: Final = "hwprm-program-2"  #: ``program.json``; the first version did not say
 NETWORK: Final = "hwprm-intnet-3"  #: ``network.json`` of an integer network
 NETWORK_WITH_TABLES: Final = "hwprm-intnet-4"  #: the same of a network whose layers have tables
+NETWORK_WITH_GATES: Final = "hwprm-intnet-5"  #: the same of one whose layers have gates, and tables or none
 #: Those that can be read: in the oldest all tensors were signed, which is what a tensor is that does not say.
-NETWORKS: Final = (NETWORK, NETWORK_WITH_TABLES, "hwprm-intnet-2")
+NETWORKS: Final = (NETWORK, NETWORK_WITH_TABLES, NETWORK_WITH_GATES, "hwprm-intnet-2")
 ROW: Final = "hwprm-repro-1"  #: ``result.json`` of a row of a paper's table
 QUALITY: Final = "hwprm-quality-1"  #: ``quality.json`` beside an integer network
 SILICON: Final = "hwprm-silicon-1"  #: ``silicon.json``

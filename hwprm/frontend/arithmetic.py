@@ -1,4 +1,4 @@
-"""Handlers of sums and differences, and of arithmetic with constants, which is a fixed batch norm."""
+"""Handlers of sums, differences and products, and of arithmetic with constants, which is a fixed batch norm."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hwprm.frontend.places import index_of
 from hwprm.frontend.values import Activation, Value, as_array
 from hwprm.frontend.walk import Walk, shape_of
-from hwprm.graph import Add
+from hwprm.graph import Add, Multiply
 from hwprm.graph.rules.arrays import Array
 from hwprm.graph.rules.imports import RefusalError
 
@@ -49,14 +50,11 @@ def reverse_subtract(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 
 def multiply(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """``x * c`` for a constant c."""
+    """``x * y``, where one of them may be a constant, or a gate: one number for all pixels of a channel."""
     factors = (args["self"], args["other"])
     moving = [factor for factor in factors if varies(walk, factor)]
-    if len(moving) != 1:
-        raise RefusalError(
-            "it multiplies two tensors that depend on the image",
-            "use sums and concatenations instead; weights of the accelerator are constants",
-        )
+    if len(moving) == 2:
+        return _product(walk, node, moving)
     other = factors[1] if moving[0] is factors[0] else factors[0]
     return affine(walk, node, moving[0], constant_of(walk, other, "operand"), 0.0)
 
@@ -137,6 +135,40 @@ def _sum(walk: Walk, node: torch.fx.Node, *parts: tuple[Any, float]) -> Value:
     return walk.add(Add(name=walk.plain_name(node), inputs=tuple(names)))
 
 
+def _product(walk: Walk, node: torch.fx.Node, factors: list[torch.fx.Node]) -> Value:
+    """The product of two tensors that depend on the image."""
+    wanted = shape_of(node)
+    values, shapes = [walk.activation(x) for x in factors], [shape_of(x) for x in factors]
+    a, b = values
+    if shapes[0] == shapes[1] and walk.draft.shapes[a.name] == walk.draft.shapes[b.name] and same_places(a, b):
+        name = walk.draft.put(Multiply(name=walk.plain_name(node), inputs=(a.name, b.name)))
+        return Activation(name=name, index=a.index, view=a.view)
+    pixels = [_one_pixel(walk, value, shape, wanted) for value, shape in zip(values, shapes, strict=True)]
+    gate = next((i for i in (1, 0) if pixels[i] is not None), None)
+    names = [
+        _broadcast(walk, node, value, shape, wanted)
+        if i != gate
+        else walk.made(
+            Activation(name=value.name, index=pixels[i], view=(node.name, str(node.target))), (wanted[1], 1, 1)
+        )
+        for i, (value, shape) in enumerate(zip(values, shapes, strict=True))
+    ]
+    return walk.add(Multiply(name=walk.plain_name(node), inputs=tuple(names)))
+
+
+def _one_pixel(
+    walk: Walk, value: Activation, shape: tuple[int, ...], wanted: tuple[int, ...]
+) -> NDArray[np.int64] | None:
+    """The places ``(C, 1, 1)`` of a tensor of `shape` that is to be a map of the shape `wanted`, if all pixels of a
+    channel are the same: it is not made larger then.
+    """
+    if len(wanted) != 4 or len(shape) != 4:
+        return None
+    index = np.broadcast_to(index_of(walk.draft, value, shape[1:]), wanted[1:])
+    first = index[:, :1, :1]
+    return first if (index == first).all() else None
+
+
 def same_places(a: Activation, b: Activation) -> bool:
     """Whether two tensors of one shape show samples in the same places."""
     if a.index is None or b.index is None:
@@ -149,7 +181,7 @@ def _broadcast(
 ) -> str:
     """The tensor of the graph that is `value`, of `shape`, broadcast to the shape `wanted`."""
     if len(shape) != len(wanted):
-        raise RefusalError(f"it broadcasts {shape} to {wanted}", "add tensors of one shape")
+        raise RefusalError(f"it broadcasts {shape} to {wanted}", "give the operands one shape")
     index = value.index
     if shape != wanted:
         index = np.broadcast_to(index_of(walk.draft, value, shape[1:]), wanted[1:])

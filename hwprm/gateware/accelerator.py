@@ -192,6 +192,7 @@ class Accelerator(wiring.Component):
             tables.start.eq(registers.started),
             tables.base.eq(registers.base),
             tables.use.eq(sequencer.use),
+            *((tables.far.eq(sequencer.layer.gated),) if hw.gates else ()),
             sequencer.words_ready.eq(tables.ready),
             sequencer.tail_ready.eq(tables.tail_ready),
             sequencer.loaded.eq(tables.loaded),
@@ -226,6 +227,8 @@ class Accelerator(wiring.Component):
         guard = delay(m, lanes.entry.guard, LANE_ADDRESS(hw), name="guard")
         if hw.mixed:
             m.d.comb += memory.unsigned.eq(delay(m, lanes.entry.unsigned, LANE_ADDRESS(hw), name="unsigned"))
+        if hw.common:
+            m.d.comb += memory.common.eq(delay(m, lanes.entry.common, LANE_ADDRESS(hw), name="common"))
         flags = {key: delay(m, slot[key], issue_to_array(hw), name=f"slot_{key}") for key in ("first", "close", "open")}
         for r in range(hw.rows):
             keep = delay(m, lanes.inside[r] | ~guard, VECTOR_READ(hw), name=f"keep{r}")
@@ -253,6 +256,8 @@ class Accelerator(wiring.Component):
         m.d.comb += [drain.drained[r].eq(array.drained[r]) for r in range(hw.rows)]
         if hw.residual_bits:
             m.d.comb += [drain.passed[r].eq(array.passed[r]) for r in range(hw.rows)]
+        if hw.gates:
+            m.d.comb += [drain.gates[r].eq(array.gates[r]) for r in range(hw.rows)]
 
     def _results(self, m: Module, sequencer, drain, store, egress):
         m.d.comb += [

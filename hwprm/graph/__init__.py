@@ -18,6 +18,7 @@ from hwprm.graph.ops.flatten import Flatten
 from hwprm.graph.ops.input import Input
 from hwprm.graph.ops.linear import Linear
 from hwprm.graph.ops.max_pool2d import MaxPool2d
+from hwprm.graph.ops.multiply import Multiply
 from hwprm.graph.ops.pointwise import Pointwise
 from hwprm.graph.ops.relu import Relu
 from hwprm.graph.ops.unflatten import Unflatten
@@ -46,6 +47,7 @@ __all__ = [
     "LazyImages",
     "Linear",
     "MaxPool2d",
+    "Multiply",
     "Node",
     "Pointwise",
     "Relu",

@@ -19,7 +19,7 @@ from hwprm.core.numerics import (
     signed_range,
     signed_width,
 )
-from hwprm.intnet.layers import GemmLayer, Pool, Residual, Term
+from hwprm.intnet.layers import Gate, GemmLayer, Pool, Residual, Term
 from hwprm.intnet.structure import Structure
 
 __all__ = ["check_network"]
@@ -129,6 +129,24 @@ def _check_residual(net: Structure, layer: GemmLayer, residual: Residual) -> Non
         raise ModelError(f"layer {layer.name!r} makes a map {made}, the residual {residual.source!r} is {tuple(size)}")
     if residual.mult.min() < 0 or residual.mult.max() >= 1 << RESIDUAL_BITS_MAX:
         raise ModelError(f"layer {layer.name!r}: a residual multiplier is outside 0..{(1 << RESIDUAL_BITS_MAX) - 1}")
+    if residual.gate:
+        _check_gate(net, layer, residual, residual.gate)
+
+
+def _check_gate(net: Structure, layer: GemmLayer, residual: Residual, gate: Gate) -> None:
+    if gate.channel.shape != layer.bias.shape:
+        raise ModelError(f"layer {layer.name!r}: the gate's channel must have one entry per filter")
+    channels, *size = net.tensor[gate.source].shape
+    if gate.channel.min() < 0 or gate.channel.max() >= channels:
+        raise ModelError(f"layer {layer.name!r}: a gate's channel is outside 0..{channels - 1}")
+    made = net.conv_size(layer)
+    if tuple(size) not in (made, (1, 1)):
+        raise ModelError(
+            f"layer {layer.name!r} makes a map {made}, the gate {gate.source!r} is {tuple(size)}; "
+            "it may be as large, or one pixel"
+        )
+    if residual.mult.max() > 1:
+        raise ModelError(f"layer {layer.name!r}: a multiplier of a residual with a gate is neither 0 nor 1")
 
 
 def _check_requantisation(net: Structure, layer: GemmLayer) -> None:

@@ -14,8 +14,8 @@ from safetensors.numpy import load_file, save
 
 from hwprm.core.errors import ModelError
 from hwprm.core.files import read_json, write_file
-from hwprm.core.formats import NETWORK, NETWORK_WITH_TABLES, NETWORKS
-from hwprm.intnet.layers import GemmLayer, Pool, Residual, Tensor, Term
+from hwprm.core.formats import NETWORK, NETWORK_WITH_GATES, NETWORK_WITH_TABLES, NETWORKS
+from hwprm.intnet.layers import Gate, GemmLayer, Pool, Residual, Tensor, Term
 from hwprm.intnet.structure import Structure
 
 __all__ = ["load_parts", "save_parts"]
@@ -40,6 +40,8 @@ def save_parts(net: Structure, folder: Path) -> None:
             for key in ("channel", "mult"):
                 array = getattr(layer.residual, key)
                 arrays[f"{layer.name}.residual_{key}"] = np.ascontiguousarray(array, dtype=np.int64)
+            if layer.residual.gate:
+                arrays[f"{layer.name}.gate_channel"] = np.ascontiguousarray(layer.residual.gate.channel, dtype=np.int64)
         if layer.table is not None:
             arrays[f"{layer.name}.table"] = np.ascontiguousarray(layer.table, dtype=np.int64)
         layers.append(
@@ -47,6 +49,7 @@ def save_parts(net: Structure, folder: Path) -> None:
                 "name": layer.name,
                 "terms": terms,
                 "residual": layer.residual.source if layer.residual else None,
+                **({"gate": layer.residual.gate.source} if layer.residual and layer.residual.gate else {}),
                 "clamp": layer.clamp,
                 "pool": asdict(layer.pool) if layer.pool else None,
                 "wide": layer.wide,
@@ -54,7 +57,7 @@ def save_parts(net: Structure, folder: Path) -> None:
             }
         )
     document = {
-        "format": NETWORK if all(layer.table is None for layer in net.layers) else NETWORK_WITH_TABLES,
+        "format": _format(net),
         "name": net.name,
         "weight_bits": net.weight_bits,
         "act_bits": net.act_bits,
@@ -67,6 +70,13 @@ def save_parts(net: Structure, folder: Path) -> None:
         document["crosschecked"] = net.crosschecked
     write_file(folder / "weights.safetensors", save(arrays))
     (folder / "network.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def _format(net: Structure) -> str:
+    """The oldest format that says all there is to say of `net`."""
+    if any(layer.residual and layer.residual.gate for layer in net.layers):
+        return NETWORK_WITH_GATES
+    return NETWORK if all(layer.table is None for layer in net.layers) else NETWORK_WITH_TABLES
 
 
 def load_parts(cls: type[Net], folder: Path) -> Net:
@@ -94,8 +104,10 @@ def load_parts(cls: type[Net], folder: Path) -> Net:
 
 
 def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
-    name, source = entry["name"], entry["residual"]
+    name, source, gate = entry["name"], entry["residual"], None
     parts = {key: arrays[f"{name}.residual_{key}"] for key in ("channel", "mult")} if source else {}
+    if entry.get("gate"):
+        gate = Gate(source=entry["gate"], channel=arrays[f"{name}.gate_channel"])
     return GemmLayer(
         name=name,
         terms=tuple(
@@ -107,7 +119,7 @@ def _load_layer(entry: dict[str, Any], arrays: dict[str, Any]) -> GemmLayer:
         shift=arrays[f"{name}.shift"],
         clamp=tuple(entry["clamp"]),
         pool=Pool(**_with_tuples(entry["pool"])) if entry["pool"] else None,
-        residual=Residual(source=source, **parts) if source else None,
+        residual=Residual(source=source, gate=gate, **parts) if source else None,
         wide=entry["wide"],
         upsample=tuple(entry["upsample"]),
         table=arrays.get(f"{name}.table"),

@@ -5,14 +5,16 @@ Every layer is the same sentence, whatever the source operator was::
     acc[m, y, x] = bias[m] + sum over terms, c, ky, kx of weight[m, c, ky, kx] * x[c, tap(y, ky), tap(x, kx)]
     acc          = maximum over the pooling window, where there is one
     acc[m, y, x] = acc[m, y, x] + residual.mult[m] * r[residual.channel[m], y, x], where there is a residual
+    acc[m, y, x] = acc[m, y, x] + residual.mult[m] * r[residual.channel[m], y, x] * g[gate.channel[m], y, x], where it
+                   has a gate, whose map may be one pixel, which then counts for all: that is a product
     out          = requantize(acc, mult[m], shift[m], clamp_low, clamp_high)
     out          = table[out], where there is a table (`hwprm.core.numerics.table`)
     tensor       = every pixel of out, repeated in a rectangle of `upsample`, (1, 1) as a rule
 
 A fully connected layer on a map ``(C, H, W)`` is a convolution whose kernel is the whole map (output 1 x 1), on
 a vector ``(K,)`` a 1 x 1 convolution of ``(K, 1, 1)``; ReLU is a clamp whose lower end is 0; batch norm is in the
-weights; flatten is a relabelling. A residual sum is a second term, or the residual of a layer without pooling. A term
-with a `region` adds to the pixels of that rectangle only.
+weights; flatten is a relabelling. A residual sum is a second term, or the residual of a layer without pooling; a
+product of two tensors is a residual with a gate. A term with a `region` adds to the pixels of that rectangle only.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from hwprm.core.geometry import conv_output_size, pool_output_size
 from hwprm.core.numerics import integer_range, look_up
 
-__all__ = ["GemmLayer", "Pool", "Residual", "Tensor", "Term"]
+__all__ = ["Gate", "GemmLayer", "Pool", "Residual", "Tensor", "Term"]
 
 IntArray = NDArray[np.int64]
 Pair = tuple[int, int]
@@ -96,15 +98,33 @@ class Term:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Residual:
-    """What a layer adds to its sums, pixel by pixel: filter m gets ``mult[m] * x[channel[m]]`` of tensor `source`.
+class Gate:
+    """What a residual is multiplied with: that of filter m with channel ``channel[m]`` of tensor `source`, channel
+    ``(M,)``; pixel by pixel, or where `source` has one pixel a channel, all of them with it.
+    """
 
-    channel and mult ``(M,)``, mult never negative; 0 adds nothing to its filter, whatever the channel.
+    source: str
+    channel: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Residual:
+    """What a layer adds to its sums, pixel by pixel: filter m gets ``mult[m] * x[channel[m]]`` of tensor `source`,
+    times its `gate`, where there is one.
+
+    channel and mult ``(M,)``, mult never negative; 0 adds nothing to its filter, whatever the channel. With a gate
+    mult is 0 or 1.
     """
 
     source: str
     channel: IntArray
     mult: IntArray
+    gate: Gate | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The tensors it reads."""
+        return (self.source, self.gate.source) if self.gate else (self.source,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,6 +163,6 @@ class GemmLayer:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The tensors it reads, each once: its terms' in order, then its residual's."""
-        residual = (self.residual.source,) if self.residual else ()
+        """The tensors it reads, each once: its terms' in order, then its residual's and its gate's."""
+        residual = self.residual.sources if self.residual else ()
         return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))

@@ -73,6 +73,9 @@ def accumulators(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, In
         acc = acc + _convolve(term, tensors[term.source])
     if layer.residual:
         mult = np.asarray(layer.residual.mult, np.int64)[None, :, None, None]
+        gate = layer.residual.gate
+        if gate:
+            mult = mult * tensors[gate.source][:, gate.channel]
         acc = acc + mult * tensors[layer.residual.source][:, layer.residual.channel]
     return acc
 

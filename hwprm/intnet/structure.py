@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from hwprm.core.errors import ModelError
 from hwprm.core.memo import kept
-from hwprm.core.numerics import accumulator_bounds
+from hwprm.core.numerics import accumulator_bounds, product_bounds
 from hwprm.intnet.images import image_limits
 from hwprm.intnet.layers import GemmLayer, Tensor, Term
 from hwprm.intnet.regions import meeting_terms
@@ -71,6 +71,19 @@ class Structure:
         size = self.conv_size(layer)
         return layer.pool.output_size(size) if layer.pool else size
 
+    def spread(self, layer: GemmLayer) -> bool:
+        """Whether `layer` has a gate of one pixel that counts for all pixels of a map."""
+        residual = layer.residual
+        if residual is None or residual.gate is None:
+            return False
+        return self.tensor[residual.gate.source].shape[1:] != self.tensor[residual.source].shape[1:]
+
+    def rasters(self, layer: GemmLayer) -> tuple[str, ...]:
+        """The tensors that `layer` reads pixel by pixel, each once."""
+        gate = layer.residual.gate if layer.residual and self.spread(layer) else None
+        maps = {*(term.source for term in layer.terms), *(layer.residual.sources[:1] if layer.residual else ())}
+        return tuple(name for name in layer.sources if gate is None or name != gate.source or name in maps)
+
     def limits(self, name: str) -> Pair:
         """Smallest and largest integer that tensor `name` can hold: an input's own, else what its layer makes."""
         for layer in self.layers:
@@ -89,9 +102,9 @@ class Structure:
         """Smallest and largest accumulator of `layer` with bias and residual, in any order of addition."""
         low, high = self._bounds(layer, layer.bias)
         if layer.residual:
-            x_low, x_high = self.limits(layer.residual.source)
+            x_low, x_high = product_bounds([self.limits(name) for name in layer.residual.sources])
             largest = int(layer.residual.mult.max())
-            low, high = low + largest * min(x_low, 0), high + largest * max(x_high, 0)
+            low, high = low + largest * x_low, high + largest * x_high
         return low, high
 
     def _bounds(self, layer: GemmLayer, bias: IntArray) -> Pair:

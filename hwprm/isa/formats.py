@@ -16,7 +16,8 @@ def _bits(maximum: int) -> int:
 def entry_format(hw: Hardware) -> WordFormat:
     """A column-list entry: one kept column of the im2col matrix, one clock cycle.
 
-    Only designs that hold signed and unsigned tensors have the field `unsigned`.
+    Only designs that hold signed and unsigned tensors have the field `unsigned`, only those with gates of one pixel
+    `common`.
     """
     coordinate = hw.coordinate_bits
     return WordFormat(
@@ -31,6 +32,7 @@ def entry_format(hw: Hardware) -> WordFormat:
             Field("guard", 1, "The pass counts only in lanes inside these bounds (padded pooling)."),
             Field("image", 1, "The tap lies in the image: the input buffer in use is added to the word."),
             *((Field("unsigned", 1, "The tap's tensor is unsigned."),) if hw.mixed else ()),
+            *((Field("common", 1, "All lanes read this one activation, whatever their pixel."),) if hw.common else ()),
         ),
     )
 
@@ -77,7 +79,7 @@ def layer_format(hw: Hardware) -> WordFormat:
 
     Only designs with batches have `height`, `image_word` and `wide_run`; those of them with layers whose pixel tiles
     end with the image also have `image_bank` and `image_tiles`. Only designs with tables behind the requantiser have
-    `posted`, and those with several of them `post`.
+    `posted`, and those with several of them `post`. Only designs with products have `gated`.
     """
     coordinate = hw.coordinate_bits
     phases = Field("phases", _bits(hw.phases_max - 1), "Filters that share parameters, one channel's, less one.")
@@ -94,6 +96,7 @@ def layer_format(hw: Hardware) -> WordFormat:
         *((Field("post", _bits(hw.posts - 1), "Number of the table that results are looked up in."),) * (hw.posts > 1)),
         Field("posted", 1, "Results are looked up in a table."),
     )
+    gated = Field("gated", 1, "Residuals are multiplied with the activation that came `cols` entries before them.")
     return WordFormat(
         "layer",
         (
@@ -118,6 +121,7 @@ def layer_format(hw: Hardware) -> WordFormat:
             *(images if hw.batch > 1 else ()),
             *(apart if hw.apart else ()),
             *(posts if hw.posts else ()),
+            *((gated,) if hw.gates else ()),
         ),
     )
 

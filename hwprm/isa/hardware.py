@@ -132,6 +132,10 @@ class Hardware:
     image_gaps: bool = False
     #: Functions that results are looked up in behind the requantiser, a table of ``2**act_bits`` words each.
     posts: int = 0
+    #: Whether any residual has a gate, another activation that it is multiplied with, and whether any gate is one
+    #: pixel for all of a map, so that there are entries of which all lanes read the same.
+    gates: bool = False
+    common: bool = False
 
     @property
     def phased(self) -> bool:
@@ -187,6 +191,11 @@ class Hardware:
     def upsampling(self) -> bool:
         """Whether any layer stores its pixels more than once."""
         return self.repeats_max != (1, 1)
+
+    @property
+    def factor_bits(self) -> int:
+        """Signed bits of what a residual is multiplied with, where that may be an activation."""
+        return 1 + max(self.residual_bits, self.operand_bits - self.signed)
 
     @property
     def radix_bits(self) -> int:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hwprm.graph import fitting_batch
 from hwprm.intnet import Pool
-from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
 
 __all__ = ["activation_ranges", "codes_of", "float_layer", "float_tensors"]
 
@@ -91,12 +91,17 @@ def _run(layer: FusedLayer, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.
     if layer.pool:
         y = pool(layer.pool, y)
     if layer.residual:
-        y = y + tensors[layer.residual.source][:, list(layer.residual.channels)]
+        y = y + _added(layer.residual, tensors)
     y = enlarge(layer.upsample, y)
     y = codes = y if layer.low is None and layer.high is None else y.clamp(layer.low, layer.high)
     for function in layer.functions:
         y = function.compute(torch, y)
     return codes, y
+
+
+def _added(residual: FusedResidual, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+    added = tensors[residual.source][:, list(residual.channels)]
+    return added * tensors[residual.gate.source][:, list(residual.gate.channels)] if residual.gate else added
 
 
 def inside(region: Quad | None, x: torch.Tensor) -> torch.Tensor:

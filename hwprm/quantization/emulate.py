@@ -97,6 +97,9 @@ def integer_layer(layer: GemmLayer, tensors: Mapping[str, torch.Tensor]) -> torc
         total = pool(layer.pool, total)
     if layer.residual:
         chosen = tensors[layer.residual.source][:, torch.from_numpy(layer.residual.channel)]
+        if layer.residual.gate:
+            gate = tensors[layer.residual.gate.source][:, torch.from_numpy(layer.residual.gate.channel)]
+            chosen = torch.multiply(chosen, gate.expand_as(chosen))
         total = total + torch.einsum("nmyx,m->nmyx", chosen, torch.from_numpy(layer.residual.mult))
     total = enlarge(layer.upsample, total)
     product = total.to(torch.int64) * mult[:, None, None]

@@ -14,11 +14,12 @@ from hwprm.core.numerics import (
     choose_multiplier,
     filter_bounds,
     integer_range,
+    product_bounds,
     quantize,
     signed_range,
 )
 from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
-from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Tensor, Term, real_images
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images, real_images
 from hwprm.intnet.regions import meeting_terms
 from hwprm.quantization.calibrate import activation_ranges, codes_of
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
@@ -166,9 +167,13 @@ class _Quantiser:
     def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
         if layer.residual is None:
             return None
-        mult = np.rint(self.tensors[layer.residual.source].scale / acc_scales).astype(np.int64)
-        channel = np.array(layer.residual.channels, np.int64)
-        return Residual(source=layer.residual.source, channel=channel, mult=mult)
+        source, channel = layer.residual.source, np.array(layer.residual.channels, np.int64)
+        if layer.residual.gate:
+            by = layer.residual.gate
+            gate = Gate(source=by.source, channel=np.array(by.channels, np.int64))
+            return Residual(source=source, channel=channel, mult=np.ones_like(channel), gate=gate)
+        mult = np.rint(self.tensors[source].scale / acc_scales).astype(np.int64)
+        return Residual(source=source, channel=channel, mult=mult)
 
     def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
         """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
@@ -178,6 +183,9 @@ class _Quantiser:
             multiple = common_multiple(layer.divisors, limit)
             weights = [divided_weights(term.weight, multiple) for term in layer.terms]
             return weights, np.full(len(layer.bias), x_scales[0] / multiple)
+        if layer.residual and layer.residual.gate:  # a step of the product is one of the sums, and there are no weights
+            step = self.tensors[layer.residual.source].scale * self.tensors[layer.residual.gate.source].scale
+            return [np.zeros(term.weight.shape, np.int64) for term in layer.terms], np.full(len(layer.bias), step)
         # The largest scale is the reference; a silent term has no say, so that compacting it away changes nothing.
         heard = [scale for term, scale in zip(layer.terms, x_scales, strict=True) if term.weight.any()]
         reference = max(heard or x_scales)
@@ -218,8 +226,8 @@ class _Quantiser:
         low = np.min([low[group].sum(axis=0) for group in together], axis=0) + np.minimum(bias, 0)
         high = np.max([high[group].sum(axis=0) for group in together], axis=0) + np.maximum(bias, 0)
         if residual:
-            x_low, x_high = self.limits[residual.source]
-            low, high = low + residual.mult * min(x_low, 0), high + residual.mult * max(x_high, 0)
+            x_low, x_high = product_bounds(self.limits[name] for name in residual.sources)
+            low, high = low + residual.mult * x_low, high + residual.mult * x_high
         return low, high
 
 

@@ -35,7 +35,7 @@ def tightest(net: Any, rows: int, cols: int, **options: Any) -> Program:
     tiles, hw, ext = program.tiles, program.hardware, program.hardware.external
     assert ext is not None
     row = max(entry_shape(hw, ext).words, weight_shape(hw, ext).words)
-    tails = [min(tile.length, cols + row) for tile in tiles if tile.residuals]
+    tails = [min(tile.length, tile.tail(cols) + row) for tile in tiles if tile.residuals]
     entries = max([1, *tails, *(tile.busy for tile in tiles if tile.pixel_tiles > 1)])
     weights = max([1, *tails, *(tile.length for tile in tiles if tile.pixel_tiles > 1 or tile.passes > 1)])
     return external(net, rows, cols, axi_entry_buffer=entries, axi_weight_buffer=weights, **options)

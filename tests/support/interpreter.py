@@ -120,7 +120,7 @@ class Interpreter:
         y, x, at = self._lanes(constants, tile["pixel_tiles"] + 1)
         inside = (y >= e["y_low"]) & (y < e["y_high"]) & (x >= e["x_low"]) & (x < e["x_high"])
         word = e["word"] + np.where(e["image"], self.buffer * self.hw.input_words, tile.get("base_word", 0))
-        address = (word * self.hw.banks + e["bank"] + at) % self.size
+        address = (word * self.hw.banks + e["bank"] + np.where(e.get("common", 0), 0, at)) % self.size
         read = self._values(self.memory[address], e.get("unsigned", self.hw.unsigned))
         values = np.where(inside & (e["guard"] == 0), read, 0).reshape(passes, length, *y.shape)
         weight = self.weights[tile["weight_base"] : tile["weight_base"] + length, :filters]
@@ -129,7 +129,7 @@ class Interpreter:
         best = np.where(counts[:, None], acc, -(1 << 50)).max(axis=0)
         own = tile["param_base"] + np.arange(filters) // (constants.get("phases", 0) + 1)
         if self.hw.residual_bits:
-            best = best + self._residual(tile, values[0], own)
+            best = best + self._residual(tile, values[0], own, gated=bool(constants.get("gated", 0)))
         bias, mult, shift = (self.params[name][own, None, None] for name in ("bias", "mult", "shift"))
         ends = ("wide_low", "wide_high") if constants["wide"] else ("clamp_low", "clamp_high")
         made = requantize(best + bias, mult, shift + self.hw.shift_min, *(constants[end] for end in ends))
@@ -141,15 +141,21 @@ class Interpreter:
             return codes
         return self.posts[self._bits(codes) + (constants.get("post", 0) << self.hw.act_bits)]
 
-    def _residual(self, tile: dict[str, int], values: IntArray, own: IntArray) -> IntArray:
+    def _residual(self, tile: dict[str, int], values: IntArray, own: IntArray, *, gated: bool) -> IntArray:
         """What filter f adds: the entry ``cols - f`` places before the end of the pass, times its factor, number
-        ``own[f]``.
+        ``own[f]``; where the layer is gated, times the entry `cols` places before it, unless the factor is 0.
         """
         filters, length = tile["filters"] + 1, tile["length"] + 1
         factor = self.params["residual"][own]
         place = length - self.hw.cols + np.arange(filters)
         assert place[factor != 0].min(initial=0) >= 0, "a residual's entry would lie before the list"
-        return factor[:, None, None] * values[np.maximum(place, 0)]
+        added = factor[:, None, None] * values[np.maximum(place, 0)]
+        if gated:
+            place = place - self.hw.cols
+            assert place[factor != 0].min(initial=0) >= 0, "a gate's entry would lie before the list"
+            assert factor.max() <= 1, "a gate comes in place of a factor"
+            added = added * values[np.maximum(place, 0)]
+        return added
 
     def _emit(self, output: IntArray, results: IntArray, constants: dict[str, int], first: int) -> None:
         pixels = constants["wide_pixels"]

@@ -111,7 +111,7 @@ def _layer(rng: np.random.Generator, spec: Spec, filters: int, act_bits: int) ->
     matrix = np.concatenate([term.weight.reshape(filters, -1) for term in spec.terms], axis=1)
     bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
     if spec.residual:
-        bound += int(spec.residual.mult.max()) * -low
+        bound += int(spec.residual.mult.max()) * (low * low if spec.residual.gate else -low)
     target = min(2.0**30, bound) if spec.wide else 4 * high
     pairs = [choose_multiplier(target / bound * rng.uniform(0.5, 1)) for _ in range(filters)]
     return GemmLayer(

@@ -1,16 +1,19 @@
 """Random integer networks: every operator the accelerator runs, odd sizes, random pruning, random bit widths.
 
-`random_network` draws chains, `random_residuals` networks whose layers add residuals.
+`random_network` draws chains, `random_residuals` networks whose layers add residuals, `random_products` networks in
+which these have gates.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from hwprm.core.numerics import accumulator_bounds, choose_multiplier, integer_range, signed_range
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
-__all__ = ["random_inputs", "random_network", "random_residuals"]
+__all__ = ["random_inputs", "random_network", "random_products", "random_residuals"]
 
 
 class _Builder:
@@ -39,7 +42,13 @@ class _Builder:
         return weight
 
     def layer(
-        self, terms: tuple[Term, ...], pool: Pool | None = None, added: Tensor | None = None, *, wide: bool
+        self,
+        terms: tuple[Term, ...],
+        pool: Pool | None = None,
+        added: Tensor | None = None,
+        gate: Tensor | None = None,
+        *,
+        wide: bool,
     ) -> Tensor:
         rng, name = self.rng, f"layer{len(self.layers)}"
         filters = terms[0].weight.shape[0]
@@ -52,8 +61,10 @@ class _Builder:
         bound = max(1, *(abs(b) for b in accumulator_bounds(matrix, bias, low, high)))
         residual = None
         if added is not None:
-            residual = self.residual(added, filters, max(1, bound // high))
-            bound += int(residual.mult.max()) * -low
+            residual = self.residual(added, filters, 1 if gate else max(1, bound // high))
+            if gate:
+                residual = self.gated(residual, gate)
+            bound += int(residual.mult.max()) * (low * low if gate else -low)
         factors = [high * rng.uniform(0.2, 6) / bound for _ in range(filters)]
         if wide:
             factors = [min(1.0, 2.0**30 / bound) * rng.uniform(0.1, 1) for _ in range(filters)]
@@ -100,6 +111,22 @@ class _Builder:
         mult = rng.integers(1, min(most if rng.random() < 0.9 else 1 << 20, (1 << 24) - 1) + 1, filters)
         mult[rng.random(filters) < rng.choice([0, 0.3, 0.9])] = 0
         return Residual(source=source.name, channel=rng.integers(0, source.shape[0], filters), mult=mult)
+
+    def gated(self, residual: Residual, gate: Tensor) -> Residual:
+        """`residual` times channels of `gate` in random order."""
+        channel = self.rng.integers(0, gate.shape[0], len(residual.channel))
+        mult = np.minimum(residual.mult, 1)
+        return replace(residual, mult=mult, gate=Gate(source=gate.name, channel=channel))
+
+    def product(self, size: tuple[int, int], *, wide: bool = False) -> Tensor:
+        """Products of maps of `size` and of such a map or one pixel, at times with a convolution besides."""
+        rng, filters = self.rng, int(self.rng.integers(1, 20))
+        fits = [t for t in self.tensors if t.shape[1:] == size]
+        gates = [t for t in self.tensors if t.shape[1:] in (size, (1, 1))]
+        source = fits[rng.integers(len(fits))]
+        weight = self.weight(filters, source.shape[0], (1, 1)) * int(rng.random() < 0.3)
+        added, gate = fits[rng.integers(len(fits))], gates[-1 if rng.random() < 0.5 else rng.integers(len(gates))]
+        return self.layer((Term(source=source.name, weight=weight),), None, added, gate, wide=wide)
 
     def joined(self, *, wide: bool = False) -> Tensor:
         """A convolution that keeps a map's size, of one tensor or two, with a residual where there is one that fits."""
@@ -228,3 +255,20 @@ def random_residuals(seed: int, *, largest: int = 7) -> IntegerNetwork:
         build.joined()
     build.joined(wide=True)
     return build.network(f"residuals{seed}")
+
+
+def random_products(seed: int, *, largest: int = 7) -> IntegerNetwork:
+    """A network of 4 to 7 layers, some of them products of maps, or of a map and a pixel; same seed, same network."""
+    rng = np.random.default_rng(seed)
+    build = _Builder(rng, int(rng.integers(2, 13)), int(rng.integers(2, 13)))
+    size = (int(rng.integers(1, largest + 1)), int(rng.integers(1, largest + 1)))
+    build.tensor("image", (int(rng.integers(1, 5)), *size), build.act_bits)
+    first = build.joined()
+    build.linear(first, int(rng.integers(1, 9)), wide=False)
+    for _ in range(int(rng.integers(1, 4))):
+        build.product(size)
+    if rng.random() < 0.3:
+        build.product(size, wide=True)
+    else:
+        build.joined(wide=True)
+    return build.network(f"products{seed}")

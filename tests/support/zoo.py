@@ -214,6 +214,91 @@ class Curves(nn.Module):
         return z, functional.elu(self.gate(z), 0.7).clamp(-0.5, 1)
 
 
+def gate(channels: int, inner: int) -> nn.Sequential:
+    """Squeeze and excitation without its product: a factor for each channel."""
+    two = nn.Conv2d(channels, inner, 1), nn.Conv2d(inner, channels, 1)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), two[0], nn.ReLU(), two[1], nn.Sigmoid())
+
+
+class SEResNet(nn.Module):
+    """Two blocks whose residual branch is scaled channel by channel before the sum, as SE-ResNets do it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.a, self.b = unit(2, 4), unit(4, 4), unit(4, 4)
+        self.c, self.d, self.short = unit(4, 6, stride=2), unit(6, 6), unit(4, 6, 1, 2)
+        self.squeeze, self.excite, self.other = nn.Linear(4, 2), nn.Linear(2, 4), gate(6, 3)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.stem(x))
+        y = self.b(torch.relu(self.a(x)))
+        factor = torch.sigmoid(self.excite(torch.relu(self.squeeze(y.mean((2, 3))))))
+        x = torch.relu(x + y * factor.view(-1, 4, 1, 1).expand_as(y))
+        y = self.d(torch.relu(self.c(x)))
+        x = torch.relu(self.other(y) * y + self.short(x))
+        return self.head(x.mean((2, 3)))
+
+
+class MobileNetV3(nn.Module):
+    """Inverted residuals with hard swish and a hard sigmoid for gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*unit(2, 4, stride=2), nn.Hardswish())
+        self.wide = nn.Sequential(*unit(4, 9, 1), nn.Hardswish(), *unit(9, 9, 5, groups=9), nn.Hardswish())
+        self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(9, 4, 1), nn.ReLU(), nn.Conv2d(4, 9, 1))
+        self.narrow, self.head = unit(9, 4, 1), nn.Conv2d(4, 3, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = self.wide(x)
+        x = x + self.narrow(functional.hardsigmoid(self.gate(y)) * y)
+        return self.head(functional.adaptive_avg_pool2d(x, 1)).flatten(1)
+
+
+class EfficientNet(nn.Module):
+    """Inverted residuals with SiLU, the gate of the second behind a stride."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(*unit(2, 3), nn.SiLU())
+        self.first, self.second = self.wide(3, 6, 1), self.wide(3, 7, 2)
+        self.gates = nn.ModuleList((gate(6, 2), gate(7, 2)))
+        self.narrow, self.head = nn.ModuleList((unit(6, 3, 1), unit(7, 4, 1))), nn.Linear(4, 3)
+
+    @staticmethod
+    def wide(inputs: int, width: int, stride: int) -> nn.Sequential:
+        return nn.Sequential(*unit(inputs, width, 1), nn.SiLU(), *unit(width, width, 3, stride, width), nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        y = self.first(x)
+        x = x + self.narrow[0](y * self.gates[0](y))
+        y = self.second(x)
+        return self.head(self.narrow[1](y * self.gates[1](y)).mean((2, 3)))
+
+
+class Products(nn.Module):
+    """Products of maps: of two branches, of a concatenation with one factor for each pixel, of vectors, and
+    one that leaves the network; a max pool behind one, a factor for each row.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.one, self.two, self.place = unit(2, 4), unit(4, 4, 1), unit(4, 4), nn.Conv2d(4, 1, 3, padding=1)
+        self.row, self.a, self.b = nn.Conv2d(8, 8, 1), nn.Linear(8, 5), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        x = torch.relu(self.stem(x))
+        y = functional.relu6(self.one(x)) * self.two(x)
+        z = torch.cat((y, x), 1) * torch.sigmoid(self.place(y))
+        z = functional.max_pool2d(z, 2)
+        z = z * torch.sigmoid(self.row(z.mean(3, keepdim=True)))
+        v = z.mean((2, 3))
+        return self.a(v) * torch.tanh(self.b(v)), z[:, :3] * z[:, 5:]
+
+
 #: Module and the shape of its input, of several by name.
 ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "vgg": (VGG, (2, 8, 8)),
@@ -228,6 +313,10 @@ ZOO: dict[str, tuple[type[nn.Module], Shapes]] = {
     "unet": (UNet, (2, 8, 8)),
     "curves": (Curves, (2, 8, 8)),
     "two-heads": (TwoHeads, (2, 7, 6)),
+    "se-resnet": (SEResNet, (2, 6, 6)),
+    "mobilenet-v3": (MobileNetV3, (2, 8, 8)),
+    "efficientnet": (EfficientNet, (2, 6, 6)),
+    "products": (Products, (2, 6, 4)),
 }
 
 

@@ -145,6 +145,7 @@ def _layer(
         "wide_base": sum(other.pixels * other.filters for other in wide_before),
         **({"phases": geo.phases - 1} if hw.phased else {}),
         **(_post(net, layer, hw) if hw.posts else {}),
+        **({"gated": int(layer.residual is not None and layer.residual.gate is not None)} if hw.gates else {}),
         **(_layer_images(geo, hw, source.image, row) if hw.batch > 1 else {}),
     }
 

@@ -92,7 +92,7 @@ def size_rings(array: ArrayConfig, tiles: Sequence[Tile], layers: Sequence[str],
     lists = {tile: tile.busy for tile in tiles if tile.pixel_tiles > 1}
     weights = {tile: tile.length for tile in tiles if tile.pixel_tiles > 1 or tile.passes > 1}
     # Residual entries wait until the rest of the list is there, behind a row that may hold words before them.
-    tails = {tile: min(tile.length, hw.cols + least) for tile in tiles if tile.residuals}
+    tails = {tile: min(tile.length, tile.tail(hw.cols) + least) for tile in tiles if tile.residuals}
     lists, weights = {**tails, **lists}, {**tails, **weights}
     asked = array.axi_entry_buffer, array.axi_weight_buffer
     rows = [

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.errors import UnsupportedError
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Term
+from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Term
 
 __all__ = ["LayerGeometry", "can_phase", "inner_taps", "layer_geometry", "with_phases"]
 
@@ -177,13 +177,18 @@ def with_phases(net: IntegerNetwork, geo: LayerGeometry, phases: int) -> LayerGe
             bias=np.repeat(layer.bias, phases),
             mult=np.repeat(layer.mult, phases),
             shift=np.repeat(layer.shift, phases),
-            residual=residual
-            and replace(residual, channel=np.repeat(residual.channel, phases), mult=np.repeat(residual.mult, phases)),
+            residual=residual and _repeated(residual, phases),
         ),
         width=geo.width // phases,
         step_x=geo.step_x * phases,
         phases=phases,
     )
+
+
+def _repeated(residual: Residual, phases: int) -> Residual:
+    gate = residual.gate and replace(residual.gate, channel=np.repeat(residual.gate.channel, phases))
+    channel, mult = np.repeat(residual.channel, phases), np.repeat(residual.mult, phases)
+    return replace(residual, channel=channel, mult=mult, gate=gate)
 
 
 def inner_taps(net: IntegerNetwork, geo: LayerGeometry, term: Term, phases: int) -> NDArray[np.bool_]:

@@ -86,6 +86,8 @@ def hardware_for(
         batch=array.batch,
         apart=any(geo.apart for geo in geometry),
         posts=len(posts),
+        gates=any(layer.residual is not None and layer.residual.gate is not None for layer in net.layers),
+        common=any(net.spread(layer) for layer in net.layers),
         image_gaps=any(stored_rows(geo, memory_map[geo.layer.name]).extra for geo in stored),
     )
 

@@ -2,7 +2,8 @@
 
 A residual is entries of its list too, with weights of zero: an activation leaves the array at the east end `cols`
 cycles after it entered, and filter f of a tile is drained f cycles after filter 0, so that the entry `cols - f` places
-before the list's end meets the sum of filter f on its way out (docs/hardware.md).
+before the list's end meets the sum of filter f on its way out (docs/hardware.md). What a residual is multiplied with,
+its gate, stands `cols` places before it, so that it leaves as many cycles earlier.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ IntArray = NDArray[np.int64]
 class Columns:
     """The columns one filter tile uses. All arrays ``(K,)`` but weight ``(K, filters)``.
 
-    `term` is the index of the layer's term; one past the last stands for the residual.
+    `term` is the index of the layer's term; one past the last stands for the residual, two past for its gate.
     """
 
     term: IntArray
@@ -81,30 +82,44 @@ def _joined(parts: Sequence[Columns]) -> Columns:
 def with_residual(columns: Columns, geo: LayerGeometry, first: int, last: int, cols: int) -> Columns:
     """`columns` of filters first..last-1 of a layer with the entries of its residual, if it has one, among them.
 
-    The entry of filter f stands `cols - f` places before the end; the list grows where it is too short for that. What
-    stands further from the end than `cols` places are the first of `columns`, which other tiles may share.
+    The entry of filter f stands `cols - f` places before the end, that of its gate `cols` places further; the list
+    grows where it is too short for that. What stands further from the end than that are the first of `columns`, which
+    other tiles may share.
     """
     residual = geo.layer.residual
     if residual is None or not residual.mult[first:last].any():
         return columns
     added = np.flatnonzero(residual.mult[first:last]).astype(np.int64)
     used = columns if columns.weight.any() else columns.chosen(np.zeros(0, dtype=np.int64))
-    length = max(len(used) + len(added), cols - int(added[0]))
-    zero = np.zeros(len(added), dtype=np.int64)
-    entries = Columns(
-        term=zero + len(geo.layer.terms),
-        channel=residual.channel[first + added],
-        ky=zero,
-        kx=(first + added) % geo.phases,
-        weight=np.zeros((len(added), last - first), dtype=np.int64),
-    )
-    padding = _idle_column(last - first).chosen(np.zeros(length - len(used) - len(added), dtype=np.int64))
+    tail = cols * (2 if residual.gate else 1)
+    parts = [
+        _added(geo, first + added, last - first, gate=gate) for gate in ((True, False) if residual.gate else (False,))
+    ]
+    entries = _joined(parts)
+    length = max(len(used) + len(entries), tail - int(added[0]))
+    padding = _idle_column(last - first).chosen(np.zeros(length - len(used) - len(entries), dtype=np.int64))
     joined = _joined([padding, used, entries])
     here = np.zeros(length, dtype=bool)
-    here[length - cols + added] = True
+    for i in range(len(parts)):
+        here[length - tail + i * cols + added] = True
     order = np.empty(length, dtype=np.int64)
-    order[here], order[~here] = np.arange(length - len(added), length), np.arange(length - len(added))
+    order[here], order[~here] = np.arange(length - len(entries), length), np.arange(length - len(entries))
     return joined.chosen(order)
+
+
+def _added(geo: LayerGeometry, filters: IntArray, width: int, *, gate: bool) -> Columns:
+    """Entries of the residual of `filters`, or of its gate, for a tile of `width` filters."""
+    residual = geo.layer.residual
+    assert residual is not None
+    source = residual.gate if gate and residual.gate else residual
+    zero = np.zeros(len(filters), dtype=np.int64)
+    return Columns(
+        term=zero + len(geo.layer.terms) + gate,
+        channel=source.channel[filters],
+        ky=zero,
+        kx=filters % geo.phases,
+        weight=np.zeros((len(filters), width), dtype=np.int64),
+    )
 
 
 def _term_columns(index: int, term: Term, filters: int, first: int, last: int) -> Columns:
@@ -146,7 +161,7 @@ def _pass_entries(
     n = len(cols)
     linear, off_y, off_x = (np.zeros(n, dtype=np.int64) for _ in range(3))
     height, width = np.ones(n, dtype=np.int64), np.ones(n, dtype=np.int64)
-    image, unsigned = (np.zeros(n, dtype=np.int64) for _ in range(2))
+    image, unsigned, common = (np.zeros(n, dtype=np.int64) for _ in range(3))
     for i, term in enumerate(_taps(geo.layer)):
         mine = cols.term == i
         place = memory_map[term.source]
@@ -156,6 +171,10 @@ def _pass_entries(
         off_x[mine] = window[1] * term.stride[1] + cols.kx[mine] * term.dilation[1] - term.padding[2]
         linear[mine] = place.base * hw.banks + cols.channel[mine] * place.channel
         linear[mine] += off_y[mine] * place.pitch + off_x[mine]
+    if net.spread(geo.layer):  # of the gate all lanes read the one pixel
+        mine = cols.term == len(geo.layer.terms) + 1
+        common[mine], height[mine], width[mine] = 1, geo.height * geo.step_y, geo.width * geo.step_x
+        linear[mine], off_x[mine] = linear[mine] - off_x[mine], 0
     if geo.channel_lanes:  # every tap lies inside; a lane is one past the end when its channel is
         off_y, off_x = np.zeros_like(off_y), np.zeros_like(off_x)
     y_low, y_high = _bounds(off_y, height, geo.step_y, geo.height)
@@ -174,6 +193,7 @@ def _pass_entries(
         "guard": np.zeros(n, dtype=np.int64),
         "image": image,
         **({"unsigned": unsigned} if hw.mixed else {}),
+        **({"common": common} if hw.common else {}),
     }
     if geo.guarded:
         linear = np.append(linear, 0)
@@ -184,10 +204,10 @@ def _pass_entries(
 
 
 def _taps(layer: GemmLayer) -> tuple[Term, ...]:
-    """The layer's terms, and its residual as the 1 x 1 term that reads alike."""
-    if layer.residual is None:
-        return layer.terms
-    return (*layer.terms, Term(source=layer.residual.source, weight=np.zeros((len(layer.bias), 1, 1, 1), np.int64)))
+    """The layer's terms, and its residual and its gate as the 1 x 1 terms that read alike."""
+    sources = layer.residual.sources if layer.residual else ()
+    weight = np.zeros((len(layer.bias), 1, 1, 1), dtype=np.int64)
+    return (*layer.terms, *(Term(source=source, weight=weight) for source in sources))
 
 
 def _bounds(offset: IntArray, size: IntArray, step: int, outputs: int) -> tuple[IntArray, IntArray]:
@@ -220,4 +240,5 @@ def _guard(geo: LayerGeometry, window: tuple[int, int]) -> dict[str, int]:
         "guard": 1,
         "image": 0,
         "unsigned": 0,
+        "common": 0,
     }

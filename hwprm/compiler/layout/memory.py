@@ -141,12 +141,12 @@ def _groups(
         return name
 
     for geo in binding:
-        first, *rest = geo.layer.sources
+        first, *rest = net.rasters(geo.layer)
         for other in rest:
             group[find(other)] = find(first)
     for root in sorted({find(name) for name in group}):
         members = [tensor for tensor in net.tensors if find(tensor.name) == root]
-        yield root, members, [geo for geo in geometry if any(find(name) == root for name in geo.layer.sources)]
+        yield root, members, [geo for geo in geometry if any(find(name) == root for name in net.rasters(geo.layer))]
 
 
 def _pitch(members: Sequence[Tensor], readers: Sequence[LayerGeometry], banks: int) -> int | None:

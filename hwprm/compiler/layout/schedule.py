@@ -49,8 +49,10 @@ class Tile:
     tail_index: int
     #: Kept columns, without guard and residuals; 1 where there is nothing else to run.
     columns: int
-    #: Entries that fetch residuals.
+    #: Entries that fetch residuals and their gates.
     residuals: int
+    #: Whether residuals have gates, which stand as many places before them as the array has columns.
+    gated: bool = False
     passes: int
     pixel_tiles: int
     #: Cycles that each filter's vector takes to be written in the worst pixel tile: one per row that it touches, times
@@ -63,6 +65,10 @@ class Tile:
     idle: int = 0
     #: The same after the last pixel tile, behind which comes another filter tile; not waited for at a layer's end.
     idle_last: int = 0
+
+    def tail(self, cols: int) -> int:
+        """Entries at the list's end, for an array of `cols` columns, among which those of residuals and gates stand."""
+        return (cols << self.gated) if self.residuals else 0
 
     @property
     def busy(self) -> int:
@@ -104,14 +110,15 @@ class Cut:
     columns: Columns
     #: The columns' weights ``(K, cols)``, the guard's among them.
     words: NDArray[np.int64]
-    #: Number of the layer's last term.
+    #: Number of the layer's last term, and whether its residual has a gate.
     last_term: int
+    gated: bool
 
     def pieces(self, cols: int) -> tuple[int, tuple[Columns, ...]]:
         """For an array of `cols` columns: entries that other tiles may share with this one, 0 where there is nothing
         else, and its list, or what is shared and the tail of its own behind that.
         """
-        shared = max(0, len(self.columns) - cols) if self.residuals else 0
+        shared = max(0, len(self.columns) - (cols << self.gated)) if self.residuals else 0
         return shared, (self.kept, self.tail(shared)) if shared else (self.columns,)
 
     def tail(self, shared: int) -> Columns:
@@ -125,7 +132,7 @@ class Cut:
 
     @cached_property
     def residuals(self) -> int:
-        """Entries that fetch residuals."""
+        """Entries that fetch residuals and their gates."""
         return int((self.columns.term > self.last_term).sum())
 
 
@@ -165,6 +172,7 @@ class Cuts:
             columns=columns,
             words=words,
             last_term=len(geo.layer.terms) - 1,
+            gated=geo.layer.residual is not None and geo.layer.residual.gate is not None,
         )
 
 
@@ -204,6 +212,7 @@ def build_schedule(
                     tail_index=numbers[-1],
                     columns=max(cut.used, int(cut.residuals == 0)),
                     residuals=cut.residuals,
+                    gated=cut.gated,
                     passes=len(geo.windows),
                     pixel_tiles=geo.pixel_tiles(array.rows),
                     writes=most,

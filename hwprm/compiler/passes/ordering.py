@@ -5,7 +5,7 @@ of every reader's. Inputs and outputs keep their order. Grouped convolutions all
 
 - depthwise (one channel, one filter a group): channel and filter move together, so the tensors share one order;
 - other groups: a channel stays within its group, and a filter within its own;
-- residuals name a channel for every filter and bind nothing;
+- residuals and their gates name a channel for every filter and bind nothing, nor do terms without weights;
 - summands and the images and outputs of 1 x 1 depthwise layers bind nothing: where the orders on the two sides
   differ the term is written out as one group, a permuted diagonal, whose tiles list as many columns as before.
 
@@ -166,7 +166,10 @@ def _reorder_layer(layer: GemmLayer, full: Mapping[str, IntArray]) -> GemmLayer:
     residual = layer.residual
     if residual:  # names its channel for every filter, so that it takes any order
         place = np.argsort(full[residual.source])
-        residual = replace(residual, channel=place[residual.channel[filters]], mult=residual.mult[filters])
+        gate = residual.gate
+        if gate:
+            gate = replace(gate, channel=np.argsort(full[gate.source])[gate.channel[filters]])
+        residual = replace(residual, channel=place[residual.channel[filters]], mult=residual.mult[filters], gate=gate)
     per_filter = {key: getattr(layer, key)[filters] for key in ("bias", "mult", "shift")}
     return replace(layer, terms=terms, residual=residual, **per_filter)
 
@@ -192,4 +195,4 @@ def _depthwise(term: Term) -> bool:
 def _binds(net: IntegerNetwork, layer: GemmLayer, term: Term) -> bool:
     """Whether a depthwise term ties its channels to its filters: it does, unless it is as cheap as a matrix."""
     free = len(layer.terms) > 1 or layer.wide or term.source in net.inputs
-    return _depthwise(term) and not (free and term.weight.shape[2:] == (1, 1))
+    return _depthwise(term) and not (free and term.weight.shape[2:] == (1, 1)) and bool(term.weight.any())

@@ -6,7 +6,8 @@ Two sweeps over the layers reach the fixed point:
    never falls on padding, constant times weight moves into the reader's bias and the weight becomes zero; a zero
    constant and a tap that only ever reads padding contribute nothing in any case. Readers come later in the order,
    so a filter that loses its last weight this way is itself seen as constant.
-   The same holds for the channels that a residual adds, which are never read outside the map.
+   The same holds for the channels that a residual adds, which are never read outside the map; for those with a gate
+   where both are constant, or one of them 0.
 2. *Need, backward.* A channel is needed when a needed filter reads it with a weight, or adds it with a residual
    multiplier, that is not zero. Network inputs
    and outputs are always needed. Channels and filters of one group of a grouped convolution stay or go together, but
@@ -31,7 +32,7 @@ from hwprm.config import ArrayConfig
 from hwprm.core.errors import ModelError
 from hwprm.core.geometry import Window, window_taps
 from hwprm.core.numerics import requantize
-from hwprm.intnet import GemmLayer, IntegerNetwork, Residual, Term
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Term
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -71,7 +72,8 @@ def _changed(net: IntegerNetwork, other: IntegerNetwork) -> bool:
 
 def _arrays(layer: GemmLayer) -> list[IntArray]:
     residual = [layer.residual.channel, layer.residual.mult] if layer.residual else []
-    return [layer.bias, *residual, *(term.weight for term in layer.terms)]
+    gate = [layer.residual.gate.channel] if layer.residual and layer.residual.gate else []
+    return [layer.bias, *residual, *gate, *(term.weight for term in layer.terms)]
 
 
 def _remove_once(net: IntegerNetwork) -> Rewritten:
@@ -134,12 +136,26 @@ def _fold_layer(net: IntegerNetwork, layer: GemmLayer, constants: Mapping[str, C
         terms.append(replace(term, weight=weight))
     residual = layer.residual
     if residual:
-        fixed = [constants[residual.source].get(int(channel)) for channel in residual.channel]
-        known = np.array([number is not None for number in fixed])
-        bias += residual.mult * np.array([number or 0 for number in fixed])
+        known, fixed = _fixed(residual, constants)
+        bias += residual.mult * fixed
         residual = replace(residual, mult=np.where(known | (layer.mult == 0), 0, residual.mult))
     bias[layer.mult == 0] = 0  # whatever is accumulated, such a filter puts out what 0 becomes
     return replace(layer, terms=tuple(terms), bias=bias, residual=residual)
+
+
+def _fixed(residual: Residual, constants: Mapping[str, Constants]) -> tuple[BoolArray, IntArray]:
+    """Whether what each filter adds is the same number whatever the image, and that number; 0 where it is not."""
+    known, value = _values(residual, constants)
+    if residual.gate:
+        gated, factor = _values(residual.gate, constants)
+        zero = (known & (value == 0)) | (gated & (factor == 0))
+        known, value = (known & gated) | zero, value * factor
+    return known, value
+
+
+def _values(source: Residual | Gate, constants: Mapping[str, Constants]) -> tuple[BoolArray, IntArray]:
+    fixed = [constants[source.source].get(int(channel)) for channel in source.channel]
+    return np.array([number is not None for number in fixed]), np.array([number or 0 for number in fixed])
 
 
 def _constants_of(net: IntegerNetwork, layer: GemmLayer) -> Constants:
@@ -184,8 +200,10 @@ def _mark_all(net: IntegerNetwork, need: dict[str, BoolArray]) -> None:
             for term in layer.terms:
                 _mark_needed(term, need[layer.name], need[term.source])
             if layer.residual:
-                added = layer.residual.channel[need[layer.name] & (layer.residual.mult != 0)]
-                need[layer.residual.source][added] = True
+                adding = need[layer.name] & (layer.residual.mult != 0)
+                need[layer.residual.source][layer.residual.channel[adding]] = True
+                if layer.residual.gate:
+                    need[layer.residual.gate.source][layer.residual.gate.channel[adding]] = True
 
 
 def _mark_needed(term: Term, filters: BoolArray, channels: BoolArray) -> None:
@@ -222,13 +240,23 @@ def _kept_residual(
     channel, mult = residual.channel[filters], residual.mult[filters]
     if not mult.any():
         return None
-    place = np.where(mult != 0, np.searchsorted(kept[residual.source], channel), 0)
-    return replace(residual, channel=place.astype(np.int64), mult=mult)
+    gate = residual.gate
+    if gate:
+        gate = replace(gate, channel=_places(kept[gate.source], gate.channel[filters], mult))
+    return replace(residual, channel=_places(kept[residual.source], channel, mult), mult=mult, gate=gate)
+
+
+def _places(kept: NDArray[np.intp], channel: IntArray, mult: IntArray) -> IntArray:
+    """Where the channels that are multiplied with a `mult` other than 0 stand among those `kept`; else 0."""
+    return np.where(mult != 0, np.searchsorted(kept, channel), 0).astype(np.int64)
 
 
 def _no_weights(residual: Residual, filters: int, channels: int) -> Term:
-    """The term of a layer that only passes its residual on: a layer has one, and this one keeps nothing else alive."""
-    return Term(source=residual.source, weight=np.zeros((filters, channels, 1, 1), np.int64))
+    """The term of a layer that only passes its residual on: a layer has one, and this one keeps nothing else alive.
+    Of products, which are large as a rule, in groups.
+    """
+    groups = filters if residual.gate and filters == channels else 1
+    return Term(source=residual.source, weight=np.zeros((filters, channels // groups, 1, 1), np.int64), groups=groups)
 
 
 def _kept_term(term: Term, filters: NDArray[np.intp], channels: NDArray[np.intp]) -> Term:
@@ -244,7 +272,7 @@ def _check_outputs(net: IntegerNetwork) -> None:
     for layer in net.layers:
         live = {term.source for term in layer.terms if term.weight.any()}
         if layer.residual:
-            live.add(layer.residual.source)
+            live.update(layer.residual.sources)
         if live & alive:
             alive.add(layer.name)
     for name in net.outputs:

@@ -11,13 +11,14 @@ ceil(N / R) pixel tiles, of
 
     max(W * (K + guard) + residuals, through, drained)                          W window positions
 
-`guard` is 1 where windows of a pool leave the map, which takes an entry a window; `through` is C where there are
-residuals, since each passes all columns, however few of them have a filter; `drained` is F * writes of this pixel tile,
-or of the one before if that is more, which leaves meanwhile. `writes` is 1 as a rule, more where a vector goes to
-several rows (every pixel tile but the last counts as the worst of them) or is repeated, and in a wide layer the pixels
-of the tile, whose words leave one by one. A layer's *limit*, which none is allowed to pass, is
-1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down; D is F * writes of the last pixel tile (C at most as a rule)
-and `stages` what the layer takes longer than in a design with the short pipeline and without tables.
+`guard` is 1 where windows of a pool leave the map, which takes an entry a window; `residuals` counts their gates too;
+`through` is C where there are residuals, since each passes all columns, however few of them have a filter, and 2 C
+where these have gates; `drained` is F * writes of this pixel tile, or of the one before if that is more, which leaves
+meanwhile. `writes` is 1 as a rule, more where a vector goes to several rows (every pixel tile but the last counts as
+the worst of them) or is repeated, and in a wide layer the pixels of the tile, whose words leave one by one. A layer's
+*limit*, which none is allowed to pass, is 1.05 * P + 64 + max(0, R + D - 32) + stages, rounded down; D is F * writes of
+the last pixel tile (C at most as a rule) and `stages` what the layer takes longer than in a design with the short
+pipeline and without tables.
 
 With batches all of this is of a batch: N are the pixels of all its images, and bound and limit are those of all of
 them. Where tiles end with the image there are ceil(N / R) for each. An image's end counts in writes as a row's does.
@@ -219,8 +220,7 @@ def _promise(geo: LayerGeometry, tiles: Sequence[Tile], hw: Hardware) -> int:
     """What the formula says of all `tiles` of a layer."""
     promise = before = 0
     for tile in tiles:
-        through = hw.cols if tile.residuals else 0
-        entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, through)
+        entries = max(tile.passes * (tile.columns + geo.guarded) + tile.residuals, tile.tail(hw.cols))
         inner, last = tile.filters * tile.writes, tile.filters * tile.last_writes
         if tile.pixel_tiles == 1:
             promise += max(entries, before, last)

@@ -227,7 +227,7 @@ class MemoryModel:
                 break
         until = [there[0] * entries.shape.words] if there[0] < rows[0] else []
         until += [there[1] * weights.shape.words] if there[1] < rows[1] else []
-        tail = tile.busy - self._cols
+        tail = tile.busy - tile.tail(self._cols)
         until += [tail] if tile.residuals and tail >= 0 else []
         return min(until)
 
@@ -241,7 +241,7 @@ class MemoryModel:
                 there = ring.complete[ring.first_row + rows[0] : ring.first_row + rows[1]] + ROW_READY
                 places = waits[rows[0] * size - slot :: size][: len(there)]
                 np.maximum(places, there, out=places)
-        tail = tile.busy - self._cols  # from here on there must be no gap
+        tail = tile.busy - tile.tail(self._cols)  # from here on there must be no gap
         if tile.residuals and slot <= tail < until:
             ends = [
                 ring.complete[ring.first_row + ring.shape.rows(words) - 1]

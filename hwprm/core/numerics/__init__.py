@@ -9,6 +9,7 @@ from hwprm.core.numerics.widths import (
     WIDE_BITS,
     accumulator_bounds,
     filter_bounds,
+    product_bounds,
     signed_width,
 )
 
@@ -25,6 +26,7 @@ __all__ = [
     "filter_bounds",
     "integer_range",
     "look_up",
+    "product_bounds",
     "quantize",
     "requantize",
     "round_half_up",

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.core.limits import ACC_BITS_MAX
 
-__all__ = ["ACC_BITS_MAX", "RESIDUAL_BITS_MAX", "WIDE_BITS", "accumulator_bounds", "filter_bounds", "signed_width"]
+__all__ = [
+    "ACC_BITS_MAX",
+    "RESIDUAL_BITS_MAX",
+    "WIDE_BITS",
+    "accumulator_bounds",
+    "filter_bounds",
+    "product_bounds",
+    "signed_width",
+]
 
 IntArray = NDArray[np.int64]
 
@@ -47,3 +57,15 @@ def accumulator_bounds(weight: IntArray, bias: IntArray, x_low: int, x_high: int
         int(min((low + np.minimum(bias, 0)).min(initial=0), 0)),
         int(max((high + np.maximum(bias, 0)).max(initial=0), 0)),
     )
+
+
+def product_bounds(factors: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Smallest and largest product, 0 among them, of factors that lie between these ends.
+
+    [(-128, 127), (0, 255)] -> (-32640, 32385)
+    """
+    low, high = 1, 1
+    for ends in factors:
+        found = [one * other for one in (low, high) for other in ends]
+        low, high = min(found), max(found)
+    return min(low, 0), max(high, 0)

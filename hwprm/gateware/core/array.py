@@ -29,7 +29,8 @@ class SystolicArray(wiring.Component):
     of the rows, and `drained` of row r is the selected result ``mux_levels`` cycles after its select, so skewed by r.
 
     With residuals the rows are delay lines as well: `RESIDUAL_PRODUCT` cycles before `drained` of row r is the result
-    of column c, `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum.
+    of column c, `passed` of row r is the activation that entered ``cols - 1 - c`` entries before the last of that sum,
+    and with gates `gates` the one that entered `cols` entries before that.
 
     Members
     -------
@@ -38,12 +39,14 @@ class SystolicArray(wiring.Component):
     select : In(range(cols))
     drained : Out(signed(acc_bits)).array(rows)
     passed : Out(operand_shape).array(rows), with residuals only
+    gates : Out(operand_shape).array(rows), where these have gates only
     """
 
     def __init__(self, hw: Hardware, element: ProcessingElement | None = None):
         self._hw = hw
         self._element = element or ProcessingElement(hw)
-        passed = {"passed": Out(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
+        names = ("passed",) * bool(hw.residual_bits) + ("gates",) * hw.gates
+        passed = {name: Out(operand_shape(hw)).array(hw.rows) for name in names}
         super().__init__(
             {
                 "operands": In(operand_layout(hw)).array(hw.rows),
@@ -72,6 +75,8 @@ class SystolicArray(wiring.Component):
             select = delay(m, select, 1, name=f"select{r}")
             if hw.residual_bits:
                 m.d.comb += self.passed[r].eq(delay(m, west["act"], behind, name=f"passed{r}"))
+            if hw.gates:
+                m.d.comb += self.gates[r].eq(delay(m, self.passed[r], hw.cols, name=f"gate{r}"))
         return m
 
     def _drain(self, m: Module, platform, results, select, row: int):

@@ -43,6 +43,7 @@ class Drain(wiring.Component):
     select : Out(range(cols))
     drained : In(signed(acc_bits)).array(rows)
     passed : In(operand_shape).array(rows), residuals, `RESIDUAL_PRODUCT` cycles before their sums, if any
+    gates : In(operand_shape).array(rows), theirs, together with them, if any
     param_addr : Out(param address)
     param : In(param word), `TABLE_READ` cycles after its address
     vector_valid : Out(1), stored layers only
@@ -55,7 +56,8 @@ class Drain(wiring.Component):
     def __init__(self, hw: Hardware, posts: Sequence[int] | None = None):
         self._hw, self._posts = hw, posts
         tag = tag_layout(hw)
-        passed = {"passed": In(operand_shape(hw)).array(hw.rows)} if hw.residual_bits else {}
+        names = ("passed",) * bool(hw.residual_bits) + ("gates",) * hw.gates
+        passed = {name: In(operand_shape(hw)).array(hw.rows) for name in names}
         super().__init__(
             {
                 "tag": In(tag),
@@ -162,7 +164,10 @@ class Drain(wiring.Component):
             after = delay(m, param, 1, name=f"param{r}")  # the next row's, and on its way behind a residual's product
             own = param
             if hw.residual_bits:
-                m.d.comb += [lane.residual.eq(self.passed[r]), lane.factor.eq(layout(param).residual)]
+                factor = layout(param).residual
+                if hw.gates:
+                    factor = Mux(self.layer.gated & (factor != 0), self.gates[r], factor)
+                m.d.comb += [lane.residual.eq(self.passed[r]), lane.factor.eq(factor)]
                 own = delay(m, after, RESIDUAL_PRODUCT(hw) - 1, name=f"param_behind{r}")
             m.d.comb += [
                 lane.acc.eq(self.drained[r]),

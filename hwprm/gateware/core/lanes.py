@@ -20,6 +20,9 @@ class LaneAddresses(wiring.Component):
     `SPACING` cycles after it was moved before. Both act after the entry of the same cycle. Latencies are
     `LANES_START`, `LANE_STEP` and `LANE_ADDRESS` of `hwprm.isa.latencies`.
 
+    Of an entry that all lanes read in `common` lane 0 reads the very place, whatever its pixel; what the other lanes
+    have for addresses says nothing.
+
     In designs with batches lanes wrap from an image's last row to the next image's first. Where tiles end with the
     image, the lanes return to the first position instead, and the entries' addresses move on by an image.
 
@@ -179,8 +182,11 @@ class LaneAddresses(wiring.Component):
         def later(value, what: str):
             return staged(m, hw, value, name=f"address{r}_{what}")
 
-        word = later(lane["word"], "word")
-        total = later(entry_bank + lane["bank"], "bank_sum")
+        lane_word, lane_bank = lane["word"], lane["bank"]
+        if r == 0 and hw.common:
+            lane_word, lane_bank = (Mux(entry.common, 0, value) for value in (lane_word, lane_bank))
+        word = later(lane_word, "word")
+        total = later(entry_bank + lane_bank, "bank_sum")
         bounds = later(
             Cat(lane["y"] >= entry.y_low, lane["y"] < entry.y_high, lane["x"] >= entry.x_low, lane["x"] < entry.x_high),
             "bounds",

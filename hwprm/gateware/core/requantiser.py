@@ -36,7 +36,7 @@ class Requantiser(wiring.Component):
     acc : In(signed(acc_bits))
     param : In(param word), whose residual's multiplier is not looked at
     residual : In(operand_shape), with residuals only
-    factor : In(unsigned(residual_bits)), with residuals only
+    factor : In(unsigned(residual_bits)), with residuals only; where these have gates signed(factor_bits)
     clamp_low, clamp_high : In(operand_shape)
     wide_low, wide_high : In(signed(32))
     head : Out(head_layout), `SUM` cycles after `acc`
@@ -49,7 +49,8 @@ class Requantiser(wiring.Component):
     def __init__(self, hw: Hardware, *, wide: bool):
         self._hw, self._wide = hw, wide
         self._queued = wide and hw.wide_lanes > 1
-        ahead = {"residual": In(operand_shape(hw)), "factor": In(unsigned(hw.residual_bits))}
+        factor = signed(hw.factor_bits) if hw.gates else unsigned(hw.residual_bits)
+        ahead = {"residual": In(operand_shape(hw)), "factor": In(factor)}
         queued = {"queued": In(head_layout(hw)), "take_queued": In(1)}
         super().__init__(
             {
@@ -110,7 +111,7 @@ class Requantiser(wiring.Component):
         residual = self._later(m, Mux(self.factor == 0, 0, self.residual), "residual")
         if hw.fast:
             return multiply(m, platform, residual, self._later(m, self.factor, "factor"), stages=1, name="added")
-        added = Signal(signed(hw.act_bits + hw.unsigned + hw.residual_bits), name="added", reset_less=True)
+        added = Signal(signed(hw.act_bits + hw.unsigned + len(self.factor)), name="added", reset_less=True)
         m.d.sync += added.eq(residual * self.factor)
         return added
 

@@ -48,7 +48,8 @@ class Sequencer(wiring.Component):
     entry_addr, weight_addr : Out, of the ROMs
     use : Out(use_layout), of the rings
     words_ready : In(1), the next words are there
-    tail_ready : In(1), so are those behind them, as many in all as the array has columns
+    tail_ready : In(1), so are those behind them, as many in all as the array has columns, or twice as many in a layer
+        with gates
     loaded : In(1), descriptors can be read
     slot : Out(slot_layout)
     base : Out(word_bits), of the tile, with each of its entries; in designs with phases only
@@ -134,7 +135,10 @@ class Sequencer(wiring.Component):
         words_ready = self.words_ready
         if self._hw.external and self._hw.residual_bits:
             # From a residual entry to its filter's drain time is counted in cycles: no bubble may come between.
-            first_of_tail = now.tail & (column + (self._hw.cols - 1) == now.length)
+            behind = self._hw.cols - 1
+            if self._hw.gates:
+                behind = Mux(self.layer.gated, 2 * self._hw.cols - 1, behind)
+            first_of_tail = now.tail & (column + behind == now.length)
             words_ready = Mux(first_of_tail, self.tail_ready, self.words_ready)
         with m.FSM(init="FETCH") as fsm:
             # Once after reset: the tables' outputs are not the first words yet.

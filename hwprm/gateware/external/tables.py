@@ -26,7 +26,8 @@ class ExternalTables(wiring.Component):
     error : Out(1), sticky: the memory answered with an error
     loaded : Out(1), the descriptors are there
     ready : Out(1), the next list entry and the next weights are there
-    tail_ready : Out(1), so are those behind them, as many in all as the array has columns
+    tail_ready : Out(1), so are those behind them, as many in all as the array has columns, or twice as many with `far`
+    far : In(1), in designs with gates only
     use : In(use_layout), they are used in this cycle
     entry : Out(entry word), `TABLE_READ` cycles after its use
     weight : Out(cols * weight_bits), `weight_delay` more after its use
@@ -46,6 +47,7 @@ class ExternalTables(wiring.Component):
             "loaded": Out(1),
             "ready": Out(1),
             "tail_ready": Out(1),
+            **({"far": In(1)} if hw.gates else {}),
             "use": In(use_layout()),
             "entry": Out(entry_format(hw).width),
             "weight": Out(hw.cols * hw.weight_bits),
@@ -103,7 +105,7 @@ class ExternalTables(wiring.Component):
                 rows=rows,
                 beat_bits=ext.beat_bits,
                 read_delay=read_delay,
-                ahead=hw.cols,
+                ahead=(hw.cols, 2 * hw.cols) if hw.gates else (hw.cols,),
                 latency=TABLE_READ(hw),
             )
             there, all_there = Signal(name=f"{name}_ready"), Signal(name=f"{name}_tail_ready")
@@ -118,6 +120,8 @@ class ExternalTables(wiring.Component):
                 there.eq(ring.ready),
                 all_there.eq(ring.ready_ahead),
             ]
+            if hw.gates:
+                m.d.comb += ring.far.eq(self.far)
             ready.append(there)
             tail_ready.append(all_there)
         m.d.comb += [self.ready.eq(ready[0] & ready[1]), self.tail_ready.eq(tail_ready[0] & tail_ready[1])]

@@ -1,5 +1,7 @@
 """A ring buffer between the stream and the array: a double buffer whose halves are as large as the tiles are."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -25,14 +27,22 @@ class Ring(wiring.Component):
     beat : In(beat_bits)
     room : Out(1), a beat may be pushed
     ready : Out(1), the next word is there
-    ready_ahead : Out(1), so are the `ahead` - 1 behind it
+    ready_ahead : Out(1), so are those behind it, ``ahead[0]`` in all, or with `far` ``ahead[1]``
+    far : In(1), where `ahead` has two numbers only
     step : In(1), it is used in this cycle
     ends, release : In(1)
     data : Out(width), the word, `read_delay` + `latency` cycles after its step
     """
 
     def __init__(
-        self, *, width: int, rows: int, beat_bits: int, read_delay: int, ahead: int = 1, latency: int = MEMORY_READ
+        self,
+        *,
+        width: int,
+        rows: int,
+        beat_bits: int,
+        read_delay: int,
+        ahead: Sequence[int] = (1,),
+        latency: int = MEMORY_READ,
     ):
         if rows < 2 or rows & (rows - 1):
             raise ValueError(f"a ring must have a power of two of rows from 2 upwards, not {rows}")
@@ -42,6 +52,7 @@ class Ring(wiring.Component):
         one = dict.fromkeys(("push", "step", "ends", "release"), In(1)) | dict.fromkeys(
             ("room", "ready", "ready_ahead"), Out(1)
         )
+        one |= {"far": In(1)} if len(ahead) > 1 else {}
         super().__init__(one | {"beat": In(beat_bits), "data": Out(width)})
 
     def elaborate(self, platform):
@@ -63,7 +74,9 @@ class Ring(wiring.Component):
             m.d.sync += position.eq(position + 1)
 
         last_ahead = Signal.like(position)
-        m.d.comb += last_ahead.eq(position + (self._ahead - 1))
+        near, *far = (count - 1 for count in self._ahead)
+        behind = Mux(self.far, far[0], near) if far else near
+        m.d.comb += last_ahead.eq(position + behind)
         row_used, freed = Signal(), Signal()
         last_word = position[:word_bits].all() if word_bits else 1
         m.d.comb += [

@@ -18,8 +18,8 @@ class VectorMemory(wiring.Component):
 
     Read: lane r reads word `words[r]` of bank ``(rotation + r * strides[stride]) mod banks``; these are different
     banks because the number of banks is coprime with every stride. `data[r]` comes `VECTOR_READ` cycles later, zero
-    where `inside[r]` was 0; in a design that holds both kinds of tensors it is of the kind that `unsigned` said. Both
-    latencies are those of `hwprm.isa.latencies`.
+    where `inside[r]` was 0; in a design that holds both kinds of tensors it is of the kind that `unsigned` said, and
+    where `common` was set it is what lane 0 read. Both latencies are those of `hwprm.isa.latencies`.
 
     Write: lane r of `write_data` goes to linear address ``write_at + r * store_strides[write_stride]`` for
     first_lane <= r < last_lane, and can be read by addresses presented `VECTOR_WRITE` cycles later. One write a cycle,
@@ -32,6 +32,7 @@ class VectorMemory(wiring.Component):
     rotation : In(bank_bits)
     stride : In(range(strides))
     unsigned : In(1), in designs with both kinds of tensors only
+    common : In(1), in designs with entries that all lanes read in common only
     data : Out(operand_shape).array(rows)
     write : In(1)
     write_at : In(address)
@@ -51,6 +52,7 @@ class VectorMemory(wiring.Component):
                 "rotation": In(hw.bank_bits),
                 "stride": In(max(1, (len(hw.strides) - 1).bit_length())),
                 **({"unsigned": In(1)} if hw.mixed else {}),
+                **({"common": In(1)} if hw.common else {}),
                 "data": Out(operand_shape(hw)).array(hw.rows),
                 "write": In(1),
                 "write_at": In(address_layout(hw)),
@@ -89,12 +91,15 @@ class VectorMemory(wiring.Component):
         rotation = delay(m, self.rotation, turned, name="rotation")
         stride = delay(m, self.stride, masked, name="stride")
         unsigned = delay(m, self.unsigned, masked, name="unsigned") if hw.mixed else None
+        common = delay(m, self.common, masked, name="common") if hw.common else None
         words = [staged(m, hw, bank.read_data, name=f"read_word{i}") for i, bank in enumerate(banks)]
         slots = rotate_left(m, words, rotation, name="read_data")
         slots = [staged(m, hw, slot, name=f"slot{i}") for i, slot in enumerate(slots)]
         for r in range(hw.rows):
             inside = delay(m, self.inside[r], masked, name=f"inside{r}")
             chosen = multiplex([slots[r * s % hw.banks] for s in hw.strides], stride)
+            if common is not None:
+                chosen = Mux(common, slots[0], chosen)
             if unsigned is not None:
                 chosen = Cat(chosen, ~unsigned & chosen[-1])
             m.d.sync += self.data[r].eq(Mux(inside, chosen, 0))

@@ -28,6 +28,7 @@ __all__ = [
     "Matrix",
     "Mean",
     "Picked",
+    "Product",
     "Repeated",
     "Stage",
     "Sum",
@@ -111,6 +112,11 @@ class Affine(Stage):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sum(Stage):
     """The inputs added up, pixel by pixel."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Product(Stage):
+    """The two inputs multiplied, pixel by pixel; one of them may have one pixel, which then counts for all."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, Map
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
 from hwprm.quantization.lowering.start import identity_layer
 from hwprm.quantization.lowering.views import whole_view
 
@@ -33,21 +33,26 @@ def add_copies(net: FusedNetwork) -> FusedNetwork:
     layers: list[FusedLayer] = []
     for layer in net.layers:
         ratio = _ratio(layer, net.shapes)
-        instead = {source: moves.get((source, ratio), source) for source in layer.sources}
+        instead = {source: moves.get((source, ratio), source) for source in layer.rasters}
         for old, new in instead.items():
             if new not in shapes:
                 shapes[new] = shapes[old]
                 view = whole_view(old, shapes[old])
                 layers.append(identity_layer(new, view, {old: view.shape[0]}))
         terms = tuple(replace(term, source=instead[term.source]) for term in layer.terms)
-        residual = layer.residual and replace(layer.residual, source=instead[layer.residual.source])
+        residual = layer.residual and _moved(layer.residual, instead)
         layers.append(replace(layer, terms=terms, residual=residual))
     return replace(net, layers=tuple(layers), shapes=shapes)
 
 
+def _moved(residual: FusedResidual, instead: dict[str, str]) -> FusedResidual:
+    gate = residual.gate and replace(residual.gate, source=instead.get(residual.gate.source, residual.gate.source))
+    return replace(residual, source=instead[residual.source], gate=gate)
+
+
 def _ratios(net: FusedNetwork, name: str) -> tuple[Fraction, ...]:
     """The different row ratios at which tensor `name` is read, in order."""
-    readers = [layer for layer in net.layers if name in layer.sources]
+    readers = [layer for layer in net.layers if name in layer.rasters]
     return tuple(dict.fromkeys(ratio for layer in readers if (ratio := _ratio(layer, net.shapes)) is not None))
 
 

@@ -12,25 +12,37 @@ from hwprm.graph.rules.functions import Function
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.views import FusedTerm
 
-__all__ = ["FusedLayer", "FusedNetwork", "FusedResidual", "Map"]
+__all__ = ["FusedGate", "FusedLayer", "FusedNetwork", "FusedResidual", "Map"]
 
 FloatArray = NDArray[np.float64]
 Map = tuple[int, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
+class FusedGate:
+    """What a residual is multiplied with: channel ``channels[m]`` of tensor `source`; with `spread` its one pixel."""
+
+    source: str
+    channels: tuple[int, ...]
+    spread: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class FusedResidual:
-    """What node `sum` adds to a layer: channel ``channels[m]`` of tensor `source` to filter m."""
+    """What node `sum`, or a product with a `gate`, adds to a layer: channel ``channels[m]`` of tensor `source` to
+    filter m.
+    """
 
     sum: str
     source: str
     channels: tuple[int, ...]
+    gate: FusedGate | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FusedLayer:
-    """A sum of convolutions, max pooling or a residual, clamp, functions from a table one after the other, upsampling.
-    bias ``(M,)``; None: no end of the clamp.
+    """A sum of convolutions, max pooling or a residual, which may have a gate, clamp, functions from a table one after
+    the other, upsampling. bias ``(M,)``; None: no end of the clamp.
     """
 
     name: str
@@ -56,8 +68,17 @@ class FusedLayer:
     @property
     def sources(self) -> tuple[str, ...]:
         """The tensors it reads, each once."""
-        residual = (self.residual.source,) if self.residual else ()
-        return tuple(dict.fromkeys((*(term.source for term in self.terms), *residual)))
+        gate = (self.residual.gate.source,) if self.residual and self.residual.gate else ()
+        return tuple(dict.fromkeys((*self._maps(), *gate)))
+
+    @property
+    def rasters(self) -> tuple[str, ...]:
+        """Those that it reads pixel by pixel, each once."""
+        gate = self.residual.gate if self.residual else None
+        return tuple(dict.fromkeys((*self._maps(), *((gate.source,) if gate and not gate.spread else ()))))
+
+    def _maps(self) -> tuple[str, ...]:
+        return (*(term.source for term in self.terms), *((self.residual.source,) if self.residual else ()))
 
     def clamped(self, low: float | None, high: float | None) -> FusedLayer:
         """This layer with a further clamp to `low` .. `high` behind its own, and behind its functions."""

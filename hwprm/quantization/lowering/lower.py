@@ -9,7 +9,8 @@ ReLUs) become a 1 x 1 convolution of their own, depthwise on a whole tensor; whe
 on, it is marked `identity` and quantised exactly.
 
 A sum joins the convolution that makes one of its operands, which then adds the other operand as a residual, where
-nobody else wants that convolution's result. Any other sum is a layer of its own.
+nobody else wants that convolution's result. Any other sum is a layer of its own. So is a product of two tensors: a
+layer without weights whose residual has a gate; an operand that is a view of several tensors is copied in front of it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,19 @@ from dataclasses import replace
 from hwprm.core.errors import ModelError, UnsupportedError
 from hwprm.graph import Graph, Input
 from hwprm.graph.rules.functions import Function
-from hwprm.graph.rules.stages import Affine, AsMap, AsVector, Clamped, Largest, Matrix, Picked, Repeated, Sum, Tabulated
+from hwprm.graph.rules.stages import (
+    Affine,
+    AsMap,
+    AsVector,
+    Clamped,
+    Largest,
+    Matrix,
+    Picked,
+    Product,
+    Repeated,
+    Sum,
+    Tabulated,
+)
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
@@ -61,8 +74,9 @@ class _Lowering:
         self.layers: list[FusedLayer] = []
         #: Layer whose result, after all that it took in, is the node's.
         self.maker: dict[str, FusedLayer] = {}
-        #: Layers that copy a view to make it wide.
+        #: Layers that copy a view to make it wide, and those that do to make it one tensor.
         self.copies: dict[View, str] = {}
+        self.joined: dict[View, View] = {}
 
     def network(self) -> FusedNetwork:
         graph = self.graph
@@ -101,6 +115,8 @@ class _Lowering:
             self.views[step.name] = reads[0]
         elif isinstance(stage, Picked):
             self.views[step.name] = self._picked(step, stage, reads)
+        elif isinstance(stage, Product):
+            self._layer(step, [self._tensor(step, read) for read in reads])
         else:
             self._layer(step, reads)
 
@@ -110,7 +126,7 @@ class _Lowering:
         if isinstance(step.stage, Sum) and (joined := self._joined_sum(step, reads, layer)):
             layer = joined
         maps = [self.graph.shapes[name] for name in chain if len(self.graph.shapes[name]) == 3]
-        vector = (len(layer.bias), 1, 1) if isinstance(step.stage, Matrix) else reads[0].shape
+        vector = (len(layer.bias), 1, 1) if isinstance(step.stage, Matrix) else max(reads, key=_pixels).shape
         shape = _as_map(maps[-1]) if maps else vector  # behind a flatten, what was flattened
         self.shapes[layer.name] = shape
         self.views |= dict.fromkeys(chain, whole_view(layer.name, shape))
@@ -134,6 +150,17 @@ class _Lowering:
                     behind = {key: getattr(alone, key) for key in ("low", "high", "functions", "upsample")}
                     return replace(layer, residual=residual, **behind)
         return None
+
+    def _tensor(self, step: Step, view: View) -> View:
+        """`view` as channels of one tensor, a copy where it is of several."""
+        if view.flattened or len(view.sources) == 1:
+            return view
+        if view not in self.joined:
+            name = self._free(f"{step.name}_joined")
+            self.layers.append(identity_layer(name, view, {key: shape[0] for key, shape in self.shapes.items()}))
+            self.shapes[name] = view.shape
+            self.joined[view] = whole_view(name, view.shape)
+        return self.joined[view]
 
     def _picked(self, step: Step, stage: Picked, reads: list[View]) -> View:
         parts = tuple(part for view in reads for part in view.flattened or (view,))
@@ -236,8 +263,11 @@ def _line(stage: Affine) -> Function | None:
 
 
 def _takes_pool(layer: FusedLayer) -> bool:
-    """Whether a max pool may join, which comes before clamp and functions: the maximum commutes with what rises."""
-    return layer.pool is None and layer.upsample == (1, 1) and all(function.rising for function in layer.functions)
+    """Whether a max pool may join, which comes before clamp and functions: the maximum commutes with what rises. A
+    layer that pools has no residual.
+    """
+    plain = layer.pool is None and layer.residual is None and layer.upsample == (1, 1)
+    return plain and all(function.rising for function in layer.functions)
 
 
 def _takes_residual(layer: FusedLayer) -> bool:
@@ -245,6 +275,10 @@ def _takes_residual(layer: FusedLayer) -> bool:
     untouched = layer.pool is None and layer.residual is None and layer.low is None and layer.high is None
     plain = untouched and layer.upsample == (1, 1) and not layer.divisors and not layer.functions
     return plain and all(term.stride == (1, 1) and term.region is None for term in layer.terms)
+
+
+def _pixels(view: View) -> int:
+    return view.size[0] * view.size[1]
 
 
 def _one_pixel(graph: Graph, chain: list[str]) -> bool:

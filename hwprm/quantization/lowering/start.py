@@ -18,6 +18,7 @@ from hwprm.graph.rules.stages import (
     Largest,
     Matrix,
     Mean,
+    Product,
     Repeated,
     Stage,
     Sum,
@@ -25,8 +26,8 @@ from hwprm.graph.rules.stages import (
 )
 from hwprm.intnet import Pool
 from hwprm.quantization.lowering.averages import average_layer
-from hwprm.quantization.lowering.fused import FusedLayer
-from hwprm.quantization.lowering.views import View, linear_terms, merge_terms, terms_of
+from hwprm.quantization.lowering.fused import FusedGate, FusedLayer, FusedResidual
+from hwprm.quantization.lowering.views import FusedTerm, View, linear_terms, merge_terms, terms_of
 
 __all__ = ["as_pool", "identity_layer", "start_layer"]
 
@@ -116,6 +117,34 @@ def _(stage: Sum, name: str, reads: list[View], counts: Counts) -> FusedLayer:
     kernel = Kernel(weight=np.ones((channels, 1, 1, 1)), groups=channels)
     parts = tuple(term for view in reads for term in terms_of(view, counts, kernel))
     return FusedLayer(name=name, terms=merge_terms(parts), bias=np.zeros(channels))
+
+
+@_start.register
+def _(stage: Product, name: str, reads: list[View], counts: Counts) -> FusedLayer:
+    full, gate = sorted(reads, key=lambda read: read.size, reverse=True)
+    if len(full.channels) != len(gate.channels) or gate.size not in (full.size, (1, 1)):
+        raise UnsupportedError(
+            f"{name!r} multiplies maps {full.shape} and {gate.shape} after flattening; multiply maps of one shape"
+        )
+    (source,), (by,) = full.sources, gate.sources
+    residual = FusedResidual(
+        sum=name,
+        source=source,
+        channels=tuple(channel for _, channel in full.channels),
+        gate=FusedGate(
+            source=by, channels=tuple(channel for _, channel in gate.channels), spread=gate.size != full.size
+        ),
+    )
+    return FusedLayer(name=name, terms=(_silent(full, counts),), bias=np.zeros(len(full.channels)), residual=residual)
+
+
+def _silent(view: View, counts: Counts) -> FusedTerm:
+    """A term without weights, for a layer has one: of the tensor that `view` is a choice of."""
+    (source,) = view.sources
+    groups = counts[source] if view.whole else 1
+    return FusedTerm(
+        source=source, weight=np.zeros((len(view.channels), counts[source] // groups, 1, 1)), groups=groups
+    )
 
 
 @_start.register

@@ -31,13 +31,13 @@ class Design:
     def of(cls, hardware: Hardware, roms: Sequence[RomImage], cells: str = "any") -> Design:
         """The design with those ROMs, which are not looked at where it reads an external memory.
 
-        Raises UnsupportedError for one with activation tables.
+        Raises UnsupportedError for one with activation tables or products of two tensors.
         """
-        if hardware.posts:
-            raise UnsupportedError(
-                "the size model does not know activation tables yet, and this network has some; use `hwprm synth` on a "
-                "bundle"
-            )
+        for there, what in ((hardware.posts, "activation tables"), (hardware.gates, "products of two tensors")):
+            if there:
+                raise UnsupportedError(
+                    f"the size model does not know {what} yet, and this network has some; use `hwprm synth` on a bundle"
+                )
         columns = {} if hardware.external else {rom.name: Columns.of(rom) for rom in roms}
         return cls(hardware=hardware, contents=Contents(hardware, columns), cells=cells)
 

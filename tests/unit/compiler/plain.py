@@ -49,6 +49,8 @@ def run(net, image):
         acc = sum(summed(values[term.source], term) for term in layer.terms) + layer.bias[:, None, None]
         acc = pooled(acc, layer.pool) if layer.pool else acc
         if layer.residual:
-            acc = acc + layer.residual.mult[:, None, None] * values[layer.residual.source][layer.residual.channel]
+            added = layer.residual.mult[:, None, None] * values[layer.residual.source][layer.residual.channel]
+            gate = layer.residual.gate
+            acc = acc + (added * values[gate.source][gate.channel] if gate else added)
         values[layer.name] = requantize(acc, layer.mult[:, None, None], layer.shift[:, None, None], *layer.clamp)
     return values

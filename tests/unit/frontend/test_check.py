@@ -52,11 +52,6 @@ REFUSED = {
         "aten.mul.Tensor",
         r"broadcasts \(1, 1, 6, 5\) and \(2, 1, 1\); keep the tensor's shape",
     ),
-    "product of tensors": (
-        lambda m, x: (y := m.conv(x)) * torch.relu(y),
-        "aten.mul.Tensor",
-        "multiplies two tensors that depend on the image; use sums",
-    ),
     "division by the image": (lambda m, x: 1 / m.conv(x), "aten.reciprocal.default", "not supported"),
     "division that rounds": (
         lambda m, x: torch.div(m.conv(x), 2, rounding_mode="floor"),

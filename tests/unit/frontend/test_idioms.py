@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hwprm.core.errors import ModelError, UnsupportedError
+from hwprm.core.errors import ModelError
 from hwprm.frontend import Severity, check, to_graph
 from hwprm.graph import (
     AvgPool2d,
@@ -22,6 +22,7 @@ from hwprm.graph import (
     Input,
     Linear,
     MaxPool2d,
+    Multiply,
     Pointwise,
     Relu,
     evaluate,
@@ -251,8 +252,25 @@ def test_a_product_with_a_function_of_itself_is_one_function(function: Callable[
     assert [bool(layer.functions) for layer in lowered.layers] == [True, False]
 
 
-def test_other_products_are_refused() -> None:
-    functions = (lambda a: a * torch.tanh(a), lambda a: a * a.flip(2).sigmoid(), lambda a: a * torch.sigmoid(2 * a))
-    for function in functions:
-        with pytest.raises(UnsupportedError, match="it multiplies two tensors"):
-            to_graph(Idiom(flat(function)), (2, 8, 8))
+@pytest.mark.parametrize(
+    ("function", "gate"),
+    [
+        (lambda a: a * torch.tanh(a), (4, 6, 6)),
+        (lambda a: a * torch.sigmoid(2 * a), (4, 6, 6)),
+        (lambda a: a * a, (4, 6, 6)),
+        (lambda a: a * a.mean((2, 3), keepdim=True).sigmoid(), (4, 1, 1)),
+        (lambda a: a.mean((2, 3)).sigmoid()[:, :, None, None] * a, (4, 1, 1)),
+        (lambda a: a * a.mean((2, 3)).sigmoid().view(-1, 4, 1, 1).expand_as(a), (4, 1, 1)),
+        (lambda a: a * a.amax(1, keepdim=True), (4, 6, 6)),
+        (lambda a: a * a[:, 1:2].mean((2, 3), keepdim=True), (4, 1, 1)),
+        (lambda a: a.mean(2, keepdim=True) * a, (4, 6, 6)),
+        (lambda a: a.mean((2, 3), keepdim=True) * a[:, :1], (4, 1, 1)),
+        (lambda a: a.mean(2, keepdim=True) * a.mean(3, keepdim=True), (4, 6, 6)),
+    ],
+)
+def test_other_products_are_products(function: Callable[[Tensor], Tensor], gate: tuple[int, ...]) -> None:
+    module = Idiom(flat(function)).double().eval()
+    graph = to_graph(module, (2, 8, 8))
+    (product,) = (node for node in graph.nodes if isinstance(node, Multiply))
+    assert min(graph.shapes[name] for name in product.inputs) == gate
+    assert_same_meaning(module, images(2, 8, 8))

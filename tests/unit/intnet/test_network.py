@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hwprm.core.errors import ModelError
-from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Pool, Residual, Tensor, Term
 
 
 def network() -> IntegerNetwork:
@@ -69,6 +69,12 @@ def changed_term(index: int, **fields: object) -> IntegerNetwork:
 def residual(**fields: object) -> Residual:
     """What layer b adds: channels of a."""
     return Residual(**{"source": "a", "channel": np.array([3, 0, 1]), "mult": np.array([1000, 0, 70000])} | fields)
+
+
+def gated(channel: list[int] | None = None, source: str = "a", mult: int = 1) -> Residual:
+    """A product of channels of a."""
+    gate = Gate(source=source, channel=np.array(channel or [0, 2, 1]))
+    return residual(mult=np.full(3, mult), gate=gate)
 
 
 BROKEN = {
@@ -133,6 +139,16 @@ BROKEN = {
         lambda: changed(1, residual=residual(source="x", channel=np.zeros(3, np.int64))),
         r"layer 'b' makes a map \(3, 3\), the residual 'x' is \(6, 5\)",
     ),
+    "gate length": (
+        lambda: changed(1, residual=gated([0])),
+        "layer 'b': the gate's channel must have one entry per filter",
+    ),
+    "gate channel": (lambda: changed(1, residual=gated([0, 1, 4])), r"layer 'b': a gate's channel is outside 0\.\.3"),
+    "gate size": (
+        lambda: changed(1, residual=gated([0, 0, 0], "x")),
+        r"layer 'b' makes a map \(3, 3\), the gate 'x' is \(6, 5\); it may be as large, or one pixel",
+    ),
+    "gate and multiplier": (lambda: changed(1, residual=gated(mult=2)), "of a residual with a gate is neither 0 nor 1"),
     "residual and pool": (
         lambda: changed(1, residual=residual(), pool=Pool(kernel=(1, 1), stride=(1, 1))),
         "layer 'b': a layer that pools adds no residual; make the sum a layer of its own",
@@ -218,10 +234,18 @@ def test_a_residual_counts_with_the_bias_behind_the_accumulator() -> None:
     assert plain.sum_limits(layer) == (low, high + 70000 * 127)  # a is 0..127
 
 
-@pytest.mark.parametrize("added", [None, residual()], ids=["plain", "residual"])
+def test_a_product_is_bounded_by_its_factors() -> None:
+    plain, layer = network(), changed(1, residual=gated()).layers[1]
+    low, high = plain.accumulator_limits(plain.layers[1])
+    assert plain.sum_limits(layer) == (low, high + 127 * 127)  # a is 0..127
+
+
+@pytest.mark.parametrize("added", [None, residual(), gated()], ids=["plain", "residual", "product"])
 def test_round_trip_and_same_bytes(tmp_path: Path, added: Residual | None) -> None:
     net = changed(1, residual=added)
     net.save(tmp_path / "a")
+    version = 5 if added and added.gate else 3
+    assert f'"format": "hwprm-intnet-{version}"' in (tmp_path / "a" / "network.json").read_text()
     loaded = IntegerNetwork.load(tmp_path / "a")
     loaded.save(tmp_path / "b")
     for name in ("network.json", "weights.safetensors"):
@@ -239,6 +263,10 @@ def test_round_trip_and_same_bytes(tmp_path: Path, added: Residual | None) -> No
             assert old.residual.source == new.residual.source
             np.testing.assert_array_equal(old.residual.channel, new.residual.channel)
             np.testing.assert_array_equal(old.residual.mult, new.residual.mult)
+            assert (old.residual.gate is None) == (new.residual.gate is None)
+            if old.residual.gate and new.residual.gate:
+                assert old.residual.gate.source == new.residual.gate.source
+                np.testing.assert_array_equal(old.residual.gate.channel, new.residual.gate.channel)
         for a, b in zip(old.terms, new.terms, strict=True):
             assert (a.source, a.stride, a.padding, a.dilation, a.groups) == (
                 b.source,

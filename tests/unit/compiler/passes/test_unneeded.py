@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError
 from hwprm.core.numerics import requantize
-from hwprm.intnet import Pool, Residual, Tensor, reference
+from hwprm.intnet import Gate, Pool, Residual, Tensor, reference
 from tests.support.networks import SEVERAL_INPUTS
 from tests.unit.compiler.oracle import removable
 from tests.unit.compiler.plain import run
@@ -162,6 +162,46 @@ def test_constant_residuals_move_to_the_bias():
     a.terms[0].weight[:2] = 0  # only channel 2 varies, which y does not read
     net.layers[2].terms[0].weight[:, 2] = 0
     assert assert_same(net).network.layers[1].residual is None
+
+
+def _gated(rng):
+    """a, a pixel of a, and their product b; y reads b."""
+    x = Tensor(name="x", shape=(2, 5, 5), bits=8, scale=1.0)
+    a = make_layer(rng, "a", [x], 3, kernel=(1, 1))
+    ta = tensor_of(a, [x])
+    g = make_layer(rng, "g", [ta], 4, kernel=(5, 5))
+    gate = Gate(source="g", channel=np.array([2, 0, 1]))
+    residual = Residual(source="a", channel=np.arange(3), mult=np.ones(3, np.int64), gate=gate)
+    b = make_layer(rng, "b", [ta], 3, kernel=(1, 1))
+    b = replace(b, terms=(replace(b.terms[0], weight=np.zeros((3, 3, 1, 1), np.int64)),), residual=residual)
+    tb = tensor_of(b, [ta])
+    y = make_layer(rng, "y", [tb], 2, kernel=(5, 5), wide=True)
+    return make_net([x, ta, tensor_of(g, [ta]), tb, tensor_of(y, [tb])], [a, g, b, y], ("y",))
+
+
+def test_a_product_keeps_the_channels_of_both_factors():
+    net = _gated(np.random.default_rng(7))
+    assert assert_same(net).kept == {"x": (0, 1), "a": (0, 1, 2), "g": (0, 1, 2), "b": (0, 1, 2), "y": (0, 1)}
+    net.layers[3].terms[0].weight[:, 1] = 0  # nobody needs channel 1 of the product
+    done = assert_same(net)
+    assert done.kept["g"] == (1, 2) and done.kept["b"] == (0, 2)
+    assert done.network.layers[2].residual.gate.channel.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(("factor", "both"), [(0, False), (90000, False), (90000, True)])
+def test_a_constant_factor(factor, both):
+    """Nothing is left of a product with 0, or of two constants; one with another constant stays."""
+    net = _gated(np.random.default_rng(7))
+    a, g, _, _ = net.layers
+    g.terms[0].weight[0] = 0
+    g.bias[0] = factor
+    if both:
+        a.terms[0].weight[1] = 0
+        a.bias[1] = factor
+    done = assert_same(net)
+    gone = both or not factor  # y takes in what is constant
+    assert done.kept["b"] == ((0, 2) if gone else (0, 1, 2))
+    assert done.kept["g"] == ((1, 2) if gone else (0, 1, 2))
 
 
 def test_a_branch_without_weights_leaves_its_residual():

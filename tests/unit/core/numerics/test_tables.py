@@ -12,6 +12,7 @@ from hwprm.core.numerics import (
     fill_table,
     integer_range,
     look_up,
+    product_bounds,
     requantize,
     round_shift,
     signed_range,
@@ -49,6 +50,27 @@ def test_residual(row: list[str]) -> None:
     acc, bias, factor, r, total, mult, shift, result = map(int, row)
     assert acc + bias + factor * r == total
     assert int(requantize(total, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize("row", rows("product"))
+def test_product(row: list[str]) -> None:
+    x, gate, total, mult, shift, result = map(int, row)
+    assert x * gate == total
+    assert int(requantize(total, mult, shift, -128, 127)) == result
+
+
+@pytest.mark.parametrize(
+    ("ends", "wanted"),
+    [
+        ([(-128, 127), (0, 255)], (-32640, 32385)),
+        ([(-128, 127), (-128, 127)], (-16256, 16384)),
+        ([(3, 7), (2, 5)], (0, 35)),
+        ([(-7, -3), (2, 5)], (-35, 0)),
+        ([(-7, -3)], (-7, 0)),
+    ],
+)
+def test_product_bounds(ends: list[tuple[int, int]], wanted: tuple[int, int]) -> None:
+    assert product_bounds(ends) == wanted
 
 
 @pytest.mark.parametrize("row", rows("look-up"))
