@@ -47,7 +47,7 @@ def demo(talk: Talk, settings: Settings) -> Outcome:
     good = facts["verify"]["mismatches"] == 0
     return Outcome(
         data=facts,
-        tables=overview(facts),
+        tables=overview(facts | {"seconds": talk.account(facts["seconds"])}),
         exit_code=0 if good else MismatchError.exit_code,
         where=out,
         then=onward("report", out),
