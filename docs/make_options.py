@@ -27,7 +27,8 @@ budgets = { conv1 = { filters = 5 }, fc1 = { filters = 60, columns = 200 } }
 
 On the command line an option is `--name`; where the table says so for a verb it is `--section-name`.
 Lists are written `a,b`, tables `name=value,name=value`, budgets `conv1=filters:5/columns:15`, nothing `none`.
-The command line overrides the file, the file overrides the defaults.
+The command line overrides the file, the file overrides the defaults. The other spellings, `optimizer`, `optimize` and
+`quantise`, are understood in names of options, sections and verbs.
 """
 
 COLUMNS = """| key | value | default | meaning | on the command line |

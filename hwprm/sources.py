@@ -30,6 +30,7 @@ __all__ = [
     "as_network",
     "as_plan",
     "as_split",
+    "check_there",
     "holds",
     "plain_network",
     "title",
@@ -178,16 +179,30 @@ def _as_graph(network: Any, image_shape: Shapes, seed: int) -> Graph:
     if path.suffix in (".pt2", ".onnx") or path.exists():
         return to_graph(load(path, image_shape), image_shape)
     name = str(network)
+    check_there(name)
     if name == "lenet5":
         return lenet5_graph(seed=seed)
-    if name in NETWORKS:
-        return to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
-    known = ("lenet5", *NETWORKS)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = (
-        f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}, a .pt2 or .onnx file, a model folder"
+    return to_graph(reference_network(name, seed).eval(), NETWORKS[name].image)
+
+
+def check_there(source: Any) -> None:
+    """Raise InputError where `source` is a text that is neither a file, nor a folder, nor the name of a network.
+
+    That takes no time: whoever needs images besides need not load them first.
+    """
+    if not isinstance(source, str | Path) or Path(source).exists() or Path(source).suffix in (".pt2", ".onnx"):
+        return
+    from hwprm.nets import NETWORKS
+
+    known, name = ("lenet5", *NETWORKS), str(source)
+    if name in known:
+        return
+    if near := difflib.get_close_matches(name, known, n=1):
+        raise InputError(f"no network is called {name!r}; did you mean {near[0]!r}?")
+    raise InputError(
+        f"there is no folder or file {name!r}, and no network is called so; give a model folder, a .pt2 or .onnx file, or one "
+        f"of {', '.join(known)}"
     )
-    raise InputError(f"no network is called {str(network)!r}; {hint}")
 
 
 def _load_folder(folder: Path) -> Model:

@@ -1,13 +1,15 @@
 """The API reference: pages of Markdown from the docstrings, read as text; nothing of the package is imported.
 
 What is public is what a folder's `__all__` names. A name is followed through imports to the file that defines it;
-there stand its signature, its docstring, and the comments ``#:`` of its fields. What a folder passes on from another
-one stands on the page of that one; the verbs, from wherever they are, on the page of the package.
+there stand its signature, its docstring, and the texts of its fields: comments ``#:``, or ``Doc`` in their annotations.
+What a folder passes on from another one stands on the page of that one; the verbs, from wherever they are, on the page
+of the package.
 """
 
 from __future__ import annotations
 
 import ast
+import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = "hwprm"
 #: Whose names are all names of the package.
 VERBS = "hwprm.api"
+#: Where kinds of options have names.
+KINDS = "hwprm.config.kinds"
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Defined = Function | ast.ClassDef | ast.Assign | ast.AnnAssign
@@ -176,8 +180,9 @@ def _literal(node: ast.Assign | ast.AnnAssign, name: str) -> str:
 def _members(where: Module, node: ast.ClassDef, full: str) -> Iterator[str]:
     for item in node.body:
         if isinstance(item, ast.AnnAssign) and not ast.unparse(item.target).startswith("_"):
-            options = f"\n:type: {ast.unparse(item.annotation)}"
-            yield _directive("attribute", f"{full}.{ast.unparse(item.target)}{options}", _prose(where.remark(item)), 3)
+            options = f"\n:type: {_kind(item.annotation, bare=False)}"
+            told = _prose(_text(item.annotation) or where.remark(item))
+            yield _directive("attribute", f"{full}.{ast.unparse(item.target)}{options}", told, 3)
         elif isinstance(item, Function) and not item.name.startswith("_") and ast.get_docstring(item):
             marks = [ast.unparse(mark) for mark in item.decorator_list]
             if any(mark in ("property", "cached_property", "functools.cached_property") for mark in marks):
@@ -185,6 +190,36 @@ def _members(where: Module, node: ast.ClassDef, full: str) -> Iterator[str]:
                 yield _directive("property", f"{full}.{item.name}{kind}", _doc(item), 3)
             else:
                 yield _directive("method", f"{full}.{item.name}{_signature(item, bound=True)}", _doc(item), 3)
+
+
+class _Spelled(ast.NodeTransformer):
+    """Names of kinds as what they stand for; with `bare` types alone, without bounds and texts."""
+
+    def __init__(self, *, bare: bool) -> None:
+        self.bare = bare
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802  # so `ast` calls it
+        kinds = _module(KINDS)
+        found = kinds.defined(node.id) if kinds else None
+        return self.visit(found.value) if isinstance(found, ast.Assign) else node
+
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802
+        if ast.unparse(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
+            return self.generic_visit(node)
+        kind, *marks = node.slice.elts
+        marks = [] if self.bare else [mark for mark in marks if not ast.unparse(mark).startswith("Doc(")]
+        inner = self.visit(kind)
+        return ast.Subscript(value=node.value, slice=ast.Tuple(elts=[inner, *marks])) if marks else inner
+
+
+def _kind(annotation: ast.expr, *, bare: bool) -> str:
+    return ast.unparse(_Spelled(bare=bare).visit(copy.deepcopy(annotation)))
+
+
+def _text(annotation: ast.expr) -> str:
+    """What ``Annotated[..., Doc(text)]`` says; nothing for other annotations."""
+    calls = [node for node in ast.walk(annotation) if isinstance(node, ast.Call) and ast.unparse(node.func) == "Doc"]
+    return str(ast.literal_eval(calls[0].args[0])) if calls else ""
 
 
 def _signature(node: Function, *, bound: bool = False) -> str:
@@ -208,7 +243,7 @@ def _constructor(node: ast.ClassDef) -> str:
             default = f" = {ast.unparse(item.value)}" if item.value is not None else ""
             if "default_factory" in default or len(default) > 40:
                 default = " = ..."
-            fields.append(f"{ast.unparse(item.target)}: {ast.unparse(item.annotation)}{default}")
+            fields.append(f"{ast.unparse(item.target)}: {_kind(item.annotation, bare=True)}{default}")
     return f"({', '.join(fields)})"
 
 

@@ -76,12 +76,12 @@ def compile(
     from hwprm.targets import sized
 
     check_output(Path(out))
+    array, emit = ArrayConfig.given(array), EmitConfig.given(emit)
     dataset = as_dataset(data)
     net = _integers(source, dataset, quantize)
-    emit = emit or EmitConfig()
     count = emit.images
     images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
-    program = compile_network(net, array or ArrayConfig(), images=images)
+    program = compile_network(net, array, images=images)
     if emit.device and (wrong := sized(program, emit.device, emit.target).too_large):
         raise wrong
     labels = dataset.test_labels
@@ -110,7 +110,7 @@ def verify(
 
     file = None if junit is None else Path(junit)
     return verify_bundle(
-        _folder(bundle), config or VerifyConfig(), memory=memory, junit=file, progress=without_numbers(progress)
+        _folder(bundle), VerifyConfig.given(config), memory=memory, junit=file, progress=without_numbers(progress)
     )
 
 
@@ -128,13 +128,14 @@ def estimate(
     for its own, anything else for 8 x 8. `memory` is what an array with external weights waits for.
     """
     from hwprm.compiler import estimate as run
-    from hwprm.config import ArrayConfig
+    from hwprm.config import ArrayConfig, MemoryConfig, QuantizeConfig
     from hwprm.sources import array_of, as_network
 
     bundle = _bundle(source)
     own = array is None and bundle is not None
-    array = array or (array_of(bundle) if bundle else ArrayConfig())
-    return run(as_network(source, data, quantize), array, memory, as_is=own)
+    array = array_of(bundle) if bundle and array is None else ArrayConfig.given(array)
+    net = as_network(source, data, QuantizeConfig.given(quantize))
+    return run(net, array, None if memory is None else MemoryConfig.given(memory), as_is=own)
 
 
 def size(
@@ -153,14 +154,14 @@ def size(
     ConfigError for an unknown device, UnsupportedError for one that has no model.
     """
     from hwprm.compiler import draft
-    from hwprm.config import ArrayConfig
+    from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.sources import array_of, as_network
     from hwprm.targets import sized
 
     bundle = _bundle(source)
     own = array is None and bundle is not None
-    array = array or (array_of(bundle) if bundle else ArrayConfig())
-    program = draft(as_network(source, data, quantize), array, as_is=own)
+    array = array_of(bundle) if bundle and array is None else ArrayConfig.given(array)
+    program = draft(as_network(source, data, QuantizeConfig.given(quantize)), array, as_is=own)
     return sized(program, target, cells or (bundle.manifest.target if bundle else "any"))
 
 
@@ -182,7 +183,7 @@ def synth(
     from hwprm.emission import write_netlist_bundle
     from hwprm.targets import core_netlist, synthesise
 
-    config, tell = config or SiliconConfig(), without_numbers(progress)
+    config, tell = SiliconConfig.given(config), without_numbers(progress)
     if config.netlist:
         check_output(config.netlist)
         write_netlist_bundle(*core_netlist(_folder(bundle), config, tell), config.netlist)
@@ -202,7 +203,7 @@ def pnr(
     from hwprm.core.progress import without_numbers
     from hwprm.targets import place_and_route
 
-    return place_and_route(_folder(bundle), config or SiliconConfig(), without_numbers(progress))
+    return place_and_route(_folder(bundle), SiliconConfig.given(config), without_numbers(progress))
 
 
 def _bundle(source: Network | IntegerNetwork | Bundle) -> Bundle | None:
@@ -226,9 +227,11 @@ def _integers(
 ) -> IntegerNetwork:
     """`source` as integers; where it is quantised here, with both references compared on `CROSSCHECKED` images."""
     from hwprm.bundle import Bundle
+    from hwprm.config import QuantizeConfig
     from hwprm.intnet import IntegerNetwork, quantize_images
     from hwprm.sources import as_dataset, as_network, holds
 
+    config = QuantizeConfig.given(config)
     if isinstance(source, IntegerNetwork | Bundle) or holds(source) in ("network", "bundle"):
         return as_network(source, data, config, name)
     from hwprm.graph import plain

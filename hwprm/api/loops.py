@@ -208,7 +208,7 @@ class Admm(_Loop):
         """
         from hwprm.config import AdmmConfig
 
-        config = config or AdmmConfig()
+        config = AdmmConfig.given(config)
         if compression is not None:
             config = replace(config, compression=compression)
         self._config = config if budgets is None else replace(config, budgets=budgets)
@@ -287,7 +287,7 @@ class Shrink(_Loop):
         """
         from hwprm.config import ShrinkConfig
 
-        config = config or ShrinkConfig()
+        config = ShrinkConfig.given(config)
         self._config = config if compression is None else replace(config, compression=compression)
         self._steps = steps
         super().__init__(module, example)

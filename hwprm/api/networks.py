@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -57,7 +58,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     from hwprm.model import History, Model, Stage
     from hwprm.nets import image_shape, reference_network
 
-    config, file = config or WeightsConfig(), Path(file)
+    config, file = WeightsConfig.given(config), Path(file)
     module = reference_network(network, width=config.width, classes=config.classes)
     channels, *sides = image_shape(network)
     size = (config.image_size, config.image_size) if config.image_size else tuple(sides)
@@ -90,7 +91,7 @@ def train(
     from hwprm.training import Context
     from hwprm.training import train as run
 
-    config = config or TrainConfig()
+    config = TrainConfig.given(config)
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
     taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
@@ -119,7 +120,7 @@ def widths(
     from hwprm.pruning.widths.widths import find_widths
     from hwprm.sources import as_dataset, as_model
 
-    config = config or WidthsConfig()
+    config = WidthsConfig.given(config)
     dataset = as_dataset(data)
     model = as_model(model, dataset.image_shape)
     meter = _meter(config.cost, dataset, array, quantize)
@@ -153,12 +154,12 @@ def prune(
     from hwprm.training import Context
     from hwprm.training import finetune as run_finetune
 
-    options = options or PruneOptions()
+    options = PruneOptions.given(options)
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
     taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
-    config = options.train or TrainConfig()
+    config = TrainConfig.given(options.train)
     context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
     data = split.dataset
     for step in steps_from(model.stage, options.method, PruneStep(options.stop_after)):
@@ -166,7 +167,7 @@ def prune(
             case PruneStep.SHRINK:
                 model = _shrunk(model, data, options, _taught(context, own), own)
             case PruneStep.ADMM:
-                model = _noted(run_admm(model, data, options.admm or AdmmConfig(), _taught(context, taught)), taught)
+                model = _noted(run_admm(model, data, AdmmConfig.given(options.admm), _taught(context, taught)), taught)
             case PruneStep.PURIFY:
                 model = _purify(model, split, options.purify, progress)
             case PruneStep.COMPACT:
@@ -251,7 +252,7 @@ def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: Quanti
 
     if cost != "cycles":
         return Meter(name=cost, of=count_macs if cost == "macs" else count_weights)
-    array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
+    array, quantize = ArrayConfig.given(array), QuantizeConfig.given(quantize)
     few = replace(quantize, images=min(quantize.images, METERED))
 
     def cycles(graph: Graph) -> dict[str, int]:
@@ -297,7 +298,7 @@ def _meters(
     from hwprm.sources import as_network
     from hwprm.targets.shares import shares
 
-    array, quantize = array or ArrayConfig(), quantize or QuantizeConfig()
+    array, quantize = ArrayConfig.given(array), QuantizeConfig.given(quantize)
     few = replace(quantize, images=min(quantize.images, METERED))
     some = replace(data, x_train=data.x_train[:METERED], y_train=data.y_train[:METERED])
     last: list[tuple[Graph, dict[str, dict[str, int]]]] = []
@@ -340,29 +341,31 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.training import accuracy
     from hwprm.training.statistics import recalibrated
 
-    data = split.dataset
+    data, started = split.dataset, time.perf_counter()
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
     labels = data.y_train if split.y_validation is None else split.y_validation
 
     def evaluate(graph: Graph) -> float:
         return accuracy(graph, images, labels, data.input_scale)
 
-    config = config or PurifyConfig()
+    config = PurifyConfig.given(config)
     done = purify(model, config, evaluate, progress)
     graph = recalibrated(done.graph, data, config.recalibrate, seed=0)
-    return _measured(done.advance(graph, done.stage), split)
+    return _measured(done.advance(graph, done.stage), split, started)
 
 
 def _compact(model: Model, split: Split) -> Model:
     from hwprm.pruning.compaction.compaction import compact
 
-    return _measured(compact(model), split)
+    started = time.perf_counter()
+    return _measured(compact(model), split, started)
 
 
-def _measured(model: Model, split: Split) -> Model:
-    """`model` with its accuracy on the test split, where its stage did not measure that itself."""
+def _measured(model: Model, split: Split, started: float) -> Model:
+    """`model` with its accuracy on the test split and the seconds since `started`, which its stage did not note."""
     from hwprm.training import accuracy
 
     data = split.dataset
     percent = accuracy(model.graph, data.x_test, data.y_test, data.input_scale)
-    return model.advance(model.graph, model.stage, accuracy={model.stage.value: percent})
+    spent = {model.stage.value: time.perf_counter() - started}
+    return model.advance(model.graph, model.stage, accuracy={model.stage.value: percent}, seconds=spent)

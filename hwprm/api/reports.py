@@ -28,12 +28,18 @@ __all__ = ["check", "doctor", "report"]
 def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:
     """Everything in a torch module or a .pt2 or .onnx file that hwprm cannot compile, at once, and notes.
 
-    A module needs `image_shape` ``(C, H, W)``, of several inputs by the names of ``forward``'s arguments. Raises
-    ModelError when a file holds no network.
+    A module needs `image_shape` ``(C, H, W)``, of several inputs by the names of ``forward``'s arguments. Of a
+    reference network's name, or a model folder, it finds nothing: those are made of what hwprm compiles.
+    Raises InputError for another name, ModelError when a file holds no network.
     """
     from hwprm.frontend import check as run
     from hwprm.frontend import load
+    from hwprm.sources import as_model, check_there
 
+    check_there(source)
+    if isinstance(source, str | Path) and not Path(source).is_file():
+        as_model(source, ())
+        return []
     return run(load(source, image_shape) if isinstance(source, str | Path) else source, image_shape)
 
 

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from hwprm.cli.spelling import Spelled
 from hwprm.core.errors import InputError
 
 __all__ = ["VERBS", "app", "main", "register"]
@@ -25,7 +26,7 @@ app = typer.Typer(
     name="hwprm",
     help="From a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.",
     no_args_is_help=True,
-    add_completion=False,
+    cls=Spelled,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

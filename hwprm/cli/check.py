@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import verb
 from hwprm.config import Settings
@@ -19,9 +20,14 @@ __all__ = ["check"]
 def check(
     talk: Talk,
     settings: Settings,
-    model: Annotated[str, typer.Argument(help="Model .pt2 or .onnx file.")],
+    model: Annotated[str, typer.Argument(help="Model folder, .pt2 or .onnx file, or the name of a reference network.")],
 ) -> Outcome:
-    """List everything in a network that cannot be compiled, at once, with node names and remedies; exit 3 if any."""
+    """List everything in a network that cannot be compiled, at once, with node names and remedies; exit 3 if any.
+
+    Examples:
+        hwprm check net.pt2
+        hwprm check resnet18-cifar --json
+    """
     from rich.markup import escape
     from rich.table import Table
 
@@ -38,4 +44,5 @@ def check(
         table.add_row(*(escape(cell) for cell in cells))
     data = {"model": model, "good": not bad, "findings": [asdict(finding) for finding in findings]}
     code = UnsupportedError.exit_code if bad else 0
-    return Outcome(data=data, tables=(table,) if findings else (), exit_code=code)
+    then = None if bad else onward("compile", model)
+    return Outcome(data=data, tables=(table,) if findings else (), exit_code=code, then=then)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import verb
 from hwprm.config import Settings
@@ -14,7 +15,12 @@ __all__ = ["doctor"]
 
 @verb(app, out=False)
 def doctor(talk: Talk, settings: Settings) -> Outcome:
-    """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing."""
+    """Compare the tools on this machine with the tested matrix; exit 3 when one that is needed is missing.
+
+    Examples:
+        hwprm doctor
+        hwprm doctor --json
+    """
     from rich.table import Table
 
     from hwprm import api
@@ -37,4 +43,4 @@ def doctor(talk: Talk, settings: Settings) -> Outcome:
     )
     code = ToolError.exit_code if bad else 0
     data = {"tools": [asdict(tool) for tool in tools], "good": not bad, "cache": {"folder": str(place), "bytes": size}}
-    return Outcome(data=data, tables=(table,), exit_code=code)
+    return Outcome(data=data, tables=(table,), exit_code=code, then=None if bad else onward("demo"))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import INTEGERS, Chosen, Take, verb
 from hwprm.config import Settings
@@ -27,11 +28,11 @@ def _own_array(arguments: Mapping[str, Any]) -> Settings:
 
 @verb(
     app,
-    Take("array"),
+    Take("array", first=("rows", "cols", "weights")),
     Take("memory", prefix=True),
     *INTEGERS,
-    Take("data"),
-    Take("silicon", only=("target", "clock")),
+    Take("data", first=("name",)),
+    Take("silicon", only=("target", "clock"), first=("target", "clock")),
     Take("emit", prefix=True, only=("target",)),
     out=False,
     base=_own_array,
@@ -49,13 +50,18 @@ def estimate(
     A bundle is counted for its own array; --rows and --cols ask about another one. With --weights axi the stalls for
     --memory-latency and --memory-bandwidth come too, as exact. With --target or --clock also what the design takes of a
     device, by a model and without tools, and images per second; exit 2 where the device is too small.
+
+    Examples:
+        hwprm estimate integer --rows 16 --cols 16
+        hwprm estimate net.pt2 --data images.npz --target ecp5-85k --clock 60
     """
     from hwprm import api
     from hwprm.core.errors import InputError
     from hwprm.reporting import cycle_facts, tables
-    from hwprm.sources import as_network, holds
+    from hwprm.sources import as_network, check_there, holds
     from hwprm.targets import size_facts
 
+    check_there(source)
     array, asked = settings.array, chosen.values.keys() & {("silicon", "target"), ("silicon", "clock")}
     with talk.stage("estimate"):
         # Once for both questions, since a float network is calibrated.
@@ -71,4 +77,6 @@ def estimate(
             wrong = found.too_large
     if wrong:
         talk.complain(wrong)
-    return Outcome(data=facts, tables=tables(facts), exit_code=InputError.exit_code if wrong else 0)
+    sides = () if bundle else ("--rows", array.rows, "--cols", array.cols)
+    then = onward("verify" if bundle else "compile", source, *sides)
+    return Outcome(data=facts, tables=tables(facts), exit_code=InputError.exit_code if wrong else 0, then=then)

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import ArrayConfig, DataConfig, Settings
@@ -27,14 +28,14 @@ LOOKING = {"all", "build", "through"}
 
 @verb(
     app,
-    Take("explore"),
+    Take("explore", first=("rows", "cols", "compression", "target", "points", "build")),
     Take("array", only=FIXED),
     Take("quantize", prefix=True, only=("images", "percentile")),
     Take("memory", prefix=True),
     Take("run", only=("method",)),
     Take("shrink", prefix=True, only=("rate", "lr")),
     Take("finetune", prefix=True, only=("epochs", "lr")),
-    Take("data", only=DATA),
+    Take("data", only=DATA, first=("name",)),
     base=EXPLORE,
 )
 def explore(
@@ -52,6 +53,10 @@ def explore(
     network they are searched. The study folder keeps every point: an interrupted command goes on when it is run again.
 
     Given a study, this shows it; with --build N it builds that point, and its figures must be those promised.
+
+    Examples:
+        hwprm explore integer --rows 2..32*2 --cols 2..32*2
+        hwprm explore model --rows 4,8,16 --compression 10..200 --target ecp5-85k --points 100 -o study
     """
     from hwprm.reporting.study import study_tables
     from hwprm.sources import holds
@@ -69,7 +74,9 @@ def explore(
     facts = study.to_json()
     if advice := study.about.get("advice"):
         talk.say(str(advice))
-    return Outcome(data=facts | {"out": str(out)}, tables=study_tables(facts, all_points=settings.explore.all))
+    then = onward("explore", out, "--build", front[0].number) if (front := study.front()) else None
+    shown = study_tables(facts, all_points=settings.explore.all)
+    return Outcome(data=facts | {"out": str(out)}, tables=shown, where=out, then=then)
 
 
 def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outcome:
@@ -87,7 +94,8 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     study, number = Study.load(folder), settings.explore.build
     if number is None:
         facts = study.to_json()
-        return Outcome(data=facts, tables=study_tables(facts, all_points=settings.explore.all))
+        then = onward("explore", folder, "--build", front[0].number) if (front := study.front()) else None
+        return Outcome(data=facts, tables=study_tables(facts, all_points=settings.explore.all), then=then)
     out = settings.run.out or Path(f"point-{number}")
     data = {name: getattr(settings.data, name) for section, name in chosen.values if section == "data"}
     with talk.stage("build") as tick:
@@ -95,4 +103,5 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     facts = built.to_json()
     if error := built.error:
         talk.complain(error)
-    return Outcome(data=facts, tables=built_tables(facts), exit_code=error.exit_code if error else 0)
+    code, then = error.exit_code if error else 0, onward("report", out / "bundle")
+    return Outcome(data=facts, tables=built_tables(facts), exit_code=code, where=out, then=then)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import PruneOptions, Settings
@@ -29,14 +30,14 @@ TRAINING = (
 @verb(
     app,
     Take("run", only=("method", "stop_after", "teacher")),
-    Take("admm", prefix=True),
-    Take("shrink", prefix=True),
+    Take("admm", prefix=True, first=("compression", "epochs")),
+    Take("shrink", prefix=True, first=("compression",)),
     Take("purify", prefix=True),
-    Take("finetune", prefix=True),
+    Take("finetune", prefix=True, first=("epochs",)),
     Take("train", prefix=True, only=TRAINING),
     Take("array", prefix=True),
     Take("quantize", prefix=True),
-    Take("data"),
+    Take("data", first=("name", "validation")),
     together=True,
 )
 def prune(
@@ -45,9 +46,14 @@ def prune(
     chosen: Chosen,
     model: Annotated[str, typer.Argument(help="Model folder, .pt2 or .onnx file.")],
 ) -> Outcome:
-    """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder."""
+    """Prune a model: ADMM or shrinking, P-RM, compaction, fine-tuning; the result is a model folder.
+
+    Examples:
+        hwprm prune model --admm-compression 20 --validation 1000
+        hwprm prune model --method shrink --shrink-compression 40 --finetune-epochs 8 -o small
+    """
     from hwprm import api
-    from hwprm.cli.steps import finish_model, working_on
+    from hwprm.cli.steps import keep_model, show_model, working_on
     from hwprm.model import Stage
     from hwprm.pruning.admm.budgets import preset_of
     from hwprm.reporting.record.record import applied
@@ -73,7 +79,11 @@ def prune(
         # The learning rates and epochs of pruning are its steps' own.
         sections = ("data", "train", run.method, "purify", "finetune")
         keys = applied(*sections, without=("train.epochs", "train.lr"))
-        return finish_model(done, out, settings, keys | {"run.method", "run.stop_after"}, first=work.first)
+        if not work.first:
+            return Outcome(data={})
+        keep_model(done, out, settings, keys | {"run.method", "run.stop_after"})
+    verb = "quantize" if done.stage is Stage.COMPACT else "prune"
+    return show_model(talk, out, onward(verb, out, settings=settings), start)
 
 
 def _check(chosen: Chosen, settings: Settings, stage: Stage) -> None:

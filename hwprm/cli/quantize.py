@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
@@ -21,19 +22,25 @@ if TYPE_CHECKING:
 __all__ = ["quantize"]
 
 
-@verb(app, Take("quantize"), Take("data"))
+@verb(app, Take("quantize", first=("weight_bits", "act_bits")), Take("data", first=("name",)))
 def quantize(
     talk: Talk,
     settings: Settings,
     model: Annotated[str, typer.Argument(help="Model folder, .pt2 or .onnx file.")],
 ) -> Outcome:
-    """Quantise a model; the result is an integer network folder, with the accuracies of both where there are labels."""
+    """Quantise a model; the result is an integer network folder, with the accuracies of both where there are labels.
+
+    Examples:
+        hwprm quantize pruned
+        hwprm quantize net.pt2 --data images.npz --weight-bits 6 --act-bits 8 -o integer
+    """
     from hwprm import api
     from hwprm.core.files import new_folder, write_file
     from hwprm.reporting import describe, tables
     from hwprm.reporting.facts.facts import ACCURACY, QUALITY_FILE
-    from hwprm.sources import as_dataset
+    from hwprm.sources import as_dataset, check_there
 
+    check_there(model)
     out = settings.run.out or Path("integer")
     with new_folder(out) as folder:
         data = as_dataset(settings.data)
@@ -46,7 +53,8 @@ def quantize(
             if accuracy := _accuracies(model, net, data):
                 write_file(folder / ACCURACY, json.dumps(accuracy, indent=1) + "\n")
     facts = describe(out)
-    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
+    then = onward("compile", out, settings=settings)
+    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts), where=out, then=then)
 
 
 def _accuracies(source: str, net: IntegerNetwork, data: Dataset) -> dict[str, float]:

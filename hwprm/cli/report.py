@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
@@ -21,7 +22,7 @@ __all__ = ["report"]
     Take("run", only=("html", "sensitivity")),
     Take("array", prefix=True, only=("rows", "cols", "pipeline", "batch")),
     Take("quantize", prefix=True, only=("weight_bits", "act_bits")),
-    Take("data"),
+    Take("data", first=("name",)),
     out=False,
 )
 def report(
@@ -40,6 +41,10 @@ def report(
 
     With a second folder: every number that differs between the two.
     With --sensitivity, of a model: what each layer loses in accuracy for the cycles that it saves, measured on --data.
+
+    Examples:
+        hwprm report runs/demo --html page.html
+        hwprm report pruned model
     """
     from hwprm import api
     from hwprm.reporting import tables
@@ -54,9 +59,8 @@ def report(
     if settings.run.sensitivity:
         return _sensitivity(talk, settings, folder)
     facts = api.report(folder, html=html)
-    if html:
-        talk.say(f"page: {html}")
-    return Outcome(data=facts, tables=tables(facts))
+    then = None if html else onward("report", folder, "--html", f"{folder.name or 'report'}.html")
+    return Outcome(data=facts, tables=tables(facts), where=html, then=then)
 
 
 def _alone(good: bool, why: str) -> None:
@@ -77,5 +81,6 @@ def _sensitivity(talk: Talk, settings: Settings, model: Path) -> Outcome:
     facts = sensitivity_facts(cuts, settings.array.rows, settings.array.cols)
     if html:
         write_sensitivity_page(facts, html)
-        talk.say(f"page: {html}")
-    return Outcome(data=facts, tables=sensitivity_tables(facts))
+    return Outcome(
+        data=facts, tables=sensitivity_tables(facts), where=html, then=onward("prune", model, settings=settings)
+    )

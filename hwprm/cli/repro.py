@@ -9,6 +9,7 @@ import typer
 from rich.table import Column, Table
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Chosen, Take, verb
 from hwprm.config import Settings
@@ -21,7 +22,7 @@ __all__ = ["repro"]
 DATA = ("name", "data_dir", "download")
 
 
-@verb(app, Take("repro"), Take("data", only=DATA), together=True)
+@verb(app, Take("repro", first=("list", "seeds")), Take("data", only=DATA, first=("name", "data_dir")), together=True)
 def repro(
     talk: Talk,
     settings: Settings,
@@ -31,10 +32,18 @@ def repro(
     """Reproduce a row of a paper's table: run its recipe, print the paper's figure next to ours.
 
     Decisions are taken on images held out of the training split; the test split is read once, at the end.
+
+    Examples:
+        hwprm repro --list
+        hwprm repro lenet5-conv-40x --seeds 0,1,2
     """
     if settings.repro.list:
         recipes = [load_recipe(name) for name in recipe_names()]
-        return Outcome(data={"rows": [_plain(recipe) for recipe in recipes]}, tables=(_listing(recipes),))
+        return Outcome(
+            data={"rows": [_plain(recipe) for recipe in recipes]},
+            tables=(_listing(recipes),),
+            then=onward("repro", "ROW"),
+        )
     if row is None:
         raise InputError("which row? name one of `hwprm repro --list`, or a recipe file")
     from hwprm.pipeline.rows import reproduce
@@ -48,8 +57,9 @@ def repro(
     out = settings.run.out or Path("runs/repro")
     with process_group(recipe.settings.train):
         facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
-    talk.say(f"results and every stage: {out / recipe.name}; recipe: {recipe.file}")
-    return Outcome(data=facts, tables=tables(facts))
+    talk.say(f"recipe: {recipe.file}")
+    where = out / recipe.name
+    return Outcome(data=facts, tables=tables(facts), where=where, then=onward("report", where))
 
 
 def _check(chosen: Chosen) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import Settings
 from hwprm.config.settings import option_lines
 from hwprm.core.errors import HwprmError
+from hwprm.core.files import read_json
 from hwprm.core.progress import Progress
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from hwprm.sources import Split
     from hwprm.training import Checkpoint
 
-__all__ = ["Work", "finish_model", "working_on"]
+__all__ = ["Work", "keep_model", "show_model", "working_on"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +48,10 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     from hwprm.core.files import check_output, lock_folder
     from hwprm.reporting.record.live import Watch
     from hwprm.reporting.record.record import LOG
-    from hwprm.sources import as_split
+    from hwprm.sources import as_split, check_there
     from hwprm.training.distributed import process_group
 
+    check_there(source)
     with process_group(settings.train) as group, ExitStack() as locked:
         first = group.rank == 0
         group.from_first(lambda: locked.enter_context(lock_folder(out)))
@@ -61,6 +63,8 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
         others = sorted(set(out.parent.glob(f".{out.name}.resume-*")) - {folder})
         for other in others:
             talk.say(f"{verb}: an interrupted run with other options is kept in {other} until this one has ended well")
+        if first and (last := max(folder.glob("*.json"), key=lambda path: path.stat().st_mtime, default=None)):
+            talk.say(f"{verb}: goes on where it was interrupted, after epoch {_epoch(last)} of {last.stem}")
         try:
             with talk.stage(verb) as tick:
                 watch = Watch(tick, lambda: talk.say(f"log, a line an epoch: {folder / LOG}"))
@@ -74,22 +78,32 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
                 shutil.rmtree(done, ignore_errors=True)
 
 
-def finish_model(model: Model, out: Path, settings: Settings, keys: Collection[str], *, first: bool = True) -> Outcome:
-    """Save `model` into the new folder `out`, beside it the options `keys`, its log and its curves, and show it.
+def _epoch(file: Path) -> object:
+    """How far the phase of a checkpoint's `file` came; whether it can be read at all, the phase itself finds out."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        return read_json(file)["epoch"]
+    return "?"
 
-    Of several processes only the `first` one does.
-    """
+
+def keep_model(model: Model, out: Path, settings: Settings, keys: Collection[str]) -> None:
+    """Save `model` into the new folder `out`, beside it the options `keys`, its log and its curves."""
     from hwprm.core.files import new_folder
-    from hwprm.reporting import describe, tables
     from hwprm.reporting.record.record import write_record
 
-    if not first:
-        return Outcome(data={})
     with new_folder(out) as folder:
         model.save(folder)
         write_record(model, folder, settings, keys)
+
+
+def show_model(talk: Talk, out: Path, then: str, before: Model | None = None) -> Outcome:
+    """The model in `out`, with the seconds of this command: `before` is what it began with; `then` comes next."""
+    from hwprm.reporting import describe, tables
+
     facts = describe(out)
-    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts))
+    old = before.meta.get("seconds", {}) if before else {}
+    spent = {stage: seconds - old.get(stage, 0.0) for stage, seconds in facts["seconds"].items()}
+    facts["seconds"] = talk.account({stage: seconds for stage, seconds in spent.items() if seconds > 0})
+    return Outcome(data=facts | {"out": str(out)}, tables=tables(facts), where=out, then=then)
 
 
 def _digest(settings: Settings, verb: str, source: str, data: str) -> str:

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import progress as bars
 from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column
 
 from hwprm.core.progress import FIRST_USE, Progress, silent
@@ -36,6 +37,12 @@ class Outcome:
     data: dict[str, Any]
     tables: tuple[RenderableType, ...] = ()
     exit_code: int = 0
+    #: The last line of the result.
+    verdict: str | None = None
+    #: Where the result lies.
+    where: Path | None = None
+    #: The command that usually comes next.
+    then: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +53,8 @@ class Talk:
     json: bool = False
     results: Console = field(default_factory=lambda: _results())
     progress: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    #: When the command began, on the clock of `time.monotonic`.
+    started: float = field(default_factory=time.monotonic)
 
     def say(self, text: str) -> None:
         """One plain line on standard error."""
@@ -61,6 +70,7 @@ class Talk:
         else:
             # The bar takes what the words leave: a terminal of 80 columns holds them all.
             columns = (
+                SpinnerColumn(),  # moves while a tool says nothing, such as a compiler
                 TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=40)),
                 BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=4)),
                 TextColumn("{task.percentage:>3.0f}%", table_column=Column(no_wrap=True, min_width=4)),
@@ -74,12 +84,26 @@ class Talk:
         self.say(f"{name}: {time.monotonic() - started:.1f} s")
 
     def finish(self, outcome: Outcome) -> None:
-        """Print the result: one JSON object, or the tables."""
+        """Print the result: one JSON object, or the tables and the verdict; then where it lies and what comes next."""
         if self.json:
             print(json.dumps(outcome.data, indent=1, allow_nan=False))
         elif not self.quiet:
             for table in outcome.tables:
                 self.results.print(table)
+            if outcome.verdict:
+                self.results.print(escape(outcome.verdict), soft_wrap=True)
+        last = (outcome.where and f"result: {outcome.where}", outcome.then and f"next: {outcome.then}")
+        if told := "; ".join(word for word in last if word):
+            self.say(told)
+
+    def elapsed(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self.started
+
+    def account(self, stages: Mapping[str, float]) -> dict[str, float]:
+        """Seconds of `stages` and of what else this command did, or did not do again: together those since it began."""
+        rest = self.elapsed() - sum(stages.values())
+        return {**stages, "other" if rest >= 0 else "earlier attempts": rest}
 
     def complain(self, error: HwprmError) -> None:
         """An error as one line on standard error, beside results that are worth having all the same."""
@@ -108,7 +132,10 @@ class _Bar:
     def __call__(self, stage: str, done: int, total: int, metrics: Mapping[str, float]) -> None:
         what = self.name if stage == self.name else f"{self.name}: {stage}"
         word = "  ".join(numbers(metrics))
-        self.bar.update(self.task, description=escape(what), completed=done, total=total, word=escape(word))
+        # Nothing done yet is a bar that moves to and fro.
+        self.bar.update(
+            self.task, description=escape(what), completed=done, total=total if done else None, word=escape(word)
+        )
 
 
 def once(talk: Talk, tick: Progress) -> Progress:

@@ -13,10 +13,9 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from enum import Enum
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 from zipfile import is_zipfile
 
 import typer
@@ -26,10 +25,13 @@ from hwprm.cli.talk import Outcome, Talk
 from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.config.settings import read_toml
+from hwprm.config.words import choices, is_union, limits
 from hwprm.core.errors import HwprmError, InputError, ToolError
 
 __all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Chosen", "Take", "flags", "verb"]
 
+#: Longest text for a value in help that leaves room for what an option means.
+SHORT = 10
 #: Exit codes after Ctrl-C and after SIGTERM, as shells have them.
 INTERRUPTED, TERMINATED = 130, 143
 #: Exit code of a fault in hwprm itself (EX_SOFTWARE of sysexits.h).
@@ -38,11 +40,15 @@ CRASHED = 70
 
 @dataclass(frozen=True)
 class Take:
-    """A section that a verb takes. `prefix` puts ``section-`` before its options; `only` names the fields taken."""
+    """A section that a verb takes. `prefix` puts ``section-`` before its options; `only` names the fields taken.
+
+    Options of the fields `first` stand in the first group of the verb's help: most users need no others.
+    """
 
     section: str
     prefix: bool = False
     only: tuple[str, ...] | None = None
+    first: tuple[str, ...] = ()
 
     @property
     def options(self) -> tuple[Option, ...]:
@@ -250,32 +256,48 @@ def _dress(command: Callable[..., None], body: Body, taken: tuple[Take, ...], ba
             parameters.append(_keyword(_parameter(take, option), _annotation(take, option, default)))
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functions may carry one
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    command.__doc__ = body.__doc__
+    command.__doc__ = _with_examples(body.__doc__ or "")
     command.takes = taken  # type: ignore[attr-defined]  # for `flags`
     command.__name__ = body.__name__
 
 
+def _with_examples(text: str) -> str:
+    """A docstring whose examples, the last paragraph, keep their lines."""
+    text, _, examples = inspect.cleandoc(text).partition("\nExamples:\n")
+    lines = [line.strip() for line in examples.splitlines() if line.strip()]
+    return "\n".join((text.rstrip(), "", "\b", "Examples:", *(f"  {line}" for line in lines))) if lines else text
+
+
 def _annotation(take: Take, option: Option, default: Any) -> Any:
     flag = take.flag(option)
-    text = f"{option.text} \\[default: {escape(show(default))}]"
+    known = [name for part in (option.kind, *get_args(option.kind)) for name in choices(part)]
+    metavar, may = _metavar(option.kind, known), limits(option.declared)
+    shown = "" if not may or may == metavar.replace("|", ", ") else f"{may}; "
+    text = f"{option.text} \\[{escape(shown)}default: {escape(show(default))}]"
     names = [flag, "-o"] if option.key == "run.out" else [flag]
-    panel = "Options" if option.section == "run" else f"Options: {option.section}"
+    panel = "Options" if option.section == "run" or option.name in take.first else f"Options: {option.section}"
     if option.kind is bool:
         switch = f"{flag}/--no-{flag[2:]}"
         return Annotated[bool | None, typer.Option(switch, help=text, rich_help_panel=panel, show_default=False)]
     # Text here, whatever the type: `convert` reads it as it reads TOML, with the same words when it cannot.
-    info = typer.Option(*names, help=text, metavar=_metavar(option.kind), rich_help_panel=panel, show_default=False)
+    info = typer.Option(
+        *names,
+        help=text,
+        metavar=metavar,
+        rich_help_panel=panel,
+        show_default=False,
+        autocompletion=lambda incomplete: [name for name in known if name.startswith(incomplete)],
+    )
     return Annotated[str | None, info]
 
 
-def _metavar(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return "|".join(str(arg) for arg in get_args(kind))
-    if isinstance(kind, type) and issubclass(kind, Enum):
-        return "|".join(str(member.value) for member in kind)
+def _metavar(kind: Any, known: list[str]) -> str:
+    """What a value looks like: its choices where they are few."""
     if get_origin(kind) is tuple:
         return "A,B,.."
-    if get_origin(kind) is not None and get_args(kind) and get_origin(kind) is not type(int | None):
+    if known:
+        return "|".join(known) if len("|".join(known)) <= SHORT else "N" if known[0].isdecimal() else "WORD"
+    if get_origin(kind) is not None and get_args(kind) and not is_union(kind):
         return "NAME=A,.."
     first = next((arg for arg in get_args(kind) if arg is not type(None)), kind)
     return {int: "N", float: "X", Path: "PATH"}.get(first, "TEXT")

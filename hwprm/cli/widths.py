@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hwprm.cli.app import app
+from hwprm.cli.onward import onward
 from hwprm.cli.talk import Outcome, Talk
 from hwprm.cli.verb import Take, verb
 from hwprm.config import Settings
@@ -15,7 +16,13 @@ from hwprm.config import Settings
 __all__ = ["widths"]
 
 
-@verb(app, Take("widths"), Take("array", prefix=True), Take("quantize", prefix=True), Take("data"))
+@verb(
+    app,
+    Take("widths", first=("cost", "keep", "budget")),
+    Take("array", prefix=True),
+    Take("quantize", prefix=True),
+    Take("data", first=("name",)),
+)
 def widths(
     talk: Talk,
     settings: Settings,
@@ -25,12 +32,17 @@ def widths(
 
     The result is a folder: widths.json, widths.toml for `hwprm prune --config`, and with --cut a narrowed model, which
     `hwprm train` goes on with. The array's and quantisation's options matter to cycles only.
+
+    Examples:
+        hwprm widths model --keep 0.4
+        hwprm widths model --cost cycles --budget 20000 --array-rows 16 -o narrow
     """
     from hwprm import api
     from hwprm.core.files import new_folder
     from hwprm.reporting import tables
-    from hwprm.sources import as_dataset
+    from hwprm.sources import as_dataset, check_there
 
+    check_there(model)
     out = settings.run.out or Path("widths")
     with new_folder(out) as folder:
         data = as_dataset(settings.data)
@@ -43,4 +55,7 @@ def widths(
     facts = found.to_json() | {"out": str(out)}
     if found.model is not None:
         facts["accuracy"] = found.model.meta["accuracy"]
-    return Outcome(data=facts, tables=tables(facts))
+    narrowed, options = out / "model", out / "widths.toml"
+    words = ("train", narrowed) if found.model is not None else ("prune", model, "--config", options)
+    then = onward(*words, settings=settings)
+    return Outcome(data=facts, tables=tables(facts), where=out, then=then)

@@ -23,8 +23,8 @@ PAGE_BYTES = 4096
 class ArrayConfig(Section, section="array"):
     """The systolic array: `rows` output pixels by `cols` filters."""
 
-    rows: Annotated[Side, Doc("Lanes: output pixels computed side by side; 1 or more, any value.")] = 8
-    cols: Annotated[Side, Doc("Filters computed side by side; 1 or more, any value.")] = 8
+    rows: Annotated[Side, Doc("Lanes: output pixels computed side by side.")] = 8
+    cols: Annotated[Side, Doc("Filters computed side by side.")] = 8
     batch: Annotated[
         int,
         Interval(ge=1, le=256),

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_doc import Doc
 
+from hwprm.config.kinds import Positive
 from hwprm.config.section import Section
 
 __all__ = ["TARGETS", "EmitConfig"]
@@ -20,7 +21,7 @@ class EmitConfig(Section, section="emit"):
     """Content of a bundle."""
 
     images: Annotated[
-        int,
+        Positive,
         Doc(
             "Images of the test split stored with their golden logits, the first ones; fewer where the split is "
             "smaller."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
@@ -33,18 +34,29 @@ class PruneOptions:
     #: What `shrink` counts cycles on, where it counts them, and with which bits; without them the defaults.
     array: ArrayConfig | None = None
     quantize: QuantizeConfig | None = None
-    #: The last step, one of `PruneStep`.
-    stop_after: str = PruneStep.FINETUNE
+    #: The last step, one of `PruneStep`, or its name.
+    stop_after: PruneStep | Literal["admm", "shrink", "purify", "compact", "finetune"] = PruneStep.FINETUNE
 
     def __post_init__(self) -> None:
         if self.stop_after not in list(PruneStep):
             raise ConfigError(f"stop_after must be one of {', '.join(PruneStep)}, not {self.stop_after!r}")
+        object.__setattr__(self, "stop_after", PruneStep(self.stop_after))
         if self.stop_after in METHODS and self.stop_after != self.method:
             raise ConfigError(
                 f"prune is to stop after {self.stop_after}, but its method is {self.method}; let both be the same"
             )
         if self.admm is not None and self.shrink is not None:
             raise ConfigError("prune has one method: give admm or shrink, not both")
+
+    @classmethod
+    def given(cls, options: PruneOptions | None) -> PruneOptions:
+        """What `prune` was given; the defaults for None. Raises ConfigError for anything else."""
+        if options is not None and not isinstance(options, cls):
+            raise ConfigError(
+                f"the options of prune are of the class PruneOptions, not {type(options).__name__}; write "
+                "hwprm.PruneOptions(admm=hwprm.AdmmConfig(compression=20.0))"
+            )
+        return cls() if options is None else options
 
     @property
     def method(self) -> PruneStep:

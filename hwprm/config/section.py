@@ -11,7 +11,7 @@ from enum import Enum
 from functools import cache
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args, get_origin
 
 from hwprm.config.words import choices, describe, is_union, limits, plain, show, text_of
 from hwprm.core.errors import ConfigError
@@ -96,7 +96,7 @@ class _Documented:
 
 def _told(option: Option) -> str:
     what = limits(option.declared)
-    return f"{option.name} [{what and f'{what}, '}default: {show(option.default)}]: {option.text}"
+    return f"{option.name} [{what and f'{what}; '}default: {show(option.default)}]: {option.text}"
 
 
 class _Signature:
@@ -132,6 +132,17 @@ class Section:
             if value is not option.default:  # defaults are right, a test says
                 object.__setattr__(self, option.name, checked(option, value))
         self.agree()
+
+    @classmethod
+    def given(cls, options: Self | None) -> Self:
+        """What a function was given as `options`; the defaults for None. Raises ConfigError for anything else."""
+        if options is not None and not isinstance(options, cls):
+            some = next(iter(options_of(cls.section, cls)))
+            raise ConfigError(
+                f"the options of [{cls.section}] are of the class {cls.__name__}, not {type(options).__name__}; "
+                f"write hwprm.config.{cls.__name__}({some.name}={some.default!r})"
+            )
+        return cls() if options is None else options
 
     def agree(self) -> None:
         """Raise ConfigError where options, each good by itself, do not go together."""

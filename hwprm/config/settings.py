@@ -24,6 +24,7 @@ from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.config.silicon import SiliconConfig
+from hwprm.config.spelling import spelled
 from hwprm.config.train import TrainConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.config.weights import WeightsConfig
@@ -105,15 +106,16 @@ def read_toml(file: Path, beside: frozenset[str] = frozenset()) -> Values:
     for section, table in tables.items():
         if section in beside:
             continue
+        section = spelled(section)
         if section not in SECTIONS:
             raise ConfigError(f"{file}: unknown section [{section}]{nearest(section, SECTIONS)}")
         if not isinstance(table, dict):
             raise ConfigError(f"{file}: {section} must be a section; write [{section}] and its keys below it")
         known = {option.name for option in options_of(section, SECTIONS[section])}
         for key, value in table.items():
-            if key not in known:
+            if spelled(key) not in known:
                 raise ConfigError(f"{file}: unknown key {section}.{key}{nearest(key, known)}")
-            values[section, key] = value
+            values[section, spelled(key)] = value
     return values
 
 

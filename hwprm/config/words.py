@@ -53,13 +53,15 @@ def describe(kind: Any) -> str:
 
 
 def limits(kind: Any) -> str:
-    """What `kind` may be, in short: ``1..8``, ``>= 1``, ``> 0, <= 1``, ``short|fast``; nothing where it may be all."""
+    """What `kind`, or a part of the list, may be: ``1..8``, ``>= 1``, ``short, fast``; nothing where it may be all."""
+    if get_origin(_bare(kind)) is tuple:
+        return limits(get_args(_bare(kind))[0])
     for part in get_args(_bare(kind)) if is_union(_bare(kind)) else (kind,):
         low, high = _ends(part)
         if isinstance(low, Ge) and high is not None:
             return f"{_number(low.ge)}..{_number(high)}"
         signs = [f"> {_number(low.gt)}"] if isinstance(low, Gt) else [f">= {_number(low.ge)}"] if low else []
-        if found := ", ".join(signs + ([] if high is None else [f"<= {_number(high)}"])) or "|".join(choices(part)):
+        if found := ", ".join(signs + ([] if high is None else [f"<= {_number(high)}"])) or ", ".join(choices(part)):
             return found
     return ""
 

@@ -149,11 +149,12 @@ class Study:
         write_study(facts, self.folder / "study.html")
 
     @classmethod
-    def load(cls, folder: Path) -> Study:
+    def load(cls, folder: Path | str) -> Study:
         """The study in `folder`, as its last run left it, also one that was interrupted.
 
         Raises InputError when there is none, or one of another version.
         """
+        folder = Path(folder)
         try:
             head = read_json(folder / STUDY_FILE)
             if head["format"] != STUDY:

@@ -119,8 +119,9 @@ class Graph:
         new = {node.name: node for node in changed}
         return Graph(tuple(new.get(node.name, node) for node in self.nodes), self.outputs)
 
-    def save(self, folder: Path) -> None:
+    def save(self, folder: Path | str) -> None:
         """Write ``graph.json`` and ``weights.safetensors`` into `folder` (made if absent). Same graph, same bytes."""
+        folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         write_file(folder / WEIGHTS, save(self.arrays))
         (folder / "graph.json").write_text(json.dumps(self.structure, indent=1) + "\n")
@@ -131,8 +132,9 @@ class Graph:
         return hashlib.sha256(save(self.arrays)).hexdigest()
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path | str) -> Self:
         """Read what `save` wrote. Raises ModelError when a file is missing, cut short or of another format."""
+        folder = Path(folder)
         try:
             return cls.assemble(read_json(folder / "graph.json"), load_file(folder / WEIGHTS), folder)
         except (OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, SafetensorError) as error:

@@ -106,8 +106,9 @@ class Plan:
         return cls(network=model.meta.get("name", "network"), layers=layers)
 
     @classmethod
-    def load(cls, path: Path) -> Self:
+    def load(cls, path: Path | str) -> Self:
         """The plan in a file ``plan.json``, or in an exported folder. Raises ModelError when it is none."""
+        path = Path(path)
         file = path / FILE if path.is_dir() else path
         plain = _read(file)
         try:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from hwprm.graph import fitting_batch
 from hwprm.intnet import Pool
-from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
+from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual
 
 __all__ = ["activation_ranges", "codes_of", "float_layer", "float_tensors"]
 
@@ -99,7 +99,7 @@ def _run(layer: FusedLayer, tensors: Mapping[str, torch.Tensor]) -> tuple[torch.
     return codes, y
 
 
-def _added(residual: FusedResidual, tensors: dict[str, torch.Tensor]) -> torch.Tensor:
+def _added(residual: FusedResidual, tensors: Mapping[str, torch.Tensor]) -> torch.Tensor:
     added = tensors[residual.source][:, list(residual.channels)]
     return added * tensors[residual.gate.source][:, list(residual.gate.channels)] if residual.gate else added
 

@@ -19,7 +19,7 @@ from hwprm.core.numerics import (
     signed_range,
 )
 from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
-from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term, pack_images, real_images
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term, real_images
 from hwprm.intnet.regions import meeting_terms
 from hwprm.quantization.calibrate import activation_ranges, codes_of
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights

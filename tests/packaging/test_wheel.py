@@ -85,3 +85,39 @@ def test_compile_and_simulate(python: Path, tmp_path: Path, tiny_data: Path) -> 
     drawn = _run(python, tmp_path, "report", "bundle", "--html", "page.html", "--quiet")
     assert drawn.returncode == 0, drawn.stderr
     assert "<h2>Memory map</h2>" in (tmp_path / "page.html").read_text()
+
+
+USER = """
+import hwprm
+from hwprm.config import ArrayConfig, DataConfig
+
+model = hwprm.prune(hwprm.train("lenet5", "mnist"), "mnist", hwprm.PruneOptions(stop_after="compact"))
+net: hwprm.IntegerNetwork = hwprm.quantize(model, DataConfig(name="x.npz"), hwprm.QuantizeConfig(weight_bits=6))
+array = ArrayConfig(rows=4, cols=4, weights="axi", axi_burst=16)
+cycles: int = hwprm.estimate(net, array).total
+bundle = hwprm.compile(net, out="bundle", array=array)
+good: bool = hwprm.verify(bundle, hwprm.VerifyConfig(images=10)).ok
+"""
+#: Each line is wrong.
+WRONG = """
+hwprm.estimate(net, (8, 8))
+ArrayConfig(pipeline="fats")
+hwprm.TrainConfig(optimiser="adam", epochs=2)
+hwprm.TrainConfig(epoch=2)
+cycles = hwprm.verify(bundle).net
+"""
+
+
+@pytest.mark.slow
+def test_types_that_users_see(python: Path, tmp_path: Path) -> None:
+    """mypy finds the types of the installed package, says nothing about a good program, and each fault of another."""
+    (tmp_path / "user.py").write_text(USER)
+    (tmp_path / "wrong.py").write_text(USER + WRONG)
+    # What torch and matplotlib look like takes mypy minutes, and says nothing about the package.
+    (tmp_path / "mypy.ini").write_text("[mypy]\nstrict = true\n[mypy-torch.*,matplotlib.*]\nfollow_imports = skip\n")
+    command = [sys.executable, "-m", "mypy", "--python-executable", str(python), "user.py", "wrong.py"]
+    left = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "MYPYPATH")}
+    done = subprocess.run(command, cwd=tmp_path, env=left, capture_output=True, text=True, check=False)
+    first = USER.count("\n") + 1
+    lines = [line.split(":")[:2] for line in done.stdout.splitlines() if ": error:" in line]
+    assert lines == [["wrong.py", str(first + i)] for i in range(1, WRONG.count("\n"))], done.stdout + done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 from hwprm.reporting.curves.axes import axis_of, counted
@@ -11,12 +12,14 @@ from hwprm.reporting.curves.panels import KINDS, Curves, Panel
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["write_plot"]
+__all__ = ["heading", "write_plot"]
 
 #: Of Okabe and Ito, told apart by colour-blind readers too; the seventh of theirs, yellow, is too pale on white.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000")
 #: Faint lines, and the shades of the kinds of stages.
 FAINT, SHADES = "#c4cad1", ("#eef2f8", "#fbeedc", "#e6f3ee")
+#: Characters of a line above a panel.
+TITLE = 110
 #: Inches: width, and height of a panel; dots an inch.
 WIDTH, HEIGHT, DPI = 9.0, 2.0, 110
 
@@ -45,6 +48,11 @@ def write_plot(curves: Curves, title: str, target: Path) -> None:
         figure.savefig(target, metadata={"Software": None})
 
 
+def heading(panel: Panel) -> str:
+    """What stands above `panel`, in lines that its width holds."""
+    return fill("; ".join(filter(None, (panel.title, panel.measured))), TITLE)
+
+
 def _panel(axes: Axes, panel: Panel, curves: Curves) -> None:
     for span in curves.spans:
         axes.axvspan(span.first - 0.5, span.last + 0.5, color=SHADES[KINDS.index(span.kind)], lw=0, zorder=0)
@@ -61,7 +69,7 @@ def _panel(axes: Axes, panel: Panel, curves: Curves) -> None:
             )
     for _, place, value in panel.marks:
         axes.plot([place], [value], "D", color="black", ms=4)
-    axes.set_title("; ".join(filter(None, (panel.title, panel.measured))), loc="left", fontsize=9)
+    axes.set_title(heading(panel), loc="left", fontsize=9)
     axes.set_xlim(0.5, curves.places + 0.5)
     axes.set_xticks(list(counted(curves.epochs)))
     scale = axis_of(panel.values, log=panel.log)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import time
 from pathlib import Path
 from typing import Annotated
 from zipfile import ZipFile
@@ -50,7 +51,7 @@ def test_bar_holds_its_words_in_80_columns() -> None:
     lines = [line for line in re.split(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]", screen.getvalue()) if "loss" in line]
     assert lines and all(len(line) <= 80 for line in lines)
     assert re.fullmatch(
-        r"prune: admm [━╸╺]+ +50% loss 0\.0123  acc 98\.10%  residual 0\.0034 ETA [-:\d]{7}", lines[-1]
+        r"\S prune: admm [━╸╺]+ +50% loss 0\.0123  acc 98\.10%  residual 0\.0034 ETA [-:\d]{7}", lines[-1]
     ), lines[-1]
 
 
@@ -176,9 +177,21 @@ def test_interrupt_says_how_to_continue(monkeypatch: pytest.MonkeyPatch) -> None
     )
 
 
+def test_the_bar_moves_before_anything_is_done() -> None:
+    """A compiler says nothing for a minute; what is drawn changes all the same."""
+    screen = io.StringIO()
+    talk = Talk(progress=Console(file=screen, width=80, force_terminal=True, color_system=None))
+    with talk.stage("verify") as tick:
+        tick("verilator 5.48: compiling", 0, 10, {})
+        time.sleep(0.5)
+    lines = [line for line in re.split(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]", screen.getvalue()) if "compiling" in line]
+    assert len({line[0] for line in lines}) > 1, lines
+    assert all(len(line) <= 80 for line in lines)
+
+
 def test_help_shows_defaults_and_sentences() -> None:
     result = CliRunner().invoke(_app(), ["build", "--help"], env={"COLUMNS": "200"})
     assert "--rows" in result.stdout
     assert "Lanes: output pixels computed side by side" in result.stdout
-    assert "[default: 8]" in result.stdout
+    assert "[1..256; default: 8]" in result.stdout
     assert "--cols" not in CliRunner().invoke(_app(), ["other", "--help"]).stdout

@@ -142,8 +142,8 @@ def test_defaults_are_what_the_annotations_allow(section: str) -> None:
 
 def test_help_documents_every_field() -> None:
     text = str(ArrayConfig.__doc__)
-    assert text.startswith("The systolic array: `rows` output pixels by `cols` filters.\n\nrows [1..256, default: 8]: ")
-    assert "\npipeline [short|fast, default: short]: How deep" in text
+    assert text.startswith("The systolic array: `rows` output pixels by `cols` filters.\n\nrows [1..256; default: 8]: ")
+    assert "\npipeline [short, fast; default: short]: How deep" in text
     assert "rows: int = 8, cols: int = 8," in str(inspect.signature(ArrayConfig))
 
 

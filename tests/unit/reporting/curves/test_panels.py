@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hwprm.model import Model, Stage
 from hwprm.reporting.curves.axes import axis_of, counted
 from hwprm.reporting.curves.panels import LAYERS, curves_of
-from hwprm.reporting.curves.plot import write_plot
+from hwprm.reporting.curves.plot import heading, write_plot
 from hwprm.reporting.page import write_curves
 from tests.conftest import tiny_graph
 from tests.support.builds import pruned_log, trained_log
@@ -145,3 +145,16 @@ def _chunks(data: bytes) -> dict[bytes, bytes]:
         found.setdefault(data[at + 4 : at + 8], data[at + 8 : at + 8 + size])
         at += 12 + size
     return found
+
+
+def test_the_headings_fit(tmp_path: Path) -> None:
+    """Five stages, measured once each, are more than a line holds: nothing is drawn over the edge of the picture."""
+    from matplotlib.image import imread
+
+    stages = ("dense", "admm", "purified", "compact", "finetuned")
+    curves = curves_of(_model(trained_log(3), pruned_log(NAMES), trained_log(2), **dict.fromkeys(stages, 98.76)))
+    heading_of = [heading(panel) for panel in curves.panels if panel.marks]
+    assert len(heading_of) == 1 and heading_of[0].count("\n") == 1, heading_of
+    write_plot(curves, "tiny", tmp_path / "curves.png")
+    picture = imread(tmp_path / "curves.png")[:, :, :3]
+    assert (picture[:, -4:] == 1.0).all(), "something is drawn up to the right edge"
