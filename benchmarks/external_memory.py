@@ -25,6 +25,10 @@ from hwprm.quantization import quantize_network
 COLUMNS, FILTERS = 9216, 1024
 VGG_TARGET, LINEAR_TARGET = 0.95, 0.95
 LATENCY = 100
+Bits = Literal[128, 256]
+#: Bits of the bus, and words of it that memory gives a cycle.
+VGG: tuple[tuple[Bits, str], ...] = ((128, "1"), (128, "3/4"), (128, "1/2"), (256, "1/2"))
+BITS: tuple[Bits, ...] = (128, 256)
 
 
 def main() -> None:
@@ -34,8 +38,8 @@ def main() -> None:
     vgg = quantize_network(graph, reference_images("vgg16-cifar"), 1 / 255, name="vgg16-cifar")
     linear = _linear()
     rows = [
-        *(_row(vgg, bits, rate, None) for bits, rate in ((128, "1"), (128, "3/4"), (128, "1/2"), (256, "1/2"))),
-        *(_row(linear, bits, "1", kept) for bits in (128, 256) for kept in (None, COLUMNS)),
+        *(_row(vgg, bits, rate, None) for bits, rate in VGG),
+        *(_row(linear, bits, "1", kept) for bits in BITS for kept in (None, COLUMNS)),
     ]
     print(markdown(list(rows[0]), [list(row.values()) for row in rows]))
     met = rows[3]["efficiency"] >= VGG_TARGET and all(row["efficiency"] >= LINEAR_TARGET for row in rows[5:])
@@ -59,7 +63,7 @@ def _linear() -> IntegerNetwork:
     return quantize_network(Graph((image, *layers), ("fc7",)), rng.normal(size=(4, COLUMNS)), 1.0, name="linear")
 
 
-def _row(net: IntegerNetwork, bits: Literal[128, 256], bandwidth: str, kept: int | None) -> dict[str, Any]:
+def _row(net: IntegerNetwork, bits: Bits, bandwidth: str, kept: int | None) -> dict[str, Any]:
     """`kept` list entries have room on the chip; None leaves that to the compiler."""
     array = ArrayConfig(rows=16, cols=16, weights="axi", axi_data_bits=bits, axi_outstanding=8, axi_entry_buffer=kept)
     program = compile_network(net, array)

@@ -200,8 +200,8 @@ def check_there(source: Any) -> None:
     if near := difflib.get_close_matches(name, known, n=1):
         raise InputError(f"no network is called {name!r}; did you mean {near[0]!r}?")
     raise InputError(
-        f"there is no folder or file {name!r}, and no network is called so; give a model folder, a .pt2 or .onnx file, or one "
-        f"of {', '.join(known)}"
+        f"there is no folder or file {name!r}, and no network is called so; give a model folder, a .pt2 or .onnx "
+        f"file, or one of {', '.join(known)}"
     )
 
 
