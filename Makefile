@@ -18,9 +18,11 @@ help:
 
 setup: $(STAMP)
 
+# Python compiles what is imported, once; all of torch beforehand takes half a minute. Simulators write no byte code.
 $(STAMP): | check-tools
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,fpga,explore,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[train,fpga,explore,dev]'
+	$(BIN)/python -m compileall -q $(VENV)/lib/python3*/site-packages/cocotb*
 	rm -f $(VENV)/.ready-*
 	touch $@
 
@@ -37,7 +39,7 @@ demo: setup
 setup-docs: $(DOCS_STAMP)
 
 $(DOCS_STAMP): | $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
 
 docs: setup-docs
