@@ -1,7 +1,8 @@
-"""The tools that hwprm stands on: what is installed, what was tested, how to mend the difference."""
+"""Versions: of the tools that hwprm stands on, as installed and as tested, and of hwprm itself, by its files."""
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import re
 import shutil
@@ -9,12 +10,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 from hwprm.core.resources import constraints_file
 
-__all__ = ["State", "Tool", "survey"]
+__all__ = ["State", "Tool", "digest_of_files", "package_digest", "survey"]
 
 Version = tuple[int, ...]
 
@@ -37,6 +39,21 @@ class Tool:
     tested: str  #: pinned version, or the minimum with ">="
     state: State
     mend: str = ""
+
+
+@cache
+def package_digest() -> str:
+    """SHA-256 of the files of the package, by name: two machines with the same one compute the same."""
+    return digest_of_files(Path(__file__).resolve().parent.parent)
+
+
+def digest_of_files(root: Path) -> str:
+    """SHA-256 of the names and contents of all files below `root`, but for what Python compiles."""
+    total = hashlib.sha256()
+    for file in sorted(path for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts):
+        content = file.read_bytes()
+        total.update(f"{file.relative_to(root).as_posix()} {len(content)}\n".encode() + content)
+    return total.hexdigest()
 
 
 def survey(constraints: Path | None = None) -> tuple[Tool, ...]:

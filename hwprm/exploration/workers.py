@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from hwprm.config import ExploreConfig
 from hwprm.core.errors import InputError, ToolError
+from hwprm.core.versions import package_digest
 
 __all__ = ["Here", "Pool", "Shared", "pool_of"]
 
@@ -146,6 +147,27 @@ def pool_of(config: ExploreConfig) -> Iterator[Pool]:
         yield Workers(client)
 
 
+def _their_digest() -> str:
+    """What a worker is asked, who looks it up where it is."""
+    return package_digest()
+
+
+def _check_workers(client: Any, scheduler: str) -> None:
+    """Raise InputError where a worker of the standing `scheduler` has no hwprm, or another one than this machine."""
+    try:
+        found: dict[str, str] = client.run(_their_digest)
+    except ImportError as error:
+        raise InputError(
+            f"a worker of {scheduler} cannot load hwprm ({error}); install the wheel of this machine there, with its "
+            "extra explore"
+        ) from error
+    if others := sorted(address for address, digest in found.items() if digest != package_digest()):
+        raise InputError(
+            f"{len(others)} of {len(found)} workers of {scheduler} have another version of hwprm, the first is "
+            f"{others[0]}; install the wheel of this machine there and start them again"
+        )
+
+
 @contextmanager
 def _client(distributed: Any, config: ExploreConfig) -> Iterator[Any]:
     if config.scheduler:
@@ -164,6 +186,7 @@ def _client(distributed: Any, config: ExploreConfig) -> Iterator[Any]:
                     f"the Dask scheduler at {config.scheduler} has no workers; start some with "
                     f"`dask worker {config.scheduler} --nthreads 1`"
                 ) from error
+            _check_workers(client, config.scheduler)
             yield client
         return
     with (

@@ -75,3 +75,17 @@ def test_no_registry_is_named() -> None:
     for name in ("Makefile", "constraints.txt", "pyproject.toml", ".ci/run", "README.md"):
         assert "index-url =" not in (ROOT / name).read_text().lower()
         assert not re.search(r"https?://(?!www\.apache\.org)", (ROOT / name).read_text()), name
+
+
+def test_every_file_counts_and_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "one.py").write_text("x = 1\n")
+    first = versions.digest_of_files(tmp_path)
+    (tmp_path / "a" / "__pycache__").mkdir()
+    (tmp_path / "a" / "__pycache__" / "one.pyc").write_text("compiled")
+    assert versions.digest_of_files(tmp_path) == first
+    (tmp_path / "a" / "one.py").rename(tmp_path / "a" / "two.py")
+    renamed = versions.digest_of_files(tmp_path)
+    (tmp_path / "a" / "two.py").write_text("x = 2\n")
+    assert len({first, renamed, versions.digest_of_files(tmp_path)}) == 3
+    assert versions.package_digest() == versions.digest_of_files(ROOT / "hwprm")

@@ -12,7 +12,7 @@ import pytest
 
 from hwprm.config import ExploreConfig
 from hwprm.core.errors import InputError, ToolError
-from hwprm.exploration.workers import Here, Pool, pool_of
+from hwprm.exploration.workers import Here, Pool, _check_workers, pool_of
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +104,32 @@ def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
         pool_of(ExploreConfig(workers=1)),
     ):
         pass
+
+
+@pytest.mark.parametrize("own", [None, "another digest"])
+def test_workers_of_a_standing_scheduler_must_have_the_same_hwprm(
+    own: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from distributed import LocalCluster
+
+    with LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        config = ExploreConfig(scheduler=cluster.scheduler_address)
+        if own is None:
+            with pool_of(config) as pool:
+                assert list(pool.run(broken, [(0,)])) == [(0, 0)]
+            return
+        monkeypatch.setattr("hwprm.exploration.workers.package_digest", lambda: own)
+        with (
+            pytest.raises(InputError, match=r"1 of 1 workers of tcp://.* have another version .*install the wheel"),
+            pool_of(config),
+        ):
+            pass
+
+
+def test_workers_without_hwprm_are_told_so() -> None:
+    class Client:
+        def run(self, function: object) -> dict[str, str]:
+            raise ModuleNotFoundError("No module named 'hwprm'")
+
+    with pytest.raises(InputError, match=r"cannot load hwprm .*; install the wheel of this machine"):
+        _check_workers(Client(), "tcp://there:8786")
