@@ -135,7 +135,7 @@ def _describe_layer(net: IntegerNetwork, layer: GemmLayer) -> Iterator[str]:
     plain = len(layer.terms) > 1 and all(channelwise(term) for term in layer.terms)
     yield "sum" if plain else " + ".join(_describe_term(term) for term in layer.terms)
     if layer.residual:
-        yield f"+ {layer.residual.source}"
+        yield "+ " + " × ".join(layer.residual.sources)
     if layer.clamp[0] == 0 and net.sum_limits(layer)[0] < 0:  # else there is nothing to cut
         yield "ReLU"
     if layer.pool:

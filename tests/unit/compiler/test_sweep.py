@@ -11,7 +11,7 @@ import pytest
 from hwprm.compiler import compile_network, estimate
 from hwprm.config import ArrayConfig, MemoryConfig
 from hwprm.intnet import IntegerNetwork
-from tests.support.random_networks import random_inputs, random_residuals
+from tests.support.random_networks import random_inputs, random_products, random_residuals
 
 #: Rows, columns, batch, weights.
 SWEEP = (
@@ -20,7 +20,7 @@ SWEEP = (
 )
 
 
-@pytest.mark.parametrize("make", [random_inputs, random_residuals])
+@pytest.mark.parametrize("make", [random_inputs, random_residuals, random_products])
 def test_a_sweep_equals_compilations_of_networks_of_their_own(make: Callable[..., IntegerNetwork]) -> None:
     net = make(4)
     for rows, cols, batch, weights in SWEEP:

@@ -12,7 +12,7 @@ from tests.support.bench import random_images, rom_contents
 from tests.support.interpreter import Interpreter
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, network, small_lenet, weights
 from tests.support.phased_networks import phased_network
-from tests.support.random_networks import random_inputs
+from tests.support.random_networks import random_inputs, random_products
 from tests.unit.compiler.cases import random_programs, residual_programs
 
 
@@ -50,6 +50,13 @@ def test_random_networks_of_several_inputs():
 
 def test_random_residuals():
     for i, program in enumerate(residual_programs(range(60))):
+        _assert_same(program, seed=i)
+
+
+def test_random_products():
+    programs = random_programs(range(60), make=random_products, largest=7)
+    assert sum(program.hardware.common for program in programs) > 10
+    for i, program in enumerate(programs):
         _assert_same(program, seed=i)
 
 

@@ -14,7 +14,7 @@ from hwprm.core.errors import UnsupportedError
 from hwprm.intnet import IntegerNetwork, Residual, Term
 from tests.support.networks import SEVERAL_INPUTS, Spec, compiled, lenet, network, weights
 from tests.support.phased_networks import phased_network
-from tests.support.random_networks import random_inputs
+from tests.support.random_networks import random_inputs, random_products
 from tests.unit.compiler.cases import random_programs, residual_programs
 
 
@@ -98,6 +98,11 @@ def test_random_networks_with_phases():
 
 def test_random_residuals():
     for program in residual_programs(range(300, 340)):
+        _assert_sound(program)
+
+
+def test_random_products():
+    for program in random_programs(range(300, 340), make=random_products, largest=7):
         _assert_sound(program)
 
 

@@ -98,7 +98,7 @@ class PlainModel:
         entry_words, weight_words = entries.shape.words, weights.shape.words
         last, last_pass = tile.busy - 1, tile.busy - tile.length
         once = tile.pixel_tiles == 1
-        tail = tile.busy - self._cols if tile.residuals else None  # from here on there must be no gap
+        tail = tile.busy - self._cols * (1 + tile.gated) if tile.residuals else None  # from here on without a gap
         for slot in range(tile.busy):
             if slot % entry_words == 0:
                 there = self._complete(entries, entries.first_row + slot // entry_words) + ROW_READY

@@ -16,7 +16,7 @@ from hwprm.isa.latencies import STORE_QUEUE, done_to_issue, issue_to_vector
 from tests.support.hardware import hardware
 from tests.support.measures import assert_measures
 from tests.support.networks import Spec, compiled, lenet, network, weights
-from tests.support.random_networks import random_network, random_residuals
+from tests.support.random_networks import random_network, random_products, random_residuals
 
 ARRAYS = ((4, 4), (8, 8), (8, 16))
 
@@ -114,7 +114,7 @@ def test_report_as_data():
     assert [layer["name"] for layer in data["layers"]] == ["conv1", "conv2", "fc1", "fc2"]
 
 
-@pytest.mark.parametrize("make", [random_network, random_residuals])
+@pytest.mark.parametrize("make", [random_network, random_residuals, random_products])
 def test_random_networks_are_between_bound_and_limit(make):
     layers = 0
     for seed in range(60):

@@ -11,17 +11,18 @@ from hwprm.compiler.encoding.external import boot_bursts
 from hwprm.compiler.timing.stalls import LATE, MemoryModel
 from hwprm.config import MemoryConfig
 from tests.support.networks import compiled, lenet
-from tests.support.random_networks import random_inputs, random_residuals
+from tests.support.random_networks import random_inputs, random_products, random_residuals
 from tests.unit.compiler.timing.plain_stalls import PlainModel
 
 BANDWIDTHS = ("1", "1/2", "3/4", "2/7")
 
 
-@pytest.mark.parametrize("seed", range(18))
+@pytest.mark.parametrize("seed", range(24))
 def test_events_in_bulk_are_those_of_the_plain_recurrence(seed: int) -> None:
     """Short and long lists, rings of any size, rows of several words and of several beats."""
     rng = np.random.default_rng(seed)
-    net = (random_inputs, random_residuals, lambda _: lenet((3, 4, 9, 5), pruned=0.5))[seed % 3](seed)
+    kinds = (random_inputs, random_residuals, lambda _: lenet((3, 4, 9, 5), pruned=0.5))
+    net = kinds[seed % 3](seed) if seed < 18 else random_products(seed - 18)
     rows, cols = (int(v) for v in rng.integers(1, 20, 2))
     options = {
         "axi_data_bits": int(rng.choice([64, 128, 512])),
