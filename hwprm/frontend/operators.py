@@ -14,6 +14,7 @@ from hwprm.frontend import arithmetic, choices, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
 from hwprm.frontend.program import refused
+from hwprm.frontend.transposed import either, transposed
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Handler, Walk
 from hwprm.graph.rules.imports import RefusalError
@@ -126,6 +127,8 @@ TABLES: Mapping[str, Handler] = {
     target: handler for entry, handler in _IMPORTED for target in entry.targets if target in HOST
 }
 
+_CONVOLUTION = next(handler for entry, handler in _IMPORTED if "aten.convolution.default" in entry.targets)
+
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (
     dropout,
@@ -143,13 +146,15 @@ HANDLERS: Mapping[str, Handler] = {
         for entry, handler in _IMPORTED
         for target in entry.targets
     },
+    "aten.conv_transpose2d.input": transposed,
+    "aten.convolution.default": either(_CONVOLUTION),
     **dict.fromkeys(views.RESHAPES, views.reshape),
     **dict.fromkeys(views.RELABELLED, views.relabel),
     **dict.fromkeys(views.SPLITS, views.split),
     **dict.fromkeys(views.FILLED, views.filled),
     **dict.fromkeys(("aten.pad.default", "aten.constant_pad_nd.default"), views.pad),
     **dict.fromkeys((f"aten.{name}.default" for name in ("cat", "concat", "concatenate", "stack")), views.join),
-    "aten.index.Tensor": views.index,
+    **dict.fromkeys(("aten.index.Tensor", "aten._unsafe_index.Tensor"), views.index),
     **dict.fromkeys(("aten.dropout.default", "aten.dropout_.default", "aten.feature_dropout.default"), dropout),
     "aten.alpha_dropout.default": dropout,
     **dict.fromkeys(

@@ -12,7 +12,7 @@ import numpy as np
 
 from hwprm.frontend.draft import Draft
 from hwprm.frontend.values import Activation, Index
-from hwprm.graph import Channels, Crop, Flatten, Unflatten, Upsample
+from hwprm.graph import Channels, Crop, Flatten, Remap, Unflatten, Upsample
 from hwprm.graph.ops.pixel_shuffle import PixelShuffle
 from hwprm.graph.ops.pixel_unshuffle import PixelUnshuffle
 from hwprm.graph.rules.arrays import Quad, Shape
@@ -192,7 +192,7 @@ def _axes(index: Index, base: Shape) -> tuple[list[int], Index, Index] | None:
     channels, rows, cols = np.unravel_index(np.maximum(index - 1, 0), base)
     picked = channels[:, 0, 0], rows[0, :, 0], cols[0, 0, :]
     whole = np.ravel_multi_index(np.ix_(*picked), base) + 1
-    if not np.array_equal(whole, index) or not all(_regular(axis) for axis in picked[1:]):
+    if not np.array_equal(whole, index):
         return None
     return picked[0].tolist(), picked[1], picked[2]
 
@@ -207,7 +207,10 @@ def _regular(axis: Index) -> bool:
 
 
 def _pixels(draft: Draft, name: str, axes: tuple[Index, Index], label: str) -> str:
-    """Node `name`'s rows and columns `axes`, regular ones."""
+    """Node `name`'s rows and columns `axes`."""
+    if not all(_regular(axis) for axis in axes):
+        rows, cols = (tuple(axis.tolist()) for axis in axes)
+        return draft.put(Remap(name=draft.claim(label), inputs=(name,), rows=rows, cols=cols))
     times = tuple(int((axis == axis[0]).sum()) for axis in axes)
     taken = tuple(_range(axis[::often]) for axis, often in zip(axes, times, strict=True))
     if taken != tuple((0, 1, size) for size in draft.shapes[name][1:]):
@@ -222,7 +225,5 @@ def _range(axis: Index) -> tuple[int, int, int]:
 
 
 def _refusal(value: Activation, shape: Shape, base: Shape) -> RefusalError:
-    remedy = (
-        "keep rows and columns in their order: channels may be chosen and moved, maps cropped, padded and flattened"
-    )
+    remedy = "keep channels, rows and columns apart: each may be chosen, moved and repeated, maps padded and flattened"
     return RefusalError(f"it reorders the samples of a tensor {base} to one of {shape}", remedy, value.view)

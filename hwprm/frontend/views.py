@@ -14,9 +14,10 @@ import numpy as np
 import torch
 
 from hwprm.frontend.places import index_of
-from hwprm.frontend.values import Activation, Constant, Index, Value
+from hwprm.frontend.values import Activation, Constant, Index, Value, as_array
 from hwprm.frontend.walk import Walk, shape_of, size_of
-from hwprm.graph import Concat
+from hwprm.graph import Channels, Concat
+from hwprm.graph.rules.arrays import Shape
 from hwprm.graph.rules.imports import RefusalError
 
 __all__ = [
@@ -68,8 +69,12 @@ RELABELLED = (
     "aten.narrow.default",
     "aten.native_channel_shuffle.default",
     "aten.permute.default",
+    "aten.reflection_pad1d.default",
+    "aten.reflection_pad2d.default",
     "aten.repeat.default",
     "aten.repeat_interleave.self_int",
+    "aten.replication_pad1d.default",
+    "aten.replication_pad2d.default",
     "aten.roll.default",
     "aten.select.int",
     "aten.slice.Tensor",
@@ -78,8 +83,16 @@ RELABELLED = (
     "aten.t.default",
     "aten.tile.default",
     "aten.transpose.int",
-    "aten.upsample_nearest1d.default",
-    "aten.upsample_nearest1d.vec",
+    *(
+        f"aten.{name}.{overload}"
+        for name in (
+            "_upsample_nearest_exact1d",
+            "_upsample_nearest_exact2d",
+            "upsample_nearest1d",
+            "upsample_nearest2d",
+        )
+        for overload in ("default", "vec")
+    ),
 )
 
 #: Calls that return several tensors, parts of one.
@@ -135,7 +148,7 @@ def index(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
 
 def filled(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """zeros_like and its kind: constants, the same ones for every image."""
-    made = _carried_out(walk, node, {})
+    made = _carried_out(walk, node, {}).to(node.meta["val"].dtype)
     return Constant(tensor=made[:1] if made.ndim else made, origins=())
 
 
@@ -150,11 +163,10 @@ def part(walk: Walk, node: torch.fx.Node, pieces: torch.fx.Node, number: int) ->
 
 
 def pad(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
-    """Padding with zeros, and cropping; zeros around a map wait for a conv2d that takes them in."""
-    mode = args.get("mode", "constant")
-    if mode != "constant" or (args["value"] or 0) != 0:
-        what = f"{mode} padding" if mode != "constant" else f"padding with {args['value']}"
-        raise RefusalError(f"{what} is not supported", "use zero padding (padding_mode='zeros')")
+    """Padding, also with what is inside, and cropping; zeros around a map wait for a conv2d that takes them in."""
+    if args.get("mode", "constant") == "constant" and (args.get("value") or 0) != 0:
+        problem = f"padding with {args['value']} is not supported"
+        raise RefusalError(problem, "use zero padding (padding_mode='zeros'), or 'reflect', 'replicate', 'circular'")
     return _tried(walk, node, node)
 
 
@@ -165,8 +177,9 @@ def join(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     axis = args["dim"] % len(after) - 1
     if axis < 0:
         raise RefusalError(f"it joins along axis 0 of {shape_of(parts[0])}, the batch", "join along another axis")
-    if not stacked and axis == 0 and len(after) in (2, 4) and all(_plain(walk, part) for part in parts):
-        names = tuple(walk.place(part).name for part in parts)
+    if not stacked and axis == 0 and len(after) in (2, 4) and not any(_zeros(walk, part) for part in parts):
+        size = after[2:]
+        names = tuple(walk.place(part).name if _plain(walk, part) else _held(walk, node, part, size) for part in parts)
         return walk.add(Concat(name=walk.plain_name(node), inputs=names))
     values = [None if _zeros(walk, part) else _joined(walk, part) for part in parts]
     if len({walk.draft.shapes[value.name][1:] for value in values if value is not None}) > 1:
@@ -188,6 +201,18 @@ def join(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
         name = walk.draft.put(Concat(name=walk.plain_name(node), inputs=tuple(made)))
     whole = (np.stack if stacked else np.concatenate)(indices, axis=axis)
     return Activation(name=name, index=whole, view=(node.name, str(node.target)))
+
+
+def _held(walk: Walk, node: torch.fx.Node, part: torch.fx.Node, size: Shape) -> str:
+    """Channels of `size` that hold the constant `part`: a channel of this size times 0, plus numbers."""
+    array = as_array(walk.constant(part, "operand").to(torch.float64))
+    numbers = array.reshape(*array.shape[:2], -1)
+    if len(array) != 1 or (numbers != numbers[:, :, :1]).any():
+        problem = f"it joins a constant {tuple(array.shape)} that differs from pixel to pixel"
+        raise RefusalError(problem, "give a constant map as another input of forward()")
+    like = next(made.name for made in walk.draft.nodes if walk.draft.shapes[made.name][1:] == size)
+    name = walk.draft.put(Channels(name=walk.plain_name(node), inputs=(like,), indices=(0,) * array.shape[1]))
+    return walk.draft.affine(node.name, name, np.zeros(array.shape[1]), numbers[0, :, 0])
 
 
 def _joined(walk: Walk, node: torch.fx.Node) -> Activation:

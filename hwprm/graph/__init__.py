@@ -9,6 +9,7 @@ from hwprm.graph.ops.adaptive_avg_pool2d import AdaptiveAvgPool2d
 from hwprm.graph.ops.add import Add
 from hwprm.graph.ops.avg_pool2d import AvgPool2d
 from hwprm.graph.ops.batch_norm import BatchNorm
+from hwprm.graph.ops.bilinear import Bilinear
 from hwprm.graph.ops.channels import Channels
 from hwprm.graph.ops.clamp import Clamp
 from hwprm.graph.ops.concat import Concat
@@ -21,6 +22,7 @@ from hwprm.graph.ops.max_pool2d import MaxPool2d
 from hwprm.graph.ops.multiply import Multiply
 from hwprm.graph.ops.pointwise import Pointwise
 from hwprm.graph.ops.relu import Relu
+from hwprm.graph.ops.remap import Remap
 from hwprm.graph.ops.unflatten import Unflatten
 from hwprm.graph.ops.upsample import Upsample
 from hwprm.graph.rules.arrays import Shape
@@ -35,6 +37,7 @@ __all__ = [
     "AvgPool2d",
     "Batch",
     "BatchNorm",
+    "Bilinear",
     "Channels",
     "Clamp",
     "Concat",
@@ -51,6 +54,7 @@ __all__ = [
     "Node",
     "Pointwise",
     "Relu",
+    "Remap",
     "Scale",
     "Shape",
     "Shapes",

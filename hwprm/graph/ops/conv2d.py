@@ -34,7 +34,7 @@ class Conv2d(Weighted):
     groups: int = 1
 
     offered = "conv2d"
-    replaces = {"conv3d": "use conv2d instead"}
+    replaces = {"conv3d": "use conv2d instead", "conv_transpose1d": "use a transposed convolution of maps"}
 
     @property
     def window(self) -> Window:
@@ -167,9 +167,8 @@ def _conv(call: Call) -> Imported:
     source = call.source("input", padded=True)
     weight = call.constant("weight", "weight")
     bias = np.zeros(len(weight), weight.dtype) if call.args["bias"] is None else call.constant("bias", "bias")
-    if weight.ndim not in (3, 4) or call.args.get("transposed"):
-        kind = "transposed" if call.args.get("transposed") else f"{weight.ndim - 2}-dimensional"
-        raise RefusalError(f"it is a {kind} convolution", "use conv2d instead")
+    if weight.ndim not in (3, 4):
+        raise RefusalError(f"it is a {weight.ndim - 2}-dimensional convolution", "use conv2d instead")
     shape = call.shape("input")
     if len(shape) != weight.ndim:
         raise RefusalError(*NO_BATCH)

@@ -19,6 +19,7 @@ __all__ = [
     "Affine",
     "AsMap",
     "AsVector",
+    "Blended",
     "Clamped",
     "Convolution",
     "Copied",
@@ -166,6 +167,16 @@ class Repeated(Stage):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Copied(Stage):
     """The sum of `kernels` whose weights are 0 and 1, so that each result is one sample of the input, exactly."""
+
+    kernels: tuple[Kernel, ...]
+
+    def made(self, shape: Shape) -> Shape:
+        return self.kernels[0].made(shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Blended(Stage):
+    """The sum of depthwise `kernels`, so that each result is a mean of a few samples of one channel."""
 
     kernels: tuple[Kernel, ...]
 

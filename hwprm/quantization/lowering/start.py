@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hwprm.core.errors import UnsupportedError
 from hwprm.graph.rules.stages import (
     Affine,
+    Blended,
     Clamped,
     Convolution,
     Copied,
@@ -94,6 +95,20 @@ def _(stage: Matrix, name: str, reads: list[View], counts: Counts) -> FusedLayer
 @_start.register
 def _(stage: Copied, name: str, reads: list[View], counts: Counts) -> FusedLayer:
     return _copying(name, stage.kernels, reads[0], counts)
+
+
+@_start.register
+def _(stage: Blended, name: str, reads: list[View], counts: Counts) -> FusedLayer:
+    terms = tuple(term for kernel in stage.kernels for term in terms_of(reads[0], counts, kernel))
+    held = np.unique(np.concatenate([kernel.weight[kernel.weight != 0] for kernel in stage.kernels]))
+    divisors = np.rint(1 / held)
+    exact = len(reads[0].sources) == 1 and np.allclose(1 / divisors, held, rtol=1e-12, atol=0)
+    return FusedLayer(
+        name=name,
+        terms=terms,
+        bias=np.zeros(len(stage.kernels[0].weight)),
+        divisors=tuple(sorted(int(divisor) for divisor in divisors)) if exact else (),
+    )
 
 
 @_start.register

@@ -59,25 +59,10 @@ REFUSED = {
         "it rounds, or divides by what depends on the image",
     ),
     "division by zero": (lambda m, x: m.conv(x) / 0, "aten.div.Tensor", "divides by zero"),
-    "upsample by a fraction": (
-        lambda m, x: functional.interpolate(m.conv(x), scale_factor=1.5),
-        "aten.upsample_nearest2d.vec",
-        r"makes \(9, 7\) of \(6, 5\); scale height and width by whole numbers",
-    ),
-    "bilinear upsample": (
-        lambda m, x: functional.interpolate(m.conv(x), scale_factor=2, mode="bilinear"),
-        "aten.upsample_bilinear2d.vec",
-        "not supported; use nearest upsampling of maps by whole numbers",
-    ),
-    "rows by number": (
-        lambda m, x: m.conv(x)[:, :, [2, 1]],
-        "aten.index.Tensor",
-        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(2, 2, 5\); keep rows and columns in their order",
-    ),
-    "pixels by number": (
-        lambda m, x: m.conv(x)[:, :, [[0], [2]], [3, 1]],
-        "aten.index.Tensor",
-        r"reorders the samples of a tensor \(2, 6, 5\) to one of \(2, 2, 2\)",
+    "bicubic upsample": (
+        lambda m, x: functional.interpolate(m.conv(x), scale_factor=2, mode="bicubic"),
+        "aten.upsample_bicubic2d.vec",
+        "not supported; use mode='bilinear' or mode='nearest'",
     ),
     "channels by mask": (
         lambda m, x: m.conv(x)[:, torch.tensor([True, False])],
@@ -99,10 +84,10 @@ REFUSED = {
         "aten.cat.default",
         r"joins along axis 2 tensors .*different sizes; concatenate channels \(dim=1\)",
     ),
-    "constant channels": (
-        lambda m, x: m.conv(torch.cat([x[:, :1], torch.ones_like(x[:, :1])], 1)),
+    "a constant map": (
+        lambda m, x: m.conv(torch.cat([x[:, :1], torch.arange(7.0).expand(1, 1, 8, 7)], 1)),
         "aten.cat.default",
-        r"does not depend on the image; give a constant map as another input of forward\(\)",
+        r"a constant \(1, 1, 8, 7\) that differs from pixel to pixel; give a constant map as another input",
     ),
     "transposed map": (lambda m, x: m.conv(x.transpose(2, 3)), "aten.transpose.int", "reorders the samples of"),
     "channels as two axes": (
@@ -122,11 +107,6 @@ REFUSED = {
     ),
     "jump": (lambda m, x: functional.threshold(x, 0.0, 1.0), "aten.threshold.default", "jumps from 1.0 to 0.0; use"),
     "clamp upside down": (lambda m, x: torch.clamp(x, 2, 1), "aten.clamp.default", "low end 2.0 is above .* 1.0; swap"),
-    "reflect padding": (
-        lambda m, x: m.conv(functional.pad(x, (1, 1, 1, 1), "reflect")),
-        "aten.pad.default",
-        "reflect padding is not supported; use zero padding",
-    ),
     "padding with ones": (
         lambda m, x: m.conv(functional.pad(x, (1, 1), value=1.0)),
         "aten.pad.default",
@@ -174,10 +154,15 @@ REFUSED = {
         "<built-in function getitem>",
         "indices or statistics",
     ),
-    "transposed conv": (
-        lambda m, x: functional.conv_transpose2d(x, m.conv.weight),
+    "transposed conv of uneven strides": (
+        lambda m, x: functional.conv_transpose2d(x, m.conv.weight, stride=(2, 1)),
         "aten.conv_transpose2d.input",
-        "use nearest upsampling and a conv2d instead",
+        r"its strides \(2, 1\) differ; use one stride for rows and columns",
+    ),
+    "transposed conv of a sequence": (
+        lambda m, x: functional.conv_transpose1d(m.conv(x)[:, :, 0], m.conv.weight[:, :, 0]),
+        "aten.conv_transpose1d.default",
+        "not supported; use a transposed convolution of maps",
     ),
     "weight from the image": (
         lambda m, x: functional.linear(x.flatten(1), x.flatten(1)),

@@ -85,6 +85,21 @@ CASES: dict[str, tuple[Sequence[onnx.NodeProto], Mapping[str, Any], dict[str, An
         {},
     ),
     "resize, sizes": ([node("Resize", "x - - s", mode="nearest")], {"s": [1, 2, 12, 6]}, {"shape": (1, 2, 6, 6)}),
+    "resize, linear": ([node("Resize", "x - s", mode="linear")], {"s": [1.0, 1.0, 2.0, 1.5]}, {}),
+    "resize, corners": (
+        [node("Resize", "x - - s", mode="linear", coordinate_transformation_mode="align_corners")],
+        {"s": [1, 2, 11, 4]},
+        {"shape": (1, 2, 6, 6)},
+    ),
+    "transposed": (
+        [node("ConvTranspose", "x w b", strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 0])],
+        {"w": W.reshape(2, 4, 3, 3), "b": [0.1, 0.2, 0.3, 0.4]},
+        {},
+    ),
+    "reflected": ([node("Pad", "x p", mode="reflect")], {"p": [0, 0, 1, 2, 0, 0, 2, 0]}, {}),
+    "replicated": ([node("Pad", "x p", mode="edge")], {"p": [0, 0, 0, 1, 0, 0, 0, 1]}, {}),
+    "circular": ([node("Pad", "x p", mode="wrap")], {"p": [0, 0, 0, 1, 0, 0, 3, 1]}, {"opset": 19}),
+    "uneven nearest": ([node("Resize", "x - s", mode="nearest")], {"s": [1.0, 1.0, 1.5, 1.7]}, {}),
     "arithmetic": (
         [
             node("Neg", "x"),
@@ -232,7 +247,7 @@ CASES: dict[str, tuple[Sequence[onnx.NodeProto], Mapping[str, Any], dict[str, An
     "tile": ([node("Tile", "x r")], {"r": [1, 2, 1, 1]}, {}),
 }
 #: Covered by tests of their own.
-ELSEWHERE = {"ArgMax", "ConvTranspose", "LogSoftmax", "Softmax"}
+ELSEWHERE = {"ArgMax", "LogSoftmax", "Softmax"}
 
 
 def _images(shape: Sequence[int | str], seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
