@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from amaranth.back import verilog
 from amaranth.hdl import Shape
 
-from hwprm.gateware import Accelerator, MemoryTemplates
+from hwprm.gateware import Accelerator, MemoryTemplates, named_ports
 from hwprm.isa import Hardware
 
 __all__ = ["Core", "complete_cases", "core_verilog", "drop_empty_wires"]
@@ -33,8 +33,9 @@ def core_verilog(hardware: Hardware, *, cells: bool = False) -> Core:
         for name, member in component.signature.members.items()
         if name.startswith("probe_")
     }
+    platform, ports = MemoryTemplates(cells=cells), named_ports(component)
     text: str = verilog.convert(
-        component, name="hwprm_core", platform=MemoryTemplates(cells=cells), emit_src=False, strip_internal_attrs=True
+        component, name="hwprm_core", platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True
     )
     return Core(text=complete_cases(drop_empty_wires(text)), probe_widths=widths)
 

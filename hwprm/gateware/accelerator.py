@@ -14,13 +14,13 @@ from hwprm.gateware.core.lanes import LaneAddresses
 from hwprm.gateware.core.processing_element import ProcessingElement
 from hwprm.gateware.core.sequencer import Sequencer
 from hwprm.gateware.core.store import StoreUnit
-from hwprm.gateware.external.reader import axi_read_ports
 from hwprm.gateware.external.tables import ExternalTables
 from hwprm.gateware.host.egress import Egress
 from hwprm.gateware.host.ingress import Ingress
-from hwprm.gateware.host.registers import RegisterFile, axi_lite_ports
+from hwprm.gateware.host.registers import RegisterFile
 from hwprm.gateware.memory.vector_memory import VectorMemory
 from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.interfaces import axi_lite, axi_read, axi_stream, from_axi, to_axi
 from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, entry_format, table_formats
 from hwprm.isa.latencies import (
@@ -48,21 +48,17 @@ class Words(NamedTuple):
 
 
 class Accelerator(wiring.Component):
-    """The whole core, with flat port names.
+    """The whole core. In Verilog a port is called like its bus and itself: ``s_axis_tdata``.
 
     `contents` gives each ROM's words for simulation by Amaranth; emitted Verilog reads files instead. With external
     memory there are no ROMs but the tables behind the requantisers.
 
     Members
     -------
-    s_axis_tdata : In(8 * data_bytes), one activation a beat, channel-major raster
-    s_axis_tvalid, s_axis_tlast : In(1)
-    s_axis_tready : Out(1)
-    m_axis_tdata : Out(32), one signed output word a beat
-    m_axis_tvalid, m_axis_tlast : Out(1)
-    m_axis_tready : In(1)
-    s_axil_* : AXI4-Lite slave
-    m_axi_* : AXI4 read channels, with external memory only
+    s_axis : In(axi_stream), of 8 * data_bytes, one activation a beat, channel-major raster
+    m_axis : Out(axi_stream), of 32, one signed output word a beat
+    s_axil : In(axi_lite)
+    m_axi : Out(axi_read), with external memory only
     probe_frame_start : Out(1), with the first list entry of an image, or batch
     probe_layer_start : Out(1), with the first list entry of a layer
     probe_memory_stall : Out(1), nothing is issued because the external memory is late; with external memory only
@@ -82,17 +78,10 @@ class Accelerator(wiring.Component):
         self._store = StoreUnit(hw)
         super().__init__(
             {
-                "s_axis_tdata": In(8 * hw.data_bytes),
-                "s_axis_tvalid": In(1),
-                "s_axis_tready": Out(1),
-                "s_axis_tlast": In(1),
-                "m_axis_tdata": Out(WIDE_BITS),
-                "m_axis_tvalid": Out(1),
-                "m_axis_tready": In(1),
-                "m_axis_tlast": Out(1),
-                **{f"s_axil_{name}": member for name, member in axi_lite_ports().items()},
-                **{f"m_axi_{name}": member for name, member in self._axi_ports().items()},
-                **({"probe_memory_stall": Out(1)} if hw.external else {}),
+                "s_axis": In(axi_stream(8 * hw.data_bytes)),
+                "m_axis": Out(axi_stream(WIDE_BITS)),
+                "s_axil": In(axi_lite()),
+                **({"m_axi": Out(axi_read(hw.external)), "probe_memory_stall": Out(1)} if hw.external else {}),
                 "probe_frame_start": Out(1),
                 "probe_layer_start": Out(1),
                 "probe_frame_done": Out(1),
@@ -104,9 +93,6 @@ class Accelerator(wiring.Component):
                 "probe_data": Out(hw.rows * hw.act_bits),
             }
         )
-
-    def _axi_ports(self) -> dict:
-        return axi_read_ports(self._hw.external) if self._hw.external else {}
 
     def elaborate(self, platform):
         m = Module()
@@ -126,7 +112,8 @@ class Accelerator(wiring.Component):
         self._compute(m, sequencer, memory, drain, ingress, words)
         self._results(m, sequencer, drain, store, egress)
         self._memory_writes(m, memory, store, ingress)
-        self._streams(m, ingress, egress)
+        from_axi(m, self.s_axis, ingress.stream)
+        to_axi(m, egress.stream, self.m_axis)
         self._registers(m, registers, sequencer, ingress, egress)
         self._probe(m, sequencer, store, egress)
         m.d.comb += [
@@ -183,9 +170,7 @@ class Accelerator(wiring.Component):
         """
         hw = self._hw
         m.submodules.tables = tables = ExternalTables(hw, weight_delay=issue_to_weight_address(hw))
-        for name, member in self._axi_ports().items():
-            outer, inner = getattr(self, f"m_axi_{name}"), getattr(tables, f"m_axi_{name}")
-            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        wiring.connect(m, tables.m_axi, wiring.flipped(self.m_axi))
         for name, (addr, word) in self._readers(sequencer, store, drain).items():
             m.d.comb += [getattr(tables, f"{name}_addr").eq(addr), word.eq(getattr(tables, f"{name}_word"))]
         m.d.comb += [
@@ -284,22 +269,8 @@ class Accelerator(wiring.Component):
             image = ingress.write_data if r == 0 else 0
             m.d.comb += memory.write_data[r].eq(Mux(store.write, store.write_data[r], image))
 
-    def _streams(self, m: Module, ingress, egress):
-        m.d.comb += [
-            ingress.data.eq(self.s_axis_tdata),
-            ingress.valid.eq(self.s_axis_tvalid),
-            ingress.last.eq(self.s_axis_tlast),
-            self.s_axis_tready.eq(ingress.ready),
-            self.m_axis_tdata.eq(egress.data),
-            self.m_axis_tvalid.eq(egress.valid),
-            self.m_axis_tlast.eq(egress.last),
-            egress.ready.eq(self.m_axis_tready),
-        ]
-
     def _registers(self, m: Module, registers, sequencer, ingress, egress):
-        for name, member in axi_lite_ports().items():
-            outer, inner = getattr(self, f"s_axil_{name}"), getattr(registers, name)
-            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
         m.d.comb += [
             registers.busy.eq(sequencer.busy),
             registers.cycles.eq(sequencer.cycles),

@@ -54,8 +54,8 @@ class _Hand:
         self.program = program
         self.dut = Accelerator(program.hardware, rom_contents(program))
         d = self.dut
-        self.image_in = Stream(d.s_axis_tdata, d.s_axis_tvalid, d.s_axis_tready, d.s_axis_tlast)
-        self.words_out = Stream(d.m_axis_tdata, d.m_axis_tvalid, d.m_axis_tready, d.m_axis_tlast)
+        self.image_in = Stream.of(d.s_axis)
+        self.words_out = Stream.of(d.m_axis)
 
     async def put(self, ctx, words, **options):
         await stream_put(ctx, self.image_in, [int(v) for v in words], **options)
@@ -64,10 +64,10 @@ class _Hand:
         return [signed_word(word, 32) for word in await stream_get(ctx, self.words_out)]
 
     async def read(self, ctx, name):
-        return await axil_read(ctx, self.dut, register_offset(name), prefix="s_axil_")
+        return await axil_read(ctx, self.dut.s_axil, register_offset(name))
 
     async def write(self, ctx, name, value):
-        await axil_write(ctx, self.dut, register_offset(name), value, prefix="s_axil_")
+        await axil_write(ctx, self.dut.s_axil, register_offset(name), value)
 
     def expected(self, image):
         return _words(self.program, image)
@@ -216,6 +216,6 @@ def test_missing_design_hash_reads_zero():
     dut = Accelerator(replace(program.hardware, design_hash=""), rom_contents(program))
 
     async def bench(ctx):
-        assert await axil_read(ctx, dut, register_offset("HASH0"), prefix="s_axil_") == 0
+        assert await axil_read(ctx, dut.s_axil, register_offset("HASH0")) == 0
 
     simulate(dut, bench, deadline=1000)

@@ -245,8 +245,8 @@ class _Hand:
     def __init__(self, program: Program):
         self.program = program
         self.dut = d = Accelerator(program.hardware, rom_contents(program))
-        self.image_in = Stream(d.s_axis_tdata, d.s_axis_tvalid, d.s_axis_tready, d.s_axis_tlast)
-        self.words_out = Stream(d.m_axis_tdata, d.m_axis_tvalid, d.m_axis_tready, d.m_axis_tlast)
+        self.image_in = Stream.of(d.s_axis)
+        self.words_out = Stream.of(d.m_axis)
 
     async def put(self, ctx, words, **options):
         await stream_put(ctx, self.image_in, [int(v) for v in np.reshape(words, -1)], **options)
@@ -258,10 +258,10 @@ class _Hand:
             assert got == np.concatenate([tensors[n].reshape(-1) for n in self.program.network.outputs]).tolist()
 
     async def read(self, ctx, name):
-        return await axil_read(ctx, self.dut, register_offset(name), prefix="s_axil_")
+        return await axil_read(ctx, self.dut.s_axil, register_offset(name))
 
     async def flush(self, ctx):
-        await axil_write(ctx, self.dut, register_offset("FLUSH"), 0, prefix="s_axil_")
+        await axil_write(ctx, self.dut.s_axil, register_offset("FLUSH"), 0)
 
 
 def test_dropped_images_leave_their_place_to_the_next():

@@ -95,7 +95,7 @@ def test_images_leave_in_order(name, pace):
         return {"free": 0, "slow-array": 0, "slow-reader": 5}.get(pace, int(rng.integers(0, 4)))
 
     async def read(ctx):
-        port = Stream(dut.data, dut.valid, dut.ready, dut.last)
+        port = Stream.of(dut.stream)
         for _ in frames:
             got.append([signed_word(word, 32) for word in await stream_get(ctx, port, pause=pause)])
 
@@ -121,7 +121,7 @@ def test_room_for_two_images_and_no_more():
             ctx.set(dut.word_valid, 0)
         await ctx.tick().repeat(10)
         assert not ctx.get(dut.room)
-        port = Stream(dut.data, dut.valid, dut.ready, dut.last)
+        port = Stream.of(dut.stream)
         assert await stream_get(ctx, port) == [0, 1]
         assert ctx.get(dut.room)
         assert await stream_get(ctx, port) == [10, 11]

@@ -204,7 +204,7 @@ def test_reader_asks_for_bursts_it_has_room_for():
             await ctx.tick()
         assert got == expected
 
-    simulate(dut, bench, background=[memory.bench(lambda name: getattr(dut, name))], deadline=2000)
+    simulate(dut, bench, background=[memory.bench(dut.bus)], deadline=2000)
 
 
 def test_reader_stops_at_an_error():
@@ -227,4 +227,4 @@ def test_reader_stops_at_an_error():
         assert got <= 5
         assert len(memory.bursts) < 9
 
-    simulate(dut, bench, background=[memory.bench(lambda name: getattr(dut, name))], deadline=2000)
+    simulate(dut, bench, background=[memory.bench(dut.bus)], deadline=2000)

@@ -173,21 +173,21 @@ def test_bus_error(bad_beat):
     image = random_images(program, 1)[0]
 
     async def bench(ctx):
-        await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
-        await axil_write(ctx, dut, register_offset("BASE"), BASE & 0xFFFFFFFF, prefix="s_axil_")
+        await axil_write(ctx, dut.s_axil, register_offset("BASE_HIGH"), BASE >> 32)
+        await axil_write(ctx, dut.s_axil, register_offset("BASE"), BASE & 0xFFFFFFFF)
         await ctx.tick().repeat(200)
         asked = len(memory.bursts)
-        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        port = Stream.of(dut.s_axis)
         await stream_put(ctx, port, [int(v) for v in image.reshape(-1)])
         await ctx.tick().repeat(2 * program.cycles.total)
-        status = await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_")
+        status = await axil_read(ctx, dut.s_axil, register_offset("STATUS"))
         assert status == STATUS_MEMORY
-        await axil_write(ctx, dut, register_offset("STATUS"), STATUS_MEMORY, prefix="s_axil_")
-        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == STATUS_MEMORY
-        assert await axil_read(ctx, dut, register_offset("FRAMES_OUT"), prefix="s_axil_") == 0
+        await axil_write(ctx, dut.s_axil, register_offset("STATUS"), STATUS_MEMORY)
+        assert await axil_read(ctx, dut.s_axil, register_offset("STATUS")) == STATUS_MEMORY
+        assert await axil_read(ctx, dut.s_axil, register_offset("FRAMES_OUT")) == 0
         assert len(memory.bursts) == asked
 
-    background = [memory.bench(lambda name: getattr(dut, f"m_axi_{name}"))]
+    background = [memory.bench(dut.m_axi)]
     simulate(dut, bench, background=background, deadline=10_000)
 
 
@@ -197,18 +197,18 @@ def test_nothing_starts_before_the_base_address_is_written():
     memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(3, "1"))
 
     async def bench(ctx):
-        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        port = Stream.of(dut.s_axis)
         await stream_put(ctx, port, [0] * program.hardware.input_beats)
-        await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
+        await axil_write(ctx, dut.s_axil, register_offset("BASE_HIGH"), BASE >> 32)
         await ctx.tick().repeat(300)
         assert memory.bursts == []
-        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == 0
-        await axil_write(ctx, dut, register_offset("BASE"), (BASE & 0xFFFFFFFF) + 0xABC, prefix="s_axil_")
-        assert await axil_read(ctx, dut, register_offset("BASE"), prefix="s_axil_") == BASE & 0xFFFFFFFF
-        await axil_write(ctx, dut, register_offset("BASE"), 0, prefix="s_axil_")  # the reader is under way
+        assert await axil_read(ctx, dut.s_axil, register_offset("STATUS")) == 0
+        await axil_write(ctx, dut.s_axil, register_offset("BASE"), (BASE & 0xFFFFFFFF) + 0xABC)
+        assert await axil_read(ctx, dut.s_axil, register_offset("BASE")) == BASE & 0xFFFFFFFF
+        await axil_write(ctx, dut.s_axil, register_offset("BASE"), 0)  # the reader is under way
         await ctx.tick().repeat(400)
         assert memory.bursts[:3] == [0, 4, 8]
-        assert await axil_read(ctx, dut, register_offset("STATUS"), prefix="s_axil_") == 1
+        assert await axil_read(ctx, dut.s_axil, register_offset("STATUS")) == 1
 
-    background = [memory.bench(lambda name: getattr(dut, f"m_axi_{name}"))]
+    background = [memory.bench(dut.m_axi)]
     simulate(dut, bench, background=background, deadline=10_000)

@@ -20,7 +20,7 @@ class _Bench:
 
     def __init__(self, hw: Hardware, *, share: float = 1.0):
         self.hw, self.dut = hw, Ingress(hw)
-        self.port = Stream(self.dut.data, self.dut.valid, self.dut.ready, self.dut.last)
+        self.port = Stream.of(self.dut.stream)
         self.memory: dict[int, int] = {}
         self.events: list[str] = []
         self._rng, self._share = np.random.default_rng(0), share
@@ -133,11 +133,11 @@ def test_two_images_wait_a_third_does_not_enter():
     async def run(ctx):
         await bench.put(ctx, images[0])
         await bench.put(ctx, images[1])
-        ctx.set(bench.dut.valid, 1)
+        ctx.set(bench.dut.stream.valid, 1)
         for _ in range(20):
             await ctx.tick()
-            assert not ctx.get(bench.dut.ready)
-        ctx.set(bench.dut.valid, 0)
+            assert not ctx.get(bench.dut.stream.ready)
+        ctx.set(bench.dut.stream.valid, 0)
         assert [np.array_equal(bench.image(b), images[b]) for b in (0, 1)] == [True, True]
         await bench.taken(ctx)
         await bench.put(ctx, images[2])

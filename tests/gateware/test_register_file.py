@@ -22,11 +22,11 @@ def _file(batch: int = 1) -> RegisterFile:
 
 
 async def _read(ctx, dut, name, **options):
-    return await axil_read(ctx, dut, register_offset(name), **options)
+    return await axil_read(ctx, dut.bus, register_offset(name), **options)
 
 
 async def _write(ctx, dut, name, value, **options):
-    await axil_write(ctx, dut, register_offset(name), value, **options)
+    await axil_write(ctx, dut.bus, register_offset(name), value, **options)
 
 
 async def _pulse(ctx, *ports):
@@ -62,7 +62,7 @@ def test_every_register_reads_its_value(wait, batch):
         for name, value in want.items():
             assert await _read(ctx, dut, name, wait=wait) == value, name
         for address in (0x38, 0x3C, 0x68, 0xFC) if batch == 1 else (0x68, 0xFC):
-            assert await axil_read(ctx, dut, address, wait=wait) == 0, hex(address)
+            assert await axil_read(ctx, dut.bus, address, wait=wait) == 0, hex(address)
 
     simulate(dut, bench, deadline=2000)
 
@@ -71,21 +71,21 @@ def test_read_data_stand_until_taken():
     dut = _file()
 
     async def bench(ctx):
-        ctx.set(dut.araddr, register_offset("ROWS"))
-        ctx.set(dut.arvalid, 1)
-        await ctx.tick().until(dut.arready)
-        ctx.set(dut.araddr, register_offset("COLS"))
+        ctx.set(dut.bus.araddr, register_offset("ROWS"))
+        ctx.set(dut.bus.arvalid, 1)
+        await ctx.tick().until(dut.bus.arready)
+        ctx.set(dut.bus.araddr, register_offset("COLS"))
         for _ in range(4):
             await ctx.tick()
-            assert (ctx.get(dut.rvalid), ctx.get(dut.rdata), ctx.get(dut.arready)) == (1, 5, 0)
-        ctx.set(dut.rready, 1)
+            assert (ctx.get(dut.bus.rvalid), ctx.get(dut.bus.rdata), ctx.get(dut.bus.arready)) == (1, 5, 0)
+        ctx.set(dut.bus.rready, 1)
         await ctx.tick()
-        assert not ctx.get(dut.rvalid)
-        await ctx.tick().until(dut.arready)
-        assert (ctx.get(dut.rvalid), ctx.get(dut.rdata)) == (1, 7)
-        ctx.set(dut.arvalid, 0)
+        assert not ctx.get(dut.bus.rvalid)
+        await ctx.tick().until(dut.bus.arready)
+        assert (ctx.get(dut.bus.rvalid), ctx.get(dut.bus.rdata)) == (1, 7)
+        ctx.set(dut.bus.arvalid, 0)
         await ctx.tick()
-        assert not ctx.get(dut.rvalid)
+        assert not ctx.get(dut.bus.rvalid)
 
     simulate(dut, bench, deadline=100)
 
@@ -136,15 +136,15 @@ def test_an_event_in_the_cycle_of_its_clearing_is_kept():
 
     async def bench(ctx):
         await _pulse(ctx, dut.short)
-        ctx.set(dut.awaddr, register_offset("STATUS"))
-        ctx.set(dut.wdata, 0b010)
-        ctx.set(dut.wstrb, 0b1111)
-        ctx.set(dut.bready, 1)
-        ctx.set(dut.awvalid, 1)
-        ctx.set(dut.wvalid, 1)
+        ctx.set(dut.bus.awaddr, register_offset("STATUS"))
+        ctx.set(dut.bus.wdata, 0b010)
+        ctx.set(dut.bus.wstrb, 0b1111)
+        ctx.set(dut.bus.bready, 1)
+        ctx.set(dut.bus.awvalid, 1)
+        ctx.set(dut.bus.wvalid, 1)
         await ctx.tick()
-        assert ctx.get(dut.awready), "the next edge writes"
-        await _pulse(ctx, dut.awvalid, dut.wvalid, dut.short)
+        assert ctx.get(dut.bus.awready), "the next edge writes"
+        await _pulse(ctx, dut.bus.awvalid, dut.bus.wvalid, dut.short)
         assert await _read(ctx, dut, "STATUS") == 0b010
 
     simulate(dut, bench, deadline=100)
@@ -156,25 +156,25 @@ def test_address_and_data_may_come_apart(first):
 
     async def bench(ctx):
         other = "wvalid" if first == "awvalid" else "awvalid"
-        ctx.set(dut.awaddr, register_offset("CONTROL"))
-        ctx.set(dut.wdata, 0)
-        ctx.set(dut.wstrb, 0b1111)
-        ctx.set(getattr(dut, first), 1)
+        ctx.set(dut.bus.awaddr, register_offset("CONTROL"))
+        ctx.set(dut.bus.wdata, 0)
+        ctx.set(dut.bus.wstrb, 0b1111)
+        ctx.set(getattr(dut.bus, first), 1)
         for _ in range(3):
             await ctx.tick()
-            assert (ctx.get(dut.awready), ctx.get(dut.wready), ctx.get(dut.run)) == (0, 0, 1)
-        ctx.set(getattr(dut, other), 1)
+            assert (ctx.get(dut.bus.awready), ctx.get(dut.bus.wready), ctx.get(dut.run)) == (0, 0, 1)
+        ctx.set(getattr(dut.bus, other), 1)
         await ctx.tick()
-        assert (ctx.get(dut.awready), ctx.get(dut.wready)) == (1, 1)
+        assert (ctx.get(dut.bus.awready), ctx.get(dut.bus.wready)) == (1, 1)
         await ctx.tick()
-        ctx.set(dut.awvalid, 0)
-        ctx.set(dut.wvalid, 0)
+        ctx.set(dut.bus.awvalid, 0)
+        ctx.set(dut.bus.wvalid, 0)
         for _ in range(3):
-            assert (ctx.get(dut.bvalid), ctx.get(dut.bresp), ctx.get(dut.run)) == (1, 0, 0)
+            assert (ctx.get(dut.bus.bvalid), ctx.get(dut.bus.bresp), ctx.get(dut.run)) == (1, 0, 0)
             await ctx.tick()
-        ctx.set(dut.bready, 1)
+        ctx.set(dut.bus.bready, 1)
         await ctx.tick()
-        assert not ctx.get(dut.bvalid)
+        assert not ctx.get(dut.bus.bvalid)
 
     simulate(dut, bench, deadline=100)
 
@@ -183,19 +183,19 @@ def test_a_second_write_waits_for_the_first_response():
     dut = _file()
 
     async def bench(ctx):
-        ctx.set(dut.awaddr, register_offset("CONTROL"))
-        ctx.set(dut.wstrb, 0b1111)
-        ctx.set(dut.awvalid, 1)
-        ctx.set(dut.wvalid, 1)
-        ctx.set(dut.wdata, 0)
-        await ctx.tick().until(dut.awready)
-        ctx.set(dut.wdata, 1)
+        ctx.set(dut.bus.awaddr, register_offset("CONTROL"))
+        ctx.set(dut.bus.wstrb, 0b1111)
+        ctx.set(dut.bus.awvalid, 1)
+        ctx.set(dut.bus.wvalid, 1)
+        ctx.set(dut.bus.wdata, 0)
+        await ctx.tick().until(dut.bus.awready)
+        ctx.set(dut.bus.wdata, 1)
         for _ in range(3):
             await ctx.tick()
-            assert (ctx.get(dut.awready), ctx.get(dut.run)) == (0, 0)
-        ctx.set(dut.bready, 1)
-        await ctx.tick().until(dut.awready)
-        assert (ctx.get(dut.run), ctx.get(dut.bvalid)) == (1, 1)
+            assert (ctx.get(dut.bus.awready), ctx.get(dut.run)) == (0, 0)
+        ctx.set(dut.bus.bready, 1)
+        await ctx.tick().until(dut.bus.awready)
+        assert (ctx.get(dut.run), ctx.get(dut.bus.bvalid)) == (1, 1)
 
     simulate(dut, bench, deadline=100)
 
@@ -205,16 +205,16 @@ def test_ready_answers_a_cycle_later_and_never_in_reset():
 
     async def bench(ctx):
         for name in ("arvalid", "awvalid", "wvalid"):
-            ctx.set(getattr(file, name), 1)
+            ctx.set(getattr(file.bus, name), 1)
         names = ("arready", "awready", "wready")
         ctx.set(reset, 1)
         for _ in range(3):
-            assert [ctx.get(getattr(file, name)) for name in names] == [0, 0, 0]
+            assert [ctx.get(getattr(file.bus, name)) for name in names] == [0, 0, 0]
             await ctx.tick()
         ctx.set(reset, 0)
-        assert [ctx.get(getattr(file, name)) for name in names] == [0, 0, 0], "not in the cycle that asks"
+        assert [ctx.get(getattr(file.bus, name)) for name in names] == [0, 0, 0], "not in the cycle that asks"
         await ctx.tick()
-        assert [ctx.get(getattr(file, name)) for name in names] == [1, 1, 1]
+        assert [ctx.get(getattr(file.bus, name)) for name in names] == [1, 1, 1]
 
     simulate(ResetInserter(reset)(file), bench, deadline=100)
 

@@ -41,14 +41,14 @@ class AxiMemory:
         self.first_accept: int | None = None
 
     def bench(self, port: Any) -> Any:
-        """A background bench for `port`, which has the read channels' signals by name."""
+        """A background bench for `port`, the read channels."""
 
         async def serve(ctx: Any) -> None:
             queue: deque[tuple[int, int]] = deque()  # beat number, first cycle in which it may come
             timing = self.timing or MemoryConfig(latency=1)
             credit, time, hold, sent, held = timing.rate.denominator + timing.rate.numerator - 1, 0, 0, 0, None
-            ctx.set(port("arready"), 1)
-            signals = (port("arvalid"), port("arready"), port("araddr"), port("rvalid"), port("rready"))
+            ctx.set(port.arready, 1)
+            signals = (port.arvalid, port.arready, port.araddr, port.rvalid, port.rready)
             async for _, _, arvalid, arready, araddr, rvalid, rready in ctx.tick().sample(*signals):
                 time += 1
                 if held is not None and (arvalid, araddr) != (1, held):
@@ -66,13 +66,13 @@ class AxiMemory:
                 if now:
                     credit -= timing.rate.denominator
                     beat, _ = queue.popleft()
-                    ctx.set(port("rdata"), self.words[beat])
-                    ctx.set(port("rresp"), SLAVE_ERROR if sent == self.bad_beat else OKAY)
+                    ctx.set(port.rdata, self.words[beat])
+                    ctx.set(port.rresp, SLAVE_ERROR if sent == self.bad_beat else OKAY)
                     sent += 1
                     hold = self.delays() if self.delays else 0
-                ctx.set(port("rvalid"), int(now))
+                ctx.set(port.rvalid, int(now))
                 if self.delays:
-                    ctx.set(port("arready"), int(self.delays() == 0))
+                    ctx.set(port.arready, int(self.delays() == 0))
 
         return serve
 

@@ -43,12 +43,19 @@ Pause = Callable[[], int]
 
 
 class Stream(NamedTuple):
-    """The signals of one AXI4-Stream, whichever way it goes."""
+    """The signals of one stream of beats, whichever way it goes."""
 
     data: Any
     valid: Any
     ready: Any
     last: Any
+
+    @classmethod
+    def of(cls, port: Any) -> Stream:
+        """Those of `port`, an AXI4-Stream or a stream inside."""
+        if hasattr(port, "tdata"):
+            return cls(port.tdata, port.tvalid, port.tready, port.tlast)
+        return cls(port.payload.data, port.valid, port.ready, port.payload.last)
 
 
 def no_pause() -> int:
@@ -118,37 +125,34 @@ async def stream_get(ctx: Any, port: Stream, *, pause: Pause = no_pause) -> list
             return words
 
 
-async def axil_read(ctx: Any, dut: Any, address: int, *, prefix: str = "", wait: int = 0) -> int:
+async def axil_read(ctx: Any, bus: Any, address: int, *, wait: int = 0) -> int:
     """Read 32 bits; RREADY comes `wait` cycles after RVALID, or is up before it when `wait` is 0."""
-    port = {name: getattr(dut, prefix + name) for name in ("araddr", "arvalid", "arready", "rdata", "rvalid", "rready")}
-    ctx.set(port["rready"], int(wait == 0))
-    ctx.set(port["araddr"], address)
-    ctx.set(port["arvalid"], 1)
-    await ctx.tick().until(port["arready"])
-    ctx.set(port["arvalid"], 0)
+    ctx.set(bus.rready, int(wait == 0))
+    ctx.set(bus.araddr, address)
+    ctx.set(bus.arvalid, 1)
+    await ctx.tick().until(bus.arready)
+    ctx.set(bus.arvalid, 0)
     if wait:
-        while not ctx.get(port["rvalid"]):
+        while not ctx.get(bus.rvalid):
             await ctx.tick()
         await ctx.tick().repeat(wait)
-        ctx.set(port["rready"], 1)
-    (data,) = await ctx.tick().sample(port["rdata"]).until(port["rvalid"])
-    ctx.set(port["rready"], 0)
+        ctx.set(bus.rready, 1)
+    (data,) = await ctx.tick().sample(bus.rdata).until(bus.rvalid)
+    ctx.set(bus.rready, 0)
     return int(data)
 
 
-async def axil_write(ctx: Any, dut: Any, address: int, data: int, *, strobe: int = 0xF, prefix: str = "") -> None:
+async def axil_write(ctx: Any, bus: Any, address: int, data: int, *, strobe: int = 0xF) -> None:
     """Write 32 bits under the byte strobes and wait for the response."""
-    names = ("awaddr", "awvalid", "awready", "wdata", "wstrb", "wvalid", "wready", "bvalid", "bready")
-    port = {name: getattr(dut, prefix + name) for name in names}
-    for name, value in (("awaddr", address), ("wdata", data), ("wstrb", strobe), ("bready", 1)):
-        ctx.set(port[name], value)
-    ctx.set(port["awvalid"], 1)
-    ctx.set(port["wvalid"], 1)
-    await ctx.tick().until(port["awready"] & port["wready"])
-    ctx.set(port["awvalid"], 0)
-    ctx.set(port["wvalid"], 0)
-    await ctx.tick().until(port["bvalid"])
-    ctx.set(port["bready"], 0)
+    for port, value in ((bus.awaddr, address), (bus.wdata, data), (bus.wstrb, strobe), (bus.bready, 1)):
+        ctx.set(port, value)
+    ctx.set(bus.awvalid, 1)
+    ctx.set(bus.wvalid, 1)
+    await ctx.tick().until(bus.awready & bus.wready)
+    ctx.set(bus.awvalid, 0)
+    ctx.set(bus.wvalid, 0)
+    await ctx.tick().until(bus.bvalid)
+    ctx.set(bus.bready, 0)
 
 
 @dataclass(kw_only=True)
@@ -206,29 +210,29 @@ def run(
 
     async def boot(ctx: Any) -> None:
         if memory is not None:
-            await axil_write(ctx, dut, register_offset("BASE_HIGH"), BASE >> 32, prefix="s_axil_")
-            await axil_write(ctx, dut, register_offset("BASE"), BASE & 0xFFFFFFFF, prefix="s_axil_")
+            await axil_write(ctx, dut.s_axil, register_offset("BASE_HIGH"), BASE >> 32)
+            await axil_write(ctx, dut.s_axil, register_offset("BASE"), BASE & 0xFFFFFFFF)
         booted.append(True)
 
     async def feed(ctx: Any) -> None:
-        port = Stream(dut.s_axis_tdata, dut.s_axis_tvalid, dut.s_axis_tready, dut.s_axis_tlast)
+        port = Stream.of(dut.s_axis)
         for size, end in zip(sizes, np.cumsum(sizes), strict=True):
             for image in images[end - size : end]:
                 await stream_put(ctx, port, [int(v) for v in image.reshape(-1)], pause=pause_in)
             if size < hw.batch:
-                while not booted or await axil_read(ctx, dut, register_offset("FRAMES_IN"), prefix="s_axil_") < end:
+                while not booted or await axil_read(ctx, dut.s_axil, register_offset("FRAMES_IN")) < end:
                     await ctx.tick()
-                await axil_write(ctx, dut, register_offset("FLUSH"), 1, prefix="s_axil_")
+                await axil_write(ctx, dut.s_axil, register_offset("FLUSH"), 1)
 
     async def collect(ctx: Any) -> None:
-        port = Stream(dut.m_axis_tdata, dut.m_axis_tvalid, dut.m_axis_tready, dut.m_axis_tlast)
+        port = Stream.of(dut.m_axis)
         for _ in images:
             words = await stream_get(ctx, port, pause=pause_out)
             result.outputs.append([signed_word(word, 32) for word in words])
         await ctx.tick().repeat(hw.rows + 20)  # the counter stands when the next image could start
         counters = ("CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "STATUS", "MEMORY_STALLS")
         for name in (*counters, *(("BATCH",) if hw.batch > 1 else ())):
-            result.registers[name] = await axil_read(ctx, dut, register_offset(name), prefix="s_axil_")
+            result.registers[name] = await axil_read(ctx, dut.s_axil, register_offset(name))
 
     batch: list[dict[str, IntArray]] = []  # tensors of the images under way, those that never came among them
 
@@ -253,7 +257,7 @@ def run(
     deadline = 2000 + 50 * len(images) * (program.cycles.total + hw.input_beats + hw.output_words)
     background = [watch]
     if memory is not None:
-        background.append(memory.bench(lambda name: getattr(dut, f"m_axi_{name}")))
+        background.append(memory.bench(dut.m_axi))
         deadline += 60 * len(images) * memory.external.bursts * memory.external.burst_beats
     simulate(dut, boot, feed, collect, background=background, deadline=deadline)
     return result

@@ -56,7 +56,7 @@ class Made:
             *(late if self.models else []),
             *("proc", "flatten", "opt", "opt_mem", "memory_share", "memory_map", "opt"),
             *(f"expose w:{name}" for name in self.shown),
-            *(["dffunmap", "techmap -map still.v", "opt"] if self.still else []),
+            *(["dffunmap", "techmap -map still.v", "setattr -unset init w:*", "opt"] if self.still else []),
             *(f"rename -top {self.name}", f"design -stash {self.name}"),
         ]
 
@@ -89,7 +89,13 @@ def prove(
     (folder / "still.v").write_text(STILL)
     lines = [line for each in made for line in each.script()]
     lines += [f"design -copy-from {each.name} -as {each.name} {each.name}" for each in made]
-    lines += ["read_verilog -sv -formal harness.sv", "hierarchy -top harness", "proc", "flatten", "chformal -lower"]
+    lines += [
+        "read_verilog -sv -formal harness.sv",
+        "hierarchy -check -top harness",
+        "proc",
+        "flatten",
+        "chformal -lower",
+    ]
     lines += ["opt -full", "wreduce", "opt -full", *(["delete t:$mul"] if any(each.still for each in made) else [])]
     for case in cases or ({},):
         values = "".join(f" -set {name} {value}" for name, value in case.items())

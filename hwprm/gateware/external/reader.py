@@ -5,24 +5,10 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.memory.beat_fifo import BeatFifo
+from hwprm.gateware.primitives.interfaces import MEMORY_ADDRESS_BITS, axi_read
 from hwprm.isa import ExternalMemory
 
-__all__ = ["ADDRESS_BITS", "StreamReader", "axi_read_ports"]
-
-ADDRESS_BITS = 64
-
-
-def axi_read_ports(external: ExternalMemory) -> dict:
-    """Members of the read channels that change; length, size and burst type are constants of the top module."""
-    return {
-        "araddr": Out(ADDRESS_BITS),
-        "arvalid": Out(1),
-        "arready": In(1),
-        "rdata": In(external.beat_bits),
-        "rresp": In(2),
-        "rvalid": In(1),
-        "rready": Out(1),
-    }
+__all__ = ["StreamReader"]
 
 
 class StreamReader(wiring.Component):
@@ -33,7 +19,7 @@ class StreamReader(wiring.Component):
 
     Members
     -------
-    the ports of `axi_read_ports`, and
+    bus : Out(axi_read)
     start : In(1), stays up once the base address is known
     base : In(64), aligned to 4 KiB
     error : Out(1), sticky
@@ -45,10 +31,10 @@ class StreamReader(wiring.Component):
     def __init__(self, external: ExternalMemory):
         self._external = external
         super().__init__(
-            axi_read_ports(external)
-            | {
+            {
+                "bus": Out(axi_read(external)),
                 "start": In(1),
-                "base": In(ADDRESS_BITS),
+                "base": In(MEMORY_ADDRESS_BITS),
                 "error": Out(1),
                 "valid": Out(1),
                 "beat": Out(external.beat_bits),
@@ -61,26 +47,28 @@ class StreamReader(wiring.Component):
         ext = self._external
         m.submodules.fifo = fifo = BeatFifo(width=ext.beat_bits, depth=ext.fifo_beats)
         m.d.comb += [
-            self.rready.eq(1),
-            fifo.write.eq(self.rvalid),
-            fifo.write_data.eq(self.rdata),
+            self.bus.rready.eq(1),
+            fifo.write.eq(self.bus.rvalid),
+            fifo.write_data.eq(self.bus.rdata),
             fifo.pop.eq(self.pop),
             self.valid.eq(fifo.valid & ~self.error),
             self.beat.eq(fifo.data),
         ]
-        with m.If(self.rvalid & (self.rresp != 0)):
+        with m.If(self.bus.rvalid & (self.bus.rresp != 0)):
             m.d.sync += self.error.eq(1)
 
         room = Signal(range(ext.fifo_beats + 1), init=ext.fifo_beats)  # beats neither in the FIFO nor on their way
         burst, ask = Signal(range(ext.bursts)), Signal()
-        m.d.comb += ask.eq(self.start & ~self.error & (room >= ext.burst_beats) & (~self.arvalid | self.arready))
+        m.d.comb += ask.eq(
+            self.start & ~self.error & (room >= ext.burst_beats) & (~self.bus.arvalid | self.bus.arready)
+        )
         m.d.sync += room.eq(room - Mux(ask, ext.burst_beats, 0) + self.pop)
         with m.If(ask):
             m.d.sync += [
-                self.arvalid.eq(1),
-                self.araddr.eq(self.base + (burst << (ext.burst_bytes.bit_length() - 1))),
+                self.bus.arvalid.eq(1),
+                self.bus.araddr.eq(self.base + (burst << (ext.burst_bytes.bit_length() - 1))),
                 burst.eq(Mux(burst == ext.bursts - 1, ext.boot_bursts, burst + 1)),
             ]
-        with m.Elif(self.arready):
-            m.d.sync += self.arvalid.eq(0)
+        with m.Elif(self.bus.arready):
+            m.d.sync += self.bus.arvalid.eq(0)
         return m

@@ -4,10 +4,11 @@ from amaranth.hdl import Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from hwprm.gateware.external.reader import ADDRESS_BITS, StreamReader, axi_read_ports
+from hwprm.gateware.external.reader import StreamReader
 from hwprm.gateware.external.unpacker import Unpacker
 from hwprm.gateware.memory.ring import Ring
 from hwprm.gateware.memory.row_memory import RowMemory
+from hwprm.gateware.primitives.interfaces import MEMORY_ADDRESS_BITS, axi_read
 from hwprm.gateware.primitives.layouts import use_layout
 from hwprm.gateware.primitives.memories import address_bits
 from hwprm.isa import Hardware, entry_format, table_formats
@@ -21,7 +22,7 @@ class ExternalTables(wiring.Component):
 
     Members
     -------
-    m_axi_* : AXI4 read channels
+    m_axi : Out(axi_read)
     start : In(1), `base` : In(64), as `StreamReader` has them
     error : Out(1), sticky: the memory answered with an error
     loaded : Out(1), the descriptors are there
@@ -40,9 +41,9 @@ class ExternalTables(wiring.Component):
         self._hw, self._weight_delay = hw, weight_delay
         self._tables = table_formats(hw)
         members = {
-            **{f"m_axi_{name}": member for name, member in axi_read_ports(hw.external).items()},
+            "m_axi": Out(axi_read(hw.external)),
             "start": In(1),
-            "base": In(ADDRESS_BITS),
+            "base": In(MEMORY_ADDRESS_BITS),
             "error": Out(1),
             "loaded": Out(1),
             "ready": Out(1),
@@ -61,9 +62,7 @@ class ExternalTables(wiring.Component):
         hw, ext = self._hw, self._hw.external
         m.submodules.reader = reader = StreamReader(ext)
         m.submodules.unpacker = unpacker = Unpacker(ext.beat_bits)
-        for name, member in axi_read_ports(ext).items():
-            outer, inner = getattr(self, f"m_axi_{name}"), getattr(reader, name)
-            m.d.comb += inner.eq(outer) if member.flow is In else outer.eq(inner)
+        wiring.connect(m, reader.bus, wiring.flipped(self.m_axi))
         m.d.comb += [
             reader.start.eq(self.start),
             reader.base.eq(self.base),

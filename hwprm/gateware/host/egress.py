@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.primitives.arithmetic import delay
+from hwprm.gateware.primitives.interfaces import beat_stream
 from hwprm.gateware.primitives.layouts import flags_layout, layout_of
 from hwprm.gateware.primitives.memories import Ram
 from hwprm.isa import Hardware, layer_format
@@ -31,10 +32,7 @@ class Egress(wiring.Component):
     frame_done : Out(1), with the last word of an image
     room : Out(1), a buffer is free for the image being computed
     images : In(range(batch + 1)), those that leave, with `frame_done`, in designs with batches only
-    data : Out(32)
-    valid : Out(1)
-    ready : In(1)
-    last : Out(1)
+    stream : Out(beat_stream), of 32 bits
     """
 
     def __init__(self, hw: Hardware):
@@ -49,10 +47,7 @@ class Egress(wiring.Component):
                 "frame_done": Out(1),
                 "room": Out(1),
                 **({"images": In(range(hw.batch + 1))} if hw.batch > 1 else {}),
-                "data": Out(WIDE_BITS),
-                "valid": Out(1),
-                "ready": In(1),
-                "last": Out(1),
+                "stream": Out(beat_stream(WIDE_BITS)),
             }
         )
 
@@ -65,7 +60,9 @@ class Egress(wiring.Component):
         words = self._hw.output_words
         places = self._hw.batch * words
         m.submodules.buffer = memory = Ram(width=WIDE_BITS, depth=2 * places)
-        filling, leaving, full, last = Signal(), Signal(), Signal(2), Signal(init=words == 1)
+        filling = Signal(name="filling")  # which buffer; likewise the others
+        leaving = Signal(name="leaving")
+        full, last = Signal(2, name="full"), Signal(init=words == 1, name="last")
         address = self._address(m)
         m.d.comb += [
             memory.write_enable.eq(self._word_valid),
@@ -78,13 +75,13 @@ class Egress(wiring.Component):
         # The word at `place` stands at the RAM's output: its address was presented in the cycle before. Where the word
         # behind it is stands in a register too, so that little lies between the host's ready and the RAM.
         primed, emptied = Signal(), Signal()
-        transfer = self.valid & self.ready
-        place, behind = Signal(range(2 * places)), Signal(range(2 * places), init=1)
+        transfer = self.stream.valid & self.stream.ready
+        place, behind = Signal(range(2 * places), name="place"), Signal(range(2 * places), init=1, name="behind")
         number = Signal(range(max(2, words)), init=1 % words)  # of the word behind, in its buffer
         m.d.comb += [
-            self.data.eq(memory.read_data),
-            self.valid.eq(primed),
-            self.last.eq(last),
+            self.stream.payload.data.eq(memory.read_data),
+            self.stream.valid.eq(primed),
+            self.stream.payload.last.eq(last),
             emptied.eq(transfer & last & self._last_image(m, transfer & last, leaving, filling)),
             memory.read_addr.eq(Mux(transfer, behind, place)),
         ]

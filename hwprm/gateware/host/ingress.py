@@ -13,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.gateware.host.places import BatchPlaces, Places
 from hwprm.gateware.primitives.arithmetic import add_carry
+from hwprm.gateware.primitives.interfaces import beat_stream
 from hwprm.gateware.primitives.layouts import address_layout
 from hwprm.isa import Hardware
 
@@ -32,10 +33,7 @@ class Ingress(wiring.Component):
 
     Members
     -------
-    data : In(8 * data_bytes)
-    valid : In(1)
-    ready : Out(1)
-    last : In(1)
+    stream : In(beat_stream), of 8 * data_bytes
     write : Out(1), asks for the memory's write port
     grant : In(1), the write is taken in this cycle
     write_at : Out(address)
@@ -53,10 +51,7 @@ class Ingress(wiring.Component):
         self._hw = hw
         super().__init__(
             {
-                "data": In(8 * hw.data_bytes),
-                "valid": In(1),
-                "ready": Out(1),
-                "last": In(1),
+                "stream": In(beat_stream(8 * hw.data_bytes)),
                 "write": Out(1),
                 "grant": In(1),
                 "write_at": Out(address_layout(hw)),
@@ -101,7 +96,7 @@ class Ingress(wiring.Component):
             with m.If(whole):
                 m.d.sync += completes.eq(places.fills)
         filling = places.filling
-        image_ends = at_end | self.last
+        image_ends = at_end | self.stream.payload.last
         channel_ends = self._channel_ends(m, part, row.ends, accept & ~swallowing, image_ends)
         word, bank = self._following(m, at, part, row.ends, channel_ends)
 
@@ -111,20 +106,20 @@ class Ingress(wiring.Component):
             self.write_at.eq(here.at),
             self.write_data.eq(here.data),
             room.eq(~waiting & ~full.bit_select(filling, 1) & ~complete & ~closes),
-            self.ready.eq(awake & (swallowing | room)),
-            accept.eq(self.valid & self.ready),
-            whole.eq(accept & ~swallowing & at_end & self.last),
-            self.short.eq(accept & ~swallowing & ~at_end & self.last),
-            self.long.eq(accept & ~swallowing & at_end & ~self.last),
+            self.stream.ready.eq(awake & (swallowing | room)),
+            accept.eq(self.stream.valid & self.stream.ready),
+            whole.eq(accept & ~swallowing & at_end & self.stream.payload.last),
+            self.short.eq(accept & ~swallowing & ~at_end & self.stream.payload.last),
+            self.long.eq(accept & ~swallowing & at_end & ~self.stream.payload.last),
             self.received.eq(self.write & self.grant & here.last),
         ]
         with m.If(self.grant):
             m.d.sync += [here.eq(behind), held.eq(waiting), waiting.eq(0)]
         with m.If(accept & swallowing):
-            m.d.sync += swallowing.eq(~self.last)
+            m.d.sync += swallowing.eq(~self.stream.payload.last)
         with m.Elif(accept):
             now = Signal(beat)
-            m.d.comb += [now.at.eq(at), now.data.eq(self.data[: hw.act_bits]), now.last.eq(whole)]
+            m.d.comb += [now.at.eq(at), now.data.eq(self.stream.payload.data[: hw.act_bits]), now.last.eq(whole)]
             with m.If(held & ~self.grant):
                 m.d.sync += [behind.eq(now), waiting.eq(1)]
             with m.Else():

@@ -4,36 +4,14 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from hwprm.gateware.primitives.interfaces import axi_lite
 from hwprm.isa import REGISTERS, Hardware, register_offset
-from hwprm.isa.registers import ADDRESS_BITS, ID_VALUE, INTERFACE_VERSION
+from hwprm.isa.registers import ID_VALUE, INTERFACE_VERSION
 
-__all__ = ["RegisterFile", "axi_lite_ports"]
+__all__ = ["RegisterFile"]
 
 #: The base address is a multiple of 4 KiB.
 PAGE_BITS = 12
-
-
-def axi_lite_ports() -> dict:
-    """Members of an AXI4-Lite slave with 32-bit data, without the protection signals, which are ignored."""
-    return {
-        "awaddr": In(ADDRESS_BITS),
-        "awvalid": In(1),
-        "awready": Out(1),
-        "wdata": In(32),
-        "wstrb": In(4),
-        "wvalid": In(1),
-        "wready": Out(1),
-        "bresp": Out(2),
-        "bvalid": Out(1),
-        "bready": In(1),
-        "araddr": In(ADDRESS_BITS),
-        "arvalid": In(1),
-        "arready": Out(1),
-        "rdata": Out(32),
-        "rresp": Out(2),
-        "rvalid": Out(1),
-        "rready": In(1),
-    }
 
 
 class RegisterFile(wiring.Component):
@@ -43,7 +21,7 @@ class RegisterFile(wiring.Component):
 
     Members
     -------
-    the ports of `axi_lite_ports`, and
+    bus : In(axi_lite)
     run, repeat : Out(1)
     busy : In(1)
     short, long, received, frame_done, stalled : In(1), pulses that set or count
@@ -59,7 +37,9 @@ class RegisterFile(wiring.Component):
         outputs = {"run": Out(1, init=1), "repeat": Out(1), "base": Out(64), "started": Out(1)}
         if hw.batch > 1:
             inputs["images"], outputs["flush"] = In(range(hw.batch + 1)), Out(1)
-        super().__init__(axi_lite_ports() | inputs | outputs | dict.fromkeys(("cycles", "memory_stalls"), In(32)))
+        super().__init__(
+            {"bus": In(axi_lite())} | inputs | outputs | dict.fromkeys(("cycles", "memory_stalls"), In(32))
+        )
 
     def elaborate(self, platform):
         m = Module()
@@ -93,24 +73,24 @@ class RegisterFile(wiring.Component):
             m.d.comb += self.flush.eq(self._at(write, "FLUSH"))
         at_control, at_status = self._at(write, "CONTROL"), self._at(write, "STATUS")
         with m.If(at_control):
-            m.d.sync += [self.run.eq(self.wdata[0]), self.repeat.eq(self.wdata[1])]
+            m.d.sync += [self.run.eq(self.bus.wdata[0]), self.repeat.eq(self.bus.wdata[1])]
         m.d.sync += [
-            sticky_short.eq((sticky_short & ~(at_status & self.wdata[1])) | self.short),
-            sticky_long.eq((sticky_long & ~(at_status & self.wdata[2])) | self.long),
+            sticky_short.eq((sticky_short & ~(at_status & self.bus.wdata[1])) | self.short),
+            sticky_long.eq((sticky_long & ~(at_status & self.bus.wdata[2])) | self.long),
         ]
         if self._hw.external:
             self._base(m, write)
         return m
 
     def _at(self, write, name: str):
-        return write & (self.awaddr[2:] == register_offset(name) >> 2) & self.wstrb[0]
+        return write & (self.bus.awaddr[2:] == register_offset(name) >> 2) & self.bus.wstrb[0]
 
     def _base(self, m: Module, write):
         """The address stands from the first write of its low half on: the reader is under way with it."""
         with m.If(self._at(write, "BASE") & ~self.started):
-            m.d.sync += [self.base[PAGE_BITS:32].eq(self.wdata[PAGE_BITS:]), self.started.eq(1)]
+            m.d.sync += [self.base[PAGE_BITS:32].eq(self.bus.wdata[PAGE_BITS:]), self.started.eq(1)]
         with m.If(self._at(write, "BASE_HIGH") & ~self.started):
-            m.d.sync += self.base[32:].eq(self.wdata)
+            m.d.sync += self.base[32:].eq(self.bus.wdata)
 
     def _constants(self) -> dict:
         hw = self._hw
@@ -128,20 +108,20 @@ class RegisterFile(wiring.Component):
         return values | {name: Const(value, 32) for name, value in plain.items()}
 
     def _reads(self, m: Module, values: dict):
-        m.d.sync += self.arready.eq(self.arvalid & ~self.arready & ~self.rvalid)
-        with m.If(self.arready):
-            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0)]
-            with m.Switch(self.araddr[2:]):
+        m.d.sync += self.bus.arready.eq(self.bus.arvalid & ~self.bus.arready & ~self.bus.rvalid)
+        with m.If(self.bus.arready):
+            m.d.sync += [self.bus.rvalid.eq(1), self.bus.rdata.eq(0)]
+            with m.Switch(self.bus.araddr[2:]):
                 for register in (register for register in REGISTERS if register.name in values):
                     with m.Case(register.offset >> 2):
-                        m.d.sync += self.rdata.eq(values[register.name])
-        with m.Elif(self.rready):
-            m.d.sync += self.rvalid.eq(0)
+                        m.d.sync += self.bus.rdata.eq(values[register.name])
+        with m.Elif(self.bus.rready):
+            m.d.sync += self.bus.rvalid.eq(0)
 
     def _writes(self, m: Module):
         """Address and data are taken together; returns the strobe."""
         write = Signal()
-        m.d.sync += write.eq(self.awvalid & self.wvalid & ~write & ~self.bvalid)
-        m.d.comb += [self.awready.eq(write), self.wready.eq(write)]
-        m.d.sync += self.bvalid.eq(write | (self.bvalid & ~self.bready))
+        m.d.sync += write.eq(self.bus.awvalid & self.bus.wvalid & ~write & ~self.bus.bvalid)
+        m.d.comb += [self.bus.awready.eq(write), self.bus.wready.eq(write)]
+        m.d.sync += self.bus.bvalid.eq(write | (self.bus.bvalid & ~self.bus.bready))
         return write

@@ -13,10 +13,12 @@ from hwprm.gateware.core.processing_element import ProcessingElement, operand_fl
 from hwprm.isa import Hardware
 from tests.support.bench import simulate
 
-__all__ = ["Block", "Cell", "Late", "cycles"]
+__all__ = ["Block", "Cell", "Late", "Measured", "cycles"]
 
 #: What is measured: a block, and the name of the output that is looked at.
 Block = Callable[[Any, str], Any]
+#: A latency by its name in the table, and what measures it on a block, in a pipeline.
+Measured = tuple[str, Callable[[Block, str], int]]
 
 
 class Late(wiring.Component):
