@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from torch import nn
 
 import hwprm
 from hwprm.core.errors import ConfigError, HwprmError, InputError
@@ -68,3 +70,27 @@ def test_options_say_which_kind() -> None:
     with pytest.raises(ConfigError, match="ArrayConfig, not list"):
         hwprm.ArrayConfig.given([8, 8])  # type: ignore[arg-type]
     assert hwprm.ArrayConfig.given(None) == hwprm.ArrayConfig()
+
+
+def test_a_text_file_is_no_data_set(tmp_path: Path, tiny_model: Path) -> None:
+    """numpy would advise to load objects, which may run code."""
+    (tmp_path / "x.npz").write_text("hello")
+    with pytest.raises(HwprmError, match=r"x\.npz is no readable \.npz file") as caught:
+        hwprm.quantize(tiny_model, tmp_path / "x.npz")
+    assert "pickle" not in str(caught.value)
+
+
+def test_images_alone_and_vectors(tmp_path: Path, tiny_model: Path, tiny_data: Path) -> None:
+    with np.load(tiny_data) as data:
+        np.savez(tmp_path / "images.npz", x=data["x"])
+    net = hwprm.quantize(tiny_model, tmp_path / "images.npz")
+    assert len(hwprm.compile(net, tmp_path / "images.npz", out=tmp_path / "bundle").images) > 0
+    x = np.random.default_rng(0).integers(0, 256, (40, 12)).astype(np.uint8)
+    np.savez(tmp_path / "vectors.npz", x=x, y=np.arange(40) % 3)
+    linear = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+    assert [layer.filters for layer in hwprm.estimate(linear, data=tmp_path / "vectors.npz").layers] == [8, 3]
+
+
+def test_a_place_where_nothing_can_be_written(tiny_model: Path) -> None:
+    with pytest.raises(InputError, match=r"^the output folder /proc/x cannot be locked: .*; choose another place$"):
+        hwprm.export(tiny_model, out="/proc/x")

@@ -159,7 +159,9 @@ def test_fine_tuning_has_an_optimiser_and_a_schedule_of_its_own():
     other = FinetuneConfig(epochs=3, optimiser="adamw", schedule="step", average=0.99, recalibrate=50).over(base)
     assert (other.optimiser, other.nesterov, other.schedule) == ("adamw", False, "step")
     assert (other.average, other.recalibrate) == (0.99, 50)
-    with pytest.raises(ConfigError, match=r"^finetune\.optimiser must be none or one of adamw, sgd, not 'adam'$"):
+    with pytest.raises(
+        ConfigError, match=r"^finetune\.optimiser must be none or one of adamw, sgd, not 'adam'; did you"
+    ):
         FinetuneConfig(optimiser="adam")
 
 

@@ -224,7 +224,7 @@ BAD = [
     ("batch", 2.5, "train.batch must be a whole number in 1..1048576, not 2.5"),
     ("lr", float("nan"), "train.lr must be a number in 1e-12..1000, not nan"),
     ("weight_decay", -1, "train.weight_decay must be a number in 0..1000, not -1"),
-    ("optimiser", "adam", "train.optimiser must be one of adamw, sgd, not 'adam'"),
+    ("optimiser", "adam", "train.optimiser must be one of adamw, sgd, not 'adam'; did you mean 'adamw'?"),
     ("augment", "flip", "train.augment must be one of auto, none, shift, affine, elastic, crop_flip, not 'flip'"),
     ("threads", True, "train.threads must be a whole number in 1..1024, not True"),
 ]
