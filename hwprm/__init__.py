@@ -123,7 +123,12 @@ _PLACES = {
 }
 
 
+#: The other spelling of names, understood too.
+_SPELLINGS = {"quantise": "quantize", "QuantiseConfig": "QuantizeConfig"}
+
+
 def __getattr__(name: str) -> Any:
+    name = _SPELLINGS.get(name, name)
     if name not in __all__:
         raise AttributeError(f"module 'hwprm' has no attribute {name!r}")
     place = _PLACES.get(name, "hwprm.config" if name[0].isupper() else "hwprm.api")

@@ -68,6 +68,8 @@ def explore(
     from hwprm.exploration import explore as run
 
     out = settings.run.out or Path("study")
+    if holds(out) == "study":
+        talk.say(f"explore: goes on with the study in {out}; points that it holds are not computed again")
     data = settings.data if any(section == "data" for section, _ in chosen.values) else None
     with talk.stage("explore") as tick:
         study = run(source, settings.explore, out=out, data=data, settings=settings, progress=tick)

@@ -48,7 +48,7 @@ def train(
     with working_on(talk, settings, "train", out, network) as work:
         start = as_model(network, work.split.dataset.image_shape) if holds(network) else None
         model = api.train(
-            start or network,
+            network,
             work.split,
             settings.train,
             progress=work.progress,

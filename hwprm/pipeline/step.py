@@ -163,6 +163,8 @@ def run_steps(run: Run, steps: tuple[Step, ...], listener: Listener) -> None:
             for other in group.from_first(partial(_others, run, step, key)):
                 what = "an interrupted run with other options is kept in"
                 listener.say(f"{step.name}: {what} {other} until this one is done")
+            if group.from_first(_scratch(run, step, key).exists):
+                listener.say(f"{step.name}: goes on where it was interrupted")
             with listener.stage(step.name) as progress:
                 task = _task(run, step, key, before, progress, listener.say)
                 run.done[step.name] = _run(run, step, key, task, group)

@@ -59,6 +59,10 @@ def test_page_is_drawn(chromium: Browser, page: Path, width: int, dark: bool) ->
     assert _complaints(tab) == []
     paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (paper == "rgb(255, 255, 255)") != dark
+    # What is wider than the screen has a shade at the side where there is more; paper scrolls over it at the end.
+    of_all = "[...document.querySelectorAll('.scroll')]"
+    shades = tab.evaluate(f"{of_all}.map(s => getComputedStyle(s).backgroundAttachment)")
+    assert shades and set(shades) == {"local, local, scroll, scroll"}
 
 
 def test_pictures_are_those_of_the_build(chromium: Browser, page: Path, finished: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from hwprm.cli.onward import onward
 from hwprm.cli.talk import Talk
 from hwprm.config import Settings, load_settings
+from hwprm.verification import VerifyReport
 from tests.conftest import Run
 
 #: Quick ADMM.
@@ -91,3 +92,26 @@ def test_resuming_is_said(
     assert again.exit_code == 0
     assert "train: goes on where it was interrupted, after epoch 1 of train\n" in again.stderr
     assert "goes on" not in run("train", tiny_model, **(options | {"out": tmp_path / "other"})).stderr
+
+
+@pytest.mark.parametrize(
+    ("wrong", "simulated", "text"),
+    [
+        (0, 6938, "PASS: 100 images, 22,816 values compared, 0 wrong; cycles: 6,938, predicted 6,938"),
+        (3, None, "FAIL: 100 images, 22,816 values compared, 3 wrong; cycles: not measured, predicted 6,938"),
+    ],
+)
+def test_the_last_line_of_verify(
+    wrong: int, simulated: int | None, text: str, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report = VerifyReport(
+        **{"net": "lenet5", "design_hash": "", "simulators": ("verilator 5.48",), "images": 100, "image_source": ""},
+        **{"seed": 1, "values_compared": 22816, "mismatches": wrong, "cycles_predicted": 6938},
+        **{"cycles_simulated": simulated, "layer_cycles_predicted": (), "layer_cycles_simulated": ()},
+        **{"cases": (), "waves": (), "seconds": 1.0},
+    )
+    monkeypatch.setattr("hwprm.api.verify", lambda *given, **options: report)
+    done = run("verify", "bundle")
+    assert (_last(done.stdout), done.exit_code) == (text, bool(wrong))
+    again = "hwprm synth bundle" if not wrong else "hwprm verify bundle --wave 0:20000"
+    assert _last(done.stderr) == f"next: {again}"

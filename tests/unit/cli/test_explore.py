@@ -17,6 +17,9 @@ def test_a_sweep_then_its_study(run: Run, tiny_model: Path, tiny_data: Path, tmp
     assert len(facts["points"]) == 4 and facts["front"] and facts["out"] == str(out)
     shown = run("explore", str(out))
     assert "Front of accuracy, cycles, multipliers, onchip_bits" in shown.stdout and "4 of 4 points" in shown.stdout
+    again = run("explore", *words, "-o", str(out))
+    assert f"explore: goes on with the study in {out}; points that it holds are not computed again" in again.stderr
+    assert again.stderr.endswith(f"result: {out}; next: hwprm explore {out} --build {facts['front'][0]}\n")
     every = run("explore", str(out), "--all")
     assert "Points: tiny, 4 of 4 points" in every.stdout
     assert sorted(path.name for path in out.iterdir() if path.suffix == ".csv") == ["front.csv", "points.csv"]

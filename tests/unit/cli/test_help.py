@@ -12,6 +12,7 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
+import hwprm
 from hwprm.cli.app import VERBS, app, register
 from hwprm.config import TrainConfig, load_settings
 from hwprm.config.spelling import spelled
@@ -67,6 +68,7 @@ def test_both_spellings_are_understood(run: Run, tiny_model: Path, tiny_data: Pa
     assert [spelled(word) for word in ("train-optimizer", "quantise_images", "rows")] == [
         *("train-optimiser", "quantize_images", "rows")
     ]
+    assert hwprm.quantise is hwprm.quantize and hwprm.QuantiseConfig is hwprm.QuantizeConfig
     for verb in ("quantise", "quantize"):
         done = run(verb, tiny_model, "--json", data=tiny_data, out=tmp_path / verb)
         assert json.loads(done.stdout)["out"] == str(tmp_path / verb)

@@ -107,7 +107,8 @@ def test_interrupted_step_leaves_nothing_and_the_run_continues(tmp_path: Path) -
     files = {p.name for p in tmp_path.rglob("*") if p.is_file()}
     assert files == {"run.json", "first.json", "rows", "epoch"}
     ears, _ = _run(tmp_path)
-    assert ears.heard == ["first: reused, its inputs are the same", "run second"]
+    first, second = "first: reused, its inputs are the same", "second: goes on where it was interrupted"
+    assert ears.heard == [first, second, "run second"]
     assert not list((tmp_path / "stages").glob(".second-*"))
 
 

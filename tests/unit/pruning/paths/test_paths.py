@@ -204,7 +204,7 @@ def test_refusal_says_where_and_why():
     text = r"filter 2 of 'conv1' puts out nothing but the constant .* 'conv5' pads that map with zeros, .* retrain"
     with pytest.raises(UnsupportedError, match=text):
         remove_unused_paths(graph, inexact="refuse")
-    with pytest.raises(ConfigError, match=r"purify\.inexact must be one of keep, refuse, not 'drop'"):
+    with pytest.raises(ConfigError, match=r"purify\.inexact must be 'keep' or 'refuse', not 'drop'"):
         remove_unused_paths(graph, inexact="drop")
 
 
