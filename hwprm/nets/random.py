@@ -83,7 +83,9 @@ class _Builder:
 
     def __init__(self, rng: random.Random, size: int) -> None:
         self.rng, self.size = rng, size
-        self.curves = random.Random(f"curves {size} {rng.getstate()[1][:4]}")
+        self.curves, self.factors = (
+            random.Random(f"{name} {size} {rng.getstate()[1][:4]}") for name in ("curves", "products")
+        )
         self.inputs: list[Shape] = []
         self.shapes: list[Shape] = []
         self.maps: list[int] = []  # values that any operator may read
@@ -102,6 +104,8 @@ class _Builder:
         )
         for _ in range(steps):
             rng.choice(kinds)(self.some())
+            if self.factors.random() < 0.15:
+                self.product(self.maps[-1])
         ends = [self.maps[-1]]
         if len(self.inputs) > 1 or rng.random() < 0.3:
             ends.append(self.some())
@@ -204,6 +208,21 @@ class _Builder:
         middle = self.activation(self.same(at, self.filters()))
         branch = self.same(middle, self.shapes[at][0])
         return self.append(nn.ReLU(), self.append(torch.add, branch, at, text="sum"), text="relu")
+
+    def product(self, at: int) -> int:
+        """The product with a factor for each channel, one for each pixel, or another value of its shape."""
+        rng, channels = self.factors, self.shapes[at][0]
+        kind = rng.choice(("channels", "channels", "pixels", "values"))
+        twins = [i for i in self.maps if self.shapes[i] == self.shapes[at]]
+        if kind == "values":
+            return self.append(torch.mul, at, rng.choice(twins), text="product")
+        source = at
+        if kind == "channels":
+            source = self.append(nn.AdaptiveAvgPool2d(1), at, text="global average", hidden=True)
+        conv = nn.Conv2d(channels, channels if kind == "channels" else 1, 1)
+        factor = self.append(conv, source, text=str(conv), hidden=True)
+        curve: nn.Module = rng.choice((nn.Sigmoid(), nn.Tanh(), nn.ReLU6()))
+        return self.append(torch.mul, at, self.append(curve, factor, text=str(curve), hidden=True), text="product")
 
     def concat(self, at: int) -> int:
         others = [i for i in self.maps if self.shapes[i][1:] == self.shapes[at][1:]]

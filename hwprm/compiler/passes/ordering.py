@@ -5,7 +5,7 @@ of every reader's. Inputs and outputs keep their order. Grouped convolutions all
 
 - depthwise (one channel, one filter a group): channel and filter move together, so the tensors share one order;
 - other groups: a channel stays within its group, and a filter within its own;
-- residuals and their gates name a channel for every filter and bind nothing, nor do terms without weights;
+- residuals and their gates name a channel for every filter and bind nothing, nor do 1 x 1 terms without weights;
 - summands and the images and outputs of 1 x 1 depthwise layers bind nothing: where the orders on the two sides
   differ the term is written out as one group, a permuted diagonal, whose tiles list as many columns as before.
 
@@ -194,5 +194,5 @@ def _depthwise(term: Term) -> bool:
 
 def _binds(net: IntegerNetwork, layer: GemmLayer, term: Term) -> bool:
     """Whether a depthwise term ties its channels to its filters: it does, unless it is as cheap as a matrix."""
-    free = len(layer.terms) > 1 or layer.wide or term.source in net.inputs
-    return _depthwise(term) and not (free and term.weight.shape[2:] == (1, 1)) and bool(term.weight.any())
+    free = len(layer.terms) > 1 or layer.wide or term.source in net.inputs or not term.weight.any()
+    return _depthwise(term) and not (free and term.weight.shape[2:] == (1, 1))
