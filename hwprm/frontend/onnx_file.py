@@ -17,12 +17,12 @@ from hwprm.frontend.onnx_calls import Growing, Item, Known, OnnxCall, shape_of
 from hwprm.frontend.onnx_layers import LAYERS
 from hwprm.frontend.onnx_samples import SAMPLES
 from hwprm.frontend.program import Program
-from hwprm.frontend.remedies import REMEDIES
+from hwprm.frontend.remedies import ONNX_REMEDIES, ONNX_WHY, REMEDIES
 from hwprm.frontend.walk import DEFAULT_REMEDY
 from hwprm.graph import Shapes
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["load_onnx"]
+__all__ = ["BEHIND", "OPSETS", "RULES", "load_onnx"]
 
 RULES = {**LAYERS, **SAMPLES}
 #: Versions of the operators that the rules know.
@@ -34,19 +34,6 @@ BEHIND = (*HOSTED, "Cast", "Flatten", "Gather", "Identity", "LogSoftmax", "Norma
 
 #: Stands for whatever the host does.
 BEST = torch.ops.aten.argmax.default
-
-_NORM = "use batch norm, which folds into the layer before it"
-_MORE: Mapping[str, str] = {
-    **dict.fromkeys(("InstanceNormalization", "LayerNormalization", "GroupNormalization"), _NORM),
-    **dict.fromkeys(("LRN", "LpNormalization", "MeanVarianceNormalization", "RMSNormalization"), _NORM),
-    **dict.fromkeys(("LSTM", "GRU", "RNN", "Scan", "Loop", "If"), "use layers that are computed once for an image"),
-    **dict.fromkeys(
-        ("QuantizeLinear", "DequantizeLinear", "QLinearConv", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear"),
-        "export the float network: hwprm quantises it itself",
-    ),
-    **dict.fromkeys(("Attention", "MultiHeadAttention"), "weights of the accelerator are constants; use convolutions"),
-    "Einsum": "write it as a matrix product with a constant",
-}
 
 
 def load_onnx(path: Path | str, image_shape: Shapes | None = None) -> Program:
@@ -139,7 +126,8 @@ class _Reader:
                 return (self.growing.call(title, BEST, (sources[0], -1, True), {}),) * len(node.output)
             rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
             if rule is None:
-                raise RefusalError("this operator is not supported", _remedy(node.op_type))
+                why = f": {ONNX_WHY[node.op_type]}" if node.op_type in ONNX_WHY else ""
+                raise RefusalError(f"this operator is not supported{why}", _remedy(node.op_type))
             used = sum(1 for name in node.output if name in self.readers or name in self.returned)
             results = len(node.output) if node.op_type == "Split" else used
             made = rule(
@@ -154,8 +142,8 @@ class _Reader:
             )
             return made if isinstance(made, tuple) else (made,)
         except RefusalError as refusal:
-            why = {"problem": refusal.problem, "remedy": refusal.remedy}
-            return tuple(self._refused(title, sources, why, name) for name in node.output)
+            told = {"problem": refusal.problem, "remedy": refusal.remedy}
+            return tuple(self._refused(title, sources, told, name) for name in node.output)
 
     def _refused(self, title: tuple[str, str], sources: list[Any], why: Mapping[str, Any], name: str) -> Any:
         shape = self.shapes.get(name) or (shape_of(sources[0]) if sources else (1, 1))
@@ -186,7 +174,7 @@ def _plain(value: Any) -> Any:
 
 
 def _remedy(name: str) -> str:
-    return _MORE.get(name) or REMEDIES.get(name.lower()) or DEFAULT_REMEDY
+    return ONNX_REMEDIES.get(name) or REMEDIES.get(name.lower()) or DEFAULT_REMEDY
 
 
 def _measured(op: str, shape: tuple[int, ...], attributes: Mapping[str, Any]) -> Known:

@@ -189,9 +189,10 @@ def _inside(index: Index) -> tuple[tuple[Index, ...], Quad]:
 
 def _axes(index: Index, base: Shape) -> tuple[list[int], Index, Index] | None:
     """Channels, rows and columns of which the map `index` is made; None when it is no such product."""
-    channels, rows, cols = np.unravel_index(np.maximum(index - 1, 0), base)
+    channels, pixels = np.divmod(np.maximum(index - 1, 0), base[1] * base[2])
+    rows, cols = np.divmod(pixels, base[2])
     picked = channels[:, 0, 0], rows[0, :, 0], cols[0, 0, :]
-    whole = np.ravel_multi_index(np.ix_(*picked), base) + 1
+    whole = (picked[0][:, None, None] * base[1] + picked[1][:, None]) * base[2] + picked[2] + 1
     if not np.array_equal(whole, index):
         return None
     return picked[0].tolist(), picked[1], picked[2]

@@ -13,6 +13,7 @@ from hwprm.frontend.arithmetic import scaled
 from hwprm.frontend.choices import larger
 from hwprm.frontend.places import index_of
 from hwprm.frontend.values import Activation, Index, Value
+from hwprm.frontend.views import over_stack
 from hwprm.frontend.walk import Walk, shape_of
 from hwprm.graph import Add, AvgPool2d, MaxPool2d, Node
 from hwprm.graph.rules.arrays import Pair, Shape
@@ -60,7 +61,11 @@ def _reduced(
 ) -> Activation:
     """The pool that is the reduction of `value`, or of the argument."""
     source, axes = args["self"], _axes(args)
+    if source.name in walk.refused:
+        return walk.stand_in(node)
     shape = shape_of(source)
+    if over_stack(node):
+        shape, axes = (shape[1], shape[0], *shape[2:]), [1]
     what = "takes the maximum of" if maximum else "averages"
     if 0 in axes:
         raise RefusalError(f"it {what} axes {axes} of {shape}, the batch among them", "keep the images apart")
@@ -113,7 +118,9 @@ def _windows(walk: Walk, value: Activation, shape: Shape, axes: list[int]) -> tu
     index = index_of(walk.draft, value, shape).transpose(rest + axes).reshape(-1, count)
     if len(base) != 3 or not index.all():
         return None
-    channel, row, col = np.unravel_index(np.sort(index, axis=1) - 1, base)
+    # By hand: numpy 2.4's unravel_index gets arrays of one column wrong behind their first 8,192 rows.
+    channel, pixel = np.divmod(np.sort(index, axis=1) - 1, base[1] * base[2])
+    row, col = np.divmod(pixel, base[2])
     kernel = int(row[0, -1] - row[0, 0] + 1), int(col[0, -1] - col[0, 0] + 1)
     if kernel[0] * kernel[1] != count or base[1] % kernel[0] or base[2] % kernel[1]:
         return None
@@ -122,6 +129,5 @@ def _windows(walk: Walk, value: Activation, shape: Shape, axes: list[int]) -> tu
     whole = (row % kernel[0] * kernel[1] + col % kernel[1] == np.arange(count)).all()
     if not (all(alike) and whole):
         return None
-    pooled = (base[0], base[1] // kernel[0], base[2] // kernel[1])
-    numbers = np.ravel_multi_index((channel[:, 0], window[0][:, 0], window[1][:, 0]), pooled) + 1
-    return kernel, numbers
+    high, wide = base[1] // kernel[0], base[2] // kernel[1]
+    return kernel, (channel[:, 0] * high + window[0][:, 0]) * wide + window[1][:, 0] + 1

@@ -28,6 +28,7 @@ __all__ = [
     "filled",
     "index",
     "join",
+    "over_stack",
     "pad",
     "part",
     "relabel",
@@ -175,7 +176,9 @@ def join(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     parts, after = list(args["tensors"]), shape_of(node)
     stacked = "stack" in str(node.target)
     axis = args["dim"] % len(after) - 1
-    if axis < 0:
+    if axis < 0 and stacked and all(over_stack(user) for user in node.users):
+        axis = 0  # whoever reads it reduces just this axis
+    elif axis < 0:
         raise RefusalError(f"it joins along axis 0 of {shape_of(parts[0])}, the batch", "join along another axis")
     if not stacked and axis == 0 and len(after) in (2, 4) and not any(_zeros(walk, part) for part in parts):
         size = after[2:]
@@ -201,6 +204,16 @@ def join(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
         name = walk.draft.put(Concat(name=walk.plain_name(node), inputs=tuple(made)))
     whole = (np.stack if stacked else np.concatenate)(indices, axis=axis)
     return Activation(name=name, index=whole, view=(node.name, str(node.target)))
+
+
+def over_stack(node: torch.fx.Node) -> bool:
+    """Whether `node` reduces the first axis, along which another call has stacked tensors: their mean, their sum."""
+    named = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | dict(node.kwargs)
+    source = node.args[0]
+    stacked = isinstance(source, torch.fx.Node) and str(source.target) == "aten.stack.default"
+    reduced = str(node.target) in ("aten.mean.dim", "aten.sum.dim_IntList", "aten.amax.default", "aten.amin.default")
+    first = isinstance(source, torch.fx.Node) and (source.args[1:] or (0,)) == (0,) and not source.kwargs
+    return stacked and first and reduced and named.get("dim") in ([0], 0) and not named.get("keepdim")
 
 
 def _held(walk: Walk, node: torch.fx.Node, part: torch.fx.Node, size: Shape) -> str:

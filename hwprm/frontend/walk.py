@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from hwprm.frontend.draft import Draft
 from hwprm.frontend.findings import Finding, Severity
 from hwprm.frontend.places import Place, index_of, read, stored
 from hwprm.frontend.program import Program
+from hwprm.frontend.remedies import WHY
 from hwprm.frontend.values import Activation, Comparison, Constant, Index, Value
 from hwprm.graph import OPERATORS, Input, Node
 from hwprm.graph.rules.arrays import Shape
@@ -189,8 +190,10 @@ class Walk:
             if handler is None:
                 if not makes_tensor(node):
                     return None  # sizes and assertions
-                remedy = self.remedies.get(op.removeprefix("aten.").split(".")[0].rstrip("_"), DEFAULT_REMEDY)
-                raise RefusalError("this operator is not supported", remedy)
+                name = op.removeprefix("aten.").split(".")[0].rstrip("_")
+                why = f": {WHY[name]}" if name in WHY else ""
+                remedy = self.remedies.get(name, DEFAULT_REMEDY)
+                raise RefusalError(f"this operator is not supported{why}", remedy)
             return handler(self, node, arguments(node))
         except RefusalError as refusal:
             self.refuse(*(refusal.at or (node.name, op)), refusal.problem, refusal.remedy)
@@ -213,7 +216,8 @@ class Walk:
             return None
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
             raise RefusalError("it makes random numbers", "remove it, or call model.eval() before exporting")
-        if getattr(getattr(node.target, "_schema", None), "is_mutable", False) and str(node.target) not in HARMLESS:
+        mutable = getattr(getattr(node.target, "_schema", None), "is_mutable", False)
+        if mutable and str(node.target) not in HARMLESS and self._kept(parts):
             raise RefusalError("it changes a parameter or buffer in place", "call model.eval() before exporting")
         known = {n.name: v.tensor for n, v in zip(node.all_input_nodes, parts, strict=True) if isinstance(v, Constant)}
         args, kwargs = torch.fx.node.map_arg((node.args, node.kwargs), lambda n: known[n.name])
@@ -224,6 +228,11 @@ class Walk:
             return None
         origins = tuple(o for part in parts if isinstance(part, Constant) for o in part.origins)
         return Constant(tensor=result, origins=origins)
+
+    def _kept(self, parts: Sequence[Value]) -> bool:
+        """Whether one of `parts` lies in the memory of a parameter or buffer."""
+        memory = {value.tensor.untyped_storage().data_ptr() for value in self.program.constants.values()}
+        return any(isinstance(part, Constant) and part.tensor.untyped_storage().data_ptr() in memory for part in parts)
 
     def _outputs(self) -> None:
         names = []

@@ -84,6 +84,21 @@ REFUSED = {
         "aten.cat.default",
         r"joins along axis 2 tensors .*different sizes; concatenate channels \(dim=1\)",
     ),
+    "layer norm": (
+        lambda m, x: functional.layer_norm(m.conv(x), (6, 5)),
+        "aten.layer_norm.default",
+        "not supported: it divides by what it measures in each image, .* are constants; use batch norm, which folds",
+    ),
+    "attention": (
+        lambda m, x: functional.scaled_dot_product_attention(y := m.conv(x), y, y),
+        "aten.scaled_dot_product_attention.default",
+        "not supported: it multiplies two tensors that depend on the image, .*; use convolutions, sums",
+    ),
+    "a stack of images": (
+        lambda m, x: torch.stack((m.conv(x), m.conv(x))),
+        "aten.stack.default",
+        "joins along axis 0 of .*, the batch; join along another axis",
+    ),
     "a constant map": (
         lambda m, x: m.conv(torch.cat([x[:, :1], torch.arange(7.0).expand(1, 1, 8, 7)], 1)),
         "aten.cat.default",

@@ -123,6 +123,9 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "depth to space": lambda m, a: m.one(a.view(-1, 1, 2, 2, 6, 6).permute(0, 1, 4, 2, 5, 3).reshape(-1, 1, 12, 12)),
     "vector as a square map": lambda m, a: m.one(m.few(a.mean((2, 3))).repeat(1, 3).view(-1, 1, 3, 3)),
     "sum of a stack": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 1).sum(1)),
+    "mean of an ensemble": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 0).mean(0)),
+    "largest of an ensemble": lambda m, a: m.second(torch.stack((a, -a)).amax(0)),
+    "a constant of its own": lambda m, a: m.second(a + torch.zeros_like(a[:1, :, :1, :1]).sub_(0.5).relu_()),
     "mean of channels": lambda m, a: m.one(a.mean(1, keepdim=True)),
     "maxout": lambda m, a: m.pair(a.view(-1, 2, 2, 6, 6).max(2).values),
     "times where above zero": lambda m, a: m.second(a * (a > 0)),
@@ -156,6 +159,22 @@ def test_equal_functions_become_equal_graphs() -> None:
     assert kinds(IDIOMS["there and back"]) == kinds(IDIOMS["vector as a map"]) == []
     assert kinds(IDIOMS["channels unbound and stacked"])[-1:] == [Channels]
     assert kinds(IDIOMS["cropped by slices"]) == kinds(IDIOMS["cropped by padding"]) == [Crop]
+
+
+def test_means_over_maps_of_many_pixels_keep_their_places() -> None:
+    module = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Unflatten(1, (2, 1)), Mean(), nn.Conv2d(2, 1, 1)).double().eval()
+    x = images(1, 80, 80)[:1]
+    graph = to_graph(module, (1, 80, 80))
+    with torch.no_grad():
+        wanted = module(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(evaluate(graph, x)[graph.outputs[0]], wanted, atol=1e-12)
+
+
+class Mean(nn.Module):
+    """Over the second axis behind the batch."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(2)
 
 
 def test_another_order_of_flattening_goes_into_the_matrix() -> None:

@@ -391,7 +391,7 @@ REFUSED: dict[str, tuple[Sequence[onnx.NodeProto], Mapping[str, Any], str]] = {
     "norm": (
         [node("InstanceNormalization", "x a a", "norm"), node("Relu", "norm")],
         {"a": [1.0, 1.0]},
-        r"^norm \(InstanceNormalization\): this operator is not supported; use batch norm, which folds",
+        r"^norm \(InstanceNormalization\): this operator is not supported: it divides by .*; use batch norm, which",
     ),
     "quantised": (
         [node("QuantizeLinear", "x s", "q"), node("DequantizeLinear", "q s", "d")],
