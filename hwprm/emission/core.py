@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from amaranth.hdl import Shape
 from hwprm.gateware import Accelerator, MemoryTemplates, named_ports
 from hwprm.isa import Hardware
 
-__all__ = ["Core", "complete_cases", "core_verilog", "drop_empty_wires"]
+__all__ = ["Core", "complete_cases", "core_verilog"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,30 +36,14 @@ def core_verilog(hardware: Hardware, *, cells: bool = False) -> Core:
     text: str = verilog.convert(
         component, name="hwprm_core", platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True
     )
-    return Core(text=complete_cases(drop_empty_wires(text)), probe_widths=widths)
-
-
-def drop_empty_wires(text: str) -> str:
-    """`text` without declarations of signals of no bits, which Yosys writes as ``[-1:0]`` and nothing uses.
-
-    One that is used is left for the linters to refuse. Names are looked at module by module: Yosys numbers what has
-    none, and numbers begin again in every module.
-    """
-    return "endmodule".join(_drop_empty_wires(module) for module in text.split("endmodule"))
-
-
-def _drop_empty_wires(module: str) -> str:
-    for declaration, name in re.findall(r"^( *wire \[-1:0\] (\S+) ;\n)", module, re.MULTILINE):
-        if module.count(f"{name} ") == 1:
-            module = module.replace(declaration, "")
-    return module
+    return Core(text=complete_cases(text), probe_widths=widths)
 
 
 def complete_cases(text: str) -> str:
     """`text` with an empty default in every case statement that has none.
 
-    Yosys writes a state machine's case without one where the remaining codes cannot occur; the variable has been
-    assigned before. Linters cannot know that.
+    Yosys writes a case without one where Amaranth has none to say: of a state machine, and of an assignment to the bit
+    that a signal chooses. The variable has been assigned before; linters cannot know that.
     """
     lines: list[str] = []
     open_cases: list[bool] = []

@@ -13,10 +13,11 @@ from hwprm.compiler import compile_network
 from hwprm.config import ArrayConfig
 from hwprm.core.errors import InputError
 from hwprm.emission import emit_bundle
-from hwprm.emission.core import complete_cases, core_verilog, drop_empty_wires
+from hwprm.emission.core import complete_cases, core_verilog
 from hwprm.emission.ports import PROBES, probe_ports, top_ports
 from hwprm.emission.registers import register_entries
 from hwprm.emission.templates import render
+from tests.support.hardware import hardware
 from tests.support.networks import small_lenet
 
 CASES = """\
@@ -39,9 +40,19 @@ def test_complete_cases() -> None:
     assert complete_cases(complete_cases(CASES)) == complete_cases(CASES)
 
 
-def test_drop_empty_wires() -> None:
-    text = "  wire [-1:0] \\$a ;\n  wire [-1:0] b ;\n  wire [0:0] c ;\n  assign d = b + c;\n"
-    assert drop_empty_wires(text) == "  wire [-1:0] b ;\n  wire [0:0] c ;\n  assign d = b + c;\n"
+#: A design of one of everything, whose counters need no bits.
+ONE = (
+    *("tiles", "layers", "params", "entries", "weights", "stores", "filters_max", "pixels_max", "pixel_tiles_max"),
+    *("passes_max", "pass_length_max", "wide_pixels_max", "output_words", "idle_max", "coordinate_bits", "shift_max"),
+)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"rows": 1, "cols": 1} | dict.fromkeys(ONE, 1), {"rows": 1, "posts": 1}], ids=["ones", "tables"]
+)
+def test_no_wire_is_empty(changes: dict[str, int]) -> None:
+    """Verilog has no wires of no bits; Yosys would write them as ``[-1:0]``."""
+    assert "[-1:0]" not in core_verilog(hardware(**changes)).text
 
 
 def test_core_holds_no_path_and_keeps_the_ports() -> None:
