@@ -135,15 +135,21 @@ def test_several_counts_do_not_share_rounds_with_other_limits(dense, tmp_path):
         shrink(dense, blobs(), replace(config, compression=9.0), kept)
 
 
+ALSO = (
+    "shrink.also must be none or a table name=value, each name one of all_weights, conv_only, macs, cycles, "
+    "each value a number in 1..1e+09"
+)
+
+
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ({"also": {"flops": 2.0}}, "shrink.also can name conv_only, macs, cycles beside shrink.count, not 'flops'"),
+        ({"also": {"flops": 2.0}}, f"{ALSO}, not {{'flops': 2.0}}"),
         (
             {"also": {"all_weights": 2.0}},
-            "shrink.also can name conv_only, macs, cycles beside shrink.count, not 'all_weights'",
+            "shrink.also must name others beside shrink.count, not 'all_weights'; leave it out",
         ),
-        ({"also": {"macs": 0.5}}, "shrink.also: macs must be in 1..1e+09, not 0.5"),
+        ({"also": {"macs": 0.5}}, f"{ALSO}, not {{'macs': 0.5}}"),
         ({"late_rate": 1.0}, "shrink.late_rate must be a number in 1.001..100 or none, not 1.0"),
         ({"keep_moments": 1}, "shrink.keep_moments must be true or false, not 1"),
     ],
