@@ -59,7 +59,7 @@ def _linear() -> IntegerNetwork:
     return quantize_network(Graph((image, *layers), ("fc7",)), rng.normal(size=(4, COLUMNS)), 1.0, name="linear")
 
 
-def _row(net: IntegerNetwork, bits: int, bandwidth: str, kept: int | None) -> dict[str, Any]:
+def _row(net: IntegerNetwork, bits: Any, bandwidth: str, kept: int | None) -> dict[str, Any]:
     """`kept` list entries have room on the chip; None leaves that to the compiler."""
     array = ArrayConfig(rows=16, cols=16, weights="axi", axi_data_bits=bits, axi_outstanding=8, axi_entry_buffer=kept)
     program = compile_network(net, array)

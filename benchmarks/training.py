@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from common import markdown, measure, parser, say, verdict, write_results
@@ -49,7 +49,7 @@ class Net:
     image: tuple[int, int, int]
     images: int
     #: Augmentation as in the recipes, and from copies or not.
-    augment: str
+    augment: Literal["elastic", "crop_flip"]
     copies: bool
 
     @property
