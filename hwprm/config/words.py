@@ -45,7 +45,8 @@ def describe(kind: Any) -> str:
     if get_origin(bare) is tuple:
         return f"a list{' of one or more' if some else ''}, each {describe(args[0])}"
     if get_origin(bare) in (Mapping, dict):
-        return f"a table name=value, each value {describe(args[1])}"
+        names = f"each name {describe(args[0])}, " if choices(args[0]) else ""
+        return f"a table name=value, {names}each value {describe(args[1])}"
     if dataclasses.is_dataclass(bare):
         return "/".join(f"{field.name}:value" for field in dataclasses.fields(bare))
     words = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
