@@ -69,7 +69,9 @@ def test_wrong_folders(tmp_path: Path, mark: str, word: str) -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(InputError, match=r"^no network is called 'mlp'; known are lenet5, vgg16-cifar, .*, a "):
+    with pytest.raises(
+        InputError, match=r"^there is no folder or file 'mlp', .*; give .* or one of lenet5, vgg16-cifar, "
+    ):
         as_model("mlp", (1, 8, 8))
 
 

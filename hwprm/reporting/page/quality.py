@@ -17,7 +17,7 @@ Facts = Mapping[str, Any]
 #: dB of a bar's full length; 8 bits of noise spread evenly are 50.
 FULL = 60.0
 #: Size of a histogram, side of a square of the confusion matrix, room for its labels, pixels.
-WIDE, TALL, SIDE, EDGE = 220, 56, 26, 34
+WIDE, TALL, SIDE, EDGE = 220, 56, 32, 34
 #: Most classes whose matrix is drawn, and rows of the list that stands for a larger one.
 DRAWN, LISTED = 20, 12
 
@@ -92,7 +92,7 @@ def _histogram(row: Facts) -> Markup:
     )
     parts = [element("rect", class_="plot", width=WIDE, height=TALL), element("path", class_="solid", d=bars)]
     title = f"{row['name']}: how often its integers from {row['low']} to {row['high']} occur, square roots"
-    return picture(title, *parts, class_="matrix", viewBox=f"0 0 {WIDE} {TALL}", style=f"max-width:{WIDE}px")
+    return picture(title, *parts, class_="histogram", viewBox=f"0 0 {WIDE} {TALL}", style=f"max-width:{WIDE}px")
 
 
 def _confusion(matrix: Sequence[Sequence[int]]) -> Section:
@@ -145,7 +145,7 @@ def _matrix_picture(matrix: Sequence[Sequence[int]]) -> Markup:
             share = count / max(sum(row), 1)
             css = "kept" if answer == label else "admm"
             # A square root: one in a hundred is what one looks for.
-            square = element("rect", class_=css, width=SIDE - 1, height=SIDE - 1, fill_opacity=number(share**0.5), **at)
+            square = element("rect", class_=css, width=SIDE - 1, height=SIDE - 1, fill_opacity=number(0.45 * share**0.5), **at)
             under = element("rect", told, class_="plot", width=SIDE - 1, height=SIDE - 1, **at)
             parts += [under, square] if count else [under]
             if count:
@@ -154,10 +154,12 @@ def _matrix_picture(matrix: Sequence[Sequence[int]]) -> Markup:
                     element(
                         "text",
                         f"{count}",
-                        class_="name small" if share > 0.4 and answer == label else "count",
+                        class_="count",
                         text_anchor="middle",
                         **text,
                     )
                 )
     title = f"confusion matrix of {len(matrix)} classes"
-    return picture(title, *parts, class_="matrix", viewBox=f"0 0 {size} {size}", style=f"max-width:{size}px")
+    return picture(
+        title, *parts, class_="confusion", viewBox=f"0 0 {size} {size}", style=f"min-width:{size}px; max-width:{size}px"
+    )

@@ -123,6 +123,8 @@ def test_a_feature_that_a_design_lacks_is_no_part_of_its_hash() -> None:
         "apart": False,
         "image_gaps": False,
         "posts": 0,
+        "gates": False,
+        "common": False,
     }
     assert {name: plain.pop(name) for name in lacks} == lacks
     assert [(part.pop("signed"), part.pop("image")) for part in plain["inputs"]] == [(True, 0)]
