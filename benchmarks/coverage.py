@@ -104,7 +104,7 @@ def _facts(entries: list[Entry]) -> dict[str, Any]:
         states[entry["state"]] += 1
         if "compile" in entry:
             states[f"of these {entry['compile']['state']}"] += 1
-    return {"states": dict(sorted(states.items())), "causes": _causes(entries), "networks": entries}
+    return {"target": ACCEPTED, "states": dict(sorted(states.items())), "causes": _causes(entries), "networks": entries}
 
 
 def _causes(entries: list[Entry]) -> list[dict[str, Any]]:

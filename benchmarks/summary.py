@@ -37,7 +37,10 @@ def main() -> None:
 def written(results: Path = RESULTS) -> dict[Path, str]:
     """Every file that holds tables, with what should be in it."""
     tables: dict[Path, dict[str, Callable[[], str]]] = {
-        HERE / "README.md": {"targets": lambda: table(results)},
+        HERE / "README.md": {
+            "targets": lambda: table(results),
+            "coverage": lambda: _stops(_read(results, "coverage")),
+        },
         ROOT / "docs" / "results.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
         ROOT / "docs" / "compression.md": {
             "rows": lambda: rows_in_full(_read(results, "repro")),
@@ -89,6 +92,7 @@ def table(results: Path = RESULTS) -> str:
         *_training(read("training")),
         *_widths(read("widths")),
         *_signs(read("signs")),
+        _coverage(read("coverage")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -261,6 +265,19 @@ def _signs(facts: dict[str, Any]) -> list[Row]:
             (f"signs.py: signal to noise of the logits, {name}, 8 bits", target, measured, verdict(facts["met"]))
         )
     return rows
+
+
+def _coverage(facts: dict[str, Any]) -> Row:
+    accepted, count = facts["states"].get("accepted", 0), len(facts["networks"])
+    causes = "; ".join(f"{cause['what']} {cause['stops']}" for cause in facts["causes"][:3])
+    measured = f"{accepted} of {count} accepted; what stops most of the others: {causes}"
+    target = f"at least {facts['target']} accepted"
+    return ("coverage.py: public networks", target, measured, verdict(accepted >= facts["target"]))
+
+
+def _stops(facts: dict[str, Any]) -> str:
+    rows = [[cause["what"], cause["stops"], cause["alone"], cause["example"]] for cause in facts["causes"]]
+    return markdown(("what stops networks", "how many", "alone", "for example"), rows)
 
 
 def _irregular(facts: dict[str, Any]) -> list[Row]:
