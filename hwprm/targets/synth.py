@@ -41,6 +41,9 @@ KIND = "silicon"
 SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
 #: The accelerator with its probes, and where its netlist lies in an entry of the cache.
 CORE, CORE_NETLIST = "hwprm_core", "netlist.v"
+#: What Verilator refuses of netlists, and of models of cells, though it is as it should be: pins that are left open,
+#: delays, and initial values that are assigned later.
+UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in ("PINMISSING", "SPECIFYIGN", "INITIALDLY"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -134,7 +137,7 @@ def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundl
     models = used_modules(netlist, [path.read_text() for path in paths])
     defined = "".join(f"`define {name}\n" for name in family.defines)
     made = replace(bundle, manifest=replace(bundle.manifest, target=family.name, netlist=True))
-    return made, {f"{CORE}.v": netlist, "hwprm_cells.v": defined + models}
+    return made, {f"{CORE}.v": UNLINTED + netlist, "hwprm_cells.v": UNLINTED + defined + models}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -79,7 +79,6 @@ KINDS = (
     SMALL | {"pipeline": "short"},
     SMALL | {"pipeline": "fast", "unsigned": True},
     {"acc_bits": 24, "act_bits": 8, "shift_min": 9, "shift_max": 24, "pipeline": "short"},
-    {"acc_bits": 24, "act_bits": 8, "shift_min": 9, "shift_max": 24, "pipeline": "fast", "unsigned": True},
     {"acc_bits": 12, "act_bits": 16, "shift_min": 1, "shift_max": 2, "pipeline": "short"},
 )
 
