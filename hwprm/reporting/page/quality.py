@@ -145,7 +145,9 @@ def _matrix_picture(matrix: Sequence[Sequence[int]]) -> Markup:
             share = count / max(sum(row), 1)
             css = "kept" if answer == label else "admm"
             # A square root: one in a hundred is what one looks for.
-            square = element("rect", class_=css, width=SIDE - 1, height=SIDE - 1, fill_opacity=number(0.45 * share**0.5), **at)
+            square = element(
+                "rect", class_=css, width=SIDE - 1, height=SIDE - 1, fill_opacity=number(0.45 * share**0.5), **at
+            )
             under = element("rect", told, class_="plot", width=SIDE - 1, height=SIDE - 1, **at)
             parts += [under, square] if count else [under]
             if count:
