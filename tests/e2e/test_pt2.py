@@ -82,6 +82,7 @@ def test_verify_under_icarus(bundle: Path, run: Run, tmp_path: Path) -> None:
     assert ET.parse(junit).getroot().get("failures") == "0"
 
 
+@pytest.mark.slow
 def test_planted_fault_is_found(bundle: Path, run: Run, tmp_path: Path) -> None:
     broken = tmp_path / "broken"
     shutil.copytree(bundle, broken)

@@ -29,7 +29,7 @@ ROWS, COLS = 4, 3
 
 def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
     config = VerifyConfig(
-        sim="both", images=20, icarus_images=4, trace_images=2, modes=("protocol", "bulk", "layers"), work=work
+        sim="both", images=10, icarus_images=2, trace_images=2, modes=("protocol", "bulk", "layers"), work=work
     )
     report = verify_bundle(bundle.folder, config)
     report.raise_on_failure()

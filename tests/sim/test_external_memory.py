@@ -65,6 +65,7 @@ def test_equal_on_both_simulators(bundle: Bundle, work: Path) -> None:
     assert stalls(report)["stalls_predicted"] == stalls(report)["stalls_register"] == str(steady) != "0"
 
 
+@pytest.mark.slow
 def test_another_memory(bundle: Bundle, work: Path) -> None:
     """The same build; the time of the first burst shows at this latency."""
     report = bulk(bundle.folder, work, MemoryConfig(latency=300, bandwidth="2/3"))
@@ -130,6 +131,7 @@ def test_layer_mode_is_refused(bundle: Bundle, work: Path) -> None:
         verify_bundle(bundle.folder, VerifyConfig(sim="icarus", work=work, modes=("layers",)))
 
 
+@pytest.mark.slow
 def test_every_layer_in_bulk_mode(bundle: Bundle, work: Path) -> None:
     config = VerifyConfig(sim="icarus", icarus_images=2, work=work, modes=("bulk",), trace_images=2)
     report = verify_bundle(bundle.folder, config, memory=SLOW)

@@ -49,6 +49,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(simulation, "PATIENCE", 1_500)
 
 
+@pytest.mark.slow
 def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> None:
     config = VerifyConfig(sim="both", images=40, icarus_images=20, work=work, optimise=False)
     junit = tmp_path / "junit.xml"

@@ -90,6 +90,7 @@ def test_a_layer_that_takes_another_number_of_cycles(bundle: Bundle, work: Path,
     assert failure.failure == f"layer 'conv2' takes {predicted} cycles, {predicted + 1} are predicted"
 
 
+@pytest.mark.slow
 def test_residuals_lie_in_the_memory_too(work: Path, tmp_path: Path) -> None:
     program = compile_network(random_residuals(3), ArrayConfig(rows=3, cols=4))
     assert any(layer.residual for layer in program.network.layers)
@@ -124,6 +125,7 @@ def test_layers_that_the_compiler_added_or_turned(work: Path, tmp_path: Path) ->
     assert "image 0, layer 'a_map', channel 0" in str(broken.failures[0].failure)
 
 
+@pytest.mark.slow
 def test_layers_with_phases(work: Path, tmp_path: Path) -> None:
     """Probes count filters and pixels as the array does; what is compared are the tensors, alone and in a run."""
     program = compile_network(phased_network(9), ArrayConfig(rows=3, cols=8))

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.sim
 ARRAYS = (
     (25, ArrayConfig(rows=1, cols=1, pipeline="fast"), "any"),
     (9, ArrayConfig(rows=3, cols=8, multiplier_stages=2), "ecp5"),
-    (17, ArrayConfig(rows=7, cols=5, pipeline="fast"), "ecp5"),
+    pytest.param(17, ArrayConfig(rows=7, cols=5, pipeline="fast"), "ecp5", marks=pytest.mark.slow),
 )
 
 
@@ -31,6 +31,7 @@ def test_random_network(tmp_path: Path, work: Path, seed: int, array: ArrayConfi
     _verify(random_network(seed), array, seed, tmp_path, work, target)
 
 
+@pytest.mark.slow
 def test_random_residuals(tmp_path: Path, work: Path) -> None:
     _verify(random_residuals(3), ArrayConfig(rows=3, cols=4, multiplier_stages=2, pipeline="fast"), 3, tmp_path, work)
 

@@ -87,6 +87,7 @@ def call(staged, monkeypatch, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, capsys):
     out, other = tmp_path / "out", tmp_path / "other"
     call("--out", str(out), "--epochs", "0.1")
