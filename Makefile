@@ -18,11 +18,11 @@ help:
 
 setup: $(STAMP)
 
-# Python compiles what is imported, once; all of torch beforehand takes half a minute. Simulators write no byte code.
+# Byte code is made on all cores, which pip does not do; what some packages have of templates is no Python, and stays.
 $(STAMP): | check-tools
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[train,fpga,explore,dev]'
-	$(BIN)/python -m compileall -q $(VENV)/lib/python3*/site-packages/cocotb*
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true
 	rm -f $(VENV)/.ready-*
 	touch $@
 
@@ -39,7 +39,7 @@ demo: setup
 setup-docs: $(DOCS_STAMP)
 
 $(DOCS_STAMP): | $(STAMP)
-	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	touch $@
 
 docs: setup-docs
