@@ -298,7 +298,8 @@ def size_of(size: Any) -> int:
 def channels_last(node: torch.fx.Node) -> bool:
     """Whether all that is done to an input (batch, H, W, C) is to put its channels first."""
     value, users = node.meta["val"], list(node.users)
-    moved = [str(user.target) == "aten.permute.default" and list(user.args[1]) == [0, 3, 1, 2] for user in users]  # type: ignore[arg-type]
+    axes = [0, 3, 1, 2]
+    moved = [str(user.target) == "aten.permute.default" and user.args[1] in (axes, tuple(axes)) for user in users]
     return value.ndim == 4 and bool(users) and all(moved)
 
 
