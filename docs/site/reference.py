@@ -203,7 +203,7 @@ class _Spelled(ast.NodeTransformer):
         found = kinds.defined(node.id) if kinds else None
         return self.visit(found.value) if isinstance(found, ast.Assign) else node
 
-    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802
+    def visit_Subscript(self, node: ast.Subscript) -> ast.AST:  # noqa: N802  # alike
         if ast.unparse(node.value) != "Annotated" or not isinstance(node.slice, ast.Tuple):
             return self.generic_visit(node)
         kind, *marks = node.slice.elts

@@ -22,7 +22,7 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline.code import code_digest
 
-__all__ = ["Artefacts", "Integers", "as_tuned", "digest_of_folder"]
+__all__ = ["Artefacts", "Integers", "as_tuned"]
 
 #: Where they lie in the study's folder; and unfinished training.
 PLACE, WORK = "artefacts", "work"
@@ -199,11 +199,3 @@ def _how_far(entry: tuple[str, Settings]) -> float:
 
 def _digest(parts: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:24]
-
-
-def digest_of_folder(folder: Path) -> str:
-    """SHA-256 of the files in `folder`, by name."""
-    total = hashlib.sha256()
-    for file in sorted(path for path in folder.iterdir() if path.is_file()):
-        total.update(f"{file.name} {file.stat().st_size}\n".encode() + file.read_bytes())
-    return total.hexdigest()

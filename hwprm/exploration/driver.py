@@ -16,8 +16,9 @@ from hwprm.config.settings import option_lines
 from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
 from hwprm.core.progress import Progress, without_numbers
+from hwprm.core.versions import digest_of_files
 from hwprm.exploration.advice import larger_device, nearest_point
-from hwprm.exploration.artefacts import Artefacts, Integers, as_tuned, digest_of_folder
+from hwprm.exploration.artefacts import Artefacts, Integers, as_tuned
 from hwprm.exploration.evaluate import measured
 from hwprm.exploration.kept import keep_source
 from hwprm.exploration.metrics import LIMITS, limits_of, objectives_of
@@ -164,7 +165,7 @@ def _saved_digest(noun: Model | IntegerNetwork | None) -> str:
     assert noun is not None  # one of the two is there
     with tempfile.TemporaryDirectory() as folder:
         noun.save(Path(folder))
-        return digest_of_folder(Path(folder))
+        return digest_of_files(Path(folder))
 
 
 def _check_target(config: ExploreConfig) -> None:
