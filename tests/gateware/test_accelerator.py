@@ -24,7 +24,7 @@ def _single(term: Term, pool: Pool | None = None, *, shape: tuple[int, int, int]
 
 
 @pytest.mark.parametrize(
-    ("rows", "cols"), long_round([(1, 1), (2, 3), (4, 4), (1, 5), (5, 1), (7, 2)], quick=3), ids=str
+    ("rows", "cols"), long_round([(4, 4), (1, 1), (2, 3), (1, 5), (5, 1), (7, 2)], quick=1), ids=str
 )
 def test_lenet_on_any_array(rows, cols):
     program = compiled(small_lenet(), rows, cols)
@@ -85,7 +85,7 @@ def test_operator(case):
     run_checked(program, random_images(program, 1))
 
 
-@pytest.mark.parametrize("stages", [1, 2, 3, 4])
+@pytest.mark.parametrize("stages", long_round([1, 3, 2, 4], quick=2))
 def test_multiplier_stages(stages):
     term = Term(source="image", weight=seeded_weights(3, 1, 2, 2))
     program = compiled(
@@ -94,7 +94,11 @@ def test_multiplier_stages(stages):
     run_checked(program, random_images(program, 2))
 
 
-@pytest.mark.parametrize("bits", [(2, 2), (2, 16), (16, 2), (5, 9), (16, 16)], ids=lambda b: f"w{b[0]}-a{b[1]}")
+@pytest.mark.parametrize(
+    "bits",
+    long_round([((2, 2),), ((2, 16),), ((16, 2),), ((5, 9),), ((16, 16),)], quick=4),
+    ids=lambda b: f"w{b[0]}-a{b[1]}",
+)
 def test_bit_widths(bits):
     net = _single(Term(source="image", weight=seeded_weights(3, 2, 2, 2, bits=bits[0])), shape=(2, 4, 4), bits=bits)
     program = compiled(net, 3, 2)
@@ -153,7 +157,7 @@ def residual() -> IntegerNetwork:
     return network((2, 4, 5), layers)
 
 
-@pytest.mark.parametrize(("rows", "cols"), [(3, 2), (4, 4)], ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round([(3, 2), (4, 4)], quick=1), ids=str)
 def test_residual_sum_shared_tensor_two_outputs(rows, cols):
     program = compiled(residual(), rows, cols)
     assert program.network.outputs == ("map", "logits")
@@ -189,7 +193,7 @@ def test_single_layer_network():
 
 #: (seed, rows, cols, multiplier stages): seeds whose networks are small and together have every operator.
 RANDOM = (
-    (4, 8, 2, 3), (5, 1, 4, 1), (11, 8, 6, 3), (13, 2, 2, 2), (14, 5, 4, 3), (15, 8, 6, 3), (33, 1, 4, 3),
+    (5, 1, 4, 1), (11, 8, 6, 3), (13, 2, 2, 2), (14, 5, 4, 3), (4, 8, 2, 3), (15, 8, 6, 3), (33, 1, 4, 3),
     (36, 4, 3, 3), (50, 2, 4, 2), (88, 1, 6, 3), (93, 3, 4, 1), (101, 2, 3, 2), (112, 4, 6, 3), (121, 8, 5, 1),
     (124, 4, 6, 3), (145, 8, 1, 1), (148, 7, 6, 3),
 )  # fmt: skip
@@ -200,7 +204,7 @@ def drawn_pipeline(seed: int) -> str:
     return ("short", "fast")[int(np.random.default_rng(seed).integers(2))]
 
 
-@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), long_round(RANDOM, quick=6), ids=str)
+@pytest.mark.parametrize(("seed", "rows", "cols", "stages"), long_round(RANDOM, quick=4), ids=str)
 def test_random_network(seed, rows, cols, stages):
     net = random_network(seed, largest=6)
     program = compiled(net, rows, cols, multiplier_stages=stages, pipeline=drawn_pipeline(seed))
@@ -218,7 +222,7 @@ def test_a_pool_of_its_own():
     run_checked(program, random_images(program, 2))
 
 
-@pytest.mark.parametrize(("rows", "cols"), long_round([(4, 3), (5, 8), (1, 2), (8, 4), (9, 1)], quick=2), ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round([(4, 3), (5, 8), (1, 2), (8, 4), (9, 1)], quick=1), ids=str)
 @pytest.mark.parametrize("size", [(4, 4), (1, 3), (3, 2)], ids=str)
 def test_global_average_over_channels(size, rows, cols):
     """Equal depthwise filters over a whole map: the lanes run over the channels."""

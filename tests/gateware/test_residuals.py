@@ -47,13 +47,13 @@ def test_block_on_any_array(rows: int, cols: int) -> None:
     run_checked(program, random_images(program, 2))
 
 
-@pytest.mark.parametrize("stages", [1, 2, 4])
+@pytest.mark.parametrize("stages", long_round([1, 4, 2], quick=2))
 def test_any_number_of_multiplier_stages(stages: int) -> None:
     program = compiled(block(filters=4), 2, 3, multiplier_stages=stages)
     run_checked(program, random_images(program, 1))
 
 
-@pytest.mark.parametrize(("rows", "cols"), ARRAYS, ids=str)
+@pytest.mark.parametrize(("rows", "cols"), long_round(ARRAYS, quick=3), ids=str)
 @pytest.mark.parametrize("seed", long_round([13, 3], quick=1))
 def test_random_networks(rows: int, cols: int, seed: int) -> None:
     program = compiled(random_residuals(seed, largest=3), rows, cols)

@@ -37,8 +37,12 @@ VERILATOR = (
     *("--output-split-cfuncs", "500"),
 )
 CFLAGS = "-std=gnu++20 -fcoroutines"
-#: Optimisation of the code that runs every cycle, of the rest of the design, and of what all designs share.
-FAST, SLOW, SHARED = "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O1"
+#: Optimisation of the code that runs every cycle, of the rest of the design, and of what all designs share: what of
+#: that is called often lies in headers, and neither mode runs measurably slower for the rest.
+FAST, SLOW, SHARED = "OPT_FAST=-O2", "OPT_SLOW=-O0", "OPT_GLOBAL=-O0"
+#: Bytes of C++ up to which a design is compiled in one piece. The headers that every piece reads cost a small design
+#: half of the compiler's time; a large one takes all cores, and no optimisation of what runs once.
+ONE_PIECE, WHOLE = 2_000_000, "VM_PARALLEL_BUILDS=0"
 ICARUS = ["-g2005"]
 BUILD_SECONDS = 3600.0
 #: cocotb's main program, as it is called where it is compiled.
@@ -56,8 +60,13 @@ class _Kind:
 
     @property
     def make(self) -> list[str]:
-        """Levels of optimisation, for make; in one piece, a small design costs a quarter of the compiler's time."""
-        return [FAST, SLOW, SHARED] if self.optimise else ["OPT_FAST=-O0", SLOW, SHARED, "VM_PARALLEL_BUILDS=0"]
+        """Levels of optimisation, for make."""
+        return [FAST if self.optimise else "OPT_FAST=-O0", SLOW, SHARED]
+
+    def pieces(self, folder: Path) -> list[str]:
+        """For make as well: whether what lies translated in `folder` is compiled in one piece."""
+        size = sum(path.stat().st_size for path in folder.glob("Vtop*.cpp"))
+        return [WHOLE] if size <= ONE_PIECE or not self.optimise else []
 
 
 def build(bundle: Bundle, simulator: Simulator, work: Path, *, wave: bool = False, optimise: bool = True) -> Path:
@@ -99,11 +108,11 @@ def _compile(simulator: Simulator, sources: Sequence[Path], folder: Path, work: 
         return
     translate, make = _verilator(simulator, files, folder, kind)
     _run(simulator, translate, folder)
-    shared = [word for word in make if not word.startswith(("OPT_FAST=", "VM_PARALLEL_BUILDS="))]
+    shared = [word for word in make if not word.startswith("OPT_FAST=")]
     runtime = work / "runtime" / _digest([*_facts(simulator), str(kind.wave), *shared])
     for path in runtime.glob("*.o"):  # copied after translation, so that make finds them newer than its makefile
         shutil.copyfile(path, folder / path.name)
-    _run(simulator, make, folder)
+    _run(simulator, [*make, *kind.pieces(folder)], folder)
     if not runtime.is_dir():
         _keep([path for path in folder.glob("verilat*.o") if path.name in RUNTIME], runtime)
 
@@ -185,7 +194,7 @@ def _key(sources: Sequence[Path], simulator: Simulator, kind: _Kind) -> str:
 def _facts(simulator: Simulator) -> list[str]:
     """What every build depends on besides its sources and its kind."""
     tool = (simulator.version, str(simulator.executable), version("cocotb"), str(cocotb_config.libs_dir))
-    return [*VERILATOR, CFLAGS, *ICARUS, *tool]
+    return [*VERILATOR, CFLAGS, str(ONE_PIECE), *ICARUS, *tool]
 
 
 def _digest(texts: Sequence[str]) -> str:
