@@ -110,7 +110,15 @@ class WordQueue(wiring.Component):
         ]
 
     def _memory(self, m: Module, name: str, at, value, read_at):
-        """A memory of a word per filter, read in the same cycle: a target makes it of its smallest RAMs."""
+        """A memory of a word per filter, read in the same cycle: a target makes it of its smallest RAMs.
+
+        One of a single word, whose address would have no bits, is a register.
+        """
+        if self._hw.cols == 1:
+            word = Signal(len(value), name=name)
+            with m.If(at[-1]):
+                m.d.sync += word.eq(value)
+            return word
         m.submodules[name] = memory = Memory(MemoryData(shape=len(value), depth=self._hw.cols, init=[]))
         write, read = memory.write_port(), memory.read_port(domain="comb")
         m.d.comb += [write.en.eq(at[-1]), write.addr.eq(at[:-1]), write.data.eq(value), read.addr.eq(read_at)]
