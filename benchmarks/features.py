@@ -53,7 +53,7 @@ VARIANTS: dict[str, Variant] = {
     "default": Variant(options={}),
     "batch 4": Variant(options={"batch": 4}),
     "fast": Variant(options={"pipeline": "fast"}),
-    "fast, ECP5 cells": Variant(options={"pipeline": "fast"}, cells="ecp5"),
+    "fast in ECP5 cells": Variant(options={"pipeline": "fast"}, cells="ecp5"),
 }
 
 
@@ -94,7 +94,7 @@ def _programs(networks: list[str], variants: list[str]) -> Iterator[tuple[str, s
 
 def _entry(name: str, variant: str, program: Program, args: Any) -> dict[str, Any]:
     hw = program.hardware
-    facts = _facts(f"{name}-{variant}".replace(" ", "-").replace(",", ""), program, VARIANTS[variant].cells, args)
+    facts = _facts(f"{name}-{variant}".replace(" ", "-"), program, VARIANTS[variant].cells, args)
     return {
         "network": name,
         "variant": variant,

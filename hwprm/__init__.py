@@ -132,7 +132,14 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'hwprm' has no attribute {name!r}")
     place = _PLACES.get(name, "hwprm.config" if name[0].isupper() else "hwprm.api")
-    return getattr(import_module(place), name)
+    try:
+        return getattr(import_module(place), name)
+    except ModuleNotFoundError as error:
+        from hwprm.core.extras import lacking
+
+        if (said := lacking(error)) is not None:
+            raise said from None
+        raise
 
 
 def __dir__() -> list[str]:

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hwprm.core.extras import says_what_it_lacks
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -39,6 +41,7 @@ __all__ = ["compile", "estimate", "pnr", "quantize", "size", "synth", "verify"]
 CROSSCHECKED = 4
 
 
+@says_what_it_lacks
 def quantize(
     model: Network, data: Data = "mnist", config: QuantizeConfig | None = None, *, name: str | None = None
 ) -> IntegerNetwork:
@@ -51,6 +54,7 @@ def quantize(
     return _integers(model, data, config, name)
 
 
+@says_what_it_lacks
 def compile(
     source: Network | IntegerNetwork,
     data: Data = "mnist",
@@ -114,6 +118,7 @@ def verify(
     )
 
 
+@says_what_it_lacks
 def estimate(
     source: Network | IntegerNetwork | Bundle,
     array: ArrayConfig | None = None,
@@ -138,6 +143,7 @@ def estimate(
     return run(net, array, None if memory is None else MemoryConfig.given(memory), as_is=own)
 
 
+@says_what_it_lacks
 def size(
     source: Network | IntegerNetwork | Bundle,
     array: ArrayConfig | None = None,

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from hwprm.core.extras import says_what_it_lacks
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
@@ -31,6 +33,7 @@ class _Loop(ABC):
     through it, when the loop first asks for something.
     """
 
+    @says_what_it_lacks
     def __init__(self, module: nn.Module, example: Example | None) -> None:
         from torch import nn
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprm.api.hardware import estimate
+from hwprm.core.extras import says_what_it_lacks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,7 @@ __all__ = ["apply_plan", "export", "load", "prune", "sensitivity", "shrink_meter
 METERED = 8
 
 
+@says_what_it_lacks
 def load(network: str, file: Path | str, config: WeightsConfig | None = None) -> Model:
     """The reference network called `network` with the weights in `file`, a public checkpoint with torchvision's names.
 
@@ -70,6 +72,7 @@ def load(network: str, file: Path | str, config: WeightsConfig | None = None) ->
     return Model(graph=graph, stage=Stage.DENSE, meta=History(name=network, weights=source))
 
 
+@says_what_it_lacks
 def train(
     network: Network = "lenet5",
     data: Data = "mnist",
@@ -100,6 +103,7 @@ def train(
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
+@says_what_it_lacks
 def widths(
     model: Network,
     data: Data = "mnist",
@@ -127,6 +131,7 @@ def widths(
     return find_widths(model, dataset, config, meter, progress=progress or silent)
 
 
+@says_what_it_lacks
 def prune(
     model: Network,
     data: Data = "mnist",
@@ -178,6 +183,7 @@ def prune(
     return model
 
 
+@says_what_it_lacks
 def sensitivity(
     model: Network,
     data: Data = "mnist",
@@ -224,6 +230,7 @@ def export(model: Model | str | Path, *, out: Path | str) -> Plan:
     return Plan.of(made)
 
 
+@says_what_it_lacks
 def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str | Path) -> nn.Module | Model:
     """`network`, not pruned, with zeros where `plan` kept nothing: a masked copy of the same shapes.
 

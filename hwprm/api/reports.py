@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwprm.core.extras import says_what_it_lacks
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "doctor", "report"]
 
 
+@says_what_it_lacks
 def check(source: nn.Module | str | Path, image_shape: Shapes | None = None) -> list[Finding]:
     """Everything in a torch module or a .pt2 or .onnx file that hwprm cannot compile, at once, and notes.
 

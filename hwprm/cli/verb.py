@@ -26,7 +26,8 @@ from hwprm.config import SECTIONS, Settings, load_settings
 from hwprm.config.options import Option, options_of, show
 from hwprm.config.settings import read_toml
 from hwprm.config.words import choices, is_union, limits
-from hwprm.core.errors import HwprmError, InputError, ToolError
+from hwprm.core.errors import HwprmError, InputError
+from hwprm.core.extras import lacking
 
 __all__ = ["CRASHED", "INTEGERS", "INTERRUPTED", "TERMINATED", "Chosen", "Take", "flags", "verb"]
 
@@ -228,8 +229,8 @@ def _terminable() -> Iterator[None]:
 
 def _system_refused(error: Exception) -> HwprmError | None:
     """What the system lacks, or has against writing or reading, as an error of the user's; None when it is not that."""
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == "torch":
-        return ToolError("this needs torch, which is not installed; pip install 'hwprm[train]'")
+    if (lacked := lacking(error)) is not None:
+        return lacked
     if isinstance(error, MemoryError):
         return InputError(f"memory does not suffice ({error}); ask for less at once, or use a machine with more")
     number = error.errno if isinstance(error, OSError) else None

@@ -13,6 +13,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, get_args, get_origin
 
+from hwprm.config.spelling import spelled
 from hwprm.config.words import choices, describe, is_union, limits, plain, show, text_of
 from hwprm.core.errors import ConfigError
 
@@ -111,7 +112,24 @@ class _Signature:
         )
 
 
-class Section:
+class _Spelled(type):
+    """The class of sections: their options are given by name, in either spelling, and a wrong name gets the nearest."""
+
+    if not TYPE_CHECKING:  # a checker knows one spelling, that of the fields
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            names = [field.name for field in dataclasses.fields(cls)]
+            # `dataclasses.replace` gives every field beside what is to change: the other spelling is the change.
+            others = {spelled(name): value for name, value in options.items() if spelled(name) != name}
+            given = {name: value for name, value in options.items() if spelled(name) == name} | others
+            for name in given:
+                if name not in names:
+                    near = _hint(name, names) or f"; there are {', '.join(names)}"
+                    raise ConfigError(f"[{cls.section}] has no option {name!r}{near}")
+            return super().__call__(*args, **given)
+
+
+class Section(metaclass=_Spelled):
     """Base of the dataclasses of options. What a value may be stands in its annotation, once, with its text.
 
     Making one raises ConfigError where a value does not fit its annotation or the others. Text is taken for a path, and

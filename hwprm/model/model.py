@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from hwprm.core.errors import ModelError
+from hwprm.core.extras import says_what_it_lacks
 from hwprm.core.files import check_digests, digest_of, read_json
 from hwprm.core.formats import MODEL
 from hwprm.core.shown import html_table
@@ -72,6 +73,7 @@ class Model:
         """The next stage's model: new graph, old history joined with `meta` as `History.joined` says."""
         return replace(self, graph=graph, stage=stage, meta=self.meta.joined(meta))
 
+    @says_what_it_lacks
     def to_torch(self) -> nn.Module:
         """The network as a torch module with copies of the weights, in evaluation mode; to be trained on, or exported.
 

@@ -82,3 +82,28 @@ def test_what_needs_torch_says_so(tmp_path: Path, tiny_model: Path, tiny_data: P
         said = "error: this needs torch, which is not installed; pip install 'hwprm[train]'"
         assert (verb, code, last) == (verb, 3, said), error
     assert [path.name for path in tmp_path.iterdir()] == [tiny_model.name], "something was half-written"
+
+
+#: What a program of a user's calls, and prints the kind and the text of the error.
+CALLS = """
+import sys
+sys.modules["torch"] = None
+import hwprm
+model = hwprm.Model.load(sys.argv[1])
+for call in (
+    lambda: hwprm.train("lenet5"), lambda: hwprm.prune(model), lambda: hwprm.quantize(model), lambda: hwprm.demo,
+    lambda: hwprm.compile(model, out="bundle"), lambda: hwprm.explore, lambda: hwprm.Admm(None, compression=4),
+    model.to_torch,
+):
+    try:
+        print("no error", call())
+    except Exception as error:
+        print(type(error).__name__, error.exit_code, error)
+"""
+
+
+def test_functions_say_so_too(tmp_path: Path, tiny_model: Path) -> None:
+    command = [sys.executable, "-c", CALLS, str(tiny_model)]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    said = "ToolError 3 this needs torch, which is not installed; pip install 'hwprm[train]'"
+    assert done.stdout.splitlines() == [said] * 8

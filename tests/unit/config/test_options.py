@@ -176,3 +176,19 @@ def test_what_does_not_fit_is_refused(make: Callable[[], object], text: str) -> 
     with pytest.raises(ConfigError) as caught:
         make()
     assert text in str(caught.value)
+
+
+def test_either_spelling_names_an_option() -> None:
+    given: Mapping[str, Any] = {"optimizer": "sgd"}
+    assert TrainConfig(**given).optimiser == "sgd"
+    assert replace(TrainConfig(), **given).optimiser == "sgd"
+    assert replace(TrainConfig(**given), epochs=3).optimiser == "sgd"
+
+
+def test_a_name_that_no_option_has_gets_the_nearest() -> None:
+    wrong: Mapping[str, Any] = {"epoch": 3}
+    with pytest.raises(ConfigError, match=r"^\[train\] has no option 'epoch'; did you mean 'epochs'\?$"):
+        TrainConfig(**wrong)
+    far: Mapping[str, Any] = {"xyzzy": 3}
+    with pytest.raises(ConfigError, match=r"^\[verify\] has no option 'xyzzy'; there are sim, images, "):
+        VerifyConfig(**far)
