@@ -1,8 +1,10 @@
 """Bulk mode: the Verilog testbench streams images at full speed; Python wakes at frame ends only."""
 
 import cocotb
+from cocotb.triggers import Timer
 
-from hwprm.verification.bench import Bench, begin, next_event, read_setup, write_note
+from hwprm.core.limits import RESET_CYCLES
+from hwprm.verification.bench import CLOCK_NS, Bench, begin, next_event, read_setup, write_note
 
 
 @cocotb.test()
@@ -10,6 +12,7 @@ async def stream(dut):
     """Every image goes in and one result comes out for each; logits are compared afterwards from the event log."""
     begin("stream")
     count = read_setup()["images"]
+    await Timer(RESET_CYCLES * CLOCK_NS, "ns")
     dut.rst.value = 0
     stuck = await watch(dut, count)
     done, now = int(dut.frames_done.value), int(dut.cycle.value)

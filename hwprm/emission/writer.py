@@ -29,6 +29,7 @@ from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import digest_of, new_folder
+from hwprm.core.limits import RESET_CYCLES
 from hwprm.emission.golden import LAYER_IMAGES, storage_type, write_golden
 from hwprm.emission.ports import AXI, AXIL
 from hwprm.emission.templates import render
@@ -39,8 +40,6 @@ __all__ = ["ExternalParts", "Parts", "seal", "template_values", "write_bundle"]
 IntArray = NDArray[np.int64]
 
 
-#: Cycles that the testbenches hold reset for (`hwprm.verification.bench`).
-RESET_CYCLES = 8
 #: Registers' ports that the testbench drives itself to start the reading of external memory.
 BOOTED = tuple(f"{AXIL}{name}" for name in ("awaddr", "awvalid", "wdata", "wstrb", "wvalid", "bready"))
 

@@ -22,6 +22,8 @@ from cocotbext.axi import (
     AxiStreamSource,
 )
 
+from hwprm.core.limits import RESET_CYCLES
+
 __all__ = [
     "CLOCK_NS",
     "RUNNING",
@@ -97,7 +99,7 @@ class Bench:
         for _ in range(count):
             await RisingEdge(self.dut.py_clk)
 
-    async def reset(self, mark: int | None = None, *, cycles: int = 8) -> None:
+    async def reset(self, mark: int | None = None, *, cycles: int = RESET_CYCLES) -> None:
         """Hold reset for `cycles`; `mark` (1 and up) begins another section of the event log."""
         if mark is not None:
             self.dut.mark.value = mark
