@@ -16,6 +16,7 @@ from hwprm.core.names import check_name
 from hwprm.core.numerics import integer_range
 from hwprm.core.plain import decode
 from hwprm.intnet import image_limits, image_shape
+from hwprm.isa.hosts import HOSTS, Host
 from hwprm.isa.registers import BATCHED, EXTERNAL
 
 __all__ = [
@@ -203,6 +204,8 @@ class Manifest:
     target: str
     #: Whether the design is a netlist of these cells, which hides its memories.
     netlist: bool = False
+    #: By what the outside talks to it (`hwprm.isa.hosts`); not in the file where it is ``axi``.
+    host: str = "axi"
     #: In the order of the stream.
     inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]
@@ -222,7 +225,10 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, keys in the order of the fields."""
-        return {"format": BUNDLE} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+        plain = {"format": BUNDLE} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+        if self.host == "axi":
+            del plain["host"]
+        return plain
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Self:
@@ -244,8 +250,8 @@ class Manifest:
 
     @property
     def tdata_bits(self) -> int:
-        """Width of ``s_axis_tdata``."""
-        return self.port("s_axis_tdata").width
+        """Width of an activation as it comes: whole bytes."""
+        return 8 * -(-self.array.act_bits // 8)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -260,11 +266,21 @@ class Manifest:
 
     @property
     def image_words(self) -> int:
-        """Beats of one image."""
+        """Activations of one image."""
         return prod(self.image_shape)
 
+    @property
+    def result_words(self) -> int:
+        """Output words of one image."""
+        return sum(prod(layer.shape) for layer in self.layers if layer.wide)
 
-#: Ports, probes and registers that verification looks at; a design with external memory has the last two besides.
+    @property
+    def host_cycles(self) -> tuple[int, int]:
+        """Clock cycles that an image takes to come, and a result to leave, where nobody waits."""
+        return Host(kind=self.host).cycles(self.image_words, self.tdata_bits // 8, self.result_words)
+
+
+#: Ports, probes and registers that verification looks at, the last of designs with registers only.
 PORTS = ("s_axis_tdata", "probe_layer", "probe_filter", "probe_pixel", "probe_lanes", "probe_data")
 REGISTERS = (
     *("ID", "CONTROL", "STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS"),
@@ -291,6 +307,8 @@ def check_manifest(manifest: Manifest) -> None:
     counts = (cycles.layers, cycles.listed, cycles.unordered_layers, cycles.unordered_listed)
     if any(len(each) != len(manifest.layers) for each in counts):
         raise ValueError("it does not count the cycles of every layer")
+    if manifest.host not in HOSTS:
+        raise ValueError(f"its host is {manifest.host!r}, none of {', '.join(HOSTS)}")
     if manifest.array.pipeline not in ("short", "fast"):
         raise ValueError(f"its pipeline is {manifest.array.pipeline!r}, neither 'short' nor 'fast'")
     for layer in manifest.layers:
@@ -300,7 +318,7 @@ def check_manifest(manifest: Manifest) -> None:
             raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
     needed = {
         *PORTS,
-        *REGISTERS,
+        *(REGISTERS if Host(kind=manifest.host).registers else ("probe_cycles",)),
         *(EXTERNAL if manifest.external else ()),
         *(BATCHED if manifest.array.batch > 1 else ()),
     }

@@ -34,6 +34,13 @@ class EmitConfig(Section, section="emit"):
             "accumulators of Lattice ECP5 (simulators see plain twins)."
         ),
     ] = "any"
+    host: Annotated[
+        Literal["axi", "stream8"],
+        Doc(
+            "How the outside talks to the design: axi, AXI4-Stream with AXI4-Lite registers; stream8, streams of bytes "
+            "and two status pins, 26 pins in all, for weights on the chip."
+        ),
+    ] = "axi"
     device: Annotated[
         str | None,
         Doc("Device that the design must fit, by the size model, such as `ecp5-25k`; without one none is too large."),

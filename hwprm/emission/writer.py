@@ -64,6 +64,8 @@ class Parts:
     core: str
     #: Whose cells the core instantiates (`hwprm.config.emit`).
     target: str = "any"
+    #: By what the outside talks to it (`hwprm.isa.hosts`).
+    host: str = "axi"
     ports: tuple[PortEntry, ...]
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
@@ -115,6 +117,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
         design_hash=parts.design_hash,
         array=parts.array,
         target=parts.target,
+        host=parts.host,
         inputs=tuple(
             InputEntry(name=name, shape=shape, scale=net.tensor[name].scale, signed=net.tensor[name].signed)
             for name, shape in net.input_shapes.items()
@@ -171,9 +174,11 @@ def template_values(manifest: Manifest) -> dict[str, object]:
         "booted": BOOTED,
         "offset": lambda name: manifest.register(name).offset,
         "tdata_bits": manifest.tdata_bits,
+        "pin_bits": manifest.port("s_axis_tdata").width,
         "image_words": manifest.image_words,
+        "host_cycles": manifest.host_cycles,
         # Two images in flight and one arriving; a design that is silent for longer hangs.
-        "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.image_words) + 10_000,
+        "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.host_cycles[0]) + 10_000,
     }
 
 
