@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
-from hwprm.bundle.manifest import ArrayEntry, CycleEntry, ExternalEntry
+from hwprm.bundle.manifest import ArrayEntry, CycleEntry, ExternalEntry, SerialEntry
 from hwprm.compiler import CycleReport, Program
 from hwprm.compiler.encoding.external import entry_shape, weight_shape
 from hwprm.emission.core import core_verilog
 from hwprm.emission.hosts import check_host
-from hwprm.emission.ports import octet_ports, probe_ports, read_ports, top_ports
+from hwprm.emission.ports import octet_ports, probe_ports, read_ports, serial_ports, top_ports
 from hwprm.emission.registers import register_entries
 from hwprm.emission.writer import ExternalParts, Parts, write_bundle
 from hwprm.isa.hosts import AXI, Host
@@ -53,7 +53,11 @@ def _parts(program: Program, target: str, host: Host) -> Parts:
         **({"BATCH_SIZE": hw.batch} if hw.batch > 1 else {}),
     }
     signs = [part.signed for part in hw.inputs]
-    ports = top_ports(8 * hw.data_bytes, ADDRESS_BITS, signs) if host.registers else octet_ports(hw.data_bytes, signs)
+    ports = {
+        "axi": top_ports(8 * hw.data_bytes, ADDRESS_BITS, signs),
+        "stream8": octet_ports(hw.data_bytes, signs),
+        "uart": serial_ports(),
+    }[host.kind]
     return Parts(
         network=program.network,
         design_hash=program.design_hash,
@@ -69,6 +73,7 @@ def _parts(program: Program, target: str, host: Host) -> Parts:
         ),
         target=target,
         host=host.kind,
+        serial=SerialEntry(divider=host.divider, silence=host.silence) if host.divider else None,
         cycles=_cycles(program.cycles),
         core=core.text,
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),

@@ -11,7 +11,9 @@ __all__ = ["check_host", "host_of"]
 
 def host_of(emit: EmitConfig) -> Host:
     """The host that `emit` asks for."""
-    return Host(kind=emit.host)
+    if emit.host != "uart":
+        return Host(kind=emit.host)
+    return Host(kind=emit.host, divider=emit.divider, silence=emit.silence_cycles)
 
 
 def check_host(host: Host, *, external: bool, batch: int) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from hwprm.bundle.manifest import PortEntry
 
-__all__ = ["AXI", "AXIL", "PROBES", "octet_ports", "probe_ports", "read_ports", "top_ports"]
+__all__ = ["AXI", "AXIL", "PROBES", "octet_ports", "probe_ports", "read_ports", "serial_ports", "top_ports"]
 
 #: What the names of the AXI4-Lite ports, and of the AXI4 read channels, begin with.
 AXIL, AXI = "s_axil_", "m_axi_"
@@ -82,6 +82,19 @@ def octet_ports(beat_bytes: int, signs: Collection[bool] = (True,)) -> tuple[Por
     )
 
 
+def serial_ports() -> tuple[PortEntry, ...]:
+    """Ports of a top module on a serial line."""
+    table: tuple[tuple[str, str, str], ...] = (
+        ("input", "clk", "Clock, rising edge."),
+        ("input", "rst", "Reset, synchronous, active high."),
+        ("input", "rx", "Serial line from the host, of any clock."),
+        ("output", "tx", "Serial line to the host."),
+        ("output", "busy", "A layer is computed."),
+        ("output", "error", "A transfer was dropped; 1 until reset."),
+    )
+    return tuple(PortEntry(name=name, direction=direction, width=1, doc=doc) for direction, name, doc in table)
+
+
 def read_ports(data_bits: int) -> tuple[PortEntry, ...]:
     """The AXI4 read channels of a design with external memory. What is constant or ignored is not the core's."""
     table: tuple[tuple[str, str, int, bool, str], ...] = (
@@ -122,6 +135,9 @@ PROBES: Mapping[str, str] = {
 #: More, with external memory, and without registers.
 FURTHER_PROBES = {
     "probe_memory_stall": "Nothing is issued because the external memory is late.",
+    "probe_word": "An output word.",
+    "probe_word_last": "It is the last of its result.",
+    "probe_word_taken": "It leaves for the serial line in this cycle.",
     "probe_cycles": "Clock cycles that the last finished image took, waits for the host left out.",
 }
 

@@ -24,6 +24,7 @@ from hwprm.bundle.manifest import (
     PortEntry,
     RegisterEntry,
     RomEntry,
+    SerialEntry,
 )
 from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
@@ -66,6 +67,7 @@ class Parts:
     target: str = "any"
     #: By what the outside talks to it (`hwprm.isa.hosts`).
     host: str = "axi"
+    serial: SerialEntry | None = None
     ports: tuple[PortEntry, ...]
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
@@ -118,6 +120,7 @@ def _describe(parts: Parts, images: int) -> Manifest:
         array=parts.array,
         target=parts.target,
         host=parts.host,
+        serial=parts.serial,
         inputs=tuple(
             InputEntry(name=name, shape=shape, scale=net.tensor[name].scale, signed=net.tensor[name].signed)
             for name, shape in net.input_shapes.items()
@@ -174,9 +177,10 @@ def template_values(manifest: Manifest) -> dict[str, object]:
         "booted": BOOTED,
         "offset": lambda name: manifest.register(name).offset,
         "tdata_bits": manifest.tdata_bits,
-        "pin_bits": manifest.port("s_axis_tdata").width,
+        "pin_bits": manifest.tdata_bits if manifest.host == "axi" else 8,
         "image_words": manifest.image_words,
         "host_cycles": manifest.host_cycles,
+        "result_words": manifest.result_words,
         # Two images in flight and one arriving; a design that is silent for longer hangs.
         "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.host_cycles[0]) + 10_000,
     }

@@ -17,6 +17,7 @@ from hwprm.gateware.core.store import StoreUnit
 from hwprm.gateware.external.tables import ExternalTables
 from hwprm.gateware.host.egress import Egress
 from hwprm.gateware.host.ingress import Ingress
+from hwprm.gateware.host.link import FramesIn, FramesOut
 from hwprm.gateware.host.octets import BytesIn, BytesOut
 from hwprm.gateware.host.registers import RegisterFile
 from hwprm.gateware.host.status import Status
@@ -62,7 +63,9 @@ class Accelerator(wiring.Component):
     m_axis : Out(axi_stream), of 32, one signed output word a beat; or of bytes
     s_axil : In(axi_lite), with registers only
     m_axi : Out(axi_read), with external memory only
-    busy, error : Out(1), a layer is computed; an image was dropped since reset; with a stream of bytes only
+    rx : In(1), tx : Out(1), in place of both, a serial line
+    probe_word, probe_word_last, probe_word_taken : Out, an output word leaves for the serial line
+    busy, error : Out(1), a layer is computed; an image was dropped since reset; without registers only
     again : In(1), the image in the buffer is computed over and over; without registers only, 0 but in test benches
     probe_cycles : Out(32), those of the image finished last; without registers only
     probe_frame_start : Out(1), with the first list entry of an image, or batch
@@ -117,7 +120,7 @@ class Accelerator(wiring.Component):
         self._compute(m, sequencer, memory, drain, ingress, words)
         self._results(m, sequencer, drain, store, egress)
         self._memory_writes(m, memory, store, ingress)
-        self._streams(m, ingress, egress)
+        self._streams(m, ingress, egress, registers)
         self._registers(m, registers, sequencer, ingress, egress)
         self._probe(m, sequencer, store, egress)
         m.d.comb += [
@@ -273,7 +276,7 @@ class Accelerator(wiring.Component):
             image = ingress.write_data if r == 0 else 0
             m.d.comb += memory.write_data[r].eq(Mux(store.write, store.write_data[r], image))
 
-    def _streams(self, m: Module, ingress, egress):
+    def _streams(self, m: Module, ingress, egress, registers):
         """Images and results: beats and words as the core has them, or their bytes."""
         if self._host.registers:
             from_axi(m, self.s_axis, ingress.stream)
@@ -283,15 +286,32 @@ class Accelerator(wiring.Component):
         m.submodules.bytes_out = bytes_out = BytesOut()
         wiring.connect(m, bytes_in.beats, ingress.stream)
         wiring.connect(m, egress.stream, bytes_out.words)
-        from_axi(m, self.s_axis, bytes_in.bytes)
-        to_axi(m, bytes_out.bytes, self.m_axis)
+        if self._host.kind == "stream8":
+            from_axi(m, self.s_axis, bytes_in.bytes)
+            to_axi(m, bytes_out.bytes, self.m_axis)
+            m.d.comb += self.error.eq(registers.error)
+            return
+        m.submodules.frames_in = frames_in = FramesIn(self._hw, self._host)
+        m.submodules.frames_out = frames_out = FramesOut(self._hw, self._host)
+        wiring.connect(m, frames_in.bytes, bytes_in.bytes)
+        wiring.connect(m, bytes_out.bytes, frames_out.bytes)
+        word = egress.stream
+        m.d.comb += [
+            frames_in.line.eq(self.rx),
+            self.tx.eq(frames_out.line),
+            self.error.eq(frames_in.error),
+            *(getattr(frames_out, name).eq(getattr(frames_in, name)) for name in ("tell", "reason", "next", "dropped")),
+            self.probe_word.eq(word.payload.data),
+            self.probe_word_last.eq(word.payload.last),
+            self.probe_word_taken.eq(word.valid & word.ready),
+        ]
 
     def _registers(self, m: Module, registers, sequencer, ingress, egress):
         if self._host.registers:
             wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
         else:
             m.d.comb += [registers.again.eq(self.again), self.probe_cycles.eq(sequencer.cycles)]
-            m.d.comb += [self.busy.eq(sequencer.busy), self.error.eq(registers.error)]
+            m.d.comb += self.busy.eq(sequencer.busy)
         m.d.comb += [
             registers.busy.eq(sequencer.busy),
             registers.cycles.eq(sequencer.cycles),
@@ -325,9 +345,13 @@ def _host_ports(hw: Hardware, host: Host) -> dict:
             "m_axis": Out(axi_stream(WIDE_BITS)),
             "s_axil": In(axi_lite()),
         }
+    if host.kind == "uart":
+        lines = {"rx": In(1), "tx": Out(1, init=1)}
+        lines |= {"probe_word": Out(WIDE_BITS), "probe_word_last": Out(1), "probe_word_taken": Out(1)}
+    else:
+        lines = {"s_axis": In(axi_stream(8)), "m_axis": Out(axi_stream(8))}
     return {
-        "s_axis": In(axi_stream(8)),
-        "m_axis": Out(axi_stream(8)),
+        **lines,
         "busy": Out(1),
         "error": Out(1),
         "again": In(1),

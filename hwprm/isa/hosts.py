@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["AXI", "HOSTS", "WORD_BYTES", "Host"]
+from hwprm.isa.frames import OVERHEAD
+
+__all__ = ["AXI", "BYTE_BITS", "HOSTS", "WORD_BYTES", "Host"]
 
 #: ``axi``: AXI4-Stream of activations and words, with AXI4-Lite registers; ``stream8``: both streams are of bytes, and
-#: pins say what registers would.
-HOSTS = ("axi", "stream8")
+#: pins say what registers would; ``uart``: these bytes in frames (`hwprm.isa.frames`) on a serial line.
+HOSTS = ("axi", "stream8", "uart")
 #: Bytes of an output word on a stream of bytes, least significant first; so are those of an activation.
 WORD_BYTES = 4
+#: Bits of a byte on a serial line, its start and its stop bit with it.
+BYTE_BITS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +25,10 @@ class Host:
     """The way in and out of a design: one of `HOSTS`."""
 
     kind: str = "axi"
+    #: Clock cycles of a bit on the serial line; 0 where there is none.
+    divider: int = 0
+    #: Clock cycles for which the line has to be high for a transfer to be over, whatever it was.
+    silence: int = 0
 
     @property
     def registers(self) -> bool:
@@ -33,7 +41,12 @@ class Host:
         An image comes and a result leaves while another is computed, so that a design at steady state takes the largest
         of both and the cycles of its layers for an image.
         """
-        return (beats, words) if self.registers else (beats * beat_bytes, words * WORD_BYTES)
+        if self.registers:
+            return beats, words
+        octets = beats * beat_bytes, words * WORD_BYTES
+        if self.kind == "stream8":
+            return octets
+        return self.divider * BYTE_BITS * (octets[0] + OVERHEAD), self.divider * BYTE_BITS * (octets[1] + OVERHEAD)
 
 
 #: The default.

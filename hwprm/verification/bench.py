@@ -59,7 +59,7 @@ class Bench:
         self.dut, self.test = dut, test
         begin(test)
         self.setup: dict[str, Any] = read_setup()
-        self.host = Host(kind=self.setup["host"])
+        self.host = Host(**self.setup["host"])
         images = np.load("images.npy")
         #: Beats of every image, as unsigned words.
         self.images = [self._beats(image) for image in images.reshape(len(images), -1)]
@@ -70,12 +70,14 @@ class Bench:
         self.batch: int = self.setup["batch"]
         self.random = random.Random(self.setup["seed"])
         reset = dut.rst
+        self.base: int | None = None
+        if self.host.kind == "uart":
+            return
         if source:
             self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.py_clk, reset, byte_lanes=1)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.py_clk, reset, byte_lanes=1)
         if self.host.registers:
             self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
-        self.base: int | None = None
         if memory and self.setup["external"]:
             self._attach_memory(reset)
 
@@ -112,7 +114,8 @@ class Bench:
             self.dut.mark.value = mark
             await self.ticks()
         self.dut.rst.value = 1
-        self.dut.s_axis_tvalid.value = 0
+        if self.host.kind != "uart":
+            self.dut.s_axis_tvalid.value = 0
         await self.ticks(cycles)
         self.dut.rst.value = 0
         await self.boot()

@@ -27,14 +27,25 @@ def _program(act_bits: int = 8) -> Program:
     return compiled(network((1, 3, 4), layers, act_bits=act_bits), 2, 2)
 
 
+STREAM8, UART = Host(kind="stream8"), Host(kind="uart", divider=4, silence=100)
+#: Tests that only each of them has.
+TESTS = {"stream8": {"short_image", "long_image"}, "uart": {"greeting", "broken_frames", "short_frames"}}
+
+
 @pytest.mark.parametrize(
-    ("sim", "act_bits"),
-    [("icarus", 12), pytest.param("both", 8, marks=pytest.mark.slow)],
+    ("host", "sim", "act_bits"),
+    [
+        (STREAM8, "icarus", 12),
+        (UART, "icarus", 8),
+        pytest.param(STREAM8, "both", 8, marks=pytest.mark.slow),
+        pytest.param(Host(kind="uart", divider=7, silence=200), "both", 12, marks=pytest.mark.slow),
+    ],
+    ids=lambda value: getattr(value, "kind", str(value)),
 )
-def test_streams_of_bytes_in_every_mode(tmp_path: Path, sim: str, act_bits: int) -> None:
+def test_verified_in_every_mode(tmp_path: Path, host: Host, sim: str, act_bits: int) -> None:
     program = _program(act_bits)
     images = random_images(3, program.network.image_limits, seed=2)
-    emit_bundle(program, images, None, tmp_path / "bundle", host=Host(kind="stream8"))
+    emit_bundle(program, images, None, tmp_path / "bundle", host=host)
     config = VerifyConfig(
         sim=sim,  # type: ignore[arg-type]  # one of them
         modes=("protocol", "bulk", "layers"),
@@ -48,4 +59,4 @@ def test_streams_of_bytes_in_every_mode(tmp_path: Path, sim: str, act_bits: int)
     report = verify_bundle(tmp_path / "bundle", config)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
-    assert {"short_image", "long_image", "reset_in_mid_image", "layer a"} <= {case.name for case in report.cases}
+    assert TESTS[host.kind] | {"reset_in_mid_image", "layer a"} <= {case.name for case in report.cases}

@@ -170,15 +170,17 @@ def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
     cycles, batch = manifest.cycles.image, manifest.array.batch
     # The memory of the bulk mode is as slow as the user says, that of the others as fast as cocotb.
     waiting = max(waiting_cycles(simulation.bundle, memory) for memory in (simulation.memory, MemoryConfig()))
+    quiet = manifest.way.silence
     return {
         "seed": simulation.config.seed,
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * (batch * sum(manifest.host_cycles) + waiting) + PATIENCE,
+        "limit_cycles": 8 * cycles + 20 * (batch * sum(manifest.host_cycles) + waiting) + 4 * quiet + PATIENCE,
         "batch": batch,
-        "host": manifest.host,
+        "host": asdict(manifest.way),
         "beat_bytes": manifest.tdata_bits // 8,
         "external": asdict(manifest.external) if manifest.external else None,
+        "design_hash": manifest.design_hash,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
     }

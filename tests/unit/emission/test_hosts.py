@@ -70,3 +70,38 @@ def test_activations_of_two_bytes() -> None:
     assert ports["s_axis_tdata"].doc == "Byte of the image, least significant first, sign- or zero-extended."
     assert STREAM8.cycles(10, 2, 3) == (20, 12)
     assert AXI.cycles(10, 2, 3) == (10, 3)
+
+
+def test_a_bundle_on_a_serial_line(tmp_path: Path) -> None:
+    program = _program()
+    images = random_images(2, program.network.image_limits, seed=1)
+    emit = EmitConfig(host="uart", clock=48.0, baud=1_000_000, silence=2.0)
+    bundle = emit_bundle(program, images, None, tmp_path / "b", host=host_of(emit))
+    manifest = bundle.manifest
+    assert [port.name for port in manifest.ports] == ["clk", "rst", "rx", "tx", "busy", "error"]
+    assert manifest.way == Host(kind="uart", divider=48, silence=96_000)
+    assert manifest.host_cycles == (480 * (manifest.image_words + 10), 480 * (4 * manifest.result_words + 10))
+    text = (bundle.folder / "README.md").read_text()
+    assert "a stop bit of 48\nclock cycles each" in text
+    assert f"| 0x02 IMAGE | host | {manifest.image_words} bytes |" in text
+    assert "s_axis" not in text
+    with pytest.raises(ValueError, match="without its host"):
+        Manifest.from_json(json.loads(json.dumps(replace(manifest, host="stream8").to_json())))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"baud": 5_000_000},
+            r"baud = 5000000 cannot be made of a clock of 12 MHz .* nearest is 3000000; .*at most 3000",
+        ),
+        ({"baud": 2_500_000}, r"nearest is 2400000; "),
+        ({"silence": 0.1}, r"silence = 0\.1 ms is less than two bytes take at 115200 baud, .* take 0\.18 ms or more"),
+    ],
+)
+def test_lines_that_a_clock_cannot_make(options: dict[str, float], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        EmitConfig(host="uart", **options)  # type: ignore[arg-type]  # of one of them
+    EmitConfig(**options)  # type: ignore[arg-type]  # nobody asks there
+    EmitConfig(host="uart", clock=12.0, baud=3_000_000, silence=1.0)
