@@ -290,6 +290,11 @@ class Manifest:
         return self.way.cycles(self.image_words, self.tdata_bits // 8, self.result_words)
 
     @property
+    def pace(self) -> int:
+        """Clock cycles from an image to the next one: those of the layers, or of a host of bytes that is slower."""
+        return self.cycles.image if self.way.registers else max(self.cycles.image, *self.host_cycles)
+
+    @property
     def way(self) -> Host:
         """By what the outside talks to the design, whole."""
         line = self.serial

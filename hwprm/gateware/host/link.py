@@ -195,6 +195,9 @@ class FramesOut(wiring.Component):
         told, out = Array(self._status()), sender.bytes
         taken = out.valid & out.ready
         head = Array([Const(SYNC, 8), Mux(status, STATUS, RESULT), Mux(status, 0, number), *self._length(status)])
+        # A byte is chosen a cycle before it is offered, so that no path leads from the choice through the checksum.
+        byte, there = Signal(8), Signal()
+        m.d.sync += [out.payload.eq(byte), out.valid.eq(there & ~taken)]
         m.d.comb += [self.line.eq(sender.line), checksum.data.eq(out.payload)]
         with m.If(taken):
             m.d.sync += place.eq(place + 1)
@@ -206,23 +209,23 @@ class FramesOut(wiring.Component):
                     m.d.sync += due.eq(0)
                     m.next = "HEADER"
             with m.State("HEADER"):
-                m.d.comb += [out.valid.eq(1), out.payload.eq(head[place[:3]]), checksum.valid.eq(taken & (place != 0))]
+                m.d.comb += [there.eq(1), byte.eq(head[place[:3]]), checksum.valid.eq(taken & (place != 0))]
                 with m.If(taken & (place == len(head) - 1)):
                     m.d.sync += place.eq(0)
                     m.next = "PAYLOAD"
             with m.State("PAYLOAD"):
                 ends = Mux(status, place == STATUS_BYTES - 1, self.bytes.payload.last)
                 m.d.comb += [
-                    out.valid.eq(status | self.bytes.valid),
-                    out.payload.eq(Mux(status, told[place], self.bytes.payload.data)),
-                    self.bytes.ready.eq(~status & out.ready),
+                    there.eq(status | self.bytes.valid),
+                    byte.eq(Mux(status, told[place], self.bytes.payload.data)),
+                    self.bytes.ready.eq(~status & taken),
                     checksum.valid.eq(taken),
                 ]
                 with m.If(taken & ends):
                     m.d.sync += [place.eq(0), number.eq(number + ~status)]
                     m.next = "CHECKSUM"
             with m.State("CHECKSUM"):
-                m.d.comb += [out.valid.eq(1), out.payload.eq(checksum.crc.word_select(place[:2], 8))]
+                m.d.comb += [there.eq(1), byte.eq(checksum.crc.word_select(place[:2], 8))]
                 with m.If(taken & (place == CHECKSUM_BYTES - 1)):
                     m.next = "IDLE"
         with m.If(self.tell):

@@ -54,6 +54,7 @@ def test_a_bundle_of_bytes(tmp_path: Path) -> None:
     assert manifest.registers == ()
     assert (manifest.design_hash, manifest.cycles) == (axi.design_hash, axi.cycles)
     assert manifest.host_cycles == (manifest.image_words, 4 * manifest.result_words)
+    assert manifest.pace == manifest.cycles.image
     assert axi.host_cycles == (manifest.image_words, manifest.result_words)
     assert (axi.to_json().get("host"), manifest.to_json()["host"]) == (None, "stream8")
     text = (bundle.folder / "README.md").read_text()
@@ -81,6 +82,7 @@ def test_a_bundle_on_a_serial_line(tmp_path: Path) -> None:
     assert [port.name for port in manifest.ports] == ["clk", "rst", "rx", "tx", "busy", "error"]
     assert manifest.way == Host(kind="uart", divider=48, silence=96_000)
     assert manifest.host_cycles == (480 * (manifest.image_words + 10), 480 * (4 * manifest.result_words + 10))
+    assert manifest.pace == manifest.host_cycles[1] > manifest.cycles.image
     text = (bundle.folder / "README.md").read_text()
     assert "a stop bit of 48\nclock cycles each" in text
     assert f"| 0x02 IMAGE | host | {manifest.image_words} bytes |" in text
