@@ -23,8 +23,7 @@ async def stream(dut):
     dut.py_enable.value = 1
     bench = Bench(dut, "stream", memory=False)
     await bench.ticks(4)
-    names = ("STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS")
-    counters = {name: await bench.read(name) for name in names}
+    counters = await bench.counters()
     write_note("bulk.json", counters)
     assert counters["FRAMES_OUT"] == count, f"FRAMES_OUT reads {counters['FRAMES_OUT']} after {count} images"
     assert counters["FRAMES_DROPPED"] == 0, f"FRAMES_DROPPED reads {counters['FRAMES_DROPPED']}"

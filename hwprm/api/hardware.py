@@ -74,22 +74,24 @@ def compile(
     from hwprm.compiler import compile_network
     from hwprm.config import ArrayConfig, EmitConfig
     from hwprm.core.files import check_output
-    from hwprm.emission import emit_bundle
+    from hwprm.emission import check_host, emit_bundle, host_of
     from hwprm.intnet import quantize_images
     from hwprm.sources import as_dataset
     from hwprm.targets import sized
 
     check_output(Path(out))
     array, emit = ArrayConfig.given(array), EmitConfig.given(emit)
+    host = host_of(emit)
+    check_host(host, external=array.weights == "axi", batch=array.batch)
     dataset = as_dataset(data)
     net = _integers(source, dataset, quantize)
     count = emit.images
     images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
     program = compile_network(net, array, images=images)
-    if emit.device and (wrong := sized(program, emit.device, emit.target).too_large):
+    if emit.device and (wrong := sized(program, emit.device, emit.target, host.kind).too_large):
         raise wrong
-    labels = dataset.test_labels
-    return emit_bundle(program, images, None if labels is None else labels[:count], Path(out), target=emit.target)
+    labels = None if dataset.test_labels is None else dataset.test_labels[:count]
+    return emit_bundle(program, images, labels, Path(out), target=emit.target, host=host)
 
 
 def verify(
@@ -168,7 +170,8 @@ def size(
     own = array is None and bundle is not None
     array = array_of(bundle) if bundle and array is None else ArrayConfig.given(array)
     program = draft(as_network(source, data, QuantizeConfig.given(quantize)), array, as_is=own)
-    return sized(program, target, cells or (bundle.manifest.target if bundle else "any"))
+    own_cells, host = (bundle.manifest.target, bundle.manifest.host) if bundle else ("any", "axi")
+    return sized(program, target, cells or own_cells, host)
 
 
 def synth(

@@ -16,6 +16,7 @@ from hwprm.core.names import check_name
 from hwprm.core.numerics import integer_range
 from hwprm.core.plain import decode
 from hwprm.intnet import image_limits, image_shape
+from hwprm.isa.hosts import HOSTS, Host
 from hwprm.isa.registers import BATCHED, EXTERNAL
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "PortEntry",
     "RegisterEntry",
     "RomEntry",
+    "SerialEntry",
 ]
 
 
@@ -180,6 +182,14 @@ class ExternalEntry:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SerialEntry:
+    """A serial line: clock cycles of a bit, and those of a line that is high after which a transfer is over."""
+
+    divider: int
+    silence: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class ChecksEntry:
     """What was compared, integer by integer, before the bundle was written.
 
@@ -203,6 +213,10 @@ class Manifest:
     target: str
     #: Whether the design is a netlist of these cells, which hides its memories.
     netlist: bool = False
+    #: By what the outside talks to it (`hwprm.isa.hosts`); not in the file where it is ``axi``.
+    host: str = "axi"
+    #: With a serial line; not in the file where there is none.
+    serial: SerialEntry | None = None
     #: In the order of the stream.
     inputs: tuple[InputEntry, ...]
     layers: tuple[LayerEntry, ...]
@@ -222,7 +236,9 @@ class Manifest:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, keys in the order of the fields."""
-        return {"format": BUNDLE} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+        plain = {"format": BUNDLE} | asdict(self) | {"files": dict(sorted(self.files.items()))}
+        absent = {name for name, none in (("host", "axi"), ("serial", None)) if plain[name] == none}
+        return {name: value for name, value in plain.items() if name not in absent}
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> Self:
@@ -244,8 +260,8 @@ class Manifest:
 
     @property
     def tdata_bits(self) -> int:
-        """Width of ``s_axis_tdata``."""
-        return self.port("s_axis_tdata").width
+        """Width of an activation as it comes: whole bytes."""
+        return 8 * -(-self.array.act_bits // 8)
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -260,12 +276,33 @@ class Manifest:
 
     @property
     def image_words(self) -> int:
-        """Beats of one image."""
+        """Activations of one image."""
         return prod(self.image_shape)
 
+    @property
+    def result_words(self) -> int:
+        """Output words of one image."""
+        return sum(prod(layer.shape) for layer in self.layers if layer.wide)
 
-#: Ports, probes and registers that verification looks at; a design with external memory has the last two besides.
-PORTS = ("s_axis_tdata", "probe_layer", "probe_filter", "probe_pixel", "probe_lanes", "probe_data")
+    @property
+    def host_cycles(self) -> tuple[int, int]:
+        """Clock cycles that an image takes to come, and a result to leave, where nobody waits."""
+        return self.way.cycles(self.image_words, self.tdata_bits // 8, self.result_words)
+
+    @property
+    def pace(self) -> int:
+        """Clock cycles from an image to the next one: those of the layers, or of a host of bytes that is slower."""
+        return self.cycles.image if self.way.registers else max(self.cycles.image, *self.host_cycles)
+
+    @property
+    def way(self) -> Host:
+        """By what the outside talks to the design, whole."""
+        line = self.serial
+        return Host(kind=self.host, divider=line.divider, silence=line.silence) if line else Host(kind=self.host)
+
+
+#: Ports, probes and registers that verification looks at, the last of designs with registers only.
+PORTS = ("probe_layer", "probe_filter", "probe_pixel", "probe_lanes", "probe_data")
 REGISTERS = (
     *("ID", "CONTROL", "STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS"),
 )
@@ -291,6 +328,10 @@ def check_manifest(manifest: Manifest) -> None:
     counts = (cycles.layers, cycles.listed, cycles.unordered_layers, cycles.unordered_listed)
     if any(len(each) != len(manifest.layers) for each in counts):
         raise ValueError("it does not count the cycles of every layer")
+    if manifest.host not in HOSTS:
+        raise ValueError(f"its host is {manifest.host!r}, none of {', '.join(HOSTS)}")
+    if (manifest.host == "uart") != (manifest.serial is not None):
+        raise ValueError("it tells of a serial line without its host, or of the host without its line")
     if manifest.array.pipeline not in ("short", "fast"):
         raise ValueError(f"its pipeline is {manifest.array.pipeline!r}, neither 'short' nor 'fast'")
     for layer in manifest.layers:
@@ -300,7 +341,11 @@ def check_manifest(manifest: Manifest) -> None:
             raise ValueError(f"layer {layer.name!r} repeats its pixels {layer.upsample} times in a map {layer.shape}")
     needed = {
         *PORTS,
-        *REGISTERS,
+        *(
+            {"axi": ("s_axis_tdata", *REGISTERS), "stream8": ("s_axis_tdata", "probe_cycles")}.get(
+                manifest.host, ("rx",)
+            )
+        ),
         *(EXTERNAL if manifest.external else ()),
         *(BATCHED if manifest.array.batch > 1 else ()),
     }
@@ -326,6 +371,8 @@ def _check_ranges(manifest: Manifest) -> None:
         ("layer_images", manifest.layer_images, 1, manifest.images),
         ("chunk_images", manifest.chunk_images, CHUNK_IMAGES, CHUNK_IMAGES),
     ]
+    if manifest.serial:
+        ranges += [("serial", count, 2, COUNT_MAX) for count in asdict(manifest.serial).values()]
     if external:
         ranges += [("external", count, 1, COUNT_MAX) for count in asdict(external).values()]
         ranges += [("external.beat_bits", external.beat_bits % 8, 0, 0)]

@@ -10,6 +10,7 @@ from amaranth.hdl import Shape
 
 from hwprm.gateware import Accelerator, MemoryTemplates, named_ports
 from hwprm.isa import Hardware
+from hwprm.isa.hosts import AXI, Host
 
 __all__ = ["Core", "complete_cases", "core_verilog"]
 
@@ -22,11 +23,11 @@ class Core:
     probe_widths: Mapping[str, int]
 
 
-def core_verilog(hardware: Hardware, *, cells: bool = False) -> Core:
+def core_verilog(hardware: Hardware, *, cells: bool = False, host: Host = AXI) -> Core:
     """``hwprm_core`` with its memories as instances of the templates' modules, with `cells` its multipliers and
-    accumulators as well. Holds no path and no date.
+    accumulators as well; around it what `host` needs. Holds no path and no date.
     """
-    component = Accelerator(hardware)
+    component = Accelerator(hardware, host=host)
     widths = {
         name: Shape.cast(member.shape).width
         for name, member in component.signature.members.items()

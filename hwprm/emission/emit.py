@@ -8,33 +8,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
-from hwprm.bundle.manifest import ArrayEntry, CycleEntry, ExternalEntry
+from hwprm.bundle.manifest import ArrayEntry, CycleEntry, ExternalEntry, SerialEntry
 from hwprm.compiler import CycleReport, Program
 from hwprm.compiler.encoding.external import entry_shape, weight_shape
 from hwprm.emission.core import core_verilog
-from hwprm.emission.ports import probe_ports, read_ports, top_ports
+from hwprm.emission.hosts import check_host
+from hwprm.emission.ports import octet_ports, probe_ports, read_ports, serial_ports, top_ports
 from hwprm.emission.registers import register_entries
 from hwprm.emission.writer import ExternalParts, Parts, write_bundle
+from hwprm.isa.hosts import AXI, Host
 from hwprm.isa.registers import ADDRESS_BITS
 
 __all__ = ["emit_bundle"]
 
 
 def emit_bundle(
-    program: Program, images: NDArray[np.int64], labels: NDArray[np.int64] | None, out: Path, *, target: str = "any"
+    program: Program,
+    images: NDArray[np.int64],
+    labels: NDArray[np.int64] | None,
+    out: Path,
+    *,
+    target: str = "any",
+    host: Host = AXI,
 ) -> Bundle:
     """Write `program` into the new folder `out`. Same arguments, same bytes; nothing is left behind on failure.
 
     images as in `hwprm.intnet.images`, integers at the input tensors' scales, for golden vectors and simulation; labels
-    ``(n,)`` or None. Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image.
+    ``(n,)`` or None. Raises InputError when `out` is not empty or cannot be made, ConfigError when there is no image,
+    or `host` cannot serve the program.
     """
-    return write_bundle(_parts(program, target), images, labels, out)
+    check_host(host, external=program.hardware.external is not None, batch=program.hardware.batch)
+    return write_bundle(_parts(program, target, host), images, labels, out)
 
 
-def _parts(program: Program, target: str) -> Parts:
+def _parts(program: Program, target: str, host: Host) -> Parts:
     hw = program.hardware
     ext = hw.external
-    core = core_verilog(hw, cells=target != "any")
+    core = core_verilog(hw, cells=target != "any", host=host)
     geometry = {
         "ROWS": hw.rows,
         "COLS": hw.cols,
@@ -42,7 +52,12 @@ def _parts(program: Program, target: str) -> Parts:
         "OUTPUT_BEATS": hw.output_words,
         **({"BATCH_SIZE": hw.batch} if hw.batch > 1 else {}),
     }
-    ports = top_ports(8 * hw.data_bytes, ADDRESS_BITS, [part.signed for part in hw.inputs])
+    signs = [part.signed for part in hw.inputs]
+    ports = {
+        "axi": top_ports(8 * hw.data_bytes, ADDRESS_BITS, signs),
+        "stream8": octet_ports(hw.data_bytes, signs),
+        "uart": serial_ports(),
+    }[host.kind]
     return Parts(
         network=program.network,
         design_hash=program.design_hash,
@@ -57,11 +72,15 @@ def _parts(program: Program, target: str) -> Parts:
             batch=hw.batch,
         ),
         target=target,
+        host=host.kind,
+        serial=SerialEntry(divider=host.divider, silence=host.silence) if host.divider else None,
         cycles=_cycles(program.cycles),
         core=core.text,
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),
         probes=probe_ports(core.probe_widths),
-        registers=register_entries(program.design_hash, geometry, external=ext is not None, batched=hw.batch > 1),
+        registers=register_entries(program.design_hash, geometry, external=ext is not None, batched=hw.batch > 1)
+        if host.registers
+        else (),
         roms=tuple(rom for rom in program.roms if rom.name == "posts" or not ext),
         external=_external(program) if ext else None,
         banks=hw.banks,

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 
 from hwprm.bundle.manifest import PortEntry
 
-__all__ = ["AXI", "AXIL", "PROBES", "probe_ports", "read_ports", "top_ports"]
+__all__ = ["AXI", "AXIL", "PROBES", "octet_ports", "probe_ports", "read_ports", "serial_ports", "top_ports"]
 
 #: What the names of the AXI4-Lite ports, and of the AXI4 read channels, begin with.
 AXIL, AXI = "s_axil_", "m_axi_"
@@ -17,7 +17,7 @@ def top_ports(tdata_bits: int, address_bits: int, signs: Collection[bool] = (Tru
 
     `signs` tell of every input whether it is signed.
     """
-    extended = "sign-extended" if all(signs) else "sign- or zero-extended" if any(signs) else "zero-extended"
+    extended = _extended(signs)
     table: tuple[tuple[str, str, int, str], ...] = (
         ("input", "clk", 1, "Clock, rising edge."),
         ("input", "rst", 1, "Reset, synchronous, active high."),
@@ -53,6 +53,46 @@ def top_ports(tdata_bits: int, address_bits: int, signs: Collection[bool] = (Tru
         PortEntry(name=name, direction=direction, width=width, doc=doc, core=not name.endswith("prot"))
         for direction, name, width, doc in table
     )
+
+
+def _extended(signs: Collection[bool]) -> str:
+    return "sign-extended" if all(signs) else "sign- or zero-extended" if any(signs) else "zero-extended"
+
+
+def octet_ports(beat_bytes: int, signs: Collection[bool] = (True,)) -> tuple[PortEntry, ...]:
+    """Ports of a top module whose streams are of bytes, `beat_bytes` an activation; `signs` as in `top_ports`."""
+    what = f"{'byte' if beat_bytes > 1 else 'activation'} of the image"
+    order = ", least significant first" if beat_bytes > 1 else ""
+    table: tuple[tuple[str, str, int, str], ...] = (
+        ("input", "clk", 1, "Clock, rising edge."),
+        ("input", "rst", 1, "Reset, synchronous, active high."),
+        ("input", "s_axis_tdata", 8, f"{what.capitalize()}{order}, {_extended(signs)}."),
+        ("input", "s_axis_tvalid", 1, ""),
+        ("output", "s_axis_tready", 1, ""),
+        ("input", "s_axis_tlast", 1, f"Last {what}."),
+        ("output", "m_axis_tdata", 8, "Byte of a logit of 32 bits, least significant first."),
+        ("output", "m_axis_tvalid", 1, ""),
+        ("input", "m_axis_tready", 1, ""),
+        ("output", "m_axis_tlast", 1, "Last byte of the last logit of the image."),
+        ("output", "busy", 1, "A layer is computed."),
+        ("output", "error", 1, "An image was dropped, its last byte came early or late; 1 until reset."),
+    )
+    return tuple(
+        PortEntry(name=name, direction=direction, width=width, doc=doc) for direction, name, width, doc in table
+    )
+
+
+def serial_ports() -> tuple[PortEntry, ...]:
+    """Ports of a top module on a serial line."""
+    table: tuple[tuple[str, str, str], ...] = (
+        ("input", "clk", "Clock, rising edge."),
+        ("input", "rst", "Reset, synchronous, active high."),
+        ("input", "rx", "Serial line from the host, of any clock."),
+        ("output", "tx", "Serial line to the host."),
+        ("output", "busy", "A layer is computed."),
+        ("output", "error", "A transfer was dropped; 1 until reset."),
+    )
+    return tuple(PortEntry(name=name, direction=direction, width=1, doc=doc) for direction, name, doc in table)
 
 
 def read_ports(data_bits: int) -> tuple[PortEntry, ...]:
@@ -92,13 +132,19 @@ PROBES: Mapping[str, str] = {
 }
 
 
-#: One more, with external memory.
-STALL_PROBE = {"probe_memory_stall": "Nothing is issued because the external memory is late."}
+#: More, with external memory, and without registers.
+FURTHER_PROBES = {
+    "probe_memory_stall": "Nothing is issued because the external memory is late.",
+    "probe_word": "An output word.",
+    "probe_word_last": "It is the last of its result.",
+    "probe_word_taken": "It leaves for the serial line in this cycle.",
+    "probe_cycles": "Clock cycles that the last finished image took, waits for the host left out.",
+}
 
 
 def probe_ports(widths: Mapping[str, int]) -> tuple[PortEntry, ...]:
-    """The probes with their widths, 1 where `widths` does not say; one more where `widths` names it."""
-    probes = {**PROBES, **{name: doc for name, doc in STALL_PROBE.items() if name in widths}}
+    """The probes with their widths, 1 where `widths` does not say; those of some designs where `widths` names them."""
+    probes = {**PROBES, **{name: doc for name, doc in FURTHER_PROBES.items() if name in widths}}
     return tuple(
         PortEntry(name=name, direction="output", width=widths.get(name, 1), doc=doc) for name, doc in probes.items()
     )

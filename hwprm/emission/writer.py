@@ -24,6 +24,7 @@ from hwprm.bundle.manifest import (
     PortEntry,
     RegisterEntry,
     RomEntry,
+    SerialEntry,
 )
 from hwprm.compiler import Proof
 from hwprm.compiler.encoding.rom import RomImage
@@ -63,6 +64,9 @@ class Parts:
     core: str
     #: Whose cells the core instantiates (`hwprm.config.emit`).
     target: str = "any"
+    #: By what the outside talks to it (`hwprm.isa.hosts`).
+    host: str = "axi"
+    serial: SerialEntry | None = None
     ports: tuple[PortEntry, ...]
     probes: tuple[PortEntry, ...]
     registers: tuple[RegisterEntry, ...]
@@ -114,6 +118,8 @@ def _describe(parts: Parts, images: int) -> Manifest:
         design_hash=parts.design_hash,
         array=parts.array,
         target=parts.target,
+        host=parts.host,
+        serial=parts.serial,
         inputs=tuple(
             InputEntry(name=name, shape=shape, scale=net.tensor[name].scale, signed=net.tensor[name].signed)
             for name, shape in net.input_shapes.items()
@@ -170,9 +176,12 @@ def template_values(manifest: Manifest) -> dict[str, object]:
         "booted": BOOTED,
         "offset": lambda name: manifest.register(name).offset,
         "tdata_bits": manifest.tdata_bits,
+        "pin_bits": manifest.tdata_bits if manifest.host == "axi" else 8,
         "image_words": manifest.image_words,
+        "host_cycles": manifest.host_cycles,
+        "result_words": manifest.result_words,
         # Two images in flight and one arriving; a design that is silent for longer hangs.
-        "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.image_words) + 10_000,
+        "watchdog": 4 * (manifest.cycles.image + manifest.array.batch * manifest.host_cycles[0]) + 10_000,
     }
 
 

@@ -17,7 +17,7 @@ from hwprm.core.errors import InputError, MismatchError
 from hwprm.core.files import check_output, lock_folder, new_folder
 from hwprm.core.progress import Progress
 from hwprm.data import split_validation
-from hwprm.emission import emit_bundle
+from hwprm.emission import emit_bundle, host_of
 from hwprm.exploration.artefacts import Artefacts, as_tuned
 from hwprm.exploration.kept import kept_settings, kept_source
 from hwprm.exploration.points import Point
@@ -176,7 +176,8 @@ def _bundle(net: IntegerNetwork, split: Split | None, settings: Settings, target
     if split is not None:
         return api.compile(net, split, out=out, array=settings.array, emit=emit)
     images = random_images(RANDOM_IMAGES, net.image_limits, 0)
-    return emit_bundle(compile_network(net, settings.array, images=images), images, None, out, target=emit.target)
+    program = compile_network(net, settings.array, images=images)
+    return emit_bundle(program, images, None, out, target=emit.target, host=host_of(emit))
 
 
 def _figures(bundle: Bundle, net: IntegerNetwork, settings: Settings, split: Split | None) -> dict[str, float]:

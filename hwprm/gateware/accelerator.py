@@ -17,12 +17,16 @@ from hwprm.gateware.core.store import StoreUnit
 from hwprm.gateware.external.tables import ExternalTables
 from hwprm.gateware.host.egress import Egress
 from hwprm.gateware.host.ingress import Ingress
+from hwprm.gateware.host.link import FramesIn, FramesOut
+from hwprm.gateware.host.octets import BytesIn, BytesOut
 from hwprm.gateware.host.registers import RegisterFile
+from hwprm.gateware.host.status import Status
 from hwprm.gateware.memory.vector_memory import VectorMemory
 from hwprm.gateware.primitives.arithmetic import delay
 from hwprm.gateware.primitives.interfaces import axi_lite, axi_read, axi_stream, from_axi, to_axi
 from hwprm.gateware.primitives.memories import Rom
 from hwprm.isa import Hardware, entry_format, table_formats
+from hwprm.isa.hosts import AXI, Host
 from hwprm.isa.latencies import (
     LANE_ADDRESS,
     TABLE_READ,
@@ -55,10 +59,15 @@ class Accelerator(wiring.Component):
 
     Members
     -------
-    s_axis : In(axi_stream), of 8 * data_bytes, one activation a beat, channel-major raster
-    m_axis : Out(axi_stream), of 32, one signed output word a beat
-    s_axil : In(axi_lite)
+    s_axis : In(axi_stream), of 8 * data_bytes, one activation a beat, channel-major raster; or of bytes
+    m_axis : Out(axi_stream), of 32, one signed output word a beat; or of bytes
+    s_axil : In(axi_lite), with registers only
     m_axi : Out(axi_read), with external memory only
+    rx : In(1), tx : Out(1), in place of both, a serial line
+    probe_word, probe_word_last, probe_word_taken : Out, an output word leaves for the serial line
+    busy, error : Out(1), a layer is computed; an image was dropped since reset; without registers only
+    again : In(1), the image in the buffer is computed over and over; without registers only, 0 but in test benches
+    probe_cycles : Out(32), those of the image finished last; without registers only
     probe_frame_start : Out(1), with the first list entry of an image, or batch
     probe_layer_start : Out(1), with the first list entry of a layer
     probe_memory_stall : Out(1), nothing is issued because the external memory is late; with external memory only
@@ -73,14 +82,13 @@ class Accelerator(wiring.Component):
         hw: Hardware,
         contents: Mapping[str, Sequence[int]] | None = None,
         element: ProcessingElement | None = None,
+        host: Host = AXI,
     ):
-        self._hw, self._contents, self._element = hw, contents or {}, element
+        self._hw, self._contents, self._element, self._host = hw, contents or {}, element, host
         self._store = StoreUnit(hw)
         super().__init__(
             {
-                "s_axis": In(axi_stream(8 * hw.data_bytes)),
-                "m_axis": Out(axi_stream(WIDE_BITS)),
-                "s_axil": In(axi_lite()),
+                **_host_ports(hw, host),
                 **({"m_axi": Out(axi_read(hw.external)), "probe_memory_stall": Out(1)} if hw.external else {}),
                 "probe_frame_start": Out(1),
                 "probe_layer_start": Out(1),
@@ -100,9 +108,9 @@ class Accelerator(wiring.Component):
         m.submodules.sequencer = sequencer = Sequencer(hw)
         m.submodules.memory = memory = VectorMemory(hw)
         m.submodules.drain = drain = Drain(hw, self._contents.get("posts"))
-        m.submodules.ingress = ingress = Ingress(hw)
+        m.submodules.ingress = ingress = Ingress(hw, checked=not self._host.registers)
         m.submodules.egress = egress = Egress(hw)
-        m.submodules.registers = registers = RegisterFile(hw)
+        m.submodules.registers = registers = RegisterFile(hw) if self._host.registers else Status()
         m.submodules.store_unit = store = self._store
 
         if hw.external:
@@ -112,8 +120,7 @@ class Accelerator(wiring.Component):
         self._compute(m, sequencer, memory, drain, ingress, words)
         self._results(m, sequencer, drain, store, egress)
         self._memory_writes(m, memory, store, ingress)
-        from_axi(m, self.s_axis, ingress.stream)
-        to_axi(m, egress.stream, self.m_axis)
+        self._streams(m, ingress, egress, registers)
         self._registers(m, registers, sequencer, ingress, egress)
         self._probe(m, sequencer, store, egress)
         m.d.comb += [
@@ -269,8 +276,42 @@ class Accelerator(wiring.Component):
             image = ingress.write_data if r == 0 else 0
             m.d.comb += memory.write_data[r].eq(Mux(store.write, store.write_data[r], image))
 
+    def _streams(self, m: Module, ingress, egress, registers):
+        """Images and results: beats and words as the core has them, or their bytes."""
+        if self._host.registers:
+            from_axi(m, self.s_axis, ingress.stream)
+            to_axi(m, egress.stream, self.m_axis)
+            return
+        m.submodules.bytes_in = bytes_in = BytesIn(self._hw.data_bytes)
+        m.submodules.bytes_out = bytes_out = BytesOut()
+        wiring.connect(m, bytes_in.beats, ingress.stream)
+        wiring.connect(m, egress.stream, bytes_out.words)
+        if self._host.kind == "stream8":
+            from_axi(m, self.s_axis, bytes_in.bytes)
+            to_axi(m, bytes_out.bytes, self.m_axis)
+            m.d.comb += self.error.eq(registers.error)
+            return
+        m.submodules.frames_in = frames_in = FramesIn(self._hw, self._host)
+        m.submodules.frames_out = frames_out = FramesOut(self._hw, self._host)
+        wiring.connect(m, frames_in.bytes, bytes_in.bytes)
+        wiring.connect(m, bytes_out.bytes, frames_out.bytes)
+        word = egress.stream
+        m.d.comb += [
+            frames_in.line.eq(self.rx),
+            self.tx.eq(frames_out.line),
+            self.error.eq(frames_in.error),
+            *(getattr(frames_out, name).eq(getattr(frames_in, name)) for name in ("tell", "reason", "next", "dropped")),
+            self.probe_word.eq(word.payload.data),
+            self.probe_word_last.eq(word.payload.last),
+            self.probe_word_taken.eq(word.valid & word.ready),
+        ]
+
     def _registers(self, m: Module, registers, sequencer, ingress, egress):
-        wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
+        if self._host.registers:
+            wiring.connect(m, wiring.flipped(self.s_axil), registers.bus)
+        else:
+            m.d.comb += [registers.again.eq(self.again), self.probe_cycles.eq(sequencer.cycles)]
+            m.d.comb += self.busy.eq(sequencer.busy)
         m.d.comb += [
             registers.busy.eq(sequencer.busy),
             registers.cycles.eq(sequencer.cycles),
@@ -294,3 +335,25 @@ class Accelerator(wiring.Component):
             self.probe_lanes.eq(store.probe_lanes),
             self.probe_data.eq(Cat(*store.write_data)),
         ]
+
+
+def _host_ports(hw: Hardware, host: Host) -> dict:
+    """The members by which the outside talks to the core."""
+    if host.registers:
+        return {
+            "s_axis": In(axi_stream(8 * hw.data_bytes)),
+            "m_axis": Out(axi_stream(WIDE_BITS)),
+            "s_axil": In(axi_lite()),
+        }
+    if host.kind == "uart":
+        lines = {"rx": In(1), "tx": Out(1, init=1)}
+        lines |= {"probe_word": Out(WIDE_BITS), "probe_word_last": Out(1), "probe_word_taken": Out(1)}
+    else:
+        lines = {"s_axis": In(axi_stream(8)), "m_axis": Out(axi_stream(8))}
+    return {
+        **lines,
+        "busy": Out(1),
+        "error": Out(1),
+        "again": In(1),
+        "probe_cycles": Out(32),
+    }

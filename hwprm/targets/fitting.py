@@ -8,7 +8,7 @@ from math import gcd
 
 from hwprm.compiler import Program, draft
 from hwprm.config import ArrayConfig
-from hwprm.core.errors import HwprmError, InputError
+from hwprm.core.errors import HwprmError, InputError, UnsupportedError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
 from hwprm.targets.model import Resources, predict
@@ -23,11 +23,16 @@ __all__ = ["fitting_array", "sized"]
 TRIES, SLACK = 16, 1.05
 
 
-def sized(program: Program, target: str, cells: str = "any") -> Resources:
+def sized(program: Program, target: str, cells: str = "any", host: str = "axi") -> Resources:
     """What `program`, written in `cells`, takes of the device `target`; ``too_large`` where that is too much.
 
-    Raises as `predict`.
+    Raises as `predict`, and UnsupportedError for another `host` than ``axi``, which the model was fitted to.
     """
+    if host != "axi":
+        raise UnsupportedError(
+            f"the size model knows designs with emit.host = axi, not {host}; compile without a device, then use "
+            "`hwprm synth` on the bundle"
+        )
     found = _predicted(program, target, cells)
     return replace(found, too_large=_refused(program, found, cells)) if found.over else found
 

@@ -94,8 +94,8 @@ def placement_facts(placement: Placement) -> dict[str, Any]:
         "best_seed": best.seed,
         "critical_path": [asdict(hop) for hop in best.timing.path],
         "placed": {key: best.timing.used.get(bel, 0) for key, bel in placer.utilisation.items()},
-        "images_per_second": round(placement.fmax * 1e6 * batch / cycles, 2),
-        "latency_us": round((batch * manifest.image_words + cycles) / placement.fmax, 2),
+        "images_per_second": round(placement.fmax * 1e6 * batch / manifest.pace, 2),
+        "latency_us": round((batch * manifest.host_cycles[0] + cycles) / placement.fmax, 2),
     }
 
 

@@ -23,6 +23,7 @@ from cocotbext.axi import (
 )
 
 from hwprm.core.limits import RESET_CYCLES
+from hwprm.isa.hosts import WORD_BYTES, Host
 
 __all__ = [
     "CLOCK_NS",
@@ -59,10 +60,10 @@ class Bench:
         self.dut, self.test = dut, test
         begin(test)
         self.setup: dict[str, Any] = read_setup()
+        self.host = Host(**self.setup["host"])
         images = np.load("images.npy")
-        mask = (1 << len(dut.s_axis_tdata)) - 1
         #: Beats of every image, as unsigned words.
-        self.images = [[int(v) & mask for v in image] for image in images.reshape(len(images), -1)]
+        self.images = [self._beats(image) for image in images.reshape(len(images), -1)]
         logits = np.load("logits.npy")
         #: Words of every image's result, as signed integers.
         self.logits = [[int(v) for v in row] for row in logits.reshape(len(logits), -1)]
@@ -70,13 +71,22 @@ class Bench:
         self.batch: int = self.setup["batch"]
         self.random = random.Random(self.setup["seed"])
         reset = dut.rst
+        self.base: int | None = None
+        if self.host.kind == "uart":
+            return
         if source:
             self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.py_clk, reset, byte_lanes=1)
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.py_clk, reset, byte_lanes=1)
-        self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
-        self.base: int | None = None
+        if self.host.registers:
+            self.axil = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axil"), dut.py_clk, reset)
         if memory and self.setup["external"]:
             self._attach_memory(reset)
+
+    def _beats(self, image: np.ndarray[Any, Any]) -> list[int]:
+        """The activations of `image` as they enter: words, or their bytes."""
+        octets = self.setup["beat_bytes"]
+        words = [int(v) & ((1 << 8 * octets) - 1) for v in image]
+        return words if self.host.registers else [byte for word in words for byte in word.to_bytes(octets, "little")]
 
     def _attach_memory(self, reset: Any) -> None:
         """The external image behind the read channels, which pause as they like."""
@@ -105,7 +115,8 @@ class Bench:
             self.dut.mark.value = mark
             await self.ticks()
         self.dut.rst.value = 1
-        self.dut.s_axis_tvalid.value = 0
+        if self.host.kind != "uart":
+            self.dut.s_axis_tvalid.value = 0
         await self.ticks(cycles)
         self.dut.rst.value = 0
         await self.boot()
@@ -148,7 +159,11 @@ class Bench:
         """The next result, that of image `image`, signed words. Raises AssertionError when none comes in time."""
         what = f"image {image}: no logits came"
         frame = await self.within(self.sink.recv(), self.setup["limit_cycles"], what)
-        return [word - (1 << 32) if word >> 31 else word for word in frame.tdata]
+        data = [int(value) for value in frame.tdata]
+        if not self.host.registers:
+            assert len(data) % WORD_BYTES == 0, f"image {image}: TLAST came inside a logit, after {len(data)} bytes"
+            data = [int.from_bytes(data[i : i + WORD_BYTES], "little") for i in range(0, len(data), WORD_BYTES)]
+        return [word - (1 << 32) if word >> 31 else word for word in data]
 
     async def expect(self, indices: Sequence[int]) -> None:
         """Receive the results of images `indices`, in that order, and nothing else."""
@@ -178,6 +193,24 @@ class Bench:
         offset = self.setup["registers"][name]["offset"]
         what = f"register {name} did not answer a write"
         await self.within(self.axil.write_dword(offset, value), REGISTER_CYCLES, what)
+
+    async def counters(self) -> dict[str, int]:
+        """What the design counted since reset; without registers, as the test bench's probes have it."""
+        if self.host.registers:
+            names = ("STATUS", "CYCLES", "FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "STALLS", "MEMORY_STALLS")
+            return {name: await self.read(name) for name in names}
+        done = int(self.dut.frames_done.value)
+        return {"CYCLES": self.cycles, "MEMORY_STALLS": 0, "FRAMES_OUT": done, "FRAMES_DROPPED": self.error}
+
+    @property
+    def cycles(self) -> int:
+        """Cycles of the image that was finished last, of a design without registers."""
+        return int(self.dut.cycles_now.value)
+
+    @property
+    def error(self) -> int:
+        """Whether an image was dropped since reset, of a design without registers."""
+        return int(self.dut.error.value)
 
     async def taken(self, image: int, beat: int) -> None:
         """Wait until the beat that stands on ``s_axis`` is taken. Raises AssertionError when it is not in time."""

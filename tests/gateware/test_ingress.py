@@ -18,8 +18,8 @@ from tests.support.hardware import hardware, inputs
 class _Bench:
     """An ingress with a memory behind it that grants `share` of the cycles."""
 
-    def __init__(self, hw: Hardware, *, share: float = 1.0):
-        self.hw, self.dut = hw, Ingress(hw)
+    def __init__(self, hw: Hardware, *, share: float = 1.0, checked: bool = False):
+        self.hw, self.dut = hw, Ingress(hw, checked=checked)
         self.port = Stream.of(self.dut.stream)
         self.memory: dict[int, int] = {}
         self.events: list[str] = []
@@ -223,3 +223,25 @@ def test_upper_bits_of_the_beat_are_dropped():
         assert bench.image(0).reshape(-1).tolist() == [0x1F, 0x0A]
 
     bench.run(run)
+
+
+def test_an_image_that_ends_badly_is_dropped():
+    """Whatever its length: the next one takes its place, and is whole."""
+    hw = hardware()
+    bench = _Bench(hw, checked=True)
+    image = np.arange(hw.input_beats) % 100
+    rest = bench.dut.stream.payload.bad
+
+    async def feed(ctx: Any) -> None:
+        for length in (1, hw.input_beats - 1, hw.input_beats):
+            if length > 1:
+                await bench.put(ctx, image[: length - 1] + 1, last=False)
+            ctx.set(rest, 1)
+            await bench.put(ctx, image[length - 1 : length])
+            ctx.set(rest, 0)
+        await bench.put(ctx, image)
+        await bench.taken(ctx)
+
+    simulate(bench.dut, feed, background=[bench.grant, bench.watch])
+    assert bench.events == ["short", "short", "short", "received"]
+    assert np.array_equal(bench.image(0), image)

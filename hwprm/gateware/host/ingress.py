@@ -24,7 +24,8 @@ class Ingress(wiring.Component):
     """Receives an image while another is computed. An image of the wrong length is dropped and flagged.
 
     TLAST early: the beats so far are forgotten. TLAST late: beats are swallowed up to and including TLAST. Either
-    way the next beat starts a new image.
+    way the next beat starts a new image. Where streams are `checked`, an image with a bad last beat is dropped as well,
+    as a short one.
 
     Two beats wait for the write port, so that `ready` hangs on registers alone and not on who has the port.
 
@@ -47,11 +48,11 @@ class Ingress(wiring.Component):
     short, long : Out(1), pulses: an image was dropped
     """
 
-    def __init__(self, hw: Hardware):
-        self._hw = hw
+    def __init__(self, hw: Hardware, *, checked: bool = False):
+        self._hw, self._checked = hw, checked
         super().__init__(
             {
-                "stream": In(beat_stream(8 * hw.data_bytes)),
+                "stream": In(beat_stream(8 * hw.data_bytes, checked=checked)),
                 "write": Out(1),
                 "grant": In(1),
                 "write_at": Out(address_layout(hw)),
@@ -100,6 +101,9 @@ class Ingress(wiring.Component):
         channel_ends = self._channel_ends(m, part, row.ends, accept & ~swallowing, image_ends)
         word, bank = self._following(m, at, part, row.ends, channel_ends)
 
+        ends_well, cut = self.stream.payload.last, ~at_end
+        if self._checked:
+            ends_well, cut = ends_well & ~self.stream.payload.bad, cut | self.stream.payload.bad
         m.d.comb += [
             self.write.eq(held),
             self.image_ready.eq(full.bit_select(self.buffer, 1)),
@@ -108,8 +112,8 @@ class Ingress(wiring.Component):
             room.eq(~waiting & ~full.bit_select(filling, 1) & ~complete & ~closes),
             self.stream.ready.eq(awake & (swallowing | room)),
             accept.eq(self.stream.valid & self.stream.ready),
-            whole.eq(accept & ~swallowing & at_end & self.stream.payload.last),
-            self.short.eq(accept & ~swallowing & ~at_end & self.stream.payload.last),
+            whole.eq(accept & ~swallowing & at_end & ends_well),
+            self.short.eq(accept & ~swallowing & cut & self.stream.payload.last),
             self.long.eq(accept & ~swallowing & at_end & ~self.stream.payload.last),
             self.received.eq(self.write & self.grant & here.last),
         ]

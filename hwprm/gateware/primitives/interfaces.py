@@ -22,9 +22,10 @@ __all__ = [
 MEMORY_ADDRESS_BITS = 64
 
 
-def beat_stream(bits: int) -> stream.Signature:
-    """A stream of beats: `data`, and whether it is the `last` of its frame."""
-    return stream.Signature(data.StructLayout({"data": bits, "last": 1}))
+def beat_stream(bits: int, *, checked: bool = False) -> stream.Signature:
+    """A stream of beats: `data`, whether it is the `last` of its frame, and if `checked`, with a last one, whether the
+    frame is `bad` and to be forgotten."""
+    return stream.Signature(data.StructLayout({"data": bits, "last": 1, **({"bad": 1} if checked else {})}))
 
 
 def axi_stream(bits: int) -> wiring.Signature:

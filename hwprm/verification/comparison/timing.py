@@ -18,9 +18,8 @@ def loading_hidden(manifest: Manifest) -> bool:
     loses between images. In tiny networks the host sets the pace instead.
     """
     batch = manifest.array.batch
-    output = sum(c * h * w for c, h, w in (entry.shape for entry in manifest.layers if entry.wide))
     stores = sum(_most_writes(entry, manifest.array.rows) for entry in manifest.layers if not entry.wide)
-    return batch * (3 * max(manifest.image_words, output) // 2 + 16 + stores) < manifest.cycles.image
+    return batch * (3 * max(manifest.host_cycles) // 2 + 16 + stores) < manifest.cycles.image
 
 
 def _most_writes(entry: LayerEntry, rows: int) -> int:

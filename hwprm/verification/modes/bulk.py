@@ -36,13 +36,15 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
     traced = min(simulation.config.trace_images, count)
     expected = reference_logits(simulation.bundle.network, images)
     flat = np.concatenate([expected[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
+    serial = manifest.serial  # whose bytes cocotb makes
     trace = [f"+trace_images={-(-traced // manifest.array.batch)}"] if traced else []
     stimulus = Stimulus(
         mode=MODE,
         images=images,
         logits=flat,
         tests=TESTS,
-        plusargs=["+bulk", f"+images={len(images)}", *trace, *_memory(simulation)],
+        plusargs=["+bulk" if serial is None else "+serial", f"+images={len(images)}", *trace, *_memory(simulation)],
+        bench="" if serial is None else "uart_bulk",
     )
     with running(simulation, stimulus) as session:
         sections = read_sections(session.events)

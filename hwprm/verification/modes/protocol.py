@@ -27,7 +27,7 @@ MODE = "protocol"
 
 
 def test_names(mode: str) -> list[str]:
-    """Names of the cocotb tests of ``sim/tb_<mode>.py``; all of them must have run."""
+    """Names of the cocotb tests of ``sim/tb_<mode>.py``, or of another module there; all of them must have run."""
     text = (resource_dir("sim") / f"tb_{mode}.py").read_text()
     return re.findall(r"^@cocotb\.test\(.*\)\nasync def (\w+)\(", text, re.MULTILINE)
 
@@ -39,8 +39,11 @@ def run_protocol(simulation: Simulation) -> ModeOutcome:
     tensors = run(simulation.bundle.network, images)
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
     more = ["batch"] if manifest.array.batch > 1 else []
-    tests = [name for module in (MODE, *more) for name in test_names(module)]
-    stimulus = Stimulus(mode=MODE, images=images, logits=logits, tests=tests, plusargs=["+probe"], more=more)
+    bench = MODE if manifest.host == "axi" else manifest.host
+    tests = [name for module in (bench, *more) for name in test_names(module)]
+    stimulus = Stimulus(
+        mode=MODE, images=images, logits=logits, tests=tests, plusargs=["+probe"], more=more, bench=bench
+    )
     with running(simulation, stimulus) as session:
         sections = tuple(read_sections(session.events))
         compared, missing = _compare(session, sections, simulation.bundle, tensors)

@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +68,7 @@ class Simulation:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stimulus:
-    """What one session of ``sim/tb_<mode>.py`` is fed, and which `tests` of it must have run.
+    """What one session of ``sim/tb_<bench>.py`` is fed, and which `tests` of it must have run.
 
     images ``(n, ...)``, logits ``(n, words)`` in the order in which they leave. Tests of `more` modules run too.
     """
@@ -80,6 +79,8 @@ class Stimulus:
     tests: Sequence[str]
     plusargs: Sequence[str]
     more: Sequence[str] = ()
+    #: Where the tests are another module's than the mode's own.
+    bench: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,7 +126,7 @@ def start_session(simulation: Simulation, stimulus: Stimulus, program: Path, fol
     invocation = Invocation(
         simulator=simulation.simulator,
         program=program,
-        module=",".join(f"tb_{name}" for name in (stimulus.mode, *stimulus.more)),
+        module=",".join(f"tb_{name}" for name in (stimulus.bench or stimulus.mode, *stimulus.more)),
         tests=stimulus.tests,
         plusargs=[*stimulus.plusargs, *wave],
         seed=simulation.config.seed,
@@ -166,17 +167,20 @@ def run_folder(work: Path) -> Iterator[Path]:
 
 def _setup(simulation: Simulation, images: int) -> dict[str, Any]:
     manifest = simulation.bundle.manifest
-    cycles, words, batch = manifest.cycles.image, manifest.image_words, manifest.array.batch
-    results = sum(prod(entry.shape) for entry in manifest.layers if entry.wide)
+    cycles, batch = manifest.cycles.image, manifest.array.batch
     # The memory of the bulk mode is as slow as the user says, that of the others as fast as cocotb.
     waiting = max(waiting_cycles(simulation.bundle, memory) for memory in (simulation.memory, MemoryConfig()))
+    quiet = manifest.way.silence
     return {
         "seed": simulation.config.seed,
         "images": images,
         "cycles": cycles,
         # Random gaps stretch loading by some ten times at worst; a design that needs longer hangs.
-        "limit_cycles": 8 * cycles + 20 * (batch * (words + results) + waiting) + PATIENCE,
+        "limit_cycles": 8 * cycles + 20 * (batch * sum(manifest.host_cycles) + waiting) + 4 * quiet + PATIENCE,
         "batch": batch,
+        "host": asdict(manifest.way),
+        "beat_bytes": manifest.tdata_bits // 8,
         "external": asdict(manifest.external) if manifest.external else None,
+        "design_hash": manifest.design_hash,
         "registers": {r.name: {"offset": r.offset, "value": r.value} for r in manifest.registers},
     }
