@@ -178,6 +178,7 @@ async def stalled_sink(dut):
     assert cycles == bench.setup["cycles"], (
         f"CYCLES reads {cycles} after a stall, predicted are {bench.setup['cycles']}"
     )
+    write_note("stalls.json", {"mark": 8, "stalls": await bench.read("STALLS")})
 
 
 @cocotb.test()
@@ -194,3 +195,36 @@ async def run_control(dut):
     assert bench.sink.empty(), "an image was computed although CONTROL bit 0 is 0"
     await bench.write("CONTROL", 1)
     await bench.expect([0])
+
+
+@cocotb.test()
+async def reset_drops_answers(dut):
+    """Reset while an answer and a result stand on their buses, and while the next ones are asked for: all are gone."""
+    bench = Bench(dut, "reset_drops_answers")
+    order = [i % bench.setup["images"] for i in range(bench.batch)]
+    await bench.reset(mark=13)
+    for index in order:
+        bench.send(index)
+    bench.sink.pause = True
+    bench.axil.read_if.r_channel.pause = bench.axil.write_if.b_channel.pause = True
+    cocotb.start_soon(bench.axil.read(0, 4))
+    cocotb.start_soon(bench.axil.write(bench.setup["registers"]["CONTROL"]["offset"], bytes([1, 0, 0, 0])))
+    await bench.offered("m_axis_tvalid")
+    await bench.offered("s_axil_rvalid")
+    await bench.offered("s_axil_bvalid")
+    bench.source.clear()
+    dut.rst.value = 1
+    await bench.ticks(4)
+    for name in ("m_axis_tvalid", "s_axil_rvalid", "s_axil_bvalid"):
+        assert not int(getattr(dut, name).value), f"{name} is high in reset"
+    bench.sink.pause = False
+    bench.axil.read_if.r_channel.pause = bench.axil.write_if.b_channel.pause = False
+    await bench.reset()
+    bench.sink.clear()
+    note(bench, 13, order)
+    assert await bench.read("STATUS") == 0, "STATUS is not idle after reset"
+    for name in ("FRAMES_IN", "FRAMES_OUT", "FRAMES_DROPPED", "CYCLES", "STALLS", "MEMORY_STALLS"):
+        assert await bench.read(name) == 0, f"{name} is not 0 after reset"
+    for index in order:
+        bench.send(index)
+    await bench.expect(order)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hwprm.bundle import Bundle
 from hwprm.core.files import new_folder
+from hwprm.emission.software import write_core
 from hwprm.emission.templates import render
 from hwprm.emission.writer import seal, template_values
 
@@ -41,5 +42,6 @@ def write_netlist_bundle(bundle: Bundle, sources: Mapping[str, str], out: Path) 
         (work / "tb").mkdir()
         values = template_values(bundle.manifest)
         (work / "tb" / bundle.testbench.name).write_text(render("tb_hwprm.v.j2", **values, banks=0))
+        write_core(bundle.manifest, work)
         seal(replace(bundle.manifest, files={}), work)
     return Bundle.load(out)

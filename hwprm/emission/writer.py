@@ -33,6 +33,7 @@ from hwprm.core.files import digest_of, new_folder
 from hwprm.core.limits import RESET_CYCLES
 from hwprm.emission.golden import LAYER_IMAGES, storage_type, write_golden
 from hwprm.emission.ports import AXI, AXIL
+from hwprm.emission.software import core_name, write_core, write_driver
 from hwprm.emission.templates import render
 from hwprm.intnet import IntegerNetwork
 
@@ -106,7 +107,10 @@ def write_bundle(parts: Parts, images: IntArray, labels: IntArray | None, out: P
         write_golden(parts.network, images, labels, work / "golden")
         parts.network.save(work / "network")
         parts.save_program(work / "program")
-        (work / "README.md").write_text(render("README.md.j2", **_readme_values(parts, manifest, labels is not None)))
+        values = _readme_values(parts, manifest, labels is not None)
+        (work / "README.md").write_text(render("README.md.j2", **values))
+        write_driver(manifest, values, work)
+        write_core(manifest, work)
         seal(manifest, work)
     return Bundle.load(out)
 
@@ -195,6 +199,7 @@ def _readme_values(parts: Parts, manifest: Manifest, labels: bool) -> dict[str, 
         "image_type": storage_type(int(low.min()), int(high.max())).__name__,
         "types": {layer.name: storage_type(*net.tensor[layer.name].limits).__name__ for layer in net.layers},
         "labels": labels,
+        "vlnv": core_name(manifest),
         "reset_cycles": RESET_CYCLES,
     }
 

@@ -28,6 +28,7 @@ from hwprm.isa.hosts import WORD_BYTES, Host
 __all__ = [
     "CLOCK_NS",
     "RUNNING",
+    "STATUS_ERROR",
     "STATUS_LONG",
     "STATUS_SHORT",
     "Bench",
@@ -42,7 +43,9 @@ CLOCK_NS = 10
 #: The note that names the test under way; `hwprm.verification.simulators.session` reads it.
 RUNNING = "running.json"
 #: Bits of the STATUS register.
-STATUS_SHORT, STATUS_LONG = 1 << 1, 1 << 2
+STATUS_SHORT, STATUS_LONG, STATUS_ERROR = 1 << 1, 1 << 2, 1 << 3
+#: What every answer of a register is.
+OKAY = 0
 #: The external image begins in a page above the first 4 GiB.
 PAGE = 4096
 #: Cycles that a register may take to answer, pauses of the bus included.
@@ -181,7 +184,9 @@ class Bench:
         """Value of the register called `name`."""
         offset = self.setup["registers"][name]["offset"]
         what = f"register {name} did not answer a read"
-        return int(await self.within(self.axil.read_dword(offset), REGISTER_CYCLES, what))
+        answer = await self.within(self.axil.read(offset, 4), REGISTER_CYCLES, what)
+        assert int(answer.resp) == OKAY, f"register {name} answers a read with RRESP {int(answer.resp)}"
+        return int.from_bytes(answer.data, "little")
 
     async def reads(self, name: str, value: int) -> None:
         """Raises AssertionError unless the register called `name` reads `value`."""
@@ -192,7 +197,9 @@ class Bench:
         """Write the register called `name`."""
         offset = self.setup["registers"][name]["offset"]
         what = f"register {name} did not answer a write"
-        await self.within(self.axil.write_dword(offset, value), REGISTER_CYCLES, what)
+        data = value.to_bytes(4, "little")
+        answer = await self.within(self.axil.write(offset, data), REGISTER_CYCLES, what)
+        assert int(answer.resp) == OKAY, f"register {name} answers a write with BRESP {int(answer.resp)}"
 
     async def counters(self) -> dict[str, int]:
         """What the design counted since reset; without registers, as the test bench's probes have it."""
@@ -222,6 +229,15 @@ class Bench:
                     return
 
         await self.within(ready(), self.setup["limit_cycles"], f"image {image}: beat {beat} was not taken")
+
+    async def offered(self, name: str) -> None:
+        """Wait until the output called `name` is high. Raises AssertionError when it is not in time."""
+
+        async def high() -> None:
+            while not int(getattr(self.dut, name).value):
+                await RisingEdge(self.dut.py_clk)
+
+        await self.within(high(), self.setup["limit_cycles"], f"{name} was not seen")
 
     async def wait_cycles(self, count: int) -> None:
         """Let `count` clock cycles pass without waking."""

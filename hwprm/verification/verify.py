@@ -17,6 +17,7 @@ from hwprm.core.cache import default_cache, trim
 from hwprm.core.errors import ConfigError
 from hwprm.intnet.reference import logits, run
 from hwprm.verification.comparison.events import Section
+from hwprm.verification.comparison.external_memory import waiting_cycles
 from hwprm.verification.modes.bulk import run_bulk
 from hwprm.verification.modes.layers import run_layers
 from hwprm.verification.modes.protocol import run_protocol
@@ -31,6 +32,8 @@ __all__ = ["verify_bundle"]
 #: Called before each step with what comes next, and steps done and in all; a step counts as long as it takes.
 Progress = Callable[[str, int, int], None]
 
+#: A memory that starves every layer, and the most cycles that a design may wait for it: small ones are through soon.
+STARVED, STARVED_CYCLES = MemoryConfig(latency=20, bandwidth="1/40"), 200_000
 #: What the steps take, as parts of a LeNet-5's verification: compiling the simulation, and the modes.
 PARTS = {"build": 8, "protocol": 1, "bulk": 1, "layers": 4}
 
@@ -108,6 +111,8 @@ def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress:
             def tell(what: str, through: int = 0, of: int = 1, *, name: str = name, begun: int = begun) -> None:
                 progress(f"{name}: {what}", begun + PARTS["layers"] * through // of, total)
 
+            if mode == "bulk" and _starves(simulation):
+                outcomes.append(_starved(simulation))
             outcomes.append(_run(simulation, mode, tell))
             done += PARTS[mode]
     trim(simulations[0].work, int(config.cache_gb * 1e9))
@@ -122,6 +127,19 @@ def _run(simulation: Simulation, mode: str, tell: Callable[..., None]) -> ModeOu
     count = config.protocol_count if mode == "protocol" else config.bulk_images(simulation.simulator.name)
     tell(f"{mode}, {count} image{'s' if count > 1 else ''}")
     return run_protocol(simulation) if mode == "protocol" else run_bulk(simulation, count)
+
+
+def _starves(simulation: Simulation) -> bool:
+    external = simulation.bundle.manifest.external is not None
+    return external and waiting_cycles(simulation.bundle, STARVED) <= STARVED_CYCLES
+
+
+def _starved(simulation: Simulation) -> ModeOutcome:
+    """Bulk mode once more, on two images or batches, with a memory so slow that every layer waits for its words."""
+    slow = replace(simulation, memory=STARVED, config=replace(simulation.config, trace_images=0))
+    outcome = run_bulk(slow, min(2 * simulation.bundle.manifest.array.batch, len(simulation.images)))
+    cases = tuple(replace(case, mode="starved") for case in outcome.cases)
+    return replace(outcome, mode="starved", cases=cases)
 
 
 def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Simulation:

@@ -57,8 +57,8 @@ def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> N
     report = verify_bundle(standin.folder, config, junit=junit, progress=lambda *step: said.append(step))
     assert report.failures == ()
     assert report.ok
-    # protocol: per simulator 6 + 2 integers of 12 images; bulk: 2 logits an image
-    assert report.values_compared == 2 * 12 * 8 + 2 * (40 + 20)
+    # protocol: per simulator 6 + 2 integers of 13 images; bulk: 2 logits an image
+    assert report.values_compared == 2 * 13 * 8 + 2 * (40 + 20)
     assert (report.images, report.image_source) == (40, "5 stored, 35 random")
     assert report.cycles_simulated == report.cycles_predicted == 45
     assert dict(report.layer_cycles_simulated) == {"squash": 5, "score": 40}
@@ -311,3 +311,25 @@ def test_by_hand_without_cocotb(standin: Bundle, tmp_path: Path) -> None:
     assert logits == [int(v) & 0xFFFFFFFF for v in standin.golden("score")[:3].ravel()]
     run = subprocess.run([*command, "+dir=nowhere"], cwd=standin.folder, check=True, capture_output=True, text=True)
     assert "cannot read image file nowhere/images_0.mem" in run.stdout
+
+
+def test_a_result_that_does_not_stand_still(tmp_path: Path, work: Path) -> None:
+    wrong = ("m_axis_tdata = count == 0 ? acc0 : acc1", "m_axis_tdata = (count == 0 ? acc0 : acc1) ^ !m_axis_tready")
+    text = failures(check(edited_core(tmp_path / "b", wrong), work, modes=("protocol",)))
+    assert "protocol offers stand still: m_axis does not hold what it offers until it is taken: cycle " in text
+    assert text.count("protocol ") == 1, "nothing else sees it: what is taken is right"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("s_axil_bresp = 0", "s_axil_bresp = 2"), "answers a write with BRESP 2"),
+        (("s_axil_rresp = 0", "s_axil_rresp = 3"), "answers a read with RRESP 3"),
+        (("s_axil_bvalid <= 0; s_axil_rvalid <= 0; end", "s_axil_bvalid <= 0; end"), "rvalid is high in reset"),
+        (("run <= 1; s_axil_bvalid <= 0;", "run <= 1;"), "bvalid is high in reset"),
+        (("8'h24: s_axil_rdata <= 2", "8'h20: s_axil_rdata <= 7; 8'h24: s_axil_rdata <= 2"), "STALLS"),
+    ],
+)
+def test_answers_of_registers(change: tuple[str, str], said: str, tmp_path: Path, work: Path) -> None:
+    known = [(f"output reg s_axil_{name},", f"output reg s_axil_{name} = 0,") for name in ("rvalid", "bvalid")]
+    assert said in failures(check(edited_core(tmp_path / "b", change, *known), work, modes=("protocol",)))

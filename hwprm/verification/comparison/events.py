@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Frame", "Section", "Store", "read_sections"]
+__all__ = ["Frame", "Section", "Store", "instability", "read_sections"]
+
+#: Buses whose offers have to stand still, in the order of their numbers in the log.
+BUSES = ("m_axis", "s_axil_b", "s_axil_r", "m_axi_ar")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,8 @@ class Section:
     first_accept: int | None = None
     #: Whether the watchdog barked.
     stuck: bool = False
+    #: Cycle and bus, as tb_hwprm.v numbers them, of everything that was offered and gone before it was taken.
+    unstable: list[tuple[int, int]] = field(default_factory=list)
 
     def batches(self, batch: int) -> list[Frame]:
         """The frames that hold what was computed, where `batch` images come at a time and none are missing but last."""
@@ -77,8 +82,18 @@ def read_sections(log: Path) -> list[Section]:
     return sections
 
 
+def instability(sections: Sequence[Section]) -> str | None:
+    """What was offered on a bus and gone, or changed, before it was taken; None where everything stood still."""
+    found = [(section.mark, *event) for section in sections for event in section.unstable]
+    if not found:
+        return None
+    mark, cycle, bus = found[0]
+    more = f", and {len(found) - 1} times more" if len(found) > 1 else ""
+    return f"{BUSES[bus]} does not hold what it offers until it is taken: cycle {cycle}, test {mark}{more}"
+
+
 def _lines(log: Path) -> Iterator[list[str]]:
-    count = {"M": 2, "R": 2, "A": 2, "W": 3, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2}
+    count = {"M": 2, "R": 2, "A": 2, "W": 3, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2, "U": 3}
     if not log.is_file():
         return
     with log.open() as file:
@@ -122,3 +137,5 @@ class _Reader:
                 self.sending += 1
         elif kind == "S":
             self.section.stuck = True
+        elif kind == "U":
+            self.section.unstable.append((int(values[0]), int(values[1])))

@@ -8,7 +8,7 @@ from itertools import pairwise
 from hwprm.bundle.manifest import LayerEntry, Manifest
 from hwprm.verification.comparison.events import Frame
 
-__all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidden"]
+__all__ = ["compute_cycles", "first_layer_cycles", "layer_cycles", "loading_hidden", "room_stalls"]
 
 
 def loading_hidden(manifest: Manifest) -> bool:
@@ -32,6 +32,22 @@ def compute_cycles(frame: Frame, after: Frame) -> int:
     """Cycles from the start of `frame` to that of the next, those lost to external memory left out."""
     waited = after.waited[0] - frame.waited[0] if frame.waited and after.waited else 0
     return after.starts[0] - frame.starts[0] - waited
+
+
+def room_stalls(frames: Sequence[Frame], manifest: Manifest) -> int | None:
+    """Cycles that all `frames` together waited for room for their results: what the first output layer starts late.
+
+    None where that layer is the first of all, which waits for the image too, or where starts are missing.
+    """
+    first = next(entry.index for entry in manifest.layers if entry.wide)
+    computed = [frame for frame in frames if frame.starts]
+    if first == 0 or not computed or any(len(frame.starts) <= first for frame in computed):
+        return None
+    lost = 0
+    for frame in computed:
+        waited = frame.waited[first] - frame.waited[0] if frame.waited else 0
+        lost += frame.starts[first] - frame.starts[0] - sum(manifest.cycles.layers[:first]) - waited
+    return lost
 
 
 def layer_cycles(frames: tuple[Frame, Frame], manifest: Manifest) -> tuple[tuple[str, int], ...]:

@@ -12,9 +12,9 @@ import numpy as np
 from hwprm.bundle.manifest import LayerEntry, Manifest
 from hwprm.intnet.reference import logits as reference_logits
 from hwprm.verification.comparison.compare import Comparison, compare_logits
-from hwprm.verification.comparison.events import Frame, Section, read_sections
+from hwprm.verification.comparison.events import Frame, Section, instability, read_sections
 from hwprm.verification.comparison.external_memory import compare_stalls, memory_plusargs, waiting_cycles
-from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden
+from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden, room_stalls
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
 from hwprm.verification.modes.trace import compare_trace
 from hwprm.verification.results.report import Case
@@ -53,6 +53,7 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
         waves = keep_wave(simulation, MODE, session)
     frames = sections[0].frames
     cases = [_stream_case(simulation, session, sections[0])]
+    cases.append(replace(simulation.case(MODE, "offers stand still"), failure=instability(sections)))
     for name, first, last in _sets(simulation, len(images)):
         total = Comparison()
         for i in range(first, last):
@@ -138,6 +139,8 @@ def _cycles(
         failure = f"the CYCLES register reads {register}, {predicted} are predicted"
     elif hidden and set(intervals) - {predicted}:
         failure = f"images start {dict(sorted(intervals.items()))} cycles apart (times), {predicted} are predicted"
+    elif counters and (lost := room_stalls(frames, manifest)) not in (None, counters["STALLS"]):
+        failure = f"the STALLS register reads {counters['STALLS']}, layers started {lost} cycles late"
     elif len(started) != len(frames) or not started:
         failure = f"{len(started)} of {len(frames)} images were seen to start"
     simulated = next(iter(intervals)) if hidden and len(intervals) == 1 else register

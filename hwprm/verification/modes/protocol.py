@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hwprm.bundle import Bundle
+from hwprm.bundle.manifest import Manifest
 from hwprm.core.resources import resource_dir
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_outputs
-from hwprm.verification.comparison.events import Frame, Section, read_sections
-from hwprm.verification.comparison.timing import layer_cycles, loading_hidden
+from hwprm.verification.comparison.events import Frame, Section, instability, read_sections
+from hwprm.verification.comparison.timing import layer_cycles, loading_hidden, room_stalls
 from hwprm.verification.comparison.vectors import by_layer
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
 from hwprm.verification.results.report import Case
@@ -38,7 +39,7 @@ def run_protocol(simulation: Simulation) -> ModeOutcome:
     images = simulation.images[: simulation.config.protocol_count]
     tensors = run(simulation.bundle.network, images)
     logits = np.concatenate([tensors[e.name].reshape(len(images), -1) for e in manifest.layers if e.wide], axis=1)
-    more = ["batch"] if manifest.array.batch > 1 else []
+    more = [*(["batch"] if manifest.array.batch > 1 else []), *(["external"] if manifest.external else [])]
     bench = MODE if manifest.host == "axi" else manifest.host
     tests = [name for module in (bench, *more) for name in test_names(module)]
     stimulus = Stimulus(
@@ -48,10 +49,13 @@ def run_protocol(simulation: Simulation) -> ModeOutcome:
         sections = tuple(read_sections(session.events))
         compared, missing = _compare(session, sections, simulation.bundle, tensors)
         steady = _steady_frames(session, sections)
+        stalls = _stalls(session, sections, manifest)
         waves = keep_wave(simulation, MODE, session)
     measured = layer_cycles(steady, manifest) if steady else ()
     whole = replace(simulation.case(MODE, "session"), failure=session.trouble)
     cases = [whole, *_cocotb_cases(simulation, session, missing)]
+    cases.append(replace(simulation.case(MODE, "stalls"), failure=stalls))
+    cases.append(replace(simulation.case(MODE, "offers stand still"), failure=instability(sections)))
     for index, entry in enumerate(manifest.layers):
         case = simulation.case(MODE, f"layer {entry.name}", sum(compared[entry.name], Comparison()))
         simulated = dict(measured).get(entry.name)
@@ -109,6 +113,16 @@ def _cocotb_cases(simulation: Simulation, session: Session, missing: Mapping[str
         failure = case.failure or missing.get(case.name)
         cases.append(replace(simulation.case(MODE, case.name), failure=failure, seconds=case.seconds))
     return cases
+
+
+def _stalls(session: Session, sections: tuple[Section, ...], manifest: Manifest) -> str | None:
+    """Where the STALLS register is not what layers started late in the test whose logits nobody took."""
+    note = session.note("stalls.json")
+    section = next((section for section in sections if note and section.mark == note["mark"]), None)
+    lost = room_stalls(section.batches(manifest.array.batch), manifest) if section else None
+    if note is None or lost is None or note["stalls"] == lost:
+        return None
+    return f"the STALLS register reads {note['stalls']}, layers started {lost} cycles late"
 
 
 def _steady_frames(session: Session, sections: tuple[Section, ...]) -> tuple[Frame, Frame] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprm.verification.comparison.events import Section, Store, read_sections
+from hwprm.verification.comparison.events import Section, Store, instability, read_sections
 
 LOG = """\
 O 3 00000009 1
@@ -45,3 +45,14 @@ def test_a_log_cut_short_and_no_log(tmp_path: Path) -> None:
     (section,) = sections(tmp_path, "L 12\nF 30\nO 31 00000001 0\nO 32 0000")
     assert section.frames[0].beats == [(31, "00000001")]
     assert read_sections(tmp_path / "nowhere.log")[0].frames == []
+
+
+def test_offers_that_do_not_stand_still(tmp_path: Path) -> None:
+    log = tmp_path / "events.log"
+    log.write_text("R 3\nU 5 0\nM 2\nR 9\nU 11 3\nU 12\n")
+    sections = read_sections(log)
+    assert [section.unstable for section in sections] == [[(5, 0)], [(11, 3)]]
+    said = "does not hold what it offers until it is taken"
+    assert instability(sections) == f"m_axis {said}: cycle 5, test 0, and 1 times more"
+    assert instability(sections[1:]) == f"m_axi_ar {said}: cycle 11, test 2"
+    assert instability([]) is None

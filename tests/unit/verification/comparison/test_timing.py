@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hwprm.verification.comparison.events import Frame, Section, read_sections
-from hwprm.verification.comparison.timing import compute_cycles, layer_cycles, loading_hidden
+from hwprm.verification.comparison.timing import compute_cycles, layer_cycles, loading_hidden, room_stalls
 from tests.sim.standin import parts
 from tests.sim.standin import standin_bundle as make_bundle
 
@@ -39,3 +39,13 @@ def test_cycles_lost_to_external_memory_are_told_apart(tmp_path: Path) -> None:
     manifest = make_bundle(tmp_path / "bundle").manifest
     assert layer_cycles((before, after), manifest) == (("squash", 10), ("score", 19))
     assert compute_cycles(before, after) == 29
+
+
+def test_waits_for_room_are_what_outputs_start_late(tmp_path: Path) -> None:
+    manifest = make_bundle(tmp_path / "b").manifest
+    first = next(entry for entry in manifest.layers if entry.wide)
+    assert (first.index, manifest.cycles.layers[0]) == (1, 5)
+    frames = [Frame(starts=[100, 105]), Frame(starts=[150, 167]), Frame(starts=[200, 215], waited=[1, 4])]
+    assert room_stalls(frames, manifest) == 0 + 12 + 7
+    assert room_stalls([*frames, Frame(starts=[300])], manifest) is None
+    assert room_stalls([], manifest) is None
