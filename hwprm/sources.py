@@ -253,7 +253,7 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
         trained = Trained.of(model.meta["qat"]) if "qat" in model.meta else None
         if trained is not None:
             config = trained.over(config or QuantizeConfig())
-        known = trained and trained.calibration
+        known = None if trained is None else trained.calibration
         return quantize_network(
             model.graph, plain(dataset.x_train), dataset.input_scale, config, name=called, known=known
         )

@@ -48,7 +48,7 @@ class _Instead(torch.autograd.Function):
 
 def instead(real: Tensor, exact: Tensor) -> Tensor:
     """`exact`, whose gradient is taken for that of `real`, of the same shape."""
-    found: Tensor = _Instead.apply(real, exact)
+    found: Tensor = _Instead.apply(real, exact)  # type: ignore[no-untyped-call]  # torch's own
     return found
 
 
