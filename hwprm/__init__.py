@@ -2,7 +2,8 @@
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
 `verify`, `estimate`, `size`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
-`repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan` and `sensitivity` are functions only.
+`repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `qat` and `sensitivity` are functions
+only.
 Nothing heavy is imported before it is used.
 """
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         load,
         pnr,
         prune,
+        qat,
         quantize,
         report,
         sensitivity,
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
         LayerBudget,
         PruneOptions,
         PurifyConfig,
+        QatConfig,
+        QatOptions,
         QuantizeConfig,
         Settings,
         ShrinkConfig,
@@ -75,6 +79,8 @@ __all__ = [
     "Plan",
     "PruneOptions",
     "PurifyConfig",
+    "QatConfig",
+    "QatOptions",
     "QuantizeConfig",
     "Settings",
     "Shrink",
@@ -96,6 +102,7 @@ __all__ = [
     "load",
     "pnr",
     "prune",
+    "qat",
     "quantize",
     "report",
     "repro",

@@ -245,12 +245,18 @@ def as_network(source: Any, data: Any, config: QuantizeConfig | None, name: str 
     net = plain_network(source)
     if net is None:
         from hwprm.graph import plain
-        from hwprm.quantization import quantize_network  # needs torch, which integers do without
+        from hwprm.quantization import Trained, quantize_network  # needs torch, which integers do without
 
         dataset = as_dataset(data)
         model = as_model(source, dataset.image_shape)
         called = name or as_name(str(model.meta.get("name", title(source))))
-        return quantize_network(model.graph, plain(dataset.x_train), dataset.input_scale, config, name=called)
+        trained = Trained.of(model.meta["qat"]) if "qat" in model.meta else None
+        if trained is not None:
+            config = trained.over(config or QuantizeConfig())
+        known = None if trained is None else trained.calibration
+        return quantize_network(
+            model.graph, plain(dataset.x_train), dataset.input_scale, config, name=called, known=known
+        )
     for key in ("weight_bits", "act_bits"):
         asked, own = getattr(config or QuantizeConfig(), key), getattr(net, key)
         if asked not in (own, getattr(QuantizeConfig(), key)):  # a default is no wish

@@ -12,6 +12,7 @@ True
 """
 
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
+from hwprm.api.integers import qat
 from hwprm.api.loops import Admm, Shrink
 from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
@@ -28,6 +29,7 @@ __all__ = [
     "load",
     "pnr",
     "prune",
+    "qat",
     "quantize",
     "report",
     "sensitivity",

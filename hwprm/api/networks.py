@@ -41,7 +41,18 @@ if TYPE_CHECKING:
     Network = nn.Module | Graph | Model | str | Path
 
 
-__all__ = ["apply_plan", "export", "load", "prune", "sensitivity", "shrink_meters", "train", "widths"]
+__all__ = [
+    "apply_plan",
+    "export",
+    "load",
+    "noted",
+    "prune",
+    "sensitivity",
+    "shrink_meters",
+    "teacher_of",
+    "train",
+    "widths",
+]
 
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
 METERED = 8
@@ -97,9 +108,9 @@ def train(
     config = TrainConfig.given(config)
     dataset = as_dataset(data)
     model = as_model(network, dataset.image_shape, config.seed)
-    taught = None if teacher is None else _teacher(teacher, dataset.image_shape)
+    taught = None if teacher is None else teacher_of(teacher, dataset.image_shape)
     context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
-    done = _noted(run(model, dataset, _taught(context, taught)), taught)
+    done = noted(run(model, dataset, _taught(context, taught)), taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
 
@@ -162,7 +173,7 @@ def prune(
     options = PruneOptions.given(options)
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
-    taught = None if teacher is None else _teacher(teacher, split.dataset.image_shape)
+    taught = None if teacher is None else teacher_of(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
     config = TrainConfig.given(options.train)
     context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
@@ -172,14 +183,14 @@ def prune(
             case PruneStep.SHRINK:
                 model = _shrunk(model, data, options, _taught(context, own), own)
             case PruneStep.ADMM:
-                model = _noted(run_admm(model, data, AdmmConfig.given(options.admm), _taught(context, taught)), taught)
+                model = noted(run_admm(model, data, AdmmConfig.given(options.admm), _taught(context, taught)), taught)
             case PruneStep.PURIFY:
                 model = _purify(model, split, options.purify, progress)
             case PruneStep.COMPACT:
                 model = _compact(model, split)
             case PruneStep.FINETUNE if options.finetune is not None and options.finetune.epochs:
                 tuned = replace(context, config=options.finetune.over(config))
-                model = _noted(run_finetune(model, data, _taught(tuned, own)), own)
+                model = noted(run_finetune(model, data, _taught(tuned, own)), own)
     return model
 
 
@@ -274,7 +285,7 @@ def _shrunk(model: Model, data: Dataset, options: PruneOptions, context: Context
 
     assert options.shrink is not None
     meters = shrink_meters(options.shrink, data, options.array, options.quantize)
-    return _noted(shrink(model, data, options.shrink, context, meters=meters), own)
+    return noted(shrink(model, data, options.shrink, context, meters=meters), own)
 
 
 def shrink_meters(
@@ -322,14 +333,15 @@ def _meters(
     }
 
 
-def _teacher(source: Network, image_shape: Shapes) -> Model:
+def teacher_of(source: Network, image_shape: Shapes) -> Model:
+    """The model that `source` is, with a name."""
     from hwprm.sources import as_model, title
 
     model = as_model(source, image_shape)
     return model.advance(model.graph, model.stage, name=model.meta.get("name", title(source)))
 
 
-def _noted(model: Model, teacher: Model | None) -> Model:
+def noted(model: Model, teacher: Model | None) -> Model:
     """`model` with the name of its `teacher` and the SHA-256 that the teacher's ``weights.safetensors`` has."""
     if teacher is None:
         return model

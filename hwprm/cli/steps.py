@@ -109,7 +109,11 @@ def show_model(talk: Talk, out: Path, then: str, before: Model | None = None) ->
 def _digest(settings: Settings, verb: str, source: str, data: str) -> str:
     """Of the options of what is trained, and of the bytes of network, teacher and `data` (a fingerprint)."""
     run = settings.run
-    trained = {"train": ("train",), "prune": ("train", run.method, "finetune")}[verb]
+    trained = {
+        "train": ("train",),
+        "prune": ("train", run.method, "finetune"),
+        "quantize": ("train", "quantize", "qat"),
+    }[verb]
     options = option_lines(settings, ("data", *trained))
     digest = hashlib.sha256(repr((options, run.teacher, source, data)).encode())
     for place in (Path(source), *([run.teacher] if run.teacher else [])):

@@ -9,6 +9,7 @@ from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.prune import PruneOptions
 from hwprm.config.purify import PurifyConfig
+from hwprm.config.qat import QatConfig, QatOptions
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
@@ -32,6 +33,8 @@ __all__ = [
     "MemoryConfig",
     "PruneOptions",
     "PurifyConfig",
+    "QatConfig",
+    "QatOptions",
     "QuantizeConfig",
     "ReproConfig",
     "RunConfig",

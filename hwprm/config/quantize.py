@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from annotated_doc import Doc
@@ -10,6 +11,7 @@ from annotated_types import Interval
 
 from hwprm.config.kinds import Bits
 from hwprm.config.section import Section
+from hwprm.core.errors import ConfigError
 
 __all__ = ["QuantizeConfig"]
 
@@ -19,6 +21,13 @@ class QuantizeConfig(Section, section="quantize"):
     """Bit widths and how activation scales are found."""
 
     weight_bits: Annotated[Bits, Doc("Bits of a weight; integers are symmetric, 8 -> -127..127.")] = 8
+    layer_bits: Annotated[
+        Mapping[str, Bits] | None,
+        Doc(
+            "Bits of the weights of single layers, at most `weight_bits`, which the memory keeps for all: "
+            "conv2=3,fc1=2. none gives every layer `weight_bits`."
+        ),
+    ] = None
     act_bits: Annotated[
         Bits,
         Doc(
@@ -34,3 +43,15 @@ class QuantizeConfig(Section, section="quantize"):
         Interval(ge=50, le=100),
         Doc("Share of |activation| that must not saturate, in per cent; 100 takes the largest value seen."),
     ] = 100.0
+
+    def agree(self) -> None:
+        for name, bits in (self.layer_bits or {}).items():
+            if bits > self.weight_bits:
+                raise ConfigError(
+                    f"quantize.layer_bits: {name} must have at most weight_bits = {self.weight_bits} bits, not {bits}"
+                )
+
+    def of_layer(self, name: str) -> QuantizeConfig:
+        """These options with `weight_bits` those of the layer `name`."""
+        bits = (self.layer_bits or {}).get(name)
+        return self if bits is None else replace(self, weight_bits=bits, layer_bits=None)

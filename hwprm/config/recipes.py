@@ -15,7 +15,7 @@ from annotated_types import Interval
 from hwprm.config.kinds import NotNegative
 from hwprm.config.section import checked, options_of
 from hwprm.config.settings import MACHINE, SECTIONS, Settings, load_settings, sections_toml
-from hwprm.config.steps import PruneStep, in_steps
+from hwprm.config.steps import QAT, PruneStep, in_steps
 from hwprm.config.words import nearest
 from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
@@ -86,7 +86,9 @@ class Recipe:
 
     def _read(self) -> frozenset[str]:
         """Keys of the options that the result depends on."""
-        sections = {"data", "train", "purify", "quantize", "array"} | ({"shrink", "admm", "finetune"} & set(self.steps))
+        sections = {"data", "train", "purify", "quantize", "array"} | (
+            {"shrink", "admm", "finetune", QAT} & set(self.steps)
+        )
         if self.settings.repro.weights:
             sections.add("weights")
         keys = (option.key for section in sections for option in options_of(section, SECTIONS[section]))
@@ -142,8 +144,10 @@ def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
 def _check_steps(path: Path, steps: tuple[Any, ...], settings: Settings) -> None:
     if not in_steps(steps):
         raise ConfigError(
-            f"{path}: recipe.steps must be of {', '.join(PruneStep)}, in this order, either admm or shrink first and "
-            f"finetune after compact only, not {list(steps)!r}"
+            f"{path}: recipe.steps must be of {', '.join((*PruneStep, QAT))}, in this order, either admm or shrink "
+            f"first and finetune after compact only, not {list(steps)!r}"
         )
     if "finetune" in steps and not settings.finetune.epochs:
         raise ConfigError(f"{path}: recipe.steps has finetune, but finetune.epochs is 0; set it or leave the step out")
+    if QAT in steps and not settings.qat.epochs:
+        raise ConfigError(f"{path}: recipe.steps has {QAT}, but qat.epochs is 0; set it or leave the step out")

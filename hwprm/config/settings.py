@@ -19,6 +19,7 @@ from hwprm.config.finetune import FinetuneConfig
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.options import convert, nearest, options_of, record
 from hwprm.config.purify import PurifyConfig
+from hwprm.config.qat import QatConfig
 from hwprm.config.quantize import QuantizeConfig
 from hwprm.config.repro import ReproConfig
 from hwprm.config.run import RunConfig
@@ -47,6 +48,7 @@ class Settings:
     purify: PurifyConfig = field(default_factory=PurifyConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     quantize: QuantizeConfig = field(default_factory=QuantizeConfig)
+    qat: QatConfig = field(default_factory=QatConfig)
     array: ArrayConfig = field(default_factory=ArrayConfig)
     emit: EmitConfig = field(default_factory=EmitConfig)
     memory: MemoryConfig = field(default_factory=MemoryConfig)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import StrEnum
 
-__all__ = ["METHODS", "PruneStep", "in_steps"]
+__all__ = ["METHODS", "QAT", "PruneStep", "in_steps"]
 
 
 class PruneStep(StrEnum):
@@ -20,11 +20,16 @@ class PruneStep(StrEnum):
 
 #: Ways to choose what goes.
 METHODS = (PruneStep.ADMM, PruneStep.SHRINK)
+#: What may follow them in a row: training in integers.
+QAT = "qat"
 
 
 def in_steps(steps: Sequence[str]) -> bool:
-    """Whether `steps` are some of `PruneStep` in its order, one method first, fine-tuning after compaction only."""
+    """Whether `steps` are some of `PruneStep` in its order, one method first, fine-tuning after compaction only, and at
+    last perhaps `QAT`.
+    """
     order = list(PruneStep)
+    steps = steps[:-1] if steps and steps[-1] == QAT else steps
     if any(step not in order for step in steps):
         return False
     places = [order.index(PruneStep(step)) for step in steps]

@@ -51,6 +51,9 @@ class History(Mapping[str, Any]):
     shapes: Json | None = None
     #: ``{"name", "sha256"}`` of the weights of the network whose outputs last joined a loss.
     teacher: Json | None = None
+    #: What training in integers settled (`hwprm.quantization.calibration.Trained`); None where weights were trained in
+    #: floats since.
+    qat: Json | None = None
     #: How long training took, by stage.
     seconds: Json | None = None
     #: What each epoch measured.
@@ -115,7 +118,7 @@ class History(Mapping[str, Any]):
 KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "data", "judged"), (str,)),
     **dict.fromkeys(("waterfall", "removals", "refusals", "log"), (list,)),
-    **dict.fromkeys(("weights", "accuracy", "purify", "plan", "shapes", "teacher", "seconds"), (dict,)),
+    **dict.fromkeys(("weights", "accuracy", "purify", "plan", "shapes", "teacher", "qat", "seconds"), (dict,)),
     "input_scale": (float, int, dict),
     "seed": (int,),
 }

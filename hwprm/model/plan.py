@@ -32,7 +32,7 @@ FILE, WEIGHTS = "plan.json", "weights.safetensors"
 #: What of a model's history later verbs use.
 META = (
     *("name", "data", "input_scale", "seed", "accuracy", "judged", "plan", "shapes", "waterfall"),
-    *("removals", "refusals", "teacher"),
+    *("removals", "refusals", "teacher", "qat"),
 )
 AGAIN = "an older version made it; compact it again with `hwprm prune` from the purified model"
 MEND = "copy the folder again, or export the model again with `hwprm export`"

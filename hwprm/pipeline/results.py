@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from hwprm.config.recipes import Recipe
+from hwprm.config.steps import QAT
 from hwprm.core.files import read_json, write_file
 from hwprm.core.formats import ROW
 from hwprm.data import Dataset
@@ -95,7 +96,13 @@ def result_of(recipe: Recipe, data: Dataset, dense: Run, run: Run) -> Facts:
 def _seconds(dense: Run, run: Run, trained: dict[str, float]) -> dict[str, float]:
     """How long each step took; `trained` is what training took by stage, according to the model's history."""
     seconds = {"dense": dense.done["train"].seconds} | {name: done.seconds for name, done in run.done.items()}
-    for step, stage in (("dense", "dense"), ("shrink", "shrunk"), ("admm", "admm"), ("finetune", "finetuned")):
+    for step, stage in (
+        ("dense", "dense"),
+        ("shrink", "shrunk"),
+        ("admm", "admm"),
+        ("finetune", "finetuned"),
+        (QAT, QAT),
+    ):
         if step in seconds:  # interrupted attempts, and rounds that another row ran, count too
             seconds[step] = max(seconds[step], trained.get(stage, 0.0))
     return {name: round(value, 1) for name, value in seconds.items()}

@@ -136,12 +136,20 @@ class Accounting:
         return {**counts, "layers": [asdict(layer) for layer in self.layers]}
 
 
-def account(graph: Graph, original: Graph, *, weight_bits: int = 32, bias_bits: int = 32) -> Accounting:
+def account(
+    graph: Graph,
+    original: Graph,
+    *,
+    weight_bits: int = 32,
+    bias_bits: int = 32,
+    layer_bits: Mapping[str, int] | None = None,
+) -> Accounting:
     """Count what is left in `graph`, masked or compact, of the network `original`; layers go by name.
 
     Stored bits of a layer are the sum of
 
-    - its rectangle (rows with a weight x columns with a weight), `weight_bits` each, zeros inside included;
+    - its rectangle (rows with a weight x columns with a weight), `weight_bits` each or those that `layer_bits` has
+      for it, zeros inside included;
     - its column list, one index of ``ceil(log2(columns of the original matrix))`` bits per column; none where all
       columns are left, since their order says it;
     - `bias_bits` for each filter with a weight or a bias.
@@ -150,14 +158,17 @@ def account(graph: Graph, original: Graph, *, weight_bits: int = 32, bias_bits: 
     it is folded into weights and biases before they are stored.
     Raises ModelError when `graph` has a layer that `original` has not, ConfigError for bits outside 1..64.
     """
-    for key, bits in (("weight_bits", weight_bits), ("bias_bits", bias_bits)):
+    own = layer_bits or {}
+    for key, bits in (("weight_bits", weight_bits), ("bias_bits", bias_bits), *own.items()):
         if not 1 <= bits <= 64:
             raise ConfigError(f"account: {key} must be in 1..64, not {bits!r}")
     left = {layer.name: layer for layer in graph.weighted}
     known = {layer.name for layer in original.weighted}
     if unknown := sorted(left.keys() - known):
         raise ModelError(f"layer {unknown[0]!r} is not in the original network; compare a network with its own origin")
-    layers = tuple(_count(layer, left.get(layer.name), weight_bits, bias_bits) for layer in original.weighted)
+    layers = tuple(
+        _count(layer, left.get(layer.name), own.get(layer.name, weight_bits), bias_bits) for layer in original.weighted
+    )
     return Accounting(
         conv_only=_total([layer for layer in layers if layer.conv], "base", "left"),
         all_weights=_total(layers, "base", "left"),

@@ -2,6 +2,7 @@
 
 from hwprm.intnet import quantize_images
 from hwprm.quantization.accuracy import stored_accuracy
+from hwprm.quantization.calibration import Trained
 from hwprm.quantization.compare import crosscheck, signal_to_noise
 from hwprm.quantization.emulate import integer_accuracy, run_torch
 from hwprm.quantization.lowering.fold import fold_batchnorm
@@ -13,6 +14,7 @@ __all__ = [
     "FusedLayer",
     "FusedNetwork",
     "Quality",
+    "Trained",
     "crosscheck",
     "fold_batchnorm",
     "integer_accuracy",

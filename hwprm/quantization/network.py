@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from hwprm.config.options import nearest
 from hwprm.config.quantize import QuantizeConfig
-from hwprm.core.errors import ModelError
+from hwprm.core.errors import ConfigError
 from hwprm.core.numerics import (
     WIDE_BITS,
     choose_multiplier,
@@ -18,10 +17,11 @@ from hwprm.core.numerics import (
     quantize,
     signed_range,
 )
-from hwprm.graph import Batch, Graph, Scale, by_input, scale_of
-from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term, real_images
+from hwprm.graph import Batch, Graph, Scale
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term
 from hwprm.intnet.regions import meeting_terms
-from hwprm.quantization.calibrate import activation_ranges, codes_of
+from hwprm.quantization.calibrate import codes_of
+from hwprm.quantization.calibration import Calibration, InputFacts, calibrated
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 from hwprm.quantization.lowering.lower import lower
@@ -29,10 +29,11 @@ from hwprm.quantization.lowering.views import FusedTerm
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
 from hwprm.quantization.tables import tabulated, told_range
 
-__all__ = ["quantize_network"]
+__all__ = ["Quantiser", "check_layer_bits", "quantize_network"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+Pair = tuple[int, int]
 
 #: Largest requantisation factor asked for; an output step far below an accumulator step would hold no information.
 FACTOR_MAX = 256.0
@@ -47,64 +48,54 @@ def quantize_network(
     config: QuantizeConfig | None = None,
     *,
     name: str = "network",
+    known: Calibration | None = None,
 ) -> IntegerNetwork:
     """The integer network of `graph`, batch norms folded, with activation scales from the calibration images.
 
     `calibration_images` are stored images ``(n, C, H, W)`` (or vectors ``(n, K)``), for several inputs by name, whose
-    real value is ``x * input_scale``; the first `config.images` are used. Raises ModelError when an accumulator needs
-    more than 46 bits or nothing is left to compute, DataError for unusable images, UnsupportedError as `lower` does.
+    real value is ``x * input_scale``; the first `config.images` are used. What `known` says is not calibrated: it is
+    what the weights were trained with. Raises ModelError when an accumulator needs more than 46 bits or nothing is left
+    to compute, DataError for unusable images, UnsupportedError as `lower` does, ConfigError for bits of a layer that
+    the network has not.
     """
     config = config or QuantizeConfig()
-    separate: set[str] = set()
+    separate = set(known.separate) if known else set()
     while True:
         fused = lower(graph, separate=separate)
-        shapes = {source: fused.shapes[source] for source in fused.inputs}
-        first = {key: x[: config.images] for key, x in by_input(calibration_images, fused.inputs).items()}
-        real = real_images(first, input_scale, shapes)
-        ranges = activation_ranges(fused, real, config.percentile)
-        _check_ranges(fused, ranges)
-        inputs = {name: _InputFacts.of(x, real[name], scale_of(input_scale, name)) for name, x in first.items()}
-        quantiser = _Quantiser(fused, ranges, inputs, config)
+        check_layer_bits(fused, config)
+        calibration = calibrated(fused, calibration_images, input_scale, config, known)
+        quantiser = Quantiser(fused, calibration, config)
         layers = tuple(quantiser.layer(layer) for layer in fused.layers)
         if not quantiser.too_coarse:
             return quantiser.network(name, layers)
         separate |= quantiser.too_coarse
 
 
-def _check_ranges(fused: FusedNetwork, ranges: dict[str, float]) -> None:
-    for source in fused.inputs:
-        if ranges[source] == 0:
-            which = f" of input {source!r}" if len(fused.inputs) > 1 else ""
-            raise ModelError(f"the calibration images{which} are all zero, so no scale can be found; give real images")
+def check_layer_bits(fused: FusedNetwork, config: QuantizeConfig) -> None:
+    """Raise ConfigError unless every layer that `config` names is one of `fused`."""
+    known = [layer.name for layer in fused.layers]
+    for name in config.layer_bits or {}:
+        if name not in known:
+            raise ConfigError(
+                f"quantize.layer_bits names {name!r}{nearest(name, known)}, which is no layer of this network; its "
+                f"layers are {', '.join(known)}"
+            )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _InputFacts:
-    """Of an input on the calibration images: whether anything is negative, and the step of stored unsigned integers."""
-
-    signed: bool
-    #: Bits of the type in which it is stored, where that is an unsigned one, and the real value of a step of it.
-    stored_bits: int | None
-    step: float
-
-    @classmethod
-    def of(cls, stored: NDArray[np.generic], real: FloatArray, step: float) -> _InputFacts:
-        bits = 8 * stored.dtype.itemsize if stored.dtype.kind == "u" else None
-        return cls(signed=bool(real.min() < 0), stored_bits=bits, step=step)
-
-
-class _Quantiser:
+class Quantiser:
     """Walks the fused layers and keeps the tensors made so far."""
 
-    def __init__(
-        self, fused: FusedNetwork, ranges: dict[str, float], inputs: dict[str, _InputFacts], config: QuantizeConfig
-    ) -> None:
+    def __init__(self, fused: FusedNetwork, calibration: Calibration, config: QuantizeConfig) -> None:
         self.fused = fused
-        self.ranges = ranges
+        self.ranges = calibration.ranges
         self.config = config
-        self.tensors = {name: self._input(name, inputs[name]) for name in fused.inputs}
+        self.tensors = {name: self._input(name, calibration.inputs[name]) for name in fused.inputs}
         #: (low, high) of every tensor's integers.
         self.limits = {name: self.tensors[name].limits for name in fused.inputs}
+        #: Real value of one accumulator step of each filter ``(M,)``, by layer.
+        self.acc_scales: dict[str, FloatArray] = {}
+        #: Smallest and largest sum of any filter at any moment, by layer: without its residual, and with it.
+        self.reach: dict[str, tuple[Pair, Pair]] = {}
         #: Sums that must not join the layer of an operand, whose accumulators are too coarse.
         self.too_coarse: set[str] = set()
 
@@ -120,7 +111,7 @@ class _Quantiser:
             act_bits=self.config.act_bits,
         )
 
-    def _input(self, name: str, facts: _InputFacts) -> Tensor:
+    def _input(self, name: str, facts: InputFacts) -> Tensor:
         """An input whose range fills its integers; as it is where it is stored in unsigned integers of as many bits."""
         bits = self.config.act_bits
         as_it_is = facts.stored_bits == bits and not facts.signed
@@ -162,6 +153,7 @@ class _Quantiser:
             table=table,
         )
         self.tensors[layer.name], self.limits[layer.name] = tensor, made.limits
+        self.acc_scales[layer.name] = acc_scales
         return made
 
     def _residual(self, layer: FusedLayer, acc_scales: FloatArray) -> Residual | None:
@@ -178,7 +170,8 @@ class _Quantiser:
     def _weights(self, layer: FusedLayer) -> tuple[list[IntArray], FloatArray]:
         """Integer weights of each term, and the real value of one accumulator step of each filter ``(M,)``."""
         x_scales = [self.tensors[term.source].scale for term in layer.terms]
-        limit = signed_range(self.config.weight_bits)[1]
+        config = self.config.of_layer(layer.name)
+        limit = signed_range(config.weight_bits)[1]
         if layer.divisors:
             multiple = common_multiple(layer.divisors, limit)
             weights = [divided_weights(term.weight, multiple) for term in layer.terms]
@@ -192,10 +185,10 @@ class _Quantiser:
         real = [term.weight * (scale / reference) for term, scale in zip(layer.terms, x_scales, strict=True)]
         rows = np.concatenate([weight.reshape(len(weight), -1) for weight in real], axis=1)
         if layer.residual is None:
-            scales = weight_scales(rows, layer.bias, reference, self.config)
+            scales = weight_scales(rows, layer.bias, reference, config)
         else:
-            added, bits = self.tensors[layer.residual.source].scale / reference, self.config.act_bits
-            scales = weight_scales(rows, layer.bias, reference, self.config, added * silent_step(bits))
+            added, bits = self.tensors[layer.residual.source].scale / reference, config.act_bits
+            scales = weight_scales(rows, layer.bias, reference, config, added * silent_step(bits))
             if too_coarse(added, scales):
                 self.too_coarse.add(layer.residual.sum)
             scales = added / whole_steps(added, scales, bits)
@@ -225,9 +218,11 @@ class _Quantiser:
         low, high = (np.stack(side) for side in zip(*parts, strict=True))
         low = np.min([low[group].sum(axis=0) for group in together], axis=0) + np.minimum(bias, 0)
         high = np.max([high[group].sum(axis=0) for group in together], axis=0) + np.maximum(bias, 0)
+        alone = int(low.min()), int(high.max())
         if residual:
             x_low, x_high = product_bounds(self.limits[name] for name in residual.sources)
             low, high = low + residual.mult * x_low, high + residual.mult * x_high
+        self.reach[layer.name] = alone, (int(low.min()), int(high.max()))
         return low, high
 
 

@@ -50,6 +50,7 @@ def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str)
         input_scale=dataset.input_scale,
         seed=config.seed,
         accuracy={key: done},
+        qat=None,
         seconds={key: before + result.seconds},
         log=[{"stage": stage, "epoch": i + 1, **entry} for i, entry in enumerate(result.history)],
     )

@@ -6,6 +6,7 @@ import json
 
 from hwprm import api
 from hwprm.compiler import estimate, sum_bits
+from hwprm.config.steps import QAT
 from hwprm.core.files import write_file
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
@@ -27,7 +28,8 @@ def quantize(task: Task) -> Facts:
     net = api.quantize(model, data, task.settings.quantize, name=task.inputs["name"])
     net.save(task.place)
     bias_bits = max(sum_bits(net).values())  # the hardware keeps biases at the width of the whole sum
-    counts = account(model.graph, dense.graph, weight_bits=net.weight_bits, bias_bits=bias_bits)
+    own = task.settings.quantize.layer_bits
+    counts = account(model.graph, dense.graph, weight_bits=net.weight_bits, bias_bits=bias_bits, layer_bits=own)
     facts: Facts = {"waterfall": [counts.row("integer")]}
     if given.judged is None:  # as every stage before: where those held the test split back, the step `score` reads it
         facts["accuracy"] = {"integer": stored_accuracy(net, data.x_test, data.input_scale, data.y_test)}
@@ -47,11 +49,15 @@ def count(task: Task) -> Facts:
 def score(task: Task) -> Facts:
     """Accuracy of all that the row reports on the test split, which nothing before has seen."""
     data, top, steps = task.given.test, task.inputs["top"], task.inputs["steps"]
-    found = {}
-    for step in ("dense", *steps):
+    found, floats = {}, [step for step in steps if step != QAT]
+    for step in ("dense", *floats):
         model = dense_of(task) if step == "dense" else Model.load(task.out / "stages" / step)
         key = {"finetune": "finetuned"}.get(step, model.stage.value)
         found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale, top=top)
+    if QAT in steps:  # what the same bits make of the network that was trained in floats
+        split, config = task.given.split, task.settings.quantize
+        net = api.quantize(task.out / "stages" / floats[-1], split, config, name=task.inputs["name"])
+        found["rounded"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test, top=top)
     net = IntegerNetwork.load(task.out / QUANTIZE.place)
     found["integer"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test, top=top)
     write_file(task.place, json.dumps(found, indent=1) + "\n")
@@ -59,5 +65,5 @@ def score(task: Task) -> Facts:
 
 
 QUANTIZE = Step(name="quantize", place="stages/quantize", run=quantize, options=("quantize",), inputs=("name",))
-SCORE = Step(name="score", place="stages/score.json", run=score, inputs=("steps", "top"))
+SCORE = Step(name="score", place="stages/score.json", run=score, options=("quantize",), inputs=("name", "steps", "top"))
 COUNT = Step(name="count", place="stages/cycles.json", run=count, options=("array",))

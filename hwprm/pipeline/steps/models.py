@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from hwprm import api
-from hwprm.config import PruneOptions
-from hwprm.config.steps import METHODS, PruneStep
+from hwprm.config import PruneOptions, QatOptions
+from hwprm.config.steps import METHODS, QAT, PruneStep
 from hwprm.model import Model
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
@@ -15,7 +15,7 @@ from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
 from hwprm.reporting.record.record import applied, write_record
 
-__all__ = ["LOAD", "PRUNING", "TRAIN"]
+__all__ = ["LOAD", "PRUNING", "TRAIN", "TRAIN_INTEGERS"]
 
 
 def train(task: Task) -> Facts:
@@ -95,6 +95,21 @@ def finetune(task: Task) -> Facts:
     return _keep(model, task, "train", "finetune")
 
 
+def qat(task: Task) -> Facts:
+    """Train what is left in integers; the dense network teaches it."""
+    given: Given = task.given
+    settings, watch = task.settings, Watch(task.progress)
+    model = api.qat(
+        _before(task),
+        given.split,
+        QatOptions(qat=settings.qat, quantize=settings.quantize, train=settings.train),
+        teacher=dense_of(task),
+        progress=watch,
+        checkpoint=watch.checkpoint(task.scratch),
+    )
+    return _keep(model, task, "train", "quantize", QAT)
+
+
 def _cut(task: Task, last: PruneStep) -> Model:
     """The model of the step before, taken to `last` without training."""
     options = PruneOptions(purify=task.settings.purify, stop_after=last)
@@ -123,13 +138,14 @@ def _keep(model: Model, task: Task, *sections: str) -> Facts:
         model = model.advance(model.graph, model.stage, judged=given.judged)
     model.save(task.place)
     # Learning rates and epochs of pruning are its steps' own.
-    without = ("train.epochs", "train.lr") if {*METHODS, "finetune"} & set(sections) else ()
+    without = ("train.epochs", "train.lr") if {*METHODS, "finetune", QAT} & set(sections) else ()
     write_record(model, task.place, task.settings, applied("data", *sections, without=without))
     return {}
 
 
 TRAIN = Step(name="train", place="stages/train", run=train, options=("data", "train"), inputs=("network", "width"))
 LOAD = Step(name="train", place="stages/train", run=load, options=("data", "weights"), inputs=("network",))
+TRAIN_INTEGERS = Step(name=QAT, place="stages/qat", run=qat, options=("data", "train", "quantize", QAT))
 #: The steps of pruning, by name.
 PRUNING = {
     PruneStep.SHRINK: Step(

@@ -42,7 +42,7 @@ from hwprm.quantization.lowering.stages import Refused, Step, staged
 from hwprm.quantization.lowering.start import as_pool, identity_layer, start_layer
 from hwprm.quantization.lowering.views import View, whole_view
 
-__all__ = ["FusedLayer", "FusedNetwork", "lower"]
+__all__ = ["FusedLayer", "FusedNetwork", "fuse", "lower", "prepared"]
 
 
 def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
@@ -59,8 +59,17 @@ def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
     Raises UnsupportedError, which names all nodes concerned, where a flattened map is cut or normalised, joined in
     front of no linear layer, or an average reads nothing but padding.
     """
-    graph = staged(_live(fold_batchnorm(remove_unused_paths(graph)[0])))
-    return add_copies(_Lowering(graph, separate).network())
+    return fuse(prepared(graph), separate)
+
+
+def prepared(graph: Graph) -> Graph:
+    """`graph` as layers are made of it: batch norms folded, unused paths as zeros, without what no output needs."""
+    return _live(fold_batchnorm(remove_unused_paths(graph)[0]))
+
+
+def fuse(graph: Graph, separate: Collection[str] = ()) -> FusedNetwork:
+    """The fused layers of a `prepared` graph: weights are moved, repeated and added up, no number is rounded."""
+    return add_copies(_Lowering(staged(graph), separate).network())
 
 
 class _Lowering:

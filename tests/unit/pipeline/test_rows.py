@@ -86,6 +86,25 @@ def ran(data, tmp_path_factory):
     return recipe, folder / "out", reproduce(recipe, folder / "out", (0,), Silent())
 
 
+@pytest.mark.slow
+def test_a_row_may_end_with_training_in_integers(data, tmp_path):
+    changes = {
+        '"finetune"]': '"finetune", "qat"]',
+        "seeds = [0]": "seeds = [0]\n[quantize]\nweight_bits = 4\n[qat]\nepochs = 1\nbatch = 32\n",
+    }
+    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
+    (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
+    assert {"finetuned", "rounded", "integer"} <= result["accuracy"].keys() and "qat" in result["validation"]
+    assert Model.load(tmp_path / "out" / "tiny" / "seed-0" / "stages" / "qat").meta["qat"]["weight_bits"] == 4
+    assert "[qat]" in (tmp_path / "out" / "tiny" / "seed-0" / "recipe.toml").read_text()
+
+
+def test_training_in_integers_ends_a_row_and_has_epochs(data, tmp_path):
+    for steps, found in (('"qat", "finetune"]', "must be of"), ('"finetune", "qat"]', "qat.epochs is 0")):
+        with pytest.raises(ConfigError, match=found):
+            load_recipe(str(_recipe(tmp_path, data, **{'"finetune"]': steps})))
+
+
 def test_a_row_is_what_its_stages_are(ran):
     recipe, out, facts = ran
     assert json.loads((out / "tiny" / "result.json").read_text()) == facts

@@ -1,0 +1,1 @@
+"""Training whose forward pass is the integer network, rounding and all."""
