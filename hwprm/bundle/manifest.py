@@ -260,8 +260,8 @@ class Manifest:
 
     @property
     def tdata_bits(self) -> int:
-        """Width of an activation as it comes: whole bytes."""
-        return 8 * -(-self.array.act_bits // 8)
+        """Width of an activation as it comes: whole bytes, that of ``s_axis_tdata`` where a beat has all of them."""
+        return self.port("s_axis_tdata").width if self.host == "axi" else 8 * -(-self.array.act_bits // 8)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

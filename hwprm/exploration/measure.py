@@ -14,6 +14,7 @@ from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
 from hwprm.exploration.metrics import METRICS
 from hwprm.intnet import IntegerNetwork
 from hwprm.targets.catalogue import find_target
+from hwprm.targets.fitting import check_modelled
 from hwprm.targets.model import predict
 from hwprm.targets.sizes.design import Design
 
@@ -62,6 +63,7 @@ def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
         program = outline(net, array, settings.memory)
         report = program.cycles
     else:  # what a device holds of tables hangs on their contents
+        check_modelled(settings.emit.host)
         program = draft(net, array)
         report = replace(program.cycles, stalls=program.stalls(settings.memory))
     whole = report.total + sum(report.stalls)

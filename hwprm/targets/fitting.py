@@ -17,22 +17,27 @@ from hwprm.targets.sizes.columns import Columns
 from hwprm.targets.sizes.design import Design
 from hwprm.targets.sizes.memories import Contents
 
-__all__ = ["fitting_array", "sized"]
+__all__ = ["check_modelled", "fitting_array", "sized"]
 
 #: Arrays that are laid out before the search for one that fits is given up, and by how much a guess may be exceeded.
 TRIES, SLACK = 16, 1.05
 
 
-def sized(program: Program, target: str, cells: str = "any", host: str = "axi") -> Resources:
-    """What `program`, written in `cells`, takes of the device `target`; ``too_large`` where that is too much.
-
-    Raises as `predict`, and UnsupportedError for another `host` than ``axi``, which the model was fitted to.
-    """
+def check_modelled(host: str) -> None:
+    """Raise UnsupportedError for another host than ``axi`` (`hwprm.isa.hosts`): the size model was fitted to that."""
     if host != "axi":
         raise UnsupportedError(
             f"the size model knows designs with emit.host = axi, not {host}; compile without a device, then use "
             "`hwprm synth` on the bundle"
         )
+
+
+def sized(program: Program, target: str, cells: str = "any", host: str = "axi") -> Resources:
+    """What `program`, written in `cells`, takes of the device `target`; ``too_large`` where that is too much.
+
+    Raises as `predict`, and as `check_modelled` for its `host`.
+    """
+    check_modelled(host)
     found = _predicted(program, target, cells)
     return replace(found, too_large=_refused(program, found, cells)) if found.over else found
 

@@ -8,7 +8,7 @@ import pytest
 
 from hwprm import api
 from hwprm.compiler import compile_network
-from hwprm.config import ArrayConfig, ExploreConfig, MemoryConfig, Settings
+from hwprm.config import ArrayConfig, EmitConfig, ExploreConfig, MemoryConfig, Settings
 from hwprm.exploration.measure import measure, measure_all
 from tests.support.networks import small_lenet
 
@@ -57,3 +57,10 @@ def test_what_does_not_fit_is_refused_and_the_rest_measured() -> None:
     assert fits.values["dsp"] >= 4 and not fits.refused
     assert "does not fit ecp5-12k: needs" in large.refused and "DSP" in large.refused and not large.values
     assert "array.onchip_bits is 100" in budget.refused
+
+
+def test_a_host_that_the_size_model_does_not_know_is_refused_where_it_is_asked() -> None:
+    plain = Settings(emit=EmitConfig(host="stream8"), array=ArrayConfig(rows=2, cols=2))
+    free, sized = measure_all(small_lenet(), [plain, replace(plain, explore=ExploreConfig(target="ecp5-12k"))])
+    assert free.values["cycles"] > 0
+    assert "emit.host = axi, not stream8" in sized.refused
