@@ -76,6 +76,7 @@ def _arguments() -> Any:
     made = parser(__doc__ or "")
     made.add_argument("--draw", action="store_true", help="write the list of faults, run nothing")
     made.add_argument("--prove", action="store_true", help="have yosys compare the survivors' modules, run nothing")
+    made.add_argument("--report", action="store_true", help="tell what is done so far, run nothing")
     made.add_argument("--seed", type=int, default=1, help="of the sample (default: %(default)s)")
     made.add_argument("--count", type=int, default=115, help="faults of each bundle (default: %(default)s)")
     made.add_argument("--quota", type=int, default=2, help="faults of each module, at least (default: %(default)s)")
@@ -137,11 +138,15 @@ def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: 
     """What was found of every fault, by bundle and key."""
     kept = args.out / "done.jsonl"
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(kept)}
-    left = [
-        (name, m)
-        for name, m in mutants
-        if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
-    ]
+    left = (
+        []
+        if args.report
+        else [
+            (name, m)
+            for name, m in mutants
+            if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
+        ]
+    )
     say(f"{len(left)} of {len(mutants)} faults to run")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, context) as pool, kept.open("a") as file:
@@ -193,7 +198,14 @@ def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], st
     total = {key: sum(row[key] for row in rows) for key in ("mutants", "found", "proved", "equivalent", "missed")}
     rate = total["found"] / max(1, total["found"] + total["missed"])
     target = f"{TARGET:.0%} of the faults that make a difference are found"
-    return {"target": target, "met": rate >= TARGET, "rate": round(rate, 4), **total, "rows": rows}
+    return {
+        "target": target,
+        "met": rate >= TARGET,
+        "rate": round(rate, 4),
+        "listed": len(mutants),
+        **total,
+        "rows": rows,
+    }
 
 
 def _table(facts: dict[str, Any]) -> str:
