@@ -5,9 +5,11 @@ in a ROM image or the external image; a seeded uniform sample over all places, w
 bundles: regular sizes; odd sizes everywhere; residual, stride and average pool; external memory. A fault is found when
 `hwprm verify BUNDLE --allow-edited --sim icarus` fails, all else by default: Icarus because it compiles in no time.
 How: `--draw` writes the list of faults (`mutants.jsonl`, committed before it is run); otherwise the list is run, bulk
-mode and, where that passes, protocol mode, as the verb does in one. What is done is kept in `--out`. Survivors stand in
-`survivors.jsonl` with the reason why they make no difference, or why they were missed; a survivor without a line there
-counts as missed. `--prove` has yosys compare the module of each survivor with the true one, for all inputs.
+mode and, where that passes, protocol mode, as the verb does in one. Icarus alone runs two images in bulk mode, where
+the verb's default, Verilator, runs a hundred: `--again --images 100` runs survivors on as many. What is done is kept in
+`--out`. Survivors stand in `survivors.jsonl` with the reason why they make no difference, or why they were missed; a
+survivor without a line there counts as missed. `--prove` has yosys compare the module of each survivor with the true
+one, for all inputs.
 Target: 97 % of the faults that make a difference are found.
 """
 
@@ -74,10 +76,12 @@ def _arguments() -> Any:
     made = parser(__doc__ or "")
     made.add_argument("--draw", action="store_true", help="write the list of faults, run nothing")
     made.add_argument("--prove", action="store_true", help="have yosys compare the survivors' modules, run nothing")
+    made.add_argument("--report", action="store_true", help="tell what is done so far, run nothing")
     made.add_argument("--seed", type=int, default=1, help="of the sample (default: %(default)s)")
     made.add_argument("--count", type=int, default=115, help="faults of each bundle (default: %(default)s)")
     made.add_argument("--quota", type=int, default=2, help="faults of each module, at least (default: %(default)s)")
     made.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
+    made.add_argument("--images", type=int, help="images of the bulk mode (default: the verb's own under Icarus)")
     made.add_argument("--again", action="store_true", help="run survivors once more")
     made.add_argument("--out", type=Path, default=RUNS / "mutation", help="finished cases (default: %(default)s)")
     return made.parse_args()
@@ -110,7 +114,7 @@ def edited(folder: Path, mutant: Mutant, out: Path) -> Path:
     return out
 
 
-def judge(name: str, folder: Path, mutant: Mutant) -> dict[str, Any]:
+def judge(name: str, folder: Path, mutant: Mutant, images: int | None) -> dict[str, Any]:
     """What verification finds in the bundle called `name` with the fault in it, `found` empty where it passes."""
     with tempfile.TemporaryDirectory() as work, stopwatch() as clock:
         copy = edited(folder, mutant, Path(work) / "bundle")
@@ -118,7 +122,7 @@ def judge(name: str, folder: Path, mutant: Mutant) -> dict[str, Any]:
         for mode in MODES:
             config = VerifyConfig(sim="icarus", allow_edited=True, work=Path(work) / "cache", timeout=TIMEOUT)
             try:
-                report = verify_bundle(copy, replace(config, modes=mode))
+                report = verify_bundle(copy, replace(config, modes=mode, images=images if mode == ("bulk",) else None))
             except ToolError:
                 found = INVALID
             except HwprmError as error:
@@ -134,15 +138,19 @@ def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: 
     """What was found of every fault, by bundle and key."""
     kept = args.out / "done.jsonl"
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(kept)}
-    left = [
-        (name, m)
-        for name, m in mutants
-        if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
-    ]
+    left = (
+        []
+        if args.report
+        else [
+            (name, m)
+            for name, m in mutants
+            if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
+        ]
+    )
     say(f"{len(left)} of {len(mutants)} faults to run")
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(args.jobs, context) as pool, kept.open("a") as file:
-        waiting = [pool.submit(judge, name, folders[name], mutant) for name, mutant in left]
+        waiting = [pool.submit(judge, name, folders[name], mutant, args.images) for name, mutant in left]
         for number, future in enumerate(as_completed(waiting), 1):
             entry = future.result()
             done[entry["bundle"], entry["key"]] = entry["found"]
@@ -190,7 +198,14 @@ def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], st
     total = {key: sum(row[key] for row in rows) for key in ("mutants", "found", "proved", "equivalent", "missed")}
     rate = total["found"] / max(1, total["found"] + total["missed"])
     target = f"{TARGET:.0%} of the faults that make a difference are found"
-    return {"target": target, "met": rate >= TARGET, "rate": round(rate, 4), **total, "rows": rows}
+    return {
+        "target": target,
+        "met": rate >= TARGET,
+        "rate": round(rate, 4),
+        "listed": len(mutants),
+        **total,
+        "rows": rows,
+    }
 
 
 def _table(facts: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CHUNK_IMAGES", "image_files", "random_images", "write_images"]
+__all__ = ["CHUNK_IMAGES", "extreme_images", "image_files", "random_images", "write_images"]
 
 IntArray = NDArray[np.int64]
 
@@ -36,6 +36,16 @@ def write_images(images: IntArray, act_bits: int, folder: Path) -> None:
     """Write `images` ``(n, ...)`` as ``images_<k>.mem`` into `folder`."""
     for name, text in image_files(images, act_bits).items():
         (folder / name).write_bytes(text)
+
+
+def extreme_images(limits: tuple[IntArray, IntArray]) -> IntArray:
+    """Images that reach what random ones do not: all smallest, all largest, and a checkerboard of both, both ways.
+
+    limits as in `hwprm.intnet.image_limits`, arrays of the shape of an image; ``(4, ...)``.
+    """
+    low, high = limits
+    odd = np.indices(low.shape).sum(axis=0) % 2 == 1
+    return np.stack([low, high, np.where(odd, high, low), np.where(odd, low, high)]).astype(np.int64)
 
 
 def random_images(count: int, limits: tuple[IntArray, IntArray], seed: int) -> IntArray:

@@ -34,7 +34,7 @@ class VerifyConfig(Section, section="verify"):
         Images | None,
         Doc(
             "Images of the bulk mode, or of the only mode that runs: 100 in bulk mode by default (under Icarus alone "
-            "`icarus_images`); where the bundle stores fewer, seeded random ones are added."
+            "`icarus_images`); where the bundle stores fewer, extreme and seeded random ones are added."
         ),
     ] = None
     icarus_images: Annotated[

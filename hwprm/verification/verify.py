@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from hwprm.bundle import Bundle
-from hwprm.bundle.images import random_images
+from hwprm.bundle.images import extreme_images, random_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.core.cache import default_cache, trim
@@ -148,8 +148,9 @@ def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memo
     batch = manifest.array.batch
     wanted = max(config.protocol_count, config.layer_count + batch - 1, *map(config.bulk_images, config.simulators))
     if wanted > len(images):
+        extreme = extreme_images(manifest.image_limits)
         extra = random_images(wanted - len(images), manifest.image_limits, config.seed)
-        images = np.concatenate([images, extra])
+        images = np.concatenate([images, extreme, extra])[:wanted]
     work = (config.work or default_cache()).absolute()  # tools run in folders of their own
     return Simulation(
         bundle=bundle,

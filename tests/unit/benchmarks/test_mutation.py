@@ -100,3 +100,7 @@ def test_the_committed_list_is_large_and_every_survivor_is_in_it(faults):
     keys = {(line["bundle"], faults.Mutant(**line["mutant"]).key) for line in lines}
     assert len(keys) == len(lines) >= 400
     assert {bundle for bundle, _ in keys} == {"regular", "odd", "residual", "external"}
+    survivors = [json.loads(line) for line in (FOLDER / "results" / "survivors.jsonl").read_text().splitlines()]
+    assert {(line["bundle"], line["key"]) for line in survivors} <= keys
+    assert {line["verdict"] for line in survivors} <= {"proved", "equivalent", "unreached", "open"}
+    assert all(line["reason"] for line in survivors)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hwprm.bundle.images import CHUNK_IMAGES, image_files, random_images
+from hwprm.bundle.images import CHUNK_IMAGES, extreme_images, image_files, random_images
 from hwprm.core.numerics import integer_range, signed_range
 from hwprm.intnet import image_limits
 
@@ -47,3 +47,14 @@ def test_random_images_of_a_signed_and_an_unsigned_input() -> None:
     images = random_images(50, image_limits([((1, 2, 2), (-4, 3)), ((3, 1, 1), (0, 7))]), seed=1)
     assert images.shape == (50, 7)
     assert (images[:, :4].min(), images[:, :4].max(), images[:, 4:].min(), images[:, 4:].max()) == (-4, 3, 0, 7)
+
+
+def test_extreme_images_reach_both_ends_everywhere() -> None:
+    low, high = np.full((2, 3, 3), -8), np.full((2, 3, 3), 7)
+    high[1] = 15
+    images = extreme_images((low, high))
+    assert images.shape == (4, 2, 3, 3)
+    assert (images[0] == low).all() and (images[1] == high).all()
+    assert (images[2] + images[3] == low + high).all(), "each place is smallest in one and largest in the other"
+    assert images[2, 0].tolist() == [[-8, 7, -8], [7, -8, 7], [-8, 7, -8]]
+    assert images[2, 1, 0, 0] == 15
