@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from math import prod
 from pathlib import Path
 
 from hwprm.bundle.manifest import Manifest
@@ -21,10 +20,9 @@ def core_name(manifest: Manifest) -> str:
 def write_driver(manifest: Manifest, values: Mapping[str, object], work: Path) -> None:
     """Write ``driver/`` into the bundle in `work`; a design without registers has none. `values` are the README's."""
     if manifest.registers:
-        words = sum(prod(layer.shape) for layer in manifest.layers if layer.wide)
         (work / "driver").mkdir()
         for name in ("hwprm_design.h", "hwprm_driver.h", "hwprm_driver.c"):
-            (work / "driver" / name).write_text(render(f"{name}.j2", **values, result_words=words))
+            (work / "driver" / name).write_text(render(f"{name}.j2", **values))
 
 
 def write_core(manifest: Manifest, work: Path) -> None:

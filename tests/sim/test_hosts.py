@@ -36,7 +36,7 @@ TESTS = {"stream8": {"short_image", "long_image"}, "uart": {"greeting", "broken_
     ("host", "sim", "act_bits"),
     [
         (STREAM8, "icarus", 12),
-        (UART, "icarus", 8),
+        pytest.param(UART, "icarus", 8, marks=pytest.mark.slow),  # silences on the line last long
         pytest.param(STREAM8, "both", 8, marks=pytest.mark.slow),
         pytest.param(Host(kind="uart", divider=7, silence=200), "both", 12, marks=pytest.mark.slow),
     ],
@@ -60,3 +60,15 @@ def test_verified_from_the_pins(tmp_path: Path, host: Host, sim: str, act_bits: 
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
     assert TESTS[host.kind] | {"reset_in_mid_image"} <= {case.name for case in report.cases}
+
+
+def test_frames_at_full_speed(tmp_path: Path) -> None:
+    program = _program()
+    images = random_images(2, program.network.image_limits, seed=2)
+    emit_bundle(program, images, None, tmp_path / "bundle", host=UART)
+    config = VerifyConfig(
+        sim="icarus", modes=("bulk",), images=2, icarus_images=2, trace_images=2, work=tmp_path / "work"
+    )
+    report = verify_bundle(tmp_path / "bundle", config)
+    report.raise_on_failure()
+    assert report.cycles_simulated == report.cycles_predicted == program.cycles.total
