@@ -6,6 +6,7 @@ images, the fast pipeline, the fast pipeline in cells of the ECP5. Columns: cycl
 works, on-chip memory bits, tile words, LUT4, flip-flops, multipliers and block RAMs of an LFE5U-85F.
 How: quantised with random images (weights but LeNet-5's are random), compiled, emitted, `hwprm synth`; kept by hash, so
 that an interrupted run goes on. `--clock` places and routes too, those that have no bus to a memory: hours.
+Target: what batches and phases need costs the LeNet-5 that uses neither nothing (the default equals "no phases").
 """
 
 from __future__ import annotations

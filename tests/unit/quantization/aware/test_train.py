@@ -29,10 +29,11 @@ QAT = QatConfig(epochs=4, batch=24, lr=5e-3)
 
 @pytest.fixture(scope="module")
 def floats() -> Model:
-    """A network with batch norm and a pruned column, trained a little."""
+    """A network with batch norm and pruned columns, trained a little."""
     graph = tiny_graph(norm=True)
     weight = graph.by_name["conv2"].weight.copy()
     weight[:, 0] = 0
+    weight[:, 1, 0, 0] = 0
     graph = graph.replace(replace(graph.by_name["conv2"], weight=weight))
     model = Model(graph=graph, stage=Stage.ADMM)
     return api.train(model, DATA, replace(TRAIN, epochs=3, batch=24, lr=3e-3))
@@ -78,7 +79,9 @@ def test_another_integer_is_told(trained: Model) -> None:
 
 def test_zeros_stay_zero_and_batch_norms_are_gone(trained: Model) -> None:
     graph = trained.graph
-    assert not graph.by_name["conv2"].weight[:, 0].any() and "bn1" not in graph.by_name
+    weight = graph.by_name["conv2"].weight
+    assert not weight[:, 0].any() and not weight[:, 1, 0, 0].any() and weight[:, 1].any()
+    assert "bn1" not in graph.by_name
     assert trained.stage is Stage.ADMM
 
 
