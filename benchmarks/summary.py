@@ -42,6 +42,7 @@ def written(results: Path = RESULTS) -> dict[Path, str]:
             "coverage": lambda: _stops(_read(results, "coverage")),
         },
         ROOT / "docs" / "results.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
+        ROOT / "docs" / "hardware.md": {"features": lambda: _features(_read(results, "features"))},
         ROOT / "docs" / "compression.md": {
             "rows": lambda: rows_in_full(_read(results, "repro")),
             "steps": lambda: steps_of(_read(results, "repro")),
@@ -278,6 +279,30 @@ def _coverage(facts: dict[str, Any]) -> Row:
 def _stops(facts: dict[str, Any]) -> str:
     rows = [[cause["what"], cause["stops"], cause["alone"], cause["example"]] for cause in facts["causes"]]
     return markdown(("what stops networks", "how many", "alone", "for example"), rows)
+
+
+def _features(facts: dict[str, Any]) -> str:
+    keys = ("memory_bits", "tile_words", "lut4", "ff", "dsp", "bram")
+    header = (
+        "design",
+        "variant",
+        "cycles an image",
+        "busy, %",
+        "memory bits",
+        "tiles",
+        "LUT4",
+        "FF",
+        "DSP",
+        "block RAM",
+    )
+    rows = [
+        (
+            f"{e['network']}, {e['rows']} x {e['cols']}",
+            *(e["variant"], round(e["cycles"]), round(100 * e["utilisation"], 1), *(e[key] for key in keys)),
+        )
+        for e in facts["rows"]
+    ]
+    return markdown(header, rows)
 
 
 def _irregular(facts: dict[str, Any]) -> list[Row]:
