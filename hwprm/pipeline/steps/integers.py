@@ -12,6 +12,7 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
+from hwprm.pipeline.steps.models import ROUNDED, TRAIN_INTEGERS
 from hwprm.pruning import account
 from hwprm.quantization import measure_quality, stored_accuracy
 from hwprm.reporting.facts.facts import QUALITY_FILE
@@ -54,9 +55,8 @@ def score(task: Task) -> Facts:
         model = dense_of(task) if step == "dense" else Model.load(task.out / "stages" / step)
         key = {"finetune": "finetuned"}.get(step, model.stage.value)
         found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale, top=top)
-    if QAT in steps:  # what the same bits make of the network that was trained in floats
-        split, config = task.given.split, task.settings.quantize
-        net = api.quantize(task.out / "stages" / floats[-1], split, config, name=task.inputs["name"])
+    if QAT in steps:
+        net = IntegerNetwork.load(task.out / TRAIN_INTEGERS.place / ROUNDED)
         found["rounded"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test, top=top)
     net = IntegerNetwork.load(task.out / QUANTIZE.place)
     found["integer"] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test, top=top)
@@ -65,5 +65,5 @@ def score(task: Task) -> Facts:
 
 
 QUANTIZE = Step(name="quantize", place="stages/quantize", run=quantize, options=("quantize",), inputs=("name",))
-SCORE = Step(name="score", place="stages/score.json", run=score, options=("quantize",), inputs=("name", "steps", "top"))
+SCORE = Step(name="score", place="stages/score.json", run=score, inputs=("name", "steps", "top"))
 COUNT = Step(name="count", place="stages/cycles.json", run=count, options=("array",))

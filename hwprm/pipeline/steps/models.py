@@ -96,18 +96,24 @@ def finetune(task: Task) -> Facts:
 
 
 def qat(task: Task) -> Facts:
-    """Train what is left in integers; the dense network teaches it."""
+    """Train what is left in integers; the dense network teaches it.
+
+    What the same bits make of the floats lies beside it, to be compared with.
+    """
     given: Given = task.given
     settings, watch = task.settings, Watch(task.progress)
+    before = _before(task)
     model = api.qat(
-        _before(task),
+        before,
         given.split,
         QatOptions(qat=settings.qat, quantize=settings.quantize, train=settings.train),
         teacher=dense_of(task),
         progress=watch,
         checkpoint=watch.checkpoint(task.scratch),
     )
-    return _keep(model, task, "train", "quantize", QAT)
+    facts = _keep(model, task, "train", "quantize", QAT)
+    api.quantize(before, given.split, settings.quantize).save(task.place / ROUNDED)
+    return facts
 
 
 def _cut(task: Task, last: PruneStep) -> Model:
@@ -142,6 +148,9 @@ def _keep(model: Model, task: Task, *sections: str) -> Facts:
     write_record(model, task.place, task.settings, applied("data", *sections, without=without))
     return {}
 
+
+#: In the folder of the step `qat`: the integer network of the floats that it began with.
+ROUNDED = "rounded"
 
 TRAIN = Step(name="train", place="stages/train", run=train, options=("data", "train"), inputs=("network", "width"))
 LOAD = Step(name="train", place="stages/train", run=load, options=("data", "weights"), inputs=("network",))
