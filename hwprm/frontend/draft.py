@@ -21,6 +21,8 @@ class Draft:
         self.nodes: list[Node] = []
         #: Of what stands for a refused call, too.
         self.shapes: dict[str, Shape] = {}
+        #: Tensors that a ReLU, a clamp or what follows them keeps at 0 or more.
+        self.positive: set[str] = set()
         #: Names that belong to a layer, so that no other node may take them, and names in use.
         self.reserved = set(reserved)
         self.used: set[str] = set()
@@ -45,6 +47,8 @@ class Draft:
         """Add `node`; its name."""
         self.shapes[node.name] = node.infer_shape(*(self.shapes[name] for name in node.inputs))
         self.nodes.append(node)
+        if node.never_negative([source in self.positive for source in node.inputs]):
+            self.positive.add(node.name)
         return node.name
 
     def affine(self, label: str, source: str, scale: Array, shift: Array, kind: DTypeLike | None = None) -> str:
@@ -81,5 +85,4 @@ class Draft:
 
     def never_negative(self, name: str) -> bool:
         """Whether the tensor `name` is known to be 0 or more everywhere, by a ReLU or clamp."""
-        node = next((node for node in self.nodes if node.name == name), None)
-        return node is not None and node.never_negative([self.never_negative(source) for source in node.inputs])
+        return name in self.positive

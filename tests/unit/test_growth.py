@@ -12,7 +12,8 @@ from hwprm.compiler.layout.layout import Layout, lay_out
 from hwprm.compiler.timing.cycles import count_cycles
 from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import ArrayConfig, MemoryConfig
-from hwprm.graph import Add, Conv2d, Graph, Input
+from hwprm.frontend.draft import Draft
+from hwprm.graph import Add, Conv2d, Graph, Input, MaxPool2d, Relu
 from hwprm.intnet import Term
 from hwprm.pruning.paths.summands import drop_constant_summands
 from tests.support.growth import lines_run
@@ -65,7 +66,24 @@ def stalls(depth: int) -> Callable[[], object]:
     return lambda: MemoryModel(program.tiles, per_layer, program.hardware, MemoryConfig()).image(0)
 
 
-@pytest.mark.parametrize("make", [replaced, summands, cycles, stalls])
+def signs(depth: int) -> Callable[[], object]:
+    """Whether the end of a chain of sums is never negative, asked while it grows."""
+
+    def grow() -> bool:
+        draft = Draft(())
+        draft.put(Input(name="x", inputs=(), shape=(2, 3, 3)))
+        last = draft.put(Relu(name="relu", inputs=("x",)))
+        for i in range(depth):
+            sides = [
+                draft.put(MaxPool2d(name=f"{side}{i}", inputs=(last,), kernel=(1, 1), stride=(1, 1))) for side in "ab"
+            ]
+            last = draft.put(Add(name=f"sum{i}", inputs=tuple(sides)))
+        return draft.never_negative(last)
+
+    return grow
+
+
+@pytest.mark.parametrize("make", [replaced, summands, cycles, stalls, signs])
 def test_twice_as_deep_costs_twice(make: Callable[[int], Callable[[], object]]) -> None:
     shallow, deep = (lines_run(make(depth)) for depth in (40, 80))
     assert shallow > 40  # something was counted
