@@ -40,7 +40,7 @@ from hwprm.quantization import quantize_network
 
 LIST = HERE / "coverage_networks.txt"
 #: Networks that are accepted at least.
-ACCEPTED = 100
+ACCEPTED = 101
 IMAGES = 2
 
 Entry = dict[str, Any]

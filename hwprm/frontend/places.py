@@ -18,7 +18,7 @@ from hwprm.graph.ops.pixel_unshuffle import PixelUnshuffle
 from hwprm.graph.rules.arrays import Quad, Shape
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["Place", "index_of", "read", "stored", "vector", "whole_channels"]
+__all__ = ["Place", "in_squares", "index_of", "read", "stored", "vector", "whole_channels"]
 
 _NO_PADDING: Quad = (0, 0, 0, 0)
 
@@ -55,6 +55,12 @@ def read(draft: Draft, value: Activation, shape: Shape) -> Place:
     if len(shape) == 1:
         return Place(name=_vector(draft, value, shape))
     return _map(draft, value, stored(shape))
+
+
+def in_squares(draft: Draft, value: Activation, shape: Shape) -> bool:
+    """Whether `value`, of `shape` in torch, is pixels shuffled or unshuffled: an operator makes it, but not more."""
+    base = draft.shapes[value.name]
+    return value.index is not None and len(shape) == len(base) == 3 and _squares(base, value.index) is not None
 
 
 def vector(draft: Draft, value: Activation, shape: Shape) -> tuple[str, Index | None]:

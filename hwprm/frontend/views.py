@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from hwprm.frontend.places import index_of
+from hwprm.frontend.places import in_squares, index_of
 from hwprm.frontend.values import Activation, Constant, Index, Value, as_array
 from hwprm.frontend.walk import Walk, shape_of, size_of
 from hwprm.graph import Channels, Concat
@@ -251,6 +251,8 @@ def _tried(walk: Walk, node: torch.fx.Node, call: torch.fx.Node, number: int | N
     if source.name in walk.refused:
         return walk.stand_in(node)
     x, batch = walk.activation(source), shape_of(source)[0]
+    if in_squares(walk.draft, x, shape_of(source)[1:]):
+        x = walk.values[source.name] = Activation(name=walk.place(source).name)
     before = index_of(walk.draft, x, shape_of(source)[1:])
     span = int(before.max()) + 1
     images = np.stack([np.where(before > 0, before + span * i, 0) for i in range(batch)])

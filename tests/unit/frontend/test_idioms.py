@@ -120,6 +120,12 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "factors of NHWC": lambda m, a: m.second((a.permute(0, 2, 3, 1) * m.prelu.weight + 1).permute(0, 3, 1, 2)),
     "linear over NHWC": lambda m, a: m.few(a.permute(0, 2, 3, 1)).permute(0, 3, 1, 2),
     "space to depth": lambda m, a: m.spread(a.view(-1, 4, 3, 2, 3, 2).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)),
+    "space to depth, mirrored": lambda m, a: m.spread(
+        functional.pad(a.view(-1, 4, 3, 2, 3, 2).permute(0, 3, 5, 1, 2, 4).flatten(1, 3), (1, 1, 1, 1), mode="reflect")
+    ),
+    "space to depth, cut": lambda m, a: m.spread(
+        a.view(-1, 4, 3, 2, 3, 2).permute(0, 3, 5, 1, 2, 4).flatten(1, 3)[:, :, 1:, :2]
+    ),
     "depth to space": lambda m, a: m.one(a.view(-1, 1, 2, 2, 6, 6).permute(0, 1, 4, 2, 5, 3).reshape(-1, 1, 12, 12)),
     "vector as a square map": lambda m, a: m.one(m.few(a.mean((2, 3))).repeat(1, 3).view(-1, 1, 3, 3)),
     "sum of a stack": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 1).sum(1)),
