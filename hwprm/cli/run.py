@@ -69,7 +69,12 @@ def _table(report: BoardReport) -> Table:
     table.add_row("sent again", f"{tally.again:,}")
     dropped = ", ".join(f"{count} {reason}" for reason, count in sorted(tally.dropped.items())) or "none"
     table.add_row("dropped by the board", dropped)
-    other = {"no answer": tally.silences, "resets": tally.resets, "late": tally.strays, "bytes": tally.skipped}
+    other = {
+        "no answer": tally.silences,
+        "resets": tally.resets,
+        "late": tally.strays,
+        "bytes of no frame": tally.skipped,
+    }
     table.add_row("other trouble", ", ".join(f"{count} {name}" for name, count in other.items() if count) or "none")
     return table
 
