@@ -5,8 +5,9 @@ It knows no serial port, only a `Line`. No result is taken for another image's, 
 - A result counts when its checksum is right and its number is that of an image that is on its way.
 - A number that may have been taken by the device is given to no other image: what the device dropped goes again under
   the numbers it had, and only then what got lost on the way back, under new ones.
-- A greeting counts as an answer to a question when one is open. What does not continue the numbers is not believed
-  before the device was asked, unless it says that it was reset.
+- A greeting counts as an answer to a question when one is open. What does not continue the numbers, that of a reset
+  too, is not believed before the device was asked, with nothing on its way to it: an image that was sent before the
+  reset was known may have been taken under a number that fits again.
 """
 
 from __future__ import annotations
@@ -165,7 +166,7 @@ class SerialHost:
             return  # an answer that came after the question was asked again
         reset = status.reason is Reason.RESET
         if reset:
-            self.tally.resets += 1
+            self.tally.resets += 1  # behind it nothing is sent before the device says where it stands
         elif not asked:
             self.tally.dropped[status.reason.name.lower()] += 1
         if not asked:
@@ -176,7 +177,7 @@ class SerialHost:
             place = ours.index(status.next)
             # What it took has a result under way, or lost where it had time to come before the question.
             back = [*numbers[place:], *(numbers[:place] if asked else [])]
-        elif reset or asked:
+        elif asked:
             back = numbers  # it began anew and knows of none of them
         else:
             self._ask()
