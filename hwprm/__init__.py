@@ -1,7 +1,7 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
-`verify`, `estimate`, `size`, `synth`, `pnr`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
+`verify`, `estimate`, `size`, `synth`, `pnr`, `run`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
 `repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `qat` and `sensitivity` are functions
 only.
 Nothing heavy is imported before it is used.
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         qat,
         quantize,
         report,
+        run,
         sensitivity,
         size,
         synth,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from hwprm.config import (
         AdmmConfig,
         ArrayConfig,
+        BoardConfig,
         DataConfig,
         EmitConfig,
         ExploreConfig,
@@ -67,6 +69,7 @@ __all__ = [
     "Admm",
     "AdmmConfig",
     "ArrayConfig",
+    "BoardConfig",
     "DataConfig",
     "EmitConfig",
     "ExploreConfig",
@@ -106,6 +109,7 @@ __all__ = [
     "quantize",
     "report",
     "repro",
+    "run",
     "sensitivity",
     "size",
     "synth",

@@ -11,6 +11,7 @@ The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
 True
 """
 
+from hwprm.api.board import run
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
 from hwprm.api.integers import qat
 from hwprm.api.loops import Admm, Shrink
@@ -32,6 +33,7 @@ __all__ = [
     "qat",
     "quantize",
     "report",
+    "run",
     "sensitivity",
     "size",
     "synth",

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hwprm.bundle.manifest import Manifest
 from hwprm.core.errors import BundleError, ConfigError
 
-__all__ = ["Bus", "Driver"]
+__all__ = ["Bus", "Driver", "pack"]
 
 #: Bits of CONTROL and STATUS; FRAMES_OUT counts modulo 2**32.
 RUN, REPEAT = 1, 2
@@ -101,9 +101,14 @@ class Driver:
 
         Raises ConfigError when it has another size or integers that the design cannot hold.
         """
-        low, high = self.manifest.image_limits
-        if image.size != low.size or (image.reshape(low.shape) < low).any() or (image.reshape(low.shape) > high).any():
-            raise ConfigError(f"an image of this design is {low.shape}, integers from {low.min()} to {high.max()}")
-        width = self.manifest.tdata_bits // 8
-        values = image.reshape(-1, 1) >> 8 * np.arange(width) & 0xFF
-        return values.astype(np.uint8).tobytes()
+        return pack(self.manifest, image)
+
+
+def pack(manifest: Manifest, image: NDArray[np.int64]) -> bytes:
+    """The activations of one image as the design of `manifest` takes them; see `Driver.pack`."""
+    low, high = manifest.image_limits
+    if image.size != low.size or (image.reshape(low.shape) < low).any() or (image.reshape(low.shape) > high).any():
+        raise ConfigError(f"an image of this design is {low.shape}, integers from {low.min()} to {high.max()}")
+    width = manifest.tdata_bits // 8
+    values = image.reshape(-1, 1) >> 8 * np.arange(width) & 0xFF
+    return values.astype(np.uint8).tobytes()

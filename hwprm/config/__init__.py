@@ -2,6 +2,7 @@
 
 from hwprm.config.admm import AdmmConfig, LayerBudget
 from hwprm.config.array import ArrayConfig
+from hwprm.config.board import BoardConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
 from hwprm.config.explore import ExploreConfig
@@ -25,6 +26,7 @@ __all__ = [
     "SECTIONS",
     "AdmmConfig",
     "ArrayConfig",
+    "BoardConfig",
     "DataConfig",
     "EmitConfig",
     "ExploreConfig",

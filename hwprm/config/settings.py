@@ -12,6 +12,7 @@ from typing import Any
 
 from hwprm.config.admm import AdmmConfig
 from hwprm.config.array import ArrayConfig
+from hwprm.config.board import BoardConfig
 from hwprm.config.data import DataConfig
 from hwprm.config.emit import EmitConfig
 from hwprm.config.explore import ExploreConfig
@@ -54,6 +55,7 @@ class Settings:
     memory: MemoryConfig = field(default_factory=MemoryConfig)
     verify: VerifyConfig = field(default_factory=VerifyConfig)
     silicon: SiliconConfig = field(default_factory=SiliconConfig)
+    board: BoardConfig = field(default_factory=BoardConfig)
     explore: ExploreConfig = field(default_factory=ExploreConfig)
     repro: ReproConfig = field(default_factory=ReproConfig)
     run: RunConfig = field(default_factory=RunConfig)

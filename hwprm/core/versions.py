@@ -20,6 +20,9 @@ __all__ = ["State", "Tool", "digest_of_files", "package_digest", "survey"]
 
 Version = tuple[int, ...]
 
+#: Packages of extras that a user may lack, and what they are for.
+OPTIONAL = {"torch": "needed to train, prune and quantise", "pyserial": "needed by `hwprm run`"}
+
 
 class State(StrEnum):
     """How an installed tool stands to the tested one."""
@@ -80,13 +83,14 @@ def _packages(pins: dict[str, str]) -> Iterator[Tool]:
         match = re.match(r"[\w.-]+", requirement)
         assert match, requirement
         name = match[0]
-        if "extra ==" in requirement and name != "torch":
-            continue  # developers' tools
+        optional = "extra ==" in requirement
+        if optional and name not in OPTIONAL:
+            continue  # developers' tools, and what the silicon survey lists
         tested = pins.get(name.lower(), "?")
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:
-            yield _absent(name, tested, optional="extra ==" in requirement)
+            yield _absent(name, tested, optional=optional)
             continue
         least = re.search(r">=([\w.]+)", requirement)
         below = re.search(r"<([\w.]+)", requirement)
@@ -100,7 +104,7 @@ def _packages(pins: dict[str, str]) -> Iterator[Tool]:
 
 
 def _absent(name: str, tested: str, *, optional: bool) -> Tool:
-    why = " (needed to train, prune and quantise)" if optional else ""
+    why = f" ({OPTIONAL[name]})" if optional else ""
     mend = f"pip install {name}=={tested}{why}"
     return Tool(name=name, found="-", tested=tested, state=State.OPTIONAL if optional else State.BAD, mend=mend)
 

@@ -147,6 +147,12 @@ class Decoder:
         while (found := self._next()) is not None:
             yield from found
 
+    def quiet(self) -> Iterator[Frame]:
+        """Every frame behind a beginning that was never ended: the line is silent, and what is held will not go on."""
+        while self._held:
+            self._skip(1)
+            yield from self.feed(b"")
+
     def _next(self) -> list[Frame] | None:
         """A frame, or nothing where some bytes were skipped; None where more are needed."""
         start = self._held.find(SYNC)

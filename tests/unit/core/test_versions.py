@@ -71,6 +71,18 @@ def test_doctor_fails_when_something_is_missing(run: Run, monkeypatch: pytest.Mo
     assert "missing or too old: nonesuch" in result.stderr
 
 
+def test_what_only_boards_need_may_be_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name == "pyserial":
+            raise metadata.PackageNotFoundError
+        return "1.0"
+
+    monkeypatch.setattr(metadata, "requires", lambda name: ['pyserial>=3.3; extra == "board"'])
+    monkeypatch.setattr(metadata, "version", version)
+    (tool,) = survey(_file(tmp_path, "pyserial==3.5\n"))
+    assert (tool.state, tool.mend) == (State.OPTIONAL, "pip install pyserial==3.5 (needed by `hwprm run`)")
+
+
 def test_no_registry_is_named() -> None:
     for name in ("Makefile", "constraints.txt", "pyproject.toml", ".ci/run", "README.md"):
         assert "index-url =" not in (ROOT / name).read_text().lower()

@@ -87,6 +87,7 @@ def test_a_bundle_on_a_serial_line(tmp_path: Path) -> None:
     assert "a stop bit of 48\nclock cycles each" in text
     assert f"| 0x02 IMAGE | host | {manifest.image_words} bytes |" in text
     assert "s_axis" not in text
+    assert "hwprm run . --port" in text and "clock in Hz by 48" in text
     with pytest.raises(ValueError, match="without its host"):
         Manifest.from_json(json.loads(json.dumps(replace(manifest, host="stream8").to_json())))
 
