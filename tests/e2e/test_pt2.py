@@ -71,6 +71,7 @@ def test_zero_rows_and_columns_are_gone(bundle: Path) -> None:
     assert [6, 1, 1] in shapes.values(), "the blank neuron is still there"
 
 
+@pytest.mark.slow
 def test_verify_under_icarus(bundle: Path, run: Run, tmp_path: Path) -> None:
     junit = tmp_path / "junit.xml"
     result = run("verify", bundle, "--json", sim="icarus", junit=junit, work=tmp_path / "work")

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.sim
 
 #: Seeds of networks, what they run on, whose cells that is made of.
 ARRAYS = (
-    (25, ArrayConfig(rows=1, cols=1, pipeline="fast"), "any"),
+    pytest.param(25, ArrayConfig(rows=1, cols=1, pipeline="fast"), "any", marks=pytest.mark.slow),
     (9, ArrayConfig(rows=3, cols=8, multiplier_stages=2), "ecp5"),
     pytest.param(17, ArrayConfig(rows=7, cols=5, pipeline="fast"), "ecp5", marks=pytest.mark.slow),
 )

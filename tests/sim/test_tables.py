@@ -26,7 +26,7 @@ def bundle(folder: Path, **options: str) -> Bundle:
     return emit_bundle(program, random_images(2, program.network.image_limits, seed=3), np.arange(2), folder / "bundle")
 
 
-@pytest.mark.parametrize("weights", ["rom", "axi"])
+@pytest.mark.parametrize("weights", ["rom", pytest.param("axi", marks=pytest.mark.slow)])
 def test_equal_on_icarus(weights: str, tmp_path: Path) -> None:
     made = bundle(tmp_path, weights=weights)
     assert (made.folder / "mem" / "posts.mem").exists() and (made.folder / "rtl" / "hwprm_rom.v").exists()

@@ -10,6 +10,7 @@ from hwprm.bundle import Bundle
 from hwprm.core.errors import ToolError
 from hwprm.core.process import run_logged
 from hwprm.core.resources import resource_dir
+from hwprm.verification.simulators.builds import WAIVED
 from hwprm.verification.simulators.tools import find_simulator
 
 __all__ = ["STRICT", "build_model"]
@@ -36,7 +37,7 @@ def build_model(bundle: Bundle, folder: Path, *, optimise: bool = False) -> Path
     translate = [
         str(simulator.executable),
         *("--cc", "--exe", "-O3", "--top-module", "hwprm_top", "--prefix", "Vhwprm_top", "-Mdir", ".", "-o", "model"),
-        *("--x-initial", "unique", "--x-assign", "fast", "-Wno-WIDTH", "-Wno-TIMESCALEMOD", "-Wno-UNUSED"),
+        *("--x-initial", "unique", "--x-assign", "fast", *WAIVED, "-Wno-UNUSED"),
         *("-CFLAGS", f"-std=c++17 {level} -I{driver} -I{ours}"),
         *map(str, (source.absolute() for source in bundle.sources())),
         *(str(ours / "main.cpp"), "driver.o"),
