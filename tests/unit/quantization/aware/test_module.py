@@ -48,7 +48,8 @@ def moved(graph: Graph, x: Batch, bits: tuple[int, int], scale: float = 1.0) -> 
     zeros = ZeroMasks.of(module)
     with torch.no_grad():
         for parameter in (p for p in module.parameters() if p.requires_grad):
-            parameter += torch.randn_like(parameter) * (0.1 if parameter.ndim == 1 else 0.1 * parameter.std(correction=0))
+            spread = 1.0 if parameter.ndim == 1 else parameter.std(correction=0)
+            parameter += torch.randn_like(parameter) * 0.1 * spread
         zeros.after_step(module)  # as in training
     return module
 
