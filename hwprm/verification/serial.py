@@ -111,5 +111,9 @@ class SerialBench(Bench):
                 byte |= int(self.dut.tx.value) << i
                 await Timer(self._bit, "ns")
             if int(self.dut.tx.value):  # else a reset came between
-                for frame in self._decoder.feed(bytes([byte])):
-                    self._frames.put_nowait(frame)
+                self._came(byte)
+
+    def _came(self, byte: int) -> None:
+        """What becomes of a byte of ``tx``."""
+        for frame in self._decoder.feed(bytes([byte])):
+            self._frames.put_nowait(frame)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -260,7 +259,6 @@ def test_the_description_for_fusesoc_names_what_is_there(bundle: Bundle) -> None
     }
 
 
-@pytest.mark.skipif(importlib.util.find_spec("fusesoc") is None, reason="fusesoc is not installed")
 @pytest.mark.parametrize("target", ["lint", "sim"])
 def test_fusesoc_runs_it(target: str, bundle: Bundle, tmp_path: Path) -> None:
     simulator = find_simulator("verilator")

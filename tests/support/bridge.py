@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import cocotb
-from cocotb.triggers import FallingEdge, Timer
+from cocotb.triggers import Timer
 
 from hwprm.verification.bench import CLOCK_NS, write_note
 from hwprm.verification.serial import SerialBench
@@ -26,15 +26,8 @@ class Bridge(SerialBench):
 
     end = -1
 
-    async def _listen(self) -> None:
-        while True:
-            await FallingEdge(self.dut.tx)
-            await Timer(3 * self._bit // 2, "ns")
-            byte = 0
-            for i in range(8):
-                byte |= int(self.dut.tx.value) << i
-                await Timer(self._bit, "ns")
-            os.write(self.end, bytes([byte]))
+    def _came(self, byte: int) -> None:
+        os.write(self.end, bytes([byte]))
 
 
 @cocotb.test()
