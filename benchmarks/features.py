@@ -1,9 +1,10 @@
 """What each feature of the gateware costs of a device, and what it saves in cycles, on the same four designs.
 
 What: for LeNet-5 at 40x and a U-Net on 8 x 8, ResNet-18 at 60x and MobileNetV2 at 64 pixels on 8 x 16 (weights of the
-last two in external memory), every variant: phases switched off, phases where they pay (the default), a batch of four
-images, the fast pipeline, the fast pipeline in cells of the ECP5. Columns: cycles an image, share of the array that
-works, on-chip memory bits, tile words, LUT4, flip-flops, multipliers and block RAMs of an LFE5U-85F.
+last two in external memory), every variant: phases switched off, phases where they pay (the default), those of the last
+filters of a layer alone as well, a batch of four images, the fast pipeline, the fast pipeline in cells of the ECP5.
+Columns: cycles an image, share of the array that works, on-chip memory bits, tile words, LUT4, flip-flops, multipliers
+and block RAMs of an LFE5U-85F.
 How: quantised with random images (weights but LeNet-5's are random), compiled, emitted, `hwprm synth`; kept by hash, so
 that an interrupted run goes on. `--clock` places and routes too, those that have no bus to a memory: hours.
 Target: what batches and phases need costs the LeNet-5 that uses neither nothing (the default equals "no phases").
@@ -52,6 +53,7 @@ DESIGNS: dict[str, ArrayConfig] = {
 VARIANTS: dict[str, Variant] = {
     "no phases": Variant(options={"phases": "off"}),
     "default": Variant(options={}),
+    "split": Variant(options={"phases": "split"}),
     "batch 4": Variant(options={"batch": 4}),
     "fast": Variant(options={"pipeline": "fast"}),
     "fast in ECP5 cells": Variant(options={"pipeline": "fast"}, cells="ecp5"),

@@ -24,6 +24,7 @@ from hwprm.compiler.passes.gates import spread_gates
 from hwprm.compiler.passes.ordering import order_filters
 from hwprm.compiler.passes.pools import split_pools
 from hwprm.compiler.passes.proof import Proof, rewrite, sample_images
+from hwprm.compiler.passes.remainders import split_remainders
 from hwprm.compiler.passes.rewritten import Pass, Rewritten
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.compiler.record import ProgramRecord, RomSize
@@ -40,7 +41,7 @@ __all__ = ["PASSES", "Outline", "Program", "compile_network", "draft", "estimate
 
 #: What the compiler does to a network before it lays it out, in this order. `hwprm.compiler.passes.proof` shows
 #: that they changed no integer, and which one did where that fails.
-PASSES: tuple[Pass, ...] = (remove_unneeded, spread_gates, split_pools, order_filters)
+PASSES: tuple[Pass, ...] = (remove_unneeded, spread_gates, split_pools, order_filters, split_remainders)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,8 +171,10 @@ def _laid_out(
     made = rewritten.network
     _check_supported(made)
     layout = best_layout(made, array)
-    ordered = order_filters in passes and given[passes.index(order_filters)] is not made
-    unordered = best_layout(given[passes.index(order_filters)], array) if ordered else None
+    unordered = None
+    if order_filters in passes:
+        before, after = [*given, made][passes.index(order_filters) :][:2]
+        unordered = best_layout(before, array) if before is not after else None
     return rewritten, layout, unordered
 
 

@@ -50,10 +50,10 @@ class ArrayConfig(Section, section="array"):
         bool, Doc("Put filters that use the same columns into one tile, where that saves cycles.")
     ] = True
     phases: Annotated[
-        Literal["auto", "off"],
+        Literal["auto", "split", "off"],
         Doc(
             "Neighbouring pixels of a row as filters of their own, for depthwise layers above all: `auto` where that "
-            "saves cycles, or `off`."
+            "saves cycles, `split` also for the last filters of a layer alone where they fill no tile, or `off`."
         ),
     ] = "auto"
     weights: Annotated[

@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 #: Arrays, so many that neither their rows nor their columns divide what most layers have.
 ARRAYS = (
     {"rows": 4, "cols": 3, "batch": 2, "weights": "axi"},
-    {"rows": 5, "cols": 4, "batch": 3, "weights": "rom"},
+    {"rows": 5, "cols": 4, "batch": 3, "weights": "rom", "phases": "split"},
     {"rows": 3, "cols": 5, "batch": 2, "weights": "rom"},
 )
 RANDOM = {

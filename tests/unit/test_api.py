@@ -36,7 +36,7 @@ def test_quantize_compares_both_references(tiny_model: Path, tiny_data: Path, tm
     bundle = hwprm.compile(tmp_path / "integer", tiny_data, out=tmp_path / "bundle")
     checks = bundle.manifest.checks
     assert (checks.crosscheck_images, checks.pass_images) == (4, 8)
-    assert checks.passes == ("remove_unneeded", "spread_gates", "split_pools", "order_filters")
+    assert checks.passes == ("remove_unneeded", "spread_gates", "split_pools", "order_filters", "split_remainders")
 
 
 @pytest.mark.usefixtures("faulty")

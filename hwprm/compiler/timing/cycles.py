@@ -165,6 +165,8 @@ def count_cycles(layout: Layout, unordered: Layout | None = None) -> CycleReport
         before = {layer.name: layer for layer in kept(unordered, "cycles", partial(_layers, unordered))}
         layers = tuple(
             replace(one, unordered_cycles=before[one.name].cycles, unordered_listed=before[one.name].listed)
+            if one.name in before
+            else replace(one, unordered_cycles=0, unordered_listed=0)  # split off later: counted where it was before
             for one in layers
         )
     return CycleReport(rows=hw.rows, cols=hw.cols, layers=layers, batch=hw.batch)

@@ -142,6 +142,6 @@ def test_layers_that_cannot_have_phases_have_none():
     assert all(geo.phases == 1 for geo in program.geometry if geo.guarded or geo.layer.wide)
 
 
-def test_the_option_takes_two_words():
-    with pytest.raises(ConfigError, match="array.phases must be one of auto, off, not 'on'"):
+def test_the_option_takes_three_words():
+    with pytest.raises(ConfigError, match="array.phases must be one of auto, split, off, not 'on'"):
         ArrayConfig(phases="on")  # type: ignore[arg-type]  # wrong on purpose

@@ -112,7 +112,7 @@ def test_bundle_with_results_beside_it(finished: Path, tmp_path: Path) -> None:
     assert "summand" not in page.text, "factors are no matrices"
     facts = json.loads((finished / "report.json").read_text())
     assert f"Mismatches 0 of {facts['verify']['values_compared']:,} integers" in page.text
-    passes = "remove_unneeded, spread_gates, split_pools, order_filters; 8 images"
+    passes = "remove_unneeded, spread_gates, split_pools, order_filters, split_remainders; 8 images"
     assert f"Compiler passes that changed no integer {passes}" in page.text
     assert "References in torch and numpy equal 4 images" in page.text
     for row in facts["cycles"]["layers"]:
