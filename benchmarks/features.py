@@ -68,6 +68,7 @@ def main() -> None:
         say(f"{name}, {variant}: {program.cycles.total:,} cycles; synthesis")
         entry = _entry(name, variant, program, args)
         rows = [row for row in rows if (row["network"], row["variant"]) != (name, variant)] + [entry]
+        rows.sort(key=lambda row: ([*DESIGNS].index(row["network"]), [*VARIANTS].index(row["variant"])))
         write_results("features", {"target": TARGET, "rows": rows}, args.results)
     print(_table(rows))
 

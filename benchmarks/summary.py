@@ -259,9 +259,9 @@ def _widths(facts: dict[str, Any]) -> list[Row]:
 def _signs(facts: dict[str, Any]) -> list[Row]:
     rows = []
     for name, e in facts["networks"].items():
-        measured = f"{e['integer']:.1f} dB; per-tensor fake quantisation to 0..127 {e['fake_127']:.1f}, "
-        measured += f"to 0..255 {e['fake_255']:.1f}"
-        target = "within 1.5 dB of 0..255" + (", 25 dB" if name == "residual" else "")
+        measured = f"{e['integer']:.1f} dB, {e['compensated']:.1f} compensated; per-tensor fake quantisation to 0..127 "
+        measured += f"{e['fake_127']:.1f}, to 0..255 {e['fake_255']:.1f}"
+        target = "within 1.5 dB of 0..255" + (", 25 dB" if name == "residual" else ", compensated 19.5 dB")
         rows.append(
             (f"signs.py: signal to noise of the logits, {name}, 8 bits", target, measured, verdict(facts["met"]))
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_doc import Doc
 from annotated_types import Interval
@@ -43,6 +43,14 @@ class QuantizeConfig(Section, section="quantize"):
         Interval(ge=50, le=100),
         Doc("Share of |activation| that must not saturate, in per cent; 100 takes the largest value seen."),
     ] = 100.0
+
+    rounding: Annotated[
+        Literal["nearest", "compensated"],
+        Doc(
+            "How weights become integers: each the `nearest`, or `compensated`, where those rounded later make up for "
+            "what the earlier ones lost on the calibration images (GPTQ); worth most with few bits."
+        ),
+    ] = "nearest"
 
     def agree(self) -> None:
         for name, bits in (self.layer_bits or {}).items():

@@ -102,6 +102,11 @@ class Trained:
                     f"quantize.{key} = {asked}, but the network was trained in integers with {own}; leave the option "
                     "out, or train the float network that it came from"
                 )
+        if config.rounding != "nearest":
+            raise ConfigError(
+                f"quantize.rounding = {config.rounding}, but the network was trained in integers, each weight the "
+                "nearest; leave the option out, or start from the float network that it came from"
+            )
         return replace(
             config, weight_bits=self.weight_bits, act_bits=self.act_bits, layer_bits=dict(self.layer_bits) or None
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,15 +19,17 @@ from hwprm.core.numerics import (
     quantize,
     signed_range,
 )
-from hwprm.graph import Batch, Graph, Scale
-from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term
+from hwprm.graph import Batch, Graph, Scale, by_input
+from hwprm.intnet import Gate, GemmLayer, IntegerNetwork, Residual, Tensor, Term, real_images
 from hwprm.intnet.regions import meeting_terms
 from hwprm.quantization.calibrate import codes_of
 from hwprm.quantization.calibration import Calibration, InputFacts, calibrated
+from hwprm.quantization.compensation import compensated, lost_mean
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 from hwprm.quantization.lowering.lower import lower
 from hwprm.quantization.lowering.views import FusedTerm
+from hwprm.quantization.moments import Moments, input_moments
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
 from hwprm.quantization.tables import tabulated, told_range
 
@@ -64,7 +68,7 @@ def quantize_network(
         fused = lower(graph, separate=separate)
         check_layer_bits(fused, config)
         calibration = calibrated(fused, calibration_images, input_scale, config, known)
-        quantiser = Quantiser(fused, calibration, config)
+        quantiser = Quantiser(fused, calibration, config, _moments(fused, calibration_images, input_scale, config))
         layers = tuple(quantiser.layer(layer) for layer in fused.layers)
         if not quantiser.too_coarse:
             return quantiser.network(name, layers)
@@ -82,11 +86,28 @@ def check_layer_bits(fused: FusedNetwork, config: QuantizeConfig) -> None:
             )
 
 
+def _moments(
+    fused: FusedNetwork, images: Batch, input_scale: Scale, config: QuantizeConfig
+) -> dict[str, tuple[Moments, ...]] | None:
+    if config.rounding == "nearest":
+        return None
+    first = {name: x[: config.images] for name, x in by_input(images, fused.inputs).items()}
+    return input_moments(fused, real_images(first, input_scale, {name: fused.shapes[name] for name in fused.inputs}))
+
+
 class Quantiser:
     """Walks the fused layers and keeps the tensors made so far."""
 
-    def __init__(self, fused: FusedNetwork, calibration: Calibration, config: QuantizeConfig) -> None:
+    def __init__(
+        self,
+        fused: FusedNetwork,
+        calibration: Calibration,
+        config: QuantizeConfig,
+        moments: Mapping[str, tuple[Moments, ...]] | None = None,
+    ) -> None:
         self.fused = fused
+        #: Of the inputs of layers whose rounding is compensated.
+        self.moments = moments or {}
         self.ranges = calibration.ranges
         self.config = config
         self.tensors = {name: self._input(name, calibration.inputs[name]) for name in fused.inputs}
@@ -122,7 +143,9 @@ class Quantiser:
         """The integer layer of `layer`, whose sources have been made."""
         wide = layer.name in self.fused.outputs
         weights, acc_scales = self._weights(layer)
-        bias = quantize(layer.bias, acc_scales, *signed_range(BIAS_BITS_MAX + 1))
+        bias = quantize(
+            layer.bias + self._lost(layer, weights, acc_scales), acc_scales, *signed_range(BIAS_BITS_MAX + 1)
+        )
         residual = self._residual(layer, acc_scales)
         low, high = self._reach(layer, weights, bias, residual)
         bits = WIDE_BITS if wide else self.config.act_bits
@@ -192,7 +215,19 @@ class Quantiser:
             if too_coarse(added, scales):
                 self.too_coarse.add(layer.residual.sum)
             scales = added / whole_steps(added, scales, bits)
+        if layer.name in self.moments:
+            of_terms = zip(real, self.moments[layer.name], strict=True)
+            return [compensated(weight, scales, limit, moments) for weight, moments in of_terms], reference * scales
         return [quantize(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
+
+    def _lost(self, layer: FusedLayer, weights: list[IntArray], acc_scales: FloatArray) -> FloatArray:
+        """What the sums of each filter ``(M,)`` lose on average by compensated rounding; none by any other."""
+        lost = np.zeros(len(layer.bias))
+        if layer.name not in self.moments:
+            return lost
+        for term, weight, moments in zip(layer.terms, weights, self.moments[layer.name], strict=True):
+            lost += lost_mean(term.weight, weight, acc_scales / self.tensors[term.source].scale, moments)
+        return lost
 
     def _scale(self, layer: FusedLayer, acc_scales: FloatArray, highest: int) -> float:
         """Output scale of an inner layer, of its codes where it has a table: its calibrated range fills the positive

@@ -40,12 +40,17 @@ def train_integers(
     every integer of a few images is compared with that of the network that `quantize_network` makes.
 
     Raises what `fit` and `quantize_network` raise, UnsupportedError naming a layer that adds up weights, ConfigError
-    for a precision other than float32, MismatchError where an integer differs.
+    for a precision other than float32 or a rounding other than to the nearest, MismatchError where an integer differs.
     """
     train = options.over(context.config)
     if train.precision != "float32":
         raise ConfigError(
             f"training in integers computes exact sums, which {train.precision} cannot; set train.precision to float32"
+        )
+    if config.rounding != "nearest":
+        raise ConfigError(
+            f"quantize.rounding = {config.rounding} is for weights that stay; training in integers rounds to the "
+            "nearest at every step: leave one of the two out"
         )
     images = plain(dataset.x_train)
     module = IntegerModule(model.graph, images, dataset.input_scale, config, options.ranges)
