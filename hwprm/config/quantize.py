@@ -48,7 +48,8 @@ class QuantizeConfig(Section, section="quantize"):
         Literal["nearest", "compensated"],
         Doc(
             "How weights become integers: each the `nearest`, or `compensated`, where those rounded later make up for "
-            "what the earlier ones lost on the calibration images (GPTQ); worth most with few bits."
+            "what the earlier ones lost on the calibration images (GPTQ); worth most with few bits. Training in "
+            "integers starts from these, and rounds to the nearest."
         ),
     ] = "nearest"
 

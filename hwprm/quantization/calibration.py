@@ -93,7 +93,9 @@ class Trained:
     calibration: Calibration
 
     def over(self, config: QuantizeConfig) -> QuantizeConfig:
-        """`config` with these bits. Raises ConfigError when it asks for others; a default is no wish."""
+        """`config` with these bits, and each weight the nearest integer, as it was trained. Raises ConfigError when it
+        asks for other bits; a default is no wish.
+        """
         default = QuantizeConfig()
         for key in ("weight_bits", "act_bits", "layer_bits"):
             asked, own = getattr(config, key), getattr(self, key) or None
@@ -102,13 +104,12 @@ class Trained:
                     f"quantize.{key} = {asked}, but the network was trained in integers with {own}; leave the option "
                     "out, or train the float network that it came from"
                 )
-        if config.rounding != "nearest":
-            raise ConfigError(
-                f"quantize.rounding = {config.rounding}, but the network was trained in integers, each weight the "
-                "nearest; leave the option out, or start from the float network that it came from"
-            )
         return replace(
-            config, weight_bits=self.weight_bits, act_bits=self.act_bits, layer_bits=dict(self.layer_bits) or None
+            config,
+            weight_bits=self.weight_bits,
+            act_bits=self.act_bits,
+            layer_bits=dict(self.layer_bits) or None,
+            rounding="nearest",
         )
 
     def to_json(self) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from hwprm.quantization.moments import Moments, input_moments
 from hwprm.quantization.residuals import silent_step, too_coarse, whole_steps
 from hwprm.quantization.tables import tabulated, told_range
 
-__all__ = ["Quantiser", "check_layer_bits", "quantize_network"]
+__all__ = ["Quantiser", "check_layer_bits", "moments_of", "quantize_network"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -68,7 +68,7 @@ def quantize_network(
         fused = lower(graph, separate=separate)
         check_layer_bits(fused, config)
         calibration = calibrated(fused, calibration_images, input_scale, config, known)
-        quantiser = Quantiser(fused, calibration, config, _moments(fused, calibration_images, input_scale, config))
+        quantiser = Quantiser(fused, calibration, config, moments_of(fused, calibration_images, input_scale, config))
         layers = tuple(quantiser.layer(layer) for layer in fused.layers)
         if not quantiser.too_coarse:
             return quantiser.network(name, layers)
@@ -86,9 +86,10 @@ def check_layer_bits(fused: FusedNetwork, config: QuantizeConfig) -> None:
             )
 
 
-def _moments(
+def moments_of(
     fused: FusedNetwork, images: Batch, input_scale: Scale, config: QuantizeConfig
 ) -> dict[str, tuple[Moments, ...]] | None:
+    """What compensated rounding of `fused` goes by, for stored calibration `images`; None where none is asked for."""
     if config.rounding == "nearest":
         return None
     first = {name: x[: config.images] for name, x in by_input(images, fused.inputs).items()}

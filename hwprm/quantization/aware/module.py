@@ -22,7 +22,7 @@ from hwprm.quantization.aware.straight import EXACT, Facts, instead, run_layer
 from hwprm.quantization.calibration import Calibration, Trained, calibrated
 from hwprm.quantization.lowering.fused import FusedLayer
 from hwprm.quantization.lowering.lower import prepared
-from hwprm.quantization.network import Quantiser, check_layer_bits
+from hwprm.quantization.network import Quantiser, check_layer_bits, moments_of
 
 __all__ = ["IntegerModule"]
 
@@ -67,6 +67,25 @@ class IntegerModule(GraphModule):
         with torch.no_grad():
             made, _ = self._run(images)
         return {name: value.to(torch.int64).cpu().numpy() for name, value in made.items()}
+
+    def compensate(self) -> None:
+        """Weights and biases become what compensated rounding makes of them (`hwprm.quantization.compensation`)."""
+        filled = replace(self.fused, layers=self._filled())
+        moments = moments_of(filled, self.images, self.input_scale, self.config)
+        quantiser = Quantiser(filled, self._calibration(), self.config, moments)
+        parameters = self._weights()
+        vector = np.concatenate([np.zeros(1, np.float32), *(p.detach().cpu().numpy().ravel() for p in parameters)])
+        for layer, places in zip(filled.layers, self.places, strict=True):
+            made = quantiser.layer(layer)
+            steps = quantiser.acc_scales[layer.name]
+            for term, at in zip(made.terms, places.terms, strict=True):
+                per_unit = steps / quantiser.tensors[term.source].scale
+                at.fill(vector, term.weight * per_unit.reshape(-1, 1, 1, 1))
+            places.bias.fill(vector, made.bias * steps)
+        with torch.no_grad():
+            parts = np.split(vector[1:], np.cumsum([p.numel() for p in parameters])[:-1])
+            for parameter, part in zip(parameters, parts, strict=True):
+                parameter.copy_(torch.from_numpy(part).reshape(parameter.shape))
 
     @property
     def trained(self) -> Trained:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,11 @@ class Places:
     def values(self, vector: FloatArray) -> FloatArray:
         """The array for the `vector` of all weights."""
         return np.asarray(vector[self.index] + self.fixed, np.float64)
+
+    def fill(self, vector: NDArray[Any], values: FloatArray) -> None:
+        """Put `values`, of the array, where they stand in the `vector` of all weights."""
+        there = self.index > 0
+        vector[self.index[there]] = values[there]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -34,26 +34,24 @@ def train_integers(
 ) -> Model:
     """Train `model` on, every forward pass in the integers of `config`; zeros stay zero.
 
+    With compensated rounding training starts from what that makes of the weights; it rounds to the nearest itself.
     Options of training are those of `context` with `options` on top; its teacher's outputs are part of the loss.
     Batch norms are folded first. ``meta.qat`` of the result says with which bits and ranges it is to be quantised,
     which the verbs do; accuracy (of the integers, per cent), seconds and epochs go by the name ``qat``. At the end
     every integer of a few images is compared with that of the network that `quantize_network` makes.
 
     Raises what `fit` and `quantize_network` raise, UnsupportedError naming a layer that adds up weights, ConfigError
-    for a precision other than float32 or a rounding other than to the nearest, MismatchError where an integer differs.
+    for a precision other than float32, MismatchError where an integer differs.
     """
     train = options.over(context.config)
     if train.precision != "float32":
         raise ConfigError(
             f"training in integers computes exact sums, which {train.precision} cannot; set train.precision to float32"
         )
-    if config.rounding != "nearest":
-        raise ConfigError(
-            f"quantize.rounding = {config.rounding} is for weights that stay; training in integers rounds to the "
-            "nearest at every step: leave one of the two out"
-        )
     images = plain(dataset.x_train)
     module = IntegerModule(model.graph, images, dataset.input_scale, config, options.ranges)
+    if config.rounding == "compensated":
+        module.compensate()
     hooks = _Hooks.over(module)
     done = fit(
         module,

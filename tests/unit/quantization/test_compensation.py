@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from hwprm.config import QuantizeConfig
-from hwprm.core.errors import ConfigError
 from hwprm.core.numerics import quantize
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.intnet import reference
@@ -165,7 +164,6 @@ def test_the_bias_takes_what_sums_lose_on_average() -> None:
     np.testing.assert_allclose(lost_mean(weight, made, steps, moments(x)), lost.mean(axis=1))
 
 
-def test_networks_trained_in_integers_are_not_rounded_otherwise() -> None:
+def test_networks_trained_in_integers_keep_the_nearest() -> None:
     trained = Trained(weight_bits=4, act_bits=8, layer_bits={}, calibration=Calibration(ranges={}, inputs={}))
-    with pytest.raises(ConfigError, match=r"^quantize.rounding = compensated, but the network was trained in integers"):
-        trained.over(QuantizeConfig(rounding="compensated"))
+    assert trained.over(QuantizeConfig(rounding="compensated")).rounding == "nearest"

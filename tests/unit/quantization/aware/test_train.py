@@ -56,6 +56,22 @@ def test_training_in_integers_gives_back_what_few_bits_take(floats: Model, train
     assert trained.meta["teacher"]["sha256"] == floats.graph.weights_digest
 
 
+def test_training_starts_from_compensated_weights(floats: Model) -> None:
+    """An epoch without a step: the integers are those of the compensated weights, and pruned ones are zero."""
+    asked = replace(BITS, rounding="compensated")
+    still = api.qat(floats, DATA, QatOptions(quantize=asked, qat=replace(QAT, epochs=1, lr=1e-12), train=TRAIN))
+    own, rounded = api.quantize(still, DATA, asked), api.quantize(floats, DATA, BITS)
+    wanted = api.quantize(floats, DATA, asked)
+    same = [
+        np.mean(a.terms[0].weight == b.terms[0].weight)
+        for a, b in zip(wanted.layers, own.layers, strict=True)
+        if not a.wide
+    ]
+    assert min(same) > 0.9
+    assert right(own) > right(rounded)
+    assert not still.graph.by_name["conv2"].weight[:, 0].any()
+
+
 def test_the_last_forward_pass_is_the_network_in_every_integer(trained: Model) -> None:
     net = api.quantize(trained, DATA, BITS)
     known = Trained.of(trained.meta["qat"])
