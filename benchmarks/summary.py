@@ -42,7 +42,10 @@ def written(results: Path = RESULTS) -> dict[Path, str]:
             "coverage": lambda: _stops(_read(results, "coverage")),
         },
         ROOT / "docs" / "results.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
-        ROOT / "docs" / "hardware.md": {"features": lambda: _features(_read(results, "features"))},
+        ROOT / "docs" / "hardware.md": {
+            "features": lambda: _features(_read(results, "features")),
+            "utilisation": lambda: _utilisation(_read(results, "utilisation")),
+        },
         ROOT / "docs" / "compression.md": {
             "rows": lambda: rows_in_full(_read(results, "repro")),
             "steps": lambda: steps_of(_read(results, "repro")),
@@ -301,6 +304,31 @@ def _features(facts: dict[str, Any]) -> str:
             *(e["variant"], round(e["cycles"]), round(100 * e["utilisation"], 1), *(e[key] for key in keys)),
         )
         for e in facts["rows"]
+    ]
+    return markdown(header, rows)
+
+
+def _utilisation(facts: dict[str, Any]) -> str:
+    header = (
+        "network",
+        "array",
+        "batch",
+        "plain",
+        "cycles",
+        "split",
+        "aim",
+        "busy, %",
+        "x bound",
+        "tiles",
+        "memory bits",
+    )
+    rows = [
+        (
+            *(e["network"], f"{e['rows']} x {e['cols']}", e["batch"]),
+            *(round(e["plain"]), round(e["cycles"]), round(e["split"]), e["reach"]),
+            *(round(100 * e["utilisation"], 1), e["over_bound"], e["tile_words"], e["memory_bits"]),
+        )
+        for e in facts["networks"]
     ]
     return markdown(header, rows)
 
