@@ -11,7 +11,7 @@ from hwprm.config import MemoryConfig
 from hwprm.core.errors import MismatchError
 from hwprm.intnet import Gate, IntegerNetwork, Residual, Term
 from hwprm.isa import entry_format, layer_format
-from tests.gateware.test_external_memory import check_stalls, tightest
+from tests.gateware.test_external_memory import check_stalls, external, tightest
 from tests.support.axi_memory import AxiMemory, random_delays
 from tests.support.bench import random_images, rom_contents, run_checked
 from tests.support.networks import Spec, compiled, network, weights
@@ -81,6 +81,21 @@ def test_external_memory(seed: int) -> None:
     memory = AxiMemory(image, ext, timing=MemoryConfig(latency=9, bandwidth="1/3"))
     check_stalls(program, memory, run_checked(program, random_images(program, 2), memory=memory))
     run_checked(program, random_images(program, 2), memory=AxiMemory(image, ext, delays=random_delays(seed)))
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_a_tail_whose_first_filters_add_nothing_comes_without_a_gap(gated: bool) -> None:
+    """Filter 2 alone has a residual: the list holds the places of the others too, and a slow memory stalls in front."""
+    every = np.arange(3)
+    gate = Gate(source="image", channel=every[::-1]) if gated else None
+    added = Residual(source="image", channel=every, mult=np.array([0, 0, 1]), gate=gate)
+    silent = (Term(source="image", weight=np.zeros((3, 1, 1, 1), np.int64), groups=3),)
+    kept = (Term(source="image", weight=np.array([1, 0, 0]).reshape(3, 1, 1, 1), groups=3),)
+    layer = Spec(name="product", terms=silent if gated else kept, residual=added, wide=True)
+    program = external(network((3, 2, 4), (layer,)), 4, 3, axi_data_bits=64, axi_burst=2, axi_outstanding=1)
+    assert program.tiles[0].length == (6 if gated else 3)
+    memory = AxiMemory(program.external.data, program.hardware.external, delays=random_delays(5))
+    run_checked(program, random_images(program, 2), memory=memory)
 
 
 @pytest.mark.parametrize(("table", "field"), [("entries", "common"), ("layers", "gated")])

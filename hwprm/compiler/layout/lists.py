@@ -96,7 +96,8 @@ def with_residual(columns: Columns, geo: LayerGeometry, first: int, last: int, c
         _added(geo, first + added, last - first, gate=gate) for gate in ((True, False) if residual.gate else (False,))
     ]
     entries = _joined(parts)
-    length = max(len(used) + len(entries), tail - int(added[0]))
+    # Long enough for all columns, whichever have a residual: a stalled list waits for its whole tail where that begins.
+    length = max(len(used) + len(entries), tail)
     padding = _idle_column(last - first).chosen(np.zeros(length - len(used) - len(entries), dtype=np.int64))
     joined = _joined([padding, used, entries])
     here = np.zeros(length, dtype=bool)
