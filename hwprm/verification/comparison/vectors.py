@@ -29,7 +29,8 @@ for _value, _digit in enumerate("0123456789abcdef"):
 class Vectors:
     """Stored vectors of one layer of one image, in the order in which they were stored.
 
-    All ``(n,)`` but text ``(n, digits)``, ASCII hexadecimal with lane 0 in the last digits; unknown bits make an x.
+    All ``(n,)`` but text ``(n, digits)``, ASCII hexadecimal, as many digits for each lane as an activation has, lane 0
+    in the last ones; unknown bits make an x.
     """
 
     cycle: IntArray
@@ -49,31 +50,17 @@ class Vectors:
 
     def values(self, bits: int, *, signed: bool) -> tuple[IntArray, BoolArray]:
         """Activations of `bits` bits ``(n, lanes)``, and which of them are known."""
-        digits = DIGIT[self.text[:, ::-1]]
-        unknown = digits == UNKNOWN
-        lanes = 4 * self.text.shape[1] // bits
-        values = _fields(np.where(unknown, 0, digits), lanes, bits)
-        known = np.ones(values.shape, np.bool_)
-        if unknown.any():
-            known = _fields(np.where(unknown, 15, 0).astype(np.uint8), lanes, bits) == 0
-        return np.where(values > integer_range(bits, signed)[1], values - (1 << bits), values), known
+        n, digits = len(self.text), -(-bits // 4)
+        lanes = self.text.shape[1] // digits
+        values = hex_values(self.text.reshape(n * lanes, digits)).reshape(n, lanes)[:, ::-1]
+        return np.where(values > integer_range(bits, signed)[1], values - (1 << bits), values), values >= 0
 
     def bits_of(self, vector: int, lane: int, bits: int) -> str:
         """The bits of one activation, ``0000xxxx``."""
-        digits = self.text[vector].tobytes().decode()
+        count = -(-bits // 4)
+        digits = self.text[vector].reshape(-1, count)[::-1][lane].tobytes().decode()
         text = "".join("xxxx" if DIGIT[ord(d)] == UNKNOWN else f"{int(d, 16):04b}" for d in digits)
-        return text[len(text) - (lane + 1) * bits : len(text) - lane * bits]
-
-
-def _fields(digits: NDArray[np.uint8], count: int, bits: int) -> IntArray:
-    """`count` unsigned fields of `bits` bits out of hexadecimal digits ``(n, digits)``, least significant first."""
-    n, length = digits.shape
-    each = ((digits[:, :, None] >> np.arange(4, dtype=np.uint8)) & 1).reshape(n, 4 * length)
-    packed = np.packbits(each[:, : count * bits].reshape(n, count, bits), axis=2, bitorder="little")
-    total = np.zeros(packed.shape[:2], np.int64)
-    for i in range(packed.shape[2]):
-        total |= packed[:, :, i].astype(np.int64) << 8 * i
-    return total
+        return text[-bits:]
 
 
 def hex_values(text: Text) -> IntArray:

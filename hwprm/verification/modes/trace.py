@@ -25,8 +25,9 @@ def read_trace(path: Path, manifest: Manifest, images: int) -> list[dict[int, Ve
     A line that is cut short, and what follows it, is left out, so that a crashed run shows as values that never came.
     """
     widths = [IMAGE_DIGITS, CYCLE_DIGITS]
-    for name in ("probe_layer", "probe_filter", "probe_pixel", "probe_lanes", "probe_data"):
+    for name in ("probe_layer", "probe_filter", "probe_pixel", "probe_lanes"):
         widths.append(-(-manifest.port(name).width // 4))
+    widths.append(manifest.array.rows * -(-manifest.array.act_bits // 4))
     line = sum(widths) + 1
     data = np.fromfile(path, np.uint8) if path.is_file() else np.empty(0, np.uint8)
     lines = data[: len(data) // line * line].reshape(-1, line)

@@ -29,8 +29,8 @@ def stored(tensor: np.ndarray, lanes: int = 2, bits: int = 8) -> Frame:
     for channel, pixels in enumerate(tensor.reshape(len(tensor), -1)):
         for start in range(0, len(pixels), lanes):
             part = [int(v) & (1 << bits) - 1 for v in pixels[start : start + lanes]]
-            word = sum(v << bits * i for i, v in enumerate(part))
-            data = f"{word:0{-(-lanes * bits // 4)}x}"
+            held = [*part, *[0] * (lanes - len(part))]
+            data = "".join(f"{v:0{-(-bits // 4)}x}" for v in reversed(held))
             frame.stores.append(Store(10 + len(frame.stores), 0, channel, start, len(part), data))
     return frame
 
@@ -82,6 +82,10 @@ def test_missing_unknown_and_surplus_vectors() -> None:
     frame.stores[0] = Store(7, 0, 0, 0, 2, "0x00")
     comparison = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"]
     assert comparison.failure == "image 0, layer 'map', channel 0, row 0, column 1: expected 0, got 0000xxxx in cycle 7"
+    frame = stored(tensor, bits=7)
+    frame.stores[0] = Store(7, 0, 0, 0, 1, "xx00")  # of a lane that stores nothing anything may be seen
+    frame.stores.insert(1, Store(8, 0, 0, 1, 1, "xx00"))
+    assert compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 7)["map"].failure is None
     frame = stored(tensor)
     frame.stores += [Store(8, 0, 2, 0, 1, "0000"), Store(9, 5, 0, 0, 1, "0000")]
     failure = compare_layers(by_layer(frame.stores), 0, LAYERS, {"map": tensor}, 8)["map"].failure
