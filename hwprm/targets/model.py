@@ -17,7 +17,7 @@ from typing import Any
 from hwprm.core.errors import InputError, UnsupportedError
 from hwprm.isa import Hardware
 from hwprm.targets.catalogue import find_target
-from hwprm.targets.flow.family import Device
+from hwprm.targets.flow.device import Device
 from hwprm.targets.size import exceeded
 from hwprm.targets.sizes.carries import carries
 from hwprm.targets.sizes.design import Design, port_bits

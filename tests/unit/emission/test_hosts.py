@@ -80,16 +80,23 @@ def test_a_bundle_on_a_serial_line(tmp_path: Path) -> None:
     bundle = emit_bundle(program, images, None, tmp_path / "b", host=host_of(emit))
     manifest = bundle.manifest
     assert [port.name for port in manifest.ports] == ["clk", "rst", "rx", "tx", "busy", "error"]
-    assert manifest.way == Host(kind="uart", divider=48, silence=96_000)
+    assert manifest.way == Host(kind="uart", divider=48, silence=96_000, clock=48.0, baud=1_000_000)
     assert manifest.host_cycles == (480 * (manifest.image_words + 10), 480 * (4 * manifest.result_words + 10))
     assert manifest.pace == manifest.host_cycles[1] > manifest.cycles.image
     text = (bundle.folder / "README.md").read_text()
     assert "a stop bit of 48\nclock cycles each" in text
     assert f"| 0x02 IMAGE | host | {manifest.image_words} bytes |" in text
     assert "s_axis" not in text
-    assert "hwprm run . --port" in text and "clock in Hz by 48" in text
+    assert "hwprm run . --port" in text and "1000000 bits a second at 48 MHz" in text
     with pytest.raises(ValueError, match="without its host"):
         Manifest.from_json(json.loads(json.dumps(replace(manifest, host="stream8").to_json())))
+    plain = manifest.to_json()
+    for name in ("clock", "baud"):  # as a version wrote it that did not keep them
+        del plain["serial"][name]
+    assert Manifest.from_json(plain).way == Host(kind="uart", divider=48, silence=96_000)
+    plain["serial"]["baud"] = 0
+    with pytest.raises(ValueError, match="serial: 0 is outside"):
+        Manifest.from_json(plain)
 
 
 @pytest.mark.parametrize(

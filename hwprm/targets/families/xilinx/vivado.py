@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from hwprm.targets.flow.family import Device
+from hwprm.targets.flow.device import Device
 
 __all__ = ["project"]
 
