@@ -46,6 +46,7 @@ OUTSIDE: dict[str, set[str]] = {
     "data": {"numpy", "PIL"},
     "gateware": {"amaranth"},
     "attached": {"numpy", "serial"},
+    "targets": {"edalize"},
     "emission": {"numpy", "amaranth", "jinja2"},
     "verification": {"numpy", "cocotb", "cocotb_tools", "cocotbext", "find_libpython"},
     "reporting": {"numpy", "jinja2", "markupsafe", "matplotlib", "rich"},
