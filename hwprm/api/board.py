@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hwprm.api.hardware import size
+from hwprm.core.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from hwprm.attached import BoardReport
     from hwprm.bundle import Bundle
@@ -34,10 +37,22 @@ def board(
     from hwprm.bundle import Bundle
     from hwprm.config import SiliconConfig
     from hwprm.core.progress import without_numbers
-    from hwprm.targets import build_board
+    from hwprm.targets import build_board, plan_board
 
     folder = bundle.folder if isinstance(bundle, Bundle) else Path(bundle)
+    plan = plan_board(folder, name)
+    _check_size(plan.bundle, plan.board.target)
     return build_board(folder, name, SiliconConfig.given(config), without_numbers(progress))
+
+
+def _check_size(bundle: Bundle, target: str) -> None:
+    """Raise InputError where `target` has too few multipliers or block RAMs, which the size model counts exactly."""
+    try:
+        found = size(bundle, target=target)
+    except UnsupportedError:  # a device or a design that has no model: synthesis tells
+        return
+    if found.too_large and {"dsp", "bram"} & found.over.keys():
+        raise found.too_large
 
 
 def run(

@@ -1,6 +1,6 @@
 """Devices: synthesis of a bundle, place and route, and what both found. docs/silicon.md says how to add one."""
 
-from hwprm.targets.board import OnBoard, build_board, write_board
+from hwprm.targets.board import OnBoard, build_board, plan_board, write_board
 from hwprm.targets.boards.catalogue import find_board
 from hwprm.targets.catalogue import TARGETS, Target, find_target
 from hwprm.targets.fitting import sized
@@ -26,6 +26,7 @@ __all__ = [
     "find_target",
     "place_and_route",
     "placement_facts",
+    "plan_board",
     "size_facts",
     "sized",
     "survey",

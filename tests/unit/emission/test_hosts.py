@@ -13,12 +13,11 @@ from hwprm.bundle.images import random_images
 from hwprm.bundle.manifest import Manifest
 from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig, EmitConfig
-from hwprm.core.errors import ConfigError, UnsupportedError
+from hwprm.core.errors import ConfigError
 from hwprm.emission import check_host, emit_bundle, host_of
 from hwprm.emission.ports import octet_ports
 from hwprm.intnet import Term
 from hwprm.isa.hosts import AXI, Host
-from hwprm.targets import sized
 from tests.support.networks import Spec, network, seeded_weights
 
 STREAM8 = Host(kind="stream8")
@@ -37,12 +36,6 @@ def test_external_weights_and_batches_need_registers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a batch needs one.*array\.batch = 1, or"):
         check_host(STREAM8, external=False, batch=4)
     check_host(AXI, external=True, batch=4)
-
-
-def test_size_model_refuses_what_it_was_not_fitted_to() -> None:
-    program = _program()
-    with pytest.raises(UnsupportedError, match=r"emit\.host = axi, not stream8; .*hwprm synth"):
-        sized(program, "ecp5-25k", host="stream8")
 
 
 def test_a_bundle_of_bytes(tmp_path: Path) -> None:

@@ -164,6 +164,17 @@ def test_bundles_of_external_memory_and_of_other_versions(slow_line: Path, monke
             plan_board(slow_line, "icebreaker")
 
 
+def test_too_many_multipliers_are_refused_before_any_tool_runs(
+    run: Run, tmp_path: Path, notes: Path, configured: Configured
+) -> None:
+    host = host_of(EmitConfig(host="uart", clock=50, baud=1_000_000))
+    bundle = make_bundle(tmp_path / "large", size=8, host=host, target="ecp5")
+    done = run("board", bundle, board="ulx3s-12f", out=tmp_path / "out", work=configured().work)
+    assert done.exit_code == 2 and notes.read_text() == ""
+    assert "the design does not fit ecp5-12k" in done.stderr and "of 28" in done.stderr
+    assert "the largest array that fits is " in done.stderr
+
+
 def test_too_large(
     slow_line: Path, notes: Path, run: Run, configured: Configured, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -172,3 +183,29 @@ def test_too_large(
     assert done.exit_code == 2
     assert "9 DSP (SB_MAC16) of 8 (1.12 times)" in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "clock", "baud"),
+    [
+        ("icebreaker", 12, 3_000_000),
+        ("icebreaker", 24, 6_000_000),
+        ("ice40-hx8k-evn", 24, 3_000_000),
+        ("orangecrab", 36, 1_000_000),
+        ("ecpix5-45f", 50, 1_000_000),
+        ("icepi-zero", 50, 1_000_000),
+        ("ulx3s-12f", 25, 1_000_000),
+    ],
+)
+def test_bitstreams_by_the_real_tools(name: str, clock: float, baud: int, tmp_path: Path, work: Path, run: Run) -> None:
+    """Every package, kind of PLL and file of pins, on a design as small as one can be."""
+    done = run("board", _bundle(tmp_path, clock, baud), "--json", board=name, out=tmp_path / "out", work=work)
+    assert done.exit_code == 0, done.stderr
+    facts = json.loads(done.stdout)
+    assert facts["clock_met"] and facts["fmax_mhz"] > clock == facts["board"]["clock_mhz"]
+    assert facts["placed"]["io"] == len(facts["board"]["pins"])
+    assert (tmp_path / "out" / "design.bit").stat().st_size > 30_000
+    # A pin that the file of constraints does not name, or names and nobody has, is a warning of nextpnr's.
+    log = next((tmp_path / "out").glob("nextpnr-*.log")).read_text()
+    assert "unconstrained" not in log and "unmatched" not in log.lower()
