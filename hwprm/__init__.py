@@ -1,9 +1,9 @@
 """hwprm: from a PyTorch network, pruned with structured ADMM and P-RM, to bit-exact systolic-array RTL.
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
-`verify`, `estimate`, `size`, `synth`, `pnr`, `run`, `check`, `report`, `doctor` (documented in `hwprm.api`), `demo` and
-`repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `qat` and `sensitivity` are functions
-only.
+`verify`, `estimate`, `size`, `synth`, `pnr`, `board`, `run`, `check`, `report`, `doctor` (documented in `hwprm.api`),
+`demo` and `repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `qat` and `sensitivity` are
+functions only.
 Nothing heavy is imported before it is used.
 """
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         Admm,
         Shrink,
         apply_plan,
+        board,
         check,
         compile,
         doctor,
@@ -95,6 +96,7 @@ __all__ = [
     "WeightsConfig",
     "WidthsConfig",
     "apply_plan",
+    "board",
     "check",
     "compile",
     "demo",

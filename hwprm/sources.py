@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hwprm.bundle import Bundle
-    from hwprm.config import ArrayConfig, QuantizeConfig
+    from hwprm.config import ArrayConfig, EmitConfig, QuantizeConfig
     from hwprm.data import Dataset
     from hwprm.graph import Graph, Images, Shapes
     from hwprm.intnet import IntegerNetwork
@@ -31,6 +31,7 @@ __all__ = [
     "as_plan",
     "as_split",
     "check_there",
+    "emit_of",
     "holds",
     "plain_network",
     "title",
@@ -98,6 +99,20 @@ def as_split(data: Any) -> Split:
 def as_dataset(data: Any) -> Dataset:
     """The data set of `as_split`, without its validation images."""
     return as_split(data).dataset
+
+
+def emit_of(bundle: Bundle) -> EmitConfig:
+    """Cells and host that a bundle was emitted with, as options; a netlist's cells count as plain ones."""
+    from hwprm.config import EmitConfig
+
+    manifest, line = bundle.manifest, bundle.manifest.serial
+    plain = EmitConfig(target="ecp5" if manifest.target == "ecp5" else "any")
+    if line is None:
+        return replace(plain, host="stream8") if manifest.host == "stream8" else plain
+    # Of a bundle that does not keep its clock any will do that makes the same cycles.
+    clock = line.clock or line.divider / 1e3
+    silence = line.silence / clock / 1e3
+    return replace(plain, host="uart", clock=clock, baud=line.baud or 1000, silence=silence)
 
 
 def array_of(bundle: Bundle) -> ArrayConfig:

@@ -24,7 +24,7 @@ ORDER = (
     *("quantization.lowering", "quantization", "frontend"),
     *("isa", "compiler.layout", "compiler.encoding", "compiler.timing", "compiler.passes", "compiler"),
     *("gateware.primitives", "gateware.memory", "gateware.core", "gateware.external", "gateware.host", "gateware"),
-    *("bundle", "board", "targets.flow", "targets.families", "targets", "emission"),
+    *("bundle", "attached", "targets.flow", "targets.families", "targets.boards", "targets", "emission"),
     *("verification.results", "verification.comparison", "verification.simulators", "verification.modes"),
     *("verification", "sources"),
     *("reporting.facts", "reporting.curves", "reporting.silicon", "reporting.study"),
@@ -33,7 +33,7 @@ ORDER = (
 )
 #: These never meet, so that whatever stands between them runs without torch, and gateware cannot peek at the graph.
 TORCH_TOWER = {"nets", "training", "pruning", "quantization", "frontend"}
-GATE_TOWER = {"isa", "compiler", "gateware", "bundle", "board", "targets", "emission", "verification"}
+GATE_TOWER = {"isa", "compiler", "gateware", "bundle", "attached", "targets", "emission", "verification"}
 #: What each room may import from outside the standard library; nothing where it is not named.
 OUTSIDE: dict[str, set[str]] = {
     **{
@@ -45,7 +45,8 @@ OUTSIDE: dict[str, set[str]] = {
     "config": {"annotated_doc", "annotated_types", "pydantic"},
     "data": {"numpy", "PIL"},
     "gateware": {"amaranth"},
-    "board": {"numpy", "serial"},
+    "attached": {"numpy", "serial"},
+    "targets": {"edalize"},
     "emission": {"numpy", "amaranth", "jinja2"},
     "verification": {"numpy", "cocotb", "cocotb_tools", "cocotbext", "find_libpython"},
     "reporting": {"numpy", "jinja2", "markupsafe", "matplotlib", "rich"},

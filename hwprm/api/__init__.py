@@ -11,7 +11,7 @@ The main job, `demo`, is in `hwprm.pipeline`, which stands on these.
 True
 """
 
-from hwprm.api.board import run
+from hwprm.api.board import board, run
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
 from hwprm.api.integers import qat
 from hwprm.api.loops import Admm, Shrink
@@ -22,6 +22,7 @@ __all__ = [
     "Admm",
     "Shrink",
     "apply_plan",
+    "board",
     "check",
     "compile",
     "doctor",

@@ -88,7 +88,7 @@ def compile(
     count = emit.images
     images = quantize_images(dataset.x_test[:count], dataset.input_scale, net)
     program = compile_network(net, array, images=images)
-    if emit.device and (wrong := sized(program, emit.device, emit.target, host.kind).too_large):
+    if emit.device and (wrong := sized(program, emit.device, emit.target, host).too_large):
         raise wrong
     labels = None if dataset.test_labels is None else dataset.test_labels[:count]
     return emit_bundle(program, images, labels, Path(out), target=emit.target, host=host)
@@ -153,25 +153,28 @@ def size(
     data: Data = "mnist",
     quantize: QuantizeConfig | None = None,
     target: str = "ecp5-85k",
-    cells: str | None = None,
+    emit: EmitConfig | None = None,
 ) -> Resources:
     """What `source` takes of the device `target` by a model, without tools: docs/silicon.md says how near it comes.
 
-    `source`, `array`, `data` and `quantize` as in `estimate`; `cells` are those that ``emit.target`` names, by default
-    a bundle's own, else any. Where the device is too small ``too_large`` says so, and which array would fit. Raises
-    ConfigError for an unknown device, UnsupportedError for one that has no model.
+    `source`, `array`, `data` and `quantize` as in `estimate`; `emit` says cells and host, by default a bundle's own.
+    Where the device is too small ``too_large`` says so, and which array would fit. Raises ConfigError for an unknown
+    device, and a host that cannot serve the array, UnsupportedError for a device that has no model.
     """
     from hwprm.compiler import draft
-    from hwprm.config import ArrayConfig, QuantizeConfig
-    from hwprm.sources import array_of, as_network
+    from hwprm.config import ArrayConfig, EmitConfig, QuantizeConfig
+    from hwprm.emission import check_host, host_of
+    from hwprm.sources import array_of, as_network, emit_of
     from hwprm.targets import sized
 
     bundle = _bundle(source)
     own = array is None and bundle is not None
     array = array_of(bundle) if bundle and array is None else ArrayConfig.given(array)
+    emit = emit_of(bundle) if bundle and emit is None else EmitConfig.given(emit)
+    host = host_of(emit)
+    check_host(host, external=array.weights == "axi", batch=array.batch)
     program = draft(as_network(source, data, QuantizeConfig.given(quantize)), array, as_is=own)
-    own_cells, host = (bundle.manifest.target, bundle.manifest.host) if bundle else ("any", "axi")
-    return sized(program, target, cells or own_cells, host)
+    return sized(program, target, emit.target, host)
 
 
 def synth(

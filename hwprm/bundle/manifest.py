@@ -183,10 +183,16 @@ class ExternalEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class SerialEntry:
-    """A serial line: clock cycles of a bit, and those of a line that is high after which a transfer is over."""
+    """A serial line: clock cycles of a bit, and those of a line that is high after which a transfer is over.
+
+    `clock` in MHz and `baud`, bits a second, are what both were made of: ``emit.clock`` and ``emit.baud``. None in the
+    bundles of versions that did not keep them.
+    """
 
     divider: int
     silence: int
+    clock: float | None = None
+    baud: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,8 +303,7 @@ class Manifest:
     @property
     def way(self) -> Host:
         """By what the outside talks to the design, whole."""
-        line = self.serial
-        return Host(kind=self.host, divider=line.divider, silence=line.silence) if line else Host(kind=self.host)
+        return Host(kind=self.host, **(asdict(self.serial) if self.serial else {}))
 
 
 #: Ports, probes and registers that verification looks at, the last of designs with registers only.
@@ -356,7 +361,7 @@ def check_manifest(manifest: Manifest) -> None:
 def _check_ranges(manifest: Manifest) -> None:
     array, external = manifest.array, manifest.external
     shapes = [entry.shape for entry in manifest.inputs] + [layer.shape for layer in manifest.layers]
-    ranges = [
+    ranges: list[tuple[str, float, float, int]] = [
         *(("array", size, 1, 1 << 16) for size in (array.rows, array.cols, array.batch)),
         *(("array", bits, 2, 64) for bits in (array.weight_bits, array.act_bits, array.acc_bits)),
         *(("shape", size, 1, 1 << 24) for shape in shapes for size in shape),
@@ -372,7 +377,9 @@ def _check_ranges(manifest: Manifest) -> None:
         ("chunk_images", manifest.chunk_images, CHUNK_IMAGES, CHUNK_IMAGES),
     ]
     if manifest.serial:
-        ranges += [("serial", count, 2, COUNT_MAX) for count in asdict(manifest.serial).values()]
+        line = manifest.serial
+        ranges += [("serial", count, 2, COUNT_MAX) for count in (line.divider, line.silence)]
+        ranges += [("serial", rate, 1e-6, COUNT_MAX) for rate in (line.clock, line.baud) if rate is not None]
     if external:
         ranges += [("external", count, 1, COUNT_MAX) for count in asdict(external).values()]
         ranges += [("external.beat_bits", external.beat_bits % 8, 0, 0)]

@@ -19,7 +19,7 @@ __all__ = ["VERBS", "app", "main", "register"]
 #: The verbs, in the order of the help.
 VERBS = (
     *("demo", "load", "train", "widths", "prune", "export", "quantize", "compile", "verify", "estimate", "synth"),
-    *("pnr", "run", "explore", "report", "repro", "check", "doctor"),
+    *("pnr", "board", "run", "explore", "report", "repro", "check", "doctor"),
 )
 
 app = typer.Typer(

@@ -18,12 +18,15 @@ __all__ = ["estimate"]
 
 
 def _own_array(arguments: Mapping[str, Any]) -> Settings:
-    """A bundle is counted for its own array where no other is asked for."""
+    """A bundle is counted for its own array, cells and host where no others are asked for."""
     from hwprm.bundle import Bundle
-    from hwprm.sources import array_of, holds
+    from hwprm.sources import array_of, emit_of, holds
 
     source = arguments["source"]
-    return Settings(array=array_of(Bundle.load(Path(source)))) if holds(source) == "bundle" else Settings()
+    if holds(source) != "bundle":
+        return Settings()
+    bundle = Bundle.load(Path(source))
+    return Settings(array=array_of(bundle), emit=emit_of(bundle))
 
 
 @verb(
@@ -33,7 +36,7 @@ def _own_array(arguments: Mapping[str, Any]) -> Settings:
     *INTEGERS,
     Take("data", first=("name",)),
     Take("silicon", only=("target", "clock"), first=("target", "clock")),
-    Take("emit", prefix=True, only=("target",)),
+    Take("emit", prefix=True, only=("target", "host")),
     out=False,
     base=_own_array,
 )
@@ -71,8 +74,7 @@ def estimate(
         facts = {"array": {"rows": array.rows, "cols": array.cols}, "cycles": cycle_facts(cycles)}
         wrong = None
         if asked:
-            cells = settings.emit.target if ("emit", "target") in chosen.values or not bundle else None
-            found = api.size(net, array, quantize=settings.quantize, target=settings.silicon.target, cells=cells)
+            found = api.size(net, array, quantize=settings.quantize, target=settings.silicon.target, emit=settings.emit)
             facts |= {"size": size_facts(found, cycles, settings.silicon.clock)}
             wrong = found.too_large
     if wrong:

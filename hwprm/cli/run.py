@@ -16,14 +16,14 @@ from hwprm.config import Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from hwprm.board import BoardReport
+    from hwprm.attached import BoardReport
 
 __all__ = ["run"]
 
 
 @verb(
     app,
-    Take("board", first=("port", "baud", "images")),
+    Take("board", only=("port", "baud", "images", "wait", "retries"), first=("port", "images")),
     Take("data", only=("name", "data_dir", "download", "image_size", "resize", "min_side"), first=("name",)),
     out=False,
 )
@@ -40,7 +40,7 @@ def run(
 
     Examples:
         hwprm run bundle --port /dev/ttyUSB1
-        hwprm run bundle --port /dev/ttyUSB1 --baud 3000000 --data mnist --images 1000
+        hwprm run bundle --port /dev/ttyUSB1 --data mnist --images 1000
     """
     from hwprm import api
     from hwprm.core.errors import MismatchError

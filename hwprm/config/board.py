@@ -16,17 +16,24 @@ __all__ = ["BoardConfig"]
 
 @dataclass(frozen=True, kw_only=True)
 class BoardConfig(Section, section="board"):
-    """How to talk to a design that is there as hardware, emitted with `emit.host = uart`."""
+    """Which board a design is for, emitted with `emit.host = uart`, and how to talk to it there."""
 
+    name: Annotated[
+        Annotated[str, Len(1)] | None,
+        Doc("Board that a bitstream is made for, such as `icebreaker` or `ulx3s-85f`; docs/hosts.md lists them."),
+    ] = None
     port: Annotated[
         Annotated[str, Len(1)] | None,
         Doc("Serial port that the board hangs on, such as /dev/ttyUSB1, or COM4 on Windows."),
     ] = None
     baud: Annotated[
-        Annotated[int, Interval(ge=1, le=10**9)],
+        Annotated[int, Interval(ge=1, le=10**9)] | None,
         Unit("bit/s"),
-        Doc("Bits a second on the line: what `emit.baud` was when the bundle was made."),
-    ] = 115200
+        Doc(
+            "Bits a second on the line; without it what `emit.baud` was, which the bundle keeps. Another one is for a "
+            "board whose clock is not `emit.clock`."
+        ),
+    ] = None
     images: Annotated[Positive | None, Doc("Images that are sent, the first ones; all without it.")] = None
     wait: Annotated[
         Seconds, Doc("Longest wait for an answer, beyond what the line and the design take; then the board is asked.")

@@ -73,7 +73,9 @@ def _parts(program: Program, target: str, host: Host) -> Parts:
         ),
         target=target,
         host=host.kind,
-        serial=SerialEntry(divider=host.divider, silence=host.silence) if host.divider else None,
+        serial=SerialEntry(divider=host.divider, silence=host.silence, clock=host.clock, baud=host.baud)
+        if host.divider
+        else None,
         cycles=_cycles(program.cycles),
         core=core.text,
         ports=ports + (read_ports(ext.beat_bits) if ext else ()),

@@ -13,7 +13,7 @@ def host_of(emit: EmitConfig) -> Host:
     """The host that `emit` asks for."""
     if emit.host != "uart":
         return Host(kind=emit.host)
-    return Host(kind=emit.host, divider=emit.divider, silence=emit.silence_cycles)
+    return Host(kind=emit.host, divider=emit.divider, silence=emit.silence_cycles, clock=emit.clock, baud=emit.baud)
 
 
 def check_host(host: Host, *, external: bool, batch: int) -> None:

@@ -11,10 +11,10 @@ from hwprm.compiler import Outline, Program, draft, outline
 from hwprm.config import Settings
 from hwprm.config.emit import TARGETS
 from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
+from hwprm.emission import host_of
 from hwprm.exploration.metrics import METRICS
 from hwprm.intnet import IntegerNetwork
 from hwprm.targets.catalogue import find_target
-from hwprm.targets.fitting import check_modelled
 from hwprm.targets.model import predict
 from hwprm.targets.sizes.design import Design
 
@@ -63,7 +63,6 @@ def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
         program = outline(net, array, settings.memory)
         report = program.cycles
     else:  # what a device holds of tables hangs on their contents
-        check_modelled(settings.emit.host)
         program = draft(net, array)
         report = replace(program.cycles, stalls=program.stalls(settings.memory))
     whole = report.total + sum(report.stalls)
@@ -79,15 +78,16 @@ def measure(net: IntegerNetwork, settings: Settings) -> dict[str, float]:
     if explore.clock is not None:
         values["images_per_second"] = round(explore.clock * 1e6 / cycles, 1)
     if isinstance(program, Program):
-        values |= _resources(program, str(explore.target))
+        values |= _resources(program, settings)
     return values
 
 
-def _resources(program: Program, name: str) -> dict[str, float]:
-    """What the size model says that the device `name` holds of it. Raises ConfigError where it has not so much."""
+def _resources(program: Program, settings: Settings) -> dict[str, float]:
+    """What the size model says that the device asked for holds of it. Raises ConfigError where it has not so much."""
+    name = str(settings.explore.target)
     family = find_target(name).family.name
     cells = family if family in TARGETS else ANY
-    found = predict(Design.of(program.hardware, program.roms, cells), name)
+    found = predict(Design.of(program.hardware, program.roms, cells, host_of(settings.emit)), name)
     if over := found.over:
         numbers = ", ".join(f"{need:,} {found.titles[key]} of {most:,}" for key, (need, most) in over.items())
         raise ConfigError(f"{UNFIT} {name}: needs {numbers}")

@@ -29,6 +29,9 @@ class Host:
     divider: int = 0
     #: Clock cycles for which the line has to be high for a transfer to be over, whatever it was.
     silence: int = 0
+    #: MHz of the clock, and bits a second, that both stand for; None where nobody said.
+    clock: float | None = None
+    baud: int | None = None
 
     @property
     def registers(self) -> bool:

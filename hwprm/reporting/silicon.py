@@ -18,10 +18,12 @@ HOPS = 12
 
 
 def silicon_tables(facts: Facts) -> tuple[Table, ...]:
-    """Resources against the device's, by block, and the clock with its slowest path where there was place and route."""
+    """Resources against the device's, by block; clock and slowest path of place and route; and what a board makes."""
     made = [_resources(facts), _blocks(facts)]
     if "fmax_mhz" in facts:
         made += [_clock(facts), _path(facts["critical_path"])]
+    if "board" in facts:
+        made.append(_board(facts["board"]))
     return tuple(made)
 
 
@@ -92,6 +94,18 @@ def _clock_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "placed", ", ".join(f"{value:,} {key}" for key, value in facts["placed"].items())
     yield "CPU seconds", ", ".join(f"{seed['cpu_seconds']:.0f}" for seed in seeds)
     yield from (("tool", label) for label in facts["tools"].values())
+
+
+def _board(board: Facts) -> Table:
+    table = Table("what", "value", title=f"On the board: {escape(board['name'])}", title_justify="left")
+    rates = board["images_per_second"]
+    off = 100 * (board["baud_made"] / board["baud"] - 1)
+    table.add_row("clock", escape(f"{board['clock_mhz']:g} MHz, {board['clocking']}"))
+    table.add_row("line, bits a second", f"{board['baud']:,}" + (f", {off:+.2f} per cent" if round(off, 2) else ""))
+    table.add_row("images a second", f"{rates['both']:,.1f}; array {rates['array']:,.1f}, wire {rates['wire']:,.1f}")
+    table.add_row("pins", ", ".join(f"{port} {site}" for port, site in board["pins"].items()))
+    table.add_row("note", escape(board["note"]))
+    return table
 
 
 def _path(path: Sequence[Facts]) -> Table:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from hwprm.config.options import nearest
 from hwprm.core.errors import ConfigError
 from hwprm.targets.families import FAMILIES
-from hwprm.targets.flow.family import Device, Family
+from hwprm.targets.flow.device import Device
+from hwprm.targets.flow.family import Family
 
 __all__ = ["TARGETS", "Target", "find_target"]
 

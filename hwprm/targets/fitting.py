@@ -8,47 +8,38 @@ from math import gcd
 
 from hwprm.compiler import Program, draft
 from hwprm.config import ArrayConfig
-from hwprm.core.errors import HwprmError, InputError, UnsupportedError
+from hwprm.core.errors import HwprmError, InputError
 from hwprm.intnet import IntegerNetwork
 from hwprm.isa import Hardware
+from hwprm.isa.hosts import AXI, Host
 from hwprm.targets.model import Resources, predict
 from hwprm.targets.size import numbers
 from hwprm.targets.sizes.columns import Columns
 from hwprm.targets.sizes.design import Design
 from hwprm.targets.sizes.memories import Contents
 
-__all__ = ["check_modelled", "fitting_array", "sized"]
+__all__ = ["fitting_array", "sized"]
 
 #: Arrays that are laid out before the search for one that fits is given up, and by how much a guess may be exceeded.
 TRIES, SLACK = 16, 1.05
 
 
-def check_modelled(host: str) -> None:
-    """Raise UnsupportedError for another host than ``axi`` (`hwprm.isa.hosts`): the size model was fitted to that."""
-    if host != "axi":
-        raise UnsupportedError(
-            f"the size model knows designs with emit.host = axi, not {host}; compile without a device, then use "
-            "`hwprm synth` on the bundle"
-        )
+def sized(program: Program, target: str, cells: str = "any", host: Host = AXI) -> Resources:
+    """What `program`, written in `cells`, takes behind `host` of the device `target`; ``too_large`` where too much.
 
-
-def sized(program: Program, target: str, cells: str = "any", host: str = "axi") -> Resources:
-    """What `program`, written in `cells`, takes of the device `target`; ``too_large`` where that is too much.
-
-    Raises as `predict`, and as `check_modelled` for its `host`.
+    Raises as `predict`.
     """
-    check_modelled(host)
-    found = _predicted(program, target, cells)
-    return replace(found, too_large=_refused(program, found, cells)) if found.over else found
+    found = _predicted(program, target, cells, host)
+    return replace(found, too_large=_refused(program, found, cells, host)) if found.over else found
 
 
-def _predicted(program: Program, target: str, cells: str) -> Resources:
-    return predict(Design.of(program.hardware, program.roms, cells), target)
+def _predicted(program: Program, target: str, cells: str, host: Host) -> Resources:
+    return predict(Design.of(program.hardware, program.roms, cells, host), target)
 
 
-def _refused(program: Program, found: Resources, cells: str) -> InputError:
+def _refused(program: Program, found: Resources, cells: str, host: Host) -> InputError:
     array, device = program.array, found.device
-    size = fitting_array(program, device.name, cells)
+    size = fitting_array(program, device.name, cells, host)
     mends = [f"the largest array that fits is {size[0]} x {size[1]}" if size else "no smaller array fits"]
     if "bram" in found.over and array.weights == "rom":
         mends.append("keep weights outside with `--weights axi`, or prune more")
@@ -59,7 +50,7 @@ def _refused(program: Program, found: Resources, cells: str) -> InputError:
     )
 
 
-def fitting_array(program: Program, target: str, cells: str = "any") -> tuple[int, int] | None:
+def fitting_array(program: Program, target: str, cells: str = "any", host: Host = AXI) -> tuple[int, int] | None:
     """Rows and columns of the largest array, none longer than the one of `program`, on which its network fits.
 
     Every array is guessed at; the best of them are laid out, and the first that fits is the answer. None where there
@@ -67,11 +58,11 @@ def fitting_array(program: Program, target: str, cells: str = "any") -> tuple[in
     """
     tries = 0
     for rows, cols in _sizes(program.array):
-        guess = predict(_guessed(program, rows, cols, cells), target)
+        guess = predict(replace(_guessed(program, rows, cols, cells), host=host), target)
         if any(used > SLACK * most for used, most in guess.over.values()):
             continue
         made = _drafted(program.network, replace(program.array, rows=rows, cols=cols))
-        if made is not None and not _predicted(made, target, cells).over:
+        if made is not None and not _predicted(made, target, cells, host).over:
             return rows, cols
         tries += 1
         if tries == TRIES:

@@ -16,11 +16,13 @@ from typing import Any
 
 from hwprm.core.errors import InputError, UnsupportedError
 from hwprm.isa import Hardware
+from hwprm.isa.hosts import AXI, Host
 from hwprm.targets.catalogue import find_target
-from hwprm.targets.flow.family import Device
+from hwprm.targets.flow.device import Device
 from hwprm.targets.size import exceeded
 from hwprm.targets.sizes.carries import carries
 from hwprm.targets.sizes.design import Design, port_bits
+from hwprm.targets.sizes.hosts import difference
 from hwprm.targets.sizes.luts import Features, luts
 from hwprm.targets.sizes.registers import registers
 
@@ -66,7 +68,8 @@ def predict(design: Design, target: str, keys: Coefficients | None = None) -> Re
             f"{target}: no size model for the family {found.family.name}, only for {MODELLED}; "
             "use `hwprm synth` on a bundle"
         )
-    model, wrapped = _coefficients(), is_wrapped(design.hardware, found.device)
+    model, wrapped = _coefficients(), is_wrapped(design.hardware, found.device, design.host)
+    hosted = difference(design.hardware, design.host)
     fitted: Coefficients = keys or model["keys"]
     used = {
         key: round(
@@ -75,6 +78,7 @@ def predict(design: Design, target: str, keys: Coefficients | None = None) -> Re
                 for block, terms in features(design, key, wrapped=wrapped).items()
                 for name, value in terms.items()
             )
+            + hosted[key]
         )
         for key in FITTED
     }
@@ -82,7 +86,7 @@ def predict(design: Design, target: str, keys: Coefficients | None = None) -> Re
     held = sum(memory.registers for memory in design.memories)
     flip_flops = sum(registers(design.hardware, design.contents, design.cells).values())
     used |= {
-        "ff": flip_flops + held + (sum(port_bits(design.hardware)) if wrapped else 0),
+        "ff": flip_flops + held + hosted["ff"] + (sum(port_bits(design.hardware, design.host)) if wrapped else 0),
         "dsp": dsp_blocks(design),
         "bram": sum(cells.blocks for cells in memories),
         "lutram": sum(cells.luts for cells in memories),
@@ -97,12 +101,12 @@ def features(design: Design, key: str, *, wrapped: bool) -> dict[str, Features]:
     """Block -> feature -> its value, of the resource `key`; `wrapped`: ports are behind shift registers."""
     if key == "carry":
         return carries(design)
-    return luts(design) | {"wrapper": {"outputs": port_bits(design.hardware)[1] * wrapped}}
+    return luts(design) | {"wrapper": {"outputs": port_bits(design.hardware, design.host)[1] * wrapped}}
 
 
-def is_wrapped(hw: Hardware, device: Device) -> bool:
+def is_wrapped(hw: Hardware, device: Device, host: Host = AXI) -> bool:
     """Whether the design has more ports than `device` has pins: synthesis then puts them behind shift registers."""
-    return sum(port_bits(hw)) + 2 > device.available["io"]
+    return sum(port_bits(hw, host)) + 2 > device.available["io"]
 
 
 def dsp_blocks(design: Design) -> int:

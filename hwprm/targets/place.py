@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -12,15 +13,15 @@ from statistics import median
 from hwprm.config.silicon import SiliconConfig
 from hwprm.core.cache import keep, trim
 from hwprm.core.errors import InputError, TimingError, ToolError, UnsupportedError
-from hwprm.core.files import check_file, digest_of, put_file, read_json
+from hwprm.core.files import check_file, put_file, read_json
 from hwprm.targets.catalogue import find_target
 from hwprm.targets.flow.family import Placer
 from hwprm.targets.flow.runs import Tell, run_tool
 from hwprm.targets.flow.timing import Hop, Timing, read_report
 from hwprm.targets.flow.tools import SiliconTool, find_tool
-from hwprm.targets.synth import KIND, NETLIST, Synthesis, cache_of, digest, synthesise
+from hwprm.targets.synth import KIND, NETLIST, Around, Synthesis, cache_of, digest, synthesise
 
-__all__ = ["Placement", "SeedRun", "check_placer", "place_and_route"]
+__all__ = ["BITSTREAM", "Placement", "SeedRun", "check_placer", "place_and_route"]
 
 #: What a seed's entry of the cache holds besides the placed design and the log.
 REPORT, SECONDS, BITSTREAM = "report.json", "cpu_seconds", "design.bit"
@@ -92,9 +93,10 @@ def check_placer(name: str, config: SiliconConfig) -> Placer:
     return family.placer
 
 
-def place_and_route(folder: Path, config: SiliconConfig, tell: Tell) -> Placement:
+def place_and_route(folder: Path, config: SiliconConfig, tell: Tell, around: Around | None = None) -> Placement:
     """Place and route the bundle in `folder` with seeds 1 to ``config.seeds``; seeds that ran before are not run again.
 
+    On a board, what is `around` it, the device and the pins are those of that, not of `config`.
     Writes the bitstream of the fastest seed to ``config.bitstream``, unless it misses ``config.clock``.
     `tell` hears how far it is. Raises what `check_placer` and `synthesise` raise, InputError when the device is too
     small, or has too few pins for a bitstream or constraints that are asked for, ToolError when a tool fails.
@@ -109,7 +111,7 @@ def place_and_route(folder: Path, config: SiliconConfig, tell: Tell) -> Placemen
 
         return told
 
-    synthesis = synthesise(folder, config, during(0))
+    synthesis = synthesise(folder, config, during(0), around)
     if synthesis.too_large:
         raise synthesis.too_large
     if synthesis.wrapped and (config.bitstream or config.pins):
@@ -135,7 +137,7 @@ def _run(
 ) -> SeedRun:
     """One seed, now or kept."""
     device = synthesis.target.device
-    pins = f"pins{config.pins.suffix}" if config.pins else ""
+    pins, text = _pins(config, synthesis.around)
     arguments = [
         *device.arguments,
         *placer.arguments_for(synthesis.used, device),
@@ -143,13 +145,13 @@ def _run(
         *("--timing-allow-fail", "--report", REPORT, placer.output, placer.placed),
         *((placer.pins, pins) if pins else ()),
     ]
-    contents = [digest_of(config.pins)] if config.pins else []
+    contents = [hashlib.sha256(text).hexdigest()] if pins else []
     key = digest([tool.label, synthesis.folder.name, *arguments, *contents])
 
     def make(work: Path) -> None:
         shutil.copyfile(synthesis.folder / NETLIST, work / NETLIST)
-        if config.pins:
-            shutil.copyfile(config.pins, work / pins)
+        if pins:
+            (work / pins).write_bytes(text)
         ran = run_tool(tool, arguments, work, marks=placer.marks, tell=tell, seconds=config.timeout)
         _timing(tool, work, synthesis)
         (work / SECONDS).write_text(f"{ran.cpu_seconds}\n")
@@ -158,6 +160,13 @@ def _run(
     kept = keep(cache_of(config), KIND, f"place-{key}", make)
     seconds = float((kept / SECONDS).read_text())
     return SeedRun(seed=seed, timing=_timing(tool, kept, synthesis), cpu_seconds=seconds, folder=kept)
+
+
+def _pins(config: SiliconConfig, around: Around | None) -> tuple[str, bytes]:
+    """Name and contents of the file of pin constraints; no name where there is none."""
+    if around:
+        return f"pins{around.suffix}", around.pins.encode()
+    return (f"pins{config.pins.suffix}", config.pins.read_bytes()) if config.pins else ("", b"")
 
 
 def _timing(tool: SiliconTool, folder: Path, synthesis: Synthesis) -> Timing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,14 @@ def _cycles_per_image(bundle: Bundle) -> int | float:
     return cycles if batch == 1 else cycles / batch
 
 
-def write_result(facts: dict[str, Any], synthesis: Synthesis, placement: Placement | None, out: Path) -> None:
-    """Write the new folder `out`: the result, and what the tools read and wrote.
+def write_result(
+    facts: dict[str, Any],
+    synthesis: Synthesis,
+    placement: Placement | None,
+    out: Path,
+    more: Mapping[str, bytes] | None = None,
+) -> None:
+    """Write the new folder `out`: the result, what the tools read and wrote, and `more` files by name.
 
     Raises InputError when `out` is not empty or cannot be made.
     """
@@ -117,6 +124,8 @@ def write_result(facts: dict[str, Any], synthesis: Synthesis, placement: Placeme
         if placement is not None:
             for path in sorted(placement.best.folder.iterdir()):
                 shutil.copyfile(path, work / path.name)
+        for name, data in (more or {}).items():
+            (work / name).write_bytes(data)
 
 
 def write_project(folder: Path, config: SiliconConfig, out: Path) -> str:

@@ -27,6 +27,7 @@ __all__ = [
     "LOG",
     "NETLIST",
     "SCRIPT",
+    "Around",
     "Synthesis",
     "cache_of",
     "check_cells",
@@ -46,6 +47,20 @@ CORE, CORE_NETLIST = "hwprm_core", "netlist.v"
 UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in ("PINMISSING", "SPECIFYIGN", "INITIALDLY"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Around:
+    """What stands around ``hwprm_top`` on a board: the module `top` in the Verilog text `verilog`, and the device.
+
+    `pins` is the text of the file of constraints, `suffix` that of its name.
+    """
+
+    target: Target
+    top: str
+    verilog: str
+    pins: str
+    suffix: str
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Synthesis:
     """A bundle synthesised for a target. `folder` keeps the netlist, its script and log."""
@@ -57,6 +72,8 @@ class Synthesis:
     counts: Counts
     #: Whether the ports are behind shift registers, as the device has too few pins.
     wrapped: bool
+    #: What it was put into, where that is a board.
+    around: Around | None = None
 
     @property
     def used(self) -> dict[str, int]:
@@ -89,13 +106,13 @@ class Synthesis:
         return InputError(f"{self.bundle.folder.name} does not fit {device.name} ({device.part}): it {words}")
 
 
-def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
-    """Synthesise the bundle in `folder` for ``config.target``, or take what an earlier call kept.
+def synthesise(folder: Path, config: SiliconConfig, tell: Tell, around: Around | None = None) -> Synthesis:
+    """Synthesise the bundle in `folder` for ``config.target``, or in what is `around` it; or take what was kept.
 
     `tell` hears how far it is. Raises ConfigError for an unknown target, BundleError when the bundle is incomplete or
     edited, ToolError when yosys is missing or fails.
     """
-    target = find_target(config.target)
+    target = around.target if around else find_target(config.target)
     bundle = Bundle.load(folder)
     check_cells(bundle, target)
     tool = find_tool("yosys")
@@ -103,12 +120,17 @@ def synthesise(folder: Path, config: SiliconConfig, tell: Tell) -> Synthesis:
     wrapped = port_bits(bundle) > available.get("io", port_bits(bundle))
     files = _design(bundle, target, wrapped)
     top = WRAPPER if wrapped else "hwprm_top"
+    if around:
+        top = around.top
+        files = {f"rtl/{top}.v": around.verilog.encode(), **files}
     script = _script([name for name in files if name.endswith(".v")], target, top)
     run = _Run(tool=tool, target=target, files=files, script=script)
     kept = keep(cache_of(config), KIND, f"synth-{run.key}", lambda work: run.make(work, tell, config.timeout))
     trim(cache_of(config), int(config.cache_gb * 1e9))
     counts = count_cells(kept / NETLIST, top)
-    return Synthesis(bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped)
+    return Synthesis(
+        bundle=bundle, target=target, tool=tool, folder=kept, counts=counts, wrapped=wrapped, around=around
+    )
 
 
 def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundle, dict[str, str]]:

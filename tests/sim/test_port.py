@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.board.host import SerialHost
-from hwprm.board.port import Port, open_port
-from hwprm.board.run import design_of
+from hwprm.attached.host import SerialHost
+from hwprm.attached.port import Port, open_port
+from hwprm.attached.run import design_of
 from hwprm.bundle.driver import pack
 from hwprm.bundle.images import random_images
-from hwprm.config import BoardConfig
 from hwprm.emission import emit_bundle
 from hwprm.intnet import Term
 from hwprm.isa.hosts import Host
@@ -25,6 +24,7 @@ pytestmark = [pytest.mark.sim, pytest.mark.slow]
 
 #: Simulations are slower than the line.
 WAIT = 60.0
+BAUD = 3_000_000
 
 
 class Breaking:
@@ -52,14 +52,13 @@ def test_images_through_the_pins(run: Run, tmp_path: Path) -> None:
     host = Host(kind="uart", divider=4, silence=2000)
     bundle = emit_bundle(program, images, None, tmp_path / "bundle", host=host)
     with simulated(bundle, tmp_path / "work") as name:
-        done = run("run", bundle.folder, "--json", port=name, baud=3_000_000, wait=WAIT)
+        done = run("run", bundle.folder, "--json", port=name, baud=BAUD, wait=WAIT)
         assert done.exit_code == 0, done.stderr
         facts = json.loads(done.stdout)["board"]
         assert (facts["images"], facts["values_compared"], facts["mismatches"]) == (6, 12, 0)
         assert (facts["retries"]["again"], facts["retries"]["silences"]) == (0, 0)
-        config = BoardConfig(port=name, baud=3_000_000, wait=WAIT)
-        with open_port(name, config.baud, WAIT) as port:
-            broken = SerialHost(Breaking(port), design_of(bundle.manifest, config), retries=3)
+        with open_port(name, BAUD, WAIT) as port:
+            broken = SerialHost(Breaking(port), design_of(bundle.manifest, BAUD, WAIT), retries=3)
             assert broken.greet().next == 6
             answers = list(broken.through([pack(bundle.manifest, image) for image in images]))
     golden = bundle.golden("b").reshape(6, -1)

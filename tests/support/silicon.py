@@ -11,6 +11,7 @@ import pytest
 from hwprm.bundle.images import random_images
 from hwprm.emission import emit_bundle
 from hwprm.intnet import Term
+from hwprm.isa.hosts import AXI, Host
 from hwprm.targets import place, synth
 from hwprm.targets.flow.tools import SiliconTool
 from tests.support import silicon_tool
@@ -20,11 +21,11 @@ from tests.support.silicon_tool import DATA
 __all__ = ["DATA", "make_bundle", "silicon_facts", "stand_in"]
 
 
-def make_bundle(folder: Path, *, target: str = "any", size: int = 1) -> Path:
-    """One linear layer, 9 -> 2, on `size` x `size`, in the new `folder`, in cells of `target`."""
+def make_bundle(folder: Path, *, target: str = "any", size: int = 1, host: Host = AXI) -> Path:
+    """One linear layer, 9 -> 2, on `size` x `size`, in the new `folder`, in cells of `target`, behind `host`."""
     terms = (Term(source="image", weight=seeded_weights(2, 1, 3, 3)),)
     program = compiled(network((1, 3, 3), (Spec(name="fc", terms=terms, wide=True),)), size, size)
-    emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=target)
+    emit_bundle(program, random_images(1, program.network.image_limits, 0), None, folder, target=target, host=host)
     return folder
 
 

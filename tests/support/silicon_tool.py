@@ -18,7 +18,8 @@ def _run(name: str, notes: Path, fail: str, arguments: list[str]) -> None:
     if fail == name:
         sys.exit(3)
     if name == "yosys":
-        top = "hwprm_pins" if "hwprm_pins" in Path(arguments[0]).read_text() else "hwprm_top"
+        script = Path(arguments[0]).read_text()
+        top = next(name for name in ("hwprm_pins", "hwprm_board", "hwprm_top") if f"-top {name}" in script)
         text = (DATA / "ecp5_netlist.json").read_text()
         Path("netlist.json").write_text(text.replace('"hwprm_top"', f'"{top}"', 1))
     elif name.startswith("nextpnr"):

@@ -10,12 +10,16 @@ import pytest
 import torch
 
 import hwprm
-from hwprm.config import DataConfig, QuantizeConfig, TrainConfig
+from hwprm.bundle import Bundle
+from hwprm.config import DataConfig, EmitConfig, QuantizeConfig, TrainConfig
 from hwprm.core.errors import ConfigError, InputError, ModelError
+from hwprm.emission import host_of
 from hwprm.graph import Conv2d
+from hwprm.isa.hosts import Host
 from hwprm.model import Model, Stage
-from hwprm.sources import as_dataset, as_model, as_network, as_split, holds, plain_network, title
+from hwprm.sources import as_dataset, as_model, as_network, as_split, emit_of, holds, plain_network, title
 from tests.conftest import tiny_graph
+from tests.support.silicon import make_bundle
 
 
 def test_split_holds_out_the_same_images_every_time(tiny_data: Path) -> None:
@@ -98,3 +102,24 @@ def test_widths_of_integers_cannot_be_chosen_again(tiny_model: Path, tiny_data: 
         r"give the float model, or leave the option out$",
     ):
         as_network(tmp_path / "q", str(tiny_data), QuantizeConfig(act_bits=5))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        Host(),
+        Host(kind="stream8"),
+        host_of(EmitConfig(host="uart", clock=75.0, baud=3_000_000)),
+        Host(kind="uart", divider=7, silence=200),  # of a bundle that does not keep what these were made of
+    ],
+    ids=["axi", "stream8", "uart", "older"],
+)
+def test_options_that_a_bundle_was_emitted_with(host: Host, tmp_path: Path) -> None:
+    own = emit_of(Bundle.load(make_bundle(tmp_path / "bundle", target="ecp5", host=host)))
+    found = host_of(own)
+    assert own.target == "ecp5" and (found.kind, found.divider, found.silence) == (
+        host.kind,
+        host.divider,
+        host.silence,
+    )
+    assert host.clock in (None, found.clock) and host.baud in (None, found.baud)

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hwprm.targets.flow.carrier import Carrier
+from hwprm.targets.flow.device import Device
 from hwprm.targets.flow.runs import Marks
 
-__all__ = ["CROWDED", "Device", "Family", "Image", "Placer", "Resource"]
+__all__ = ["CROWDED", "Family", "Image", "Placer", "Resource"]
 
 #: Share of a device's multipliers or block RAMs from which on a design is crowded.
 CROWDED = 0.9
@@ -46,21 +48,6 @@ class Image:
 
     width: int
     words: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Device:
-    """One chip in one package. `available` counts what it has by the keys of the family's resources, and ``io``."""
-
-    name: str
-    part: str
-    available: Mapping[str, int]
-    #: How the place and route tool is told of it.
-    arguments: tuple[str, ...] = ()
-    #: How synthesis is told of it, where it matters to that.
-    synthesis: tuple[str, ...] = ()
-    #: Clock in MHz that place and route aims at where none is asked for.
-    goal: float = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +96,8 @@ class Family:
     defines: tuple[str, ...] = ()
     models: Path | None = None
     placer: Placer | None = None
+    #: What boards with its devices need; None where none is known.
+    carrier: Carrier | None = None
     #: Why there is no place and route, and what to do, where there is none.
     unplaced: str = ""
     #: Writes a project for the vendor's own tool into a folder that holds the design's files; None where there is none.

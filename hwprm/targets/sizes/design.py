@@ -9,8 +9,10 @@ from functools import cached_property
 from hwprm.compiler.encoding.rom import RomImage
 from hwprm.core.errors import UnsupportedError
 from hwprm.isa import Hardware
+from hwprm.isa.hosts import AXI, Host
 from hwprm.isa.registers import ADDRESS_BITS
 from hwprm.targets.sizes.columns import Columns
+from hwprm.targets.sizes.hosts import PINS
 from hwprm.targets.sizes.memories import Contents, Memory, memories
 
 __all__ = ["Design", "levels", "port_bits"]
@@ -26,10 +28,11 @@ class Design:
     hardware: Hardware
     contents: Contents
     cells: str = "any"
+    host: Host = AXI
 
     @classmethod
-    def of(cls, hardware: Hardware, roms: Sequence[RomImage], cells: str = "any") -> Design:
-        """The design with those ROMs, which are not looked at where it reads an external memory.
+    def of(cls, hardware: Hardware, roms: Sequence[RomImage], cells: str = "any", host: Host = AXI) -> Design:
+        """The design with those ROMs, which are not looked at where it reads an external memory, behind `host`.
 
         Raises UnsupportedError for one with activation tables or products of two tensors.
         """
@@ -39,7 +42,7 @@ class Design:
                     f"the size model does not know {what} yet, and this network has some; use `hwprm synth` on a bundle"
                 )
         columns = {} if hardware.external else {rom.name: Columns.of(rom) for rom in roms}
-        return cls(hardware=hardware, contents=Contents(hardware, columns), cells=cells)
+        return cls(hardware=hardware, contents=Contents(hardware, columns), cells=cells, host=host)
 
     @cached_property
     def memories(self) -> list[Memory]:
@@ -67,8 +70,10 @@ def levels(inputs: int) -> int:
     return (inputs - 1).bit_length() if inputs > 1 else 0
 
 
-def port_bits(hw: Hardware) -> tuple[int, int]:
+def port_bits(hw: Hardware, host: Host = AXI) -> tuple[int, int]:
     """Bits of the inputs and of the outputs of ``hwprm_top``, clock and reset left out."""
+    if not host.registers:
+        return PINS[host.kind]
     inputs, outputs = 8 * hw.data_bytes + 2 * ADDRESS_BITS + INPUTS, OUTPUTS
     if hw.external:
         inputs, outputs = inputs + hw.external.beat_bits + READ_INPUTS, outputs + READ_OUTPUTS

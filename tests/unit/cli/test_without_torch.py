@@ -73,7 +73,7 @@ def test_an_integer_network_goes_all_the_way(tmp_path: Path, tiny_model: Path, t
 
 
 def test_what_needs_torch_says_so(tmp_path: Path, tiny_model: Path, tiny_data: Path) -> None:
-    assert set(TRAINING) | set(MIXED) | {"export", "verify", "synth", "pnr", "run", "doctor"} == set(VERBS)
+    assert set(TRAINING) | set(MIXED) | {"export", "verify", "synth", "pnr", "board", "run", "doctor"} == set(VERBS)
     lines = TRAINING | MIXED
     for verb, (code, error) in zip(
         lines, _without_torch(tmp_path, *lines.values(), MODEL=tiny_model, DATA=tiny_data), strict=True

@@ -13,12 +13,11 @@ from hwprm.bundle.images import random_images
 from hwprm.bundle.manifest import Manifest
 from hwprm.compiler import Program, compile_network
 from hwprm.config import ArrayConfig, EmitConfig
-from hwprm.core.errors import ConfigError, UnsupportedError
+from hwprm.core.errors import ConfigError
 from hwprm.emission import check_host, emit_bundle, host_of
 from hwprm.emission.ports import octet_ports
 from hwprm.intnet import Term
 from hwprm.isa.hosts import AXI, Host
-from hwprm.targets import sized
 from tests.support.networks import Spec, network, seeded_weights
 
 STREAM8 = Host(kind="stream8")
@@ -37,12 +36,6 @@ def test_external_weights_and_batches_need_registers(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"a batch needs one.*array\.batch = 1, or"):
         check_host(STREAM8, external=False, batch=4)
     check_host(AXI, external=True, batch=4)
-
-
-def test_size_model_refuses_what_it_was_not_fitted_to() -> None:
-    program = _program()
-    with pytest.raises(UnsupportedError, match=r"emit\.host = axi, not stream8; .*hwprm synth"):
-        sized(program, "ecp5-25k", host="stream8")
 
 
 def test_a_bundle_of_bytes(tmp_path: Path) -> None:
@@ -80,16 +73,23 @@ def test_a_bundle_on_a_serial_line(tmp_path: Path) -> None:
     bundle = emit_bundle(program, images, None, tmp_path / "b", host=host_of(emit))
     manifest = bundle.manifest
     assert [port.name for port in manifest.ports] == ["clk", "rst", "rx", "tx", "busy", "error"]
-    assert manifest.way == Host(kind="uart", divider=48, silence=96_000)
+    assert manifest.way == Host(kind="uart", divider=48, silence=96_000, clock=48.0, baud=1_000_000)
     assert manifest.host_cycles == (480 * (manifest.image_words + 10), 480 * (4 * manifest.result_words + 10))
     assert manifest.pace == manifest.host_cycles[1] > manifest.cycles.image
     text = (bundle.folder / "README.md").read_text()
     assert "a stop bit of 48\nclock cycles each" in text
     assert f"| 0x02 IMAGE | host | {manifest.image_words} bytes |" in text
     assert "s_axis" not in text
-    assert "hwprm run . --port" in text and "clock in Hz by 48" in text
+    assert "hwprm run . --port" in text and "1000000 bits a second at 48 MHz" in text
     with pytest.raises(ValueError, match="without its host"):
         Manifest.from_json(json.loads(json.dumps(replace(manifest, host="stream8").to_json())))
+    plain = manifest.to_json()
+    for name in ("clock", "baud"):  # as a version wrote it that did not keep them
+        del plain["serial"][name]
+    assert Manifest.from_json(plain).way == Host(kind="uart", divider=48, silence=96_000)
+    plain["serial"]["baud"] = 0
+    with pytest.raises(ValueError, match="serial: 0 is outside"):
+        Manifest.from_json(plain)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from hwprm.targets.families.ecp5.board import CARRIER
 from hwprm.targets.families.ecp5.devices import DEVICES
 from hwprm.targets.families.ecp5.memories import memories
 from hwprm.targets.families.ecp5.tools import PLACER, RESOURCES, SYNTHESIS, passes
@@ -19,4 +20,5 @@ FAMILY = Family(
     simulated_by=("lattice/common_sim.vh", "lattice/ccu2c_sim.vh"),
     models=Path(__file__).parent / "models",
     placer=PLACER,
+    carrier=CARRIER,
 )

@@ -6,7 +6,7 @@ finds in the device. The LFE5U-12F is the die of the 25F, of which the data shee
 
 from __future__ import annotations
 
-from hwprm.targets.flow.family import Device
+from hwprm.targets.flow.device import Device
 
 __all__ = ["DEVICES"]
 

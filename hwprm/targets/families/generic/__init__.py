@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwprm.targets.flow.family import Device, Family, Resource
+from hwprm.targets.flow.device import Device
+from hwprm.targets.flow.family import Family, Resource
 
 __all__ = ["FAMILY"]
 

@@ -5,6 +5,7 @@
 
 from pathlib import Path
 
+from hwprm.targets.families.ice40.board import CARRIER
 from hwprm.targets.families.ice40.devices import DEVICES
 from hwprm.targets.families.ice40.tools import PLACER, RESOURCES, SYNTHESIS, passes
 from hwprm.targets.flow.family import Family
@@ -21,4 +22,5 @@ FAMILY = Family(
     simulated_by=("ice40/cells_sim.v",),
     defines=("NO_ICE40_DEFAULT_ASSIGNMENTS",),  # of ports, which is no Verilog of 2005
     placer=PLACER,
+    carrier=CARRIER,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hwprm.targets.flow.family import Device
+from hwprm.targets.flow.device import Device
 
 __all__ = ["DEVICES"]
 

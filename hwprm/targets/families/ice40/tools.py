@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hwprm.targets.flow.family import Device, Placer, Resource
+from hwprm.targets.flow.device import Device
+from hwprm.targets.flow.family import Placer, Resource
 
 __all__ = ["PLACER", "RESOURCES", "SYNTHESIS", "passes"]
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from hwprm.bundle import Bundle
 from hwprm.config import SiliconConfig
+from hwprm.core.errors import ToolError
 from hwprm.emission.templates import render
 from hwprm.targets import TARGETS, place_and_route, placement_facts, synthesise, write_project
 from hwprm.targets.families import FAMILIES
@@ -87,13 +90,35 @@ def test_every_device_says_how_much_it_has() -> None:
 def test_vivado_project(small_bundle: Path, tmp_path: Path) -> None:
     out = tmp_path / "vivado"
     assert write_project(small_bundle, SiliconConfig(target="xc7a100t", clock=125.0), out) == "build.tcl"
-    tcl = (out / "build.tcl").read_text()
-    for line in tcl.splitlines():
-        if line.startswith("read_"):
-            assert (out / line.split()[1]).is_file()
-    assert "-part xc7a100tcsg324-1" in tcl
+    build, project = ((out / name).read_text().splitlines() for name in ("build.tcl", "hwprm.tcl"))
+    read = [line.split("{")[1].rstrip("}") for line in project if line.startswith("read_")]
+    assert read == [*(f"rtl/{path.name}" for path in Bundle.load(small_bundle).sources()), "clock.xdc"]
+    assert all((out / name).is_file() for name in read)
+    assert [
+        line.strip() for line in project if line.strip() and line.split()[0] in ("create_project", "set_property")
+    ] == [
+        "create_project hwprm -force",
+        "set_property part xc7a100tcsg324-1 [current_project]",
+        "set_property verilog_define {SYNTHESIS=1 } [get_filesets sources_1]",
+        "set_property include_dirs [list .] [get_filesets sources_1]",
+        "set_property top hwprm_top [current_fileset]",
+        "set_property source_mgmt_mode None [current_project]",
+    ]
+    steps = [line.split()[0] for line in build if not line.startswith("#")]
+    assert steps == [
+        *("source", "synth_design", "opt_design", "place_design", "phys_opt_design", "route_design"),
+        *("report_utilization", "report_timing_summary", "write_checkpoint"),
+    ]
+    assert "synth_design -top hwprm_top -part xc7a100tcsg324-1 -mode out_of_context" in build
     assert (out / "clock.xdc").read_text() == "create_clock -name clk -period 8.000 [get_ports clk]\n"
     assert (out / "mem" / "weights.mem").is_file()
+
+
+def test_a_project_without_edalize(small_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "edalize.flows.vivado", None)
+    with pytest.raises(ToolError, match=r"made by edalize, which is not installed; pip install 'hwprm\[fpga\]'"):
+        write_project(small_bundle, SiliconConfig(target="xc7a35t"), tmp_path / "vivado")
+    assert not (tmp_path / "vivado").exists()
 
 
 BENCH = """

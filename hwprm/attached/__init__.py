@@ -1,6 +1,6 @@
 """A design on a board behind a serial port: frames of images out, results in, measured and compared."""
 
-from hwprm.board.report import BoardReport
-from hwprm.board.run import check_bundle, run_board
+from hwprm.attached.report import BoardReport
+from hwprm.attached.run import check_bundle, run_board
 
 __all__ = ["BoardReport", "check_bundle", "run_board"]

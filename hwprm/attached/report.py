@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hwprm.board.host import Tally
+from hwprm.attached.host import Tally
 from hwprm.core.errors import MismatchError
 
 __all__ = ["BoardReport"]

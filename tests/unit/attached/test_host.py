@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from hwprm.board.host import Answer, Design, SerialHost
-from hwprm.board.port import open_port
+from hwprm.attached.host import Answer, Design, SerialHost
+from hwprm.attached.port import open_port
 from hwprm.core.errors import BundleError, ToolError
 from hwprm.isa.frames import HELLO, RESULT, STATUS, Frame, Reason
 from tests.support.board import Board, boarded

@@ -5,19 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import hwprm
-from hwprm.board.port import open_port
-from hwprm.board.run import design_of
+from hwprm.attached.port import open_port
+from hwprm.attached.run import check_bundle, design_of
 from hwprm.bundle import Bundle
 from hwprm.bundle.driver import pack
 from hwprm.bundle.images import random_images
 from hwprm.config import BoardConfig
-from hwprm.core.errors import MismatchError
+from hwprm.core.errors import ConfigError, MismatchError
 from hwprm.emission import emit_bundle
 from hwprm.intnet import Term
 from hwprm.intnet.reference import logits
@@ -37,7 +38,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     images = random_images(12, program.network.image_limits, seed=2)
     labels = logits(program.network, images)["a"].reshape(12, -1).argmax(axis=1)
     labels[0] = (labels[0] + 1) % 5
-    host = Host(kind="uart", divider=4, silence=1000)
+    host = Host(kind="uart", divider=4, silence=1000, clock=12.0, baud=BAUD)
     return emit_bundle(program, images, labels, tmp_path_factory.mktemp("board") / "bundle", host=host)
 
 
@@ -49,14 +50,14 @@ def _answer(bundle: Bundle) -> Callable[[bytes], bytes]:
 
 
 def _board(bundle: Bundle, **changed: object) -> Board:
-    design = design_of(bundle.manifest, BoardConfig(baud=BAUD))
+    design = design_of(bundle.manifest, BAUD, BoardConfig().wait)
     own = {"image": design.image, "result": design.result, "hash": design.hash, "answer": _answer(bundle)}
     return Board(**(own | changed))  # type: ignore[arg-type]  # fields of a Board
 
 
 def test_all_images_of_the_bundle(run: Run, bundle: Bundle) -> None:
     with boarded(_board(bundle)) as name:
-        done = run("run", bundle.folder, port=name, baud=BAUD)
+        done = run("run", bundle.folder, port=name)  # at the rate that the bundle keeps
     assert done.exit_code == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "PASS: 12 images, 60 values compared, 0 wrong"
     assert "91.67%" in done.stdout and "line and layers allow 10,000.0" in done.stdout
@@ -119,6 +120,17 @@ def test_only_a_serial_line_is_run(run: Run, bundle: Bundle, tmp_path: Path) -> 
     other = emit_bundle(program, random_images(1, program.network.image_limits, seed=1), None, tmp_path / "axi")
     done = run("run", other.folder, port="/dev/null")
     assert done.exit_code == 2 and "talks by axi" in done.stderr and "--emit-host uart" in done.stderr
+
+
+def test_the_rate_is_the_bundle_s_or_the_one_given(bundle: Bundle) -> None:
+    port = BoardConfig(port="/dev/null")
+    assert check_bundle(bundle, port) == ("/dev/null", BAUD)
+    assert check_bundle(bundle, replace(port, baud=115200)) == ("/dev/null", 115200)
+    line = bundle.manifest.serial
+    assert line is not None
+    older = replace(bundle, manifest=replace(bundle.manifest, serial=replace(line, clock=None, baud=None)))
+    with pytest.raises(ConfigError, match=r"does not keep what its emit\.baud was; give --baud, or compile it again"):
+        check_bundle(older, port)
 
 
 def test_a_stop_says_how_far_it_was(run: Run, bundle: Bundle) -> None:

@@ -1,4 +1,4 @@
-"""A serial port as a `hwprm.board.host.Line`, by pyserial."""
+"""A serial port as a `hwprm.attached.host.Line`, by pyserial."""
 
 from __future__ import annotations
 

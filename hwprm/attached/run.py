@@ -8,9 +8,9 @@ from statistics import median
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.board.host import Design, SerialHost
-from hwprm.board.port import open_port
-from hwprm.board.report import BoardReport
+from hwprm.attached.host import Design, SerialHost
+from hwprm.attached.port import open_port
+from hwprm.attached.report import BoardReport
 from hwprm.bundle import Bundle
 from hwprm.bundle.driver import pack
 from hwprm.bundle.manifest import Manifest
@@ -38,18 +38,18 @@ def run_board(
     """Send integer `images` ``(n, ...)`` of class `labels` ``(n,)`` to the board that ``config.port`` names.
 
     Wrong values are in the report. Raises ConfigError when no port is given or the bundle has no serial line,
-    InputError and ToolError as `hwprm.board.port.open_port` does, BundleError when the board holds another design,
+    InputError and ToolError as `hwprm.attached.port.open_port` does, BundleError when the board holds another design,
     ToolError when it does not answer, or nothing gets through.
     """
-    name = check_bundle(bundle, config)
+    name, baud = check_bundle(bundle, config)
     manifest, tell = bundle.manifest, progress or silent
     frames = [pack(manifest, image) for image in images]
     found = logits(bundle.network, images)
     order = [layer.name for layer in manifest.layers if layer.wide]
     expected = np.concatenate([found[each].reshape(len(images), -1) for each in order], axis=1)
-    design = design_of(manifest, config)
+    design = design_of(manifest, baud, config.wait)
     got, seconds = np.zeros_like(expected), []
-    with open_port(name, config.baud, design.wait) as port:
+    with open_port(name, baud, design.wait) as port:
         host = SerialHost(port, design, retries=config.retries)
         host.greet()
         began = time.monotonic()
@@ -68,7 +68,7 @@ def run_board(
         net=manifest.net,
         design_hash=manifest.design_hash,
         port=name,
-        baud=config.baud,
+        baud=baud,
         images=len(frames),
         values_compared=got.size,
         mismatches=len(wrong),
@@ -77,13 +77,16 @@ def run_board(
         seconds=took,
         latency=median(seconds),
         latency_longest=max(seconds),
-        rate_limit=_clock(manifest, config) / manifest.pace,
+        rate_limit=_clock(manifest, baud) / manifest.pace,
         tally=host.tally,
     )
 
 
-def check_bundle(bundle: Bundle, config: BoardConfig) -> str:
-    """The port that `config` names. Raises ConfigError when there is none, or `bundle` has no serial line."""
+def check_bundle(bundle: Bundle, config: BoardConfig) -> tuple[str, int]:
+    """The port that `config` names, and the rate on it: that of `bundle`, where `config` has no other.
+
+    Raises ConfigError when there is no port or no rate, or `bundle` has no serial line.
+    """
     if bundle.manifest.serial is None:
         raise ConfigError(
             f"{bundle.folder} talks by {bundle.manifest.host}, and only a serial line can be run from here; compile it "
@@ -91,26 +94,29 @@ def check_bundle(bundle: Bundle, config: BoardConfig) -> str:
         )
     if config.port is None:
         raise ConfigError("board.port is not given: the serial port of the board; give --port, such as /dev/ttyUSB1")
-    return config.port
+    baud = config.baud or bundle.manifest.serial.baud
+    if baud is None:
+        raise ConfigError(f"{bundle.folder} does not keep what its emit.baud was; give --baud, or compile it again")
+    return config.port, baud
 
 
-def design_of(manifest: Manifest, config: BoardConfig) -> Design:
-    """What has to answer, and how long that takes on the line of `config`."""
+def design_of(manifest: Manifest, baud: int, wait: float) -> Design:
+    """What has to answer, and how long that takes on a line of `baud`, `wait` seconds with it."""
     image, result = manifest.image_words * manifest.tdata_bits // 8, manifest.result_words * WORD_BYTES
     octets = WINDOW * (image + result + 2 * OVERHEAD)
-    computed = (WINDOW + 1) * manifest.cycles.image / _clock(manifest, config)
+    computed = (WINDOW + 1) * manifest.cycles.image / _clock(manifest, baud)
     return Design(
         hash=manifest.design_hash,
         image=image,
         result=result,
-        wait=config.wait + BYTE_BITS * octets / config.baud + computed,
-        silence=manifest.way.silence / _clock(manifest, config),
+        wait=wait + BYTE_BITS * octets / baud + computed,
+        silence=manifest.way.silence / _clock(manifest, baud),
     )
 
 
-def _clock(manifest: Manifest, config: BoardConfig) -> float:
+def _clock(manifest: Manifest, baud: int) -> float:
     """Hertz of the design: its bits take so many cycles of it."""
-    return float(config.baud * manifest.way.divider)
+    return float(baud * manifest.way.divider)
 
 
 def _accuracy(manifest: Manifest, got: IntArray, labels: NDArray[np.integer] | None) -> float | None:

@@ -206,12 +206,12 @@ class SerialHost:
         if self._decoder.skipped:
             return ToolError(
                 f"the board does not answer: {self._decoder.skipped} bytes came that are no frame; give --baud what "
-                "emit.baud was, and check that the bitstream was made from this bundle"
+                "the board's clock makes of it, and check that the bitstream was made from this bundle"
             )
         return ToolError(
             f"the board does not answer, it was asked {self.retries + 1} times for {self.design.wait:.3g} s; check "
             "that the bitstream of this bundle is loaded, that this is its port (of two on one cable often the "
-            "second), that --baud is what emit.baud was, and that rx and tx are not swapped"
+            "second), that the board's clock is emit.clock, or --baud what it makes, and that rx and tx are not swapped"
         )
 
     def _hopeless(self) -> ToolError:
@@ -221,8 +221,7 @@ class SerialHost:
         told += [f"{self.tally.resets} resets"] * bool(self.tally.resets)
         return ToolError(
             f"{self._failures} transfers in a row failed without a result between them ({', '.join(told)} in all); "
-            "check cable and supply, give --baud what emit.baud was, or compile with a lower emit.baud or a longer "
-            "emit.silence"
+            "check cable and supply, or compile with a lower emit.baud or a longer emit.silence"
         )
 
     def _renew(self) -> None:
