@@ -6,10 +6,13 @@ import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import numpy as np
 import pytest
+import typer.testing
+from typer.main import Typer, get_command
 from typer.testing import CliRunner, Result
 
 from hwprm.cli.app import app, register
@@ -24,6 +27,19 @@ LONG = (
     "tests/unit/targets/families/test_families.py",
     "tests/unit/pipeline/test_rows.py",
 )
+
+_commands: dict[tuple[Typer, int], Any] = {}
+
+
+def _command(typed: Typer) -> Any:
+    """What `typed` is as a command, made once while no verb is added: made of all verbs it takes longer than most."""
+    key = typed, len(typed.registered_commands)
+    if key not in _commands:
+        _commands[key] = get_command(typed)
+    return _commands[key]
+
+
+typer.testing._get_command = _command  # what the runner makes anew at every call
 
 # The same examples on every machine, so that a red run can be repeated; `--hypothesis-profile=default` looks further.
 hypothesis.settings.register_profile("repeatable", derandomize=True)
