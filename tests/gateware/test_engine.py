@@ -148,7 +148,7 @@ def _trace(design: Any, engine: Any, inputs: list[Any], shown: list[Any], cycles
     return trace
 
 
-@pytest.mark.parametrize("seed", long_round(range(300), quick=25))
+@pytest.mark.parametrize("seed", long_round(range(300), quick=12))
 def test_random_designs(seed: int) -> None:
     traces = []
     for engine in ("pysim", CompiledEngine):
