@@ -80,7 +80,9 @@ test-all: setup setup-docs icarus browser
 	@$(MAKE) --no-print-directory --jobs 2 lint suite SELECT=
 
 SELECT := -m "not slow"
+# Byte code first: a process that a test starts writes none where PYTHONDONTWRITEBYTECODE is set, and compiles all anew.
 suite: setup setup-docs icarus browser
+	$(BIN)/python -m compileall -qq -j 0 hwprm
 	$(PYTEST) $(SELECT)
 
 clean:

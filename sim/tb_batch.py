@@ -2,7 +2,7 @@
 
 import cocotb
 
-from hwprm.verification.bench import Bench, write_note
+from hwprm.testbench.bench import Bench, write_note
 
 
 def note(bench, mark, images, batches):

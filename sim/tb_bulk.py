@@ -4,7 +4,7 @@ import cocotb
 from cocotb.triggers import Timer
 
 from hwprm.core.limits import RESET_CYCLES
-from hwprm.verification.bench import CLOCK_NS, Bench, begin, next_event, read_setup, write_note
+from hwprm.testbench.bench import CLOCK_NS, Bench, begin, next_event, read_setup, write_note
 
 
 @cocotb.test()

@@ -2,7 +2,7 @@
 
 import cocotb
 
-from hwprm.verification.bench import STATUS_ERROR, Bench, write_note
+from hwprm.testbench.bench import STATUS_ERROR, Bench, write_note
 
 #: Cycles after which reset comes, from the write of BASE on: in the first burst, between bursts, behind them.
 RESETS = (1, 9, 40, 150)

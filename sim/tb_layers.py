@@ -2,7 +2,7 @@
 
 import cocotb
 
-from hwprm.verification.bench import Bench, next_event
+from hwprm.testbench.bench import Bench, next_event
 
 
 @cocotb.test()

@@ -6,7 +6,7 @@ leaves a note of the images that ran to the end, in order.
 
 import cocotb
 
-from hwprm.verification.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
+from hwprm.testbench.bench import STATUS_LONG, STATUS_SHORT, Bench, bursts, write_note
 
 
 def note(bench, mark, images):

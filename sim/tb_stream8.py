@@ -5,7 +5,7 @@ Logits are compared here; the layers in between are compared afterwards from the
 
 import cocotb
 
-from hwprm.verification.bench import Bench, bursts, write_note
+from hwprm.testbench.bench import Bench, bursts, write_note
 
 
 def note(bench, mark, images):

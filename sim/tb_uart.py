@@ -6,8 +6,8 @@ Logits are compared here; the layers in between are compared afterwards from the
 import cocotb
 
 from hwprm.isa.frames import HELLO, STATUS, Frame, Reason, Status
-from hwprm.verification.bench import write_note
-from hwprm.verification.serial import SerialBench
+from hwprm.testbench.bench import write_note
+from hwprm.testbench.serial import SerialBench
 
 
 def note(bench, mark, images):

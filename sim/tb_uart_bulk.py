@@ -2,8 +2,8 @@
 
 import cocotb
 
-from hwprm.verification.bench import read_setup, write_note
-from hwprm.verification.serial import SerialBench
+from hwprm.testbench.bench import read_setup, write_note
+from hwprm.testbench.serial import SerialBench
 
 
 @cocotb.test()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from amaranth.back import verilog
 from amaranth.hdl import Shape
 
+from hwprm.core.garbage import without_collection
 from hwprm.gateware import Accelerator, MemoryTemplates, named_ports
 from hwprm.isa import Hardware
 from hwprm.isa.hosts import AXI, Host
@@ -27,16 +28,17 @@ def core_verilog(hardware: Hardware, *, cells: bool = False, host: Host = AXI) -
     """``hwprm_core`` with its memories as instances of the templates' modules, with `cells` its multipliers and
     accumulators as well; around it what `host` needs. Holds no path and no date.
     """
-    component = Accelerator(hardware, host=host)
-    widths = {
-        name: Shape.cast(member.shape).width
-        for name, member in component.signature.members.items()
-        if name.startswith("probe_")
-    }
-    platform, ports = MemoryTemplates(cells=cells), named_ports(component)
-    text: str = verilog.convert(
-        component, name="hwprm_core", platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True
-    )
+    with without_collection():
+        component = Accelerator(hardware, host=host)
+        widths = {
+            name: Shape.cast(member.shape).width
+            for name, member in component.signature.members.items()
+            if name.startswith("probe_")
+        }
+        platform, ports = MemoryTemplates(cells=cells), named_ports(component)
+        text: str = verilog.convert(
+            component, name="hwprm_core", platform=platform, ports=ports, emit_src=False, strip_internal_attrs=True
+        )
     return Core(text=complete_cases(text), probe_widths=widths)
 
 

@@ -9,15 +9,14 @@ Imports for types only never run, and so do not count.
 from __future__ import annotations
 
 import ast
-import gc
 import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hwprm.core.garbage import without_collection
 from hwprm.core.resources import resource_dir
 
 __all__ = ["Unit", "code_digest", "code_of"]
@@ -62,24 +61,12 @@ def code_of(function: Callable[..., Any]) -> tuple[Unit, ...]:
     start = Unit(function.__module__, function.__qualname__.partition(".")[0])
     _File.outside(function)
     found, waiting = {start}, [start]
-    with _without_collection():
+    with without_collection():
         while waiting:
             new = set(_uses(waiting.pop())) - found
             found |= new
             waiting += new
     return tuple(sorted(found))
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """No search for garbage meanwhile: trees are many small objects, none is garbage, and each search costs as much."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 class _File:

@@ -17,6 +17,7 @@ from hwprm.gateware import Accelerator, ProcessingElement
 from hwprm.intnet import reference
 from hwprm.isa import register_offset
 from tests.support.axi_memory import BASE, AxiMemory
+from tests.support.engine import CompiledEngine
 from tests.support.measures import assert_measures
 
 __all__ = [
@@ -82,7 +83,7 @@ def simulate(dut: Any, *benches: Any, background: Sequence[Any] = (), deadline: 
         await ctx.delay(deadline * 1e-6)
         raise TimeoutError(f"the benches were not done after {deadline} cycles")
 
-    simulator = Simulator(dut)
+    simulator = Simulator(dut, engine=CompiledEngine)
     simulator.add_clock(1e-6)
     for bench in benches:
         simulator.add_testbench(bench)

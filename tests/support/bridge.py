@@ -14,8 +14,8 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer
 
-from hwprm.verification.bench import CLOCK_NS, write_note
-from hwprm.verification.serial import SerialBench
+from hwprm.testbench.bench import CLOCK_NS, write_note
+from hwprm.testbench.serial import SerialBench
 
 #: Bits between two looks for bytes, where there were none: much less than a silence.
 LOOK = 8

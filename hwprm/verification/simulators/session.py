@@ -22,7 +22,7 @@ from hwprm.verification.simulators.tools import Simulator
 __all__ = ["SETUP", "CocotbCase", "Invocation", "Session", "SessionRun"]
 
 #: What the testbench reads from its working folder: images, registers, seed; what it writes there: the event log, and
-#: the test under way (`hwprm.verification.bench`, which only a simulator can import).
+#: the test under way (`hwprm.testbench.bench`, which only a simulator can import).
 SETUP, EVENTS, RUNNING = "setup.json", "events.log", "running.json"
 
 #: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.

@@ -34,7 +34,7 @@ def test_the_code_of_a_step_is_all_that_it_imports() -> None:
     assert "hwprm.pruning.shrinking.shrink" in code["shrink"]
     assert "hwprm.quantization.lowering.lower" in code["quantize"]
     assert {"hwprm.gateware.accelerator", "hwprm.emission.emit"} <= code["compile"]
-    assert {"hwprm.verification.verify", "hwprm.verification.bench"} <= code["verify"]
+    assert {"hwprm.verification.verify", "hwprm.testbench.bench"} <= code["verify"]
     folders = {name: {unit.name for unit in code_of(step.run) if unit.folder} for step in FLOW for name in [step.name]}
     assert folders["compile"] >= {"rtl_templates"} and folders["verify"] >= {"sim"} and not folders["train"]
 

@@ -11,7 +11,7 @@ from cocotb.triggers import FallingEdge, Timer
 
 from hwprm.isa.frames import IMAGE, RESULT, STATUS, WINDOW, Decoder, Frame, Reason, Status
 from hwprm.isa.hosts import WORD_BYTES
-from hwprm.verification.bench import CLOCK_NS, Bench
+from hwprm.testbench.bench import CLOCK_NS, Bench
 
 __all__ = ["SerialBench"]
 

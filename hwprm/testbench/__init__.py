@@ -1,0 +1,1 @@
+"""What the testbenches in ``sim/`` are made of. Imported inside a simulator, at every start: so it stands on little."""
