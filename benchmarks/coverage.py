@@ -2,7 +2,7 @@
 
 What: 117 networks that nobody here wrote (`coverage_networks.txt`), built by pytorchcv and timm with random weights, as
 they are; accepted when `check` has no error. With --compile those that are accepted are quantised with a few random
-images and compiled for an 8 x 8 array, too. Then what stops how many networks, and how many it alone stops.
+images, at the smallest of a few sizes that the network takes, and compiled for an 8 x 8 array, too. Then what stops how many networks, and how many it alone stops.
 How: a process for each network, with a limit on its time. What the results know already is not measured again; --fresh
 forgets it, --only NAME,NAME measures those again.
 Needs: `pip install --no-deps pytorchcv requests timm huggingface_hub`; torchvision, of which these use nothing here, is
@@ -40,8 +40,10 @@ from hwprm.quantization import quantize_network
 
 LIST = HERE / "coverage_networks.txt"
 #: Networks that are accepted at least.
-ACCEPTED = 101
+ACCEPTED = 107
 IMAGES = 2
+#: Rows of the images that networks are compiled for, smallest first, where that is less than what they are made for.
+ROWS = (32, 64, 96, 128, 160, 192)
 
 Entry = dict[str, Any]
 
@@ -160,11 +162,28 @@ def _checked(library: str, name: str, shape: tuple[int, ...]) -> Entry:
 
 
 def _compiled(library: str, name: str, shape: tuple[int, ...]) -> Entry:
+    module = _built(library, name)
+    shape = _smallest(module, shape)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
-    net = quantize_network(to_graph(_built(library, name), shape), images, 1 / 255)
+    net = quantize_network(to_graph(module, shape), images, 1 / 255)
     report = compile_network(net, ArrayConfig(rows=8, cols=8)).cycles
     between = all(layer.bound <= layer.cycles <= layer.limit for layer in report.layers)
-    return {"state": "compiled" if between else "compiled out of bounds", "cycles": report.total}
+    state = "compiled" if between else "compiled out of bounds"
+    return {"state": state, "shape": list(shape), "layers": len(net.layers), "cycles": report.total}
+
+
+def _smallest(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The first of `ROWS` that `module`, made for images of `shape`, computes anything of; its own where none does."""
+    for rows in ROWS:
+        size = (shape[0], rows, rows * shape[2] // shape[1])
+        try:
+            if rows < shape[1]:
+                with torch.no_grad():
+                    module(torch.rand(1, *size))
+                return size
+        except (RuntimeError, ValueError, AssertionError, IndexError):  # as many ways as there are networks
+            continue
+    return shape
 
 
 def _built(library: str, name: str) -> torch.nn.Module:

@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import arithmetic, choices, reductions, views
+from hwprm.frontend import arithmetic, choices, powers, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
 from hwprm.frontend.program import refused
+from hwprm.frontend.shares import shares
 from hwprm.frontend.transposed import either, transposed
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Handler, Walk
@@ -63,6 +64,8 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     name = str(node.target).split(".")[1].lstrip("_")
     _, name = walk.program.titles.get(node.name, ("", name))
     if not leaves(node):
+        if str(node.target) in SHARES:
+            return shares(walk, node, args)
         if str(node.target) in TABLES:
             return TABLES[str(node.target)](walk, node, args)
         raise RefusalError(f"{name} inside the network is not supported", "use it only behind the last layer")
@@ -119,6 +122,9 @@ HOST = (
     "aten.softmax.int",
     "aten.tanh.default",
 )
+
+#: Those that are taken apart inside the network where there are few entries.
+SHARES = ("aten._softmax.default", "aten.softmax.int")
 
 _IMPORTED = tuple(imported())
 
@@ -181,7 +187,7 @@ HANDLERS: Mapping[str, Handler] = {
         f"aten.{name}{place}.{overload}": in_place(handler, "write x = x + y instead of x += y")
         for name, handler in (
             ("add", arithmetic.add),
-            ("div", arithmetic.divide),
+            ("div", powers.quotient),
             ("mul", choices.product),
             ("sub", arithmetic.subtract),
         )
@@ -189,8 +195,11 @@ HANDLERS: Mapping[str, Handler] = {
         for overload in ("Tensor", "Scalar")
     },
     **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
+    "aten.pow.Tensor_Scalar": powers.power,
+    **dict.fromkeys((f"aten.{name}.default" for name in powers.NAMED), powers.power),
     **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
     "aten.neg.default": arithmetic.negate,
+    "aten.avg_pool3d.default": reductions.across,
     **dict.fromkeys(("aten.mean.dim", "aten.mean.default"), reductions.mean),
     **dict.fromkeys(("aten.sum.dim_IntList", "aten.sum.default"), reductions.total),
     **dict.fromkeys(("aten.amax.default", "aten.max.dim"), reductions.largest),

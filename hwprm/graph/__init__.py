@@ -10,6 +10,7 @@ from hwprm.graph.ops.add import Add
 from hwprm.graph.ops.avg_pool2d import AvgPool2d
 from hwprm.graph.ops.batch_norm import BatchNorm
 from hwprm.graph.ops.bilinear import Bilinear
+from hwprm.graph.ops.channel_mean import ChannelMean
 from hwprm.graph.ops.channels import Channels
 from hwprm.graph.ops.clamp import Clamp
 from hwprm.graph.ops.concat import Concat
@@ -38,6 +39,7 @@ __all__ = [
     "Batch",
     "BatchNorm",
     "Bilinear",
+    "ChannelMean",
     "Channels",
     "Clamp",
     "Concat",

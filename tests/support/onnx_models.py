@@ -12,7 +12,10 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-__all__ = ["inferred", "made", "node"]
+from hwprm.frontend import load, to_graph
+from hwprm.graph import Graph, evaluate
+
+__all__ = ["assert_alike", "inferred", "made", "node", "normal_images"]
 
 
 def node(op: str, inputs: str, outputs: str = "", /, **attributes: Any) -> onnx.NodeProto:
@@ -68,3 +71,19 @@ def inferred(path: Path, x: NDArray[np.float32]) -> list[NDArray[Any]]:
     options.log_severity_level, options.intra_op_num_threads = 3, 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     return list(session.run(None, {session.get_inputs()[0].name: x}))
+
+
+def normal_images(shape: Sequence[int | str], seed: int = 1) -> NDArray[np.float32]:
+    """Normal numbers in `shape`; where that leaves the batch free, three images."""
+    sizes = [size if isinstance(size, int) else 3 for size in shape]
+    return np.random.default_rng(seed).normal(size=sizes).astype(np.float32)
+
+
+def assert_alike(file: Path, shape: Sequence[int | str]) -> Graph:
+    """The model in `file` is what onnxruntime makes of images; its graph."""
+    x = normal_images(shape)
+    graph = to_graph(load(file))
+    found = evaluate(graph, x.astype(np.float64).reshape(len(x), *graph.shapes[graph.input.name]))
+    for name, wanted in zip(graph.outputs, inferred(file, x), strict=True):
+        np.testing.assert_allclose(found[name].ravel(), wanted.ravel(), atol=2e-5, rtol=1e-5)
+    return graph
