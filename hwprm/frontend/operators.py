@@ -13,7 +13,7 @@ import torch
 from hwprm.frontend import arithmetic, choices, powers, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
-from hwprm.frontend.program import refused
+from hwprm.frontend.program import refused, rounded
 from hwprm.frontend.shares import shares
 from hwprm.frontend.transposed import either, transposed
 from hwprm.frontend.values import Activation, Comparison, Value
@@ -81,6 +81,22 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     return Activation(name=place.name)
 
 
+def quantised(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """What other files call for torch's fake quantisation, with arguments by their place."""
+    names = ("self", "scale", "zero_point", "quant_min", "quant_max")
+    return _FAKE(walk, node, dict(zip(names, node.args, strict=True)))
+
+
+def taken_back(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """A quantised activation as a number again, which it has been all along."""
+    made = node.all_input_nodes[0]
+    while made.all_input_nodes and "quantize_per_tensor" not in str(made.target):
+        made = made.all_input_nodes[0]
+    if "quantize_per_tensor" not in str(made.target) or made.args[1:3] != node.args[1:3]:
+        raise RefusalError("it takes back another scale or zero point", "dequantize with those of the quantize before")
+    return walk.activation(args["input"])
+
+
 def refuse(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     """What a reader refused already; what reads such a thing gets no finding for that alone."""
     if any(source.name in walk.refused for source in node.all_input_nodes):
@@ -135,6 +151,8 @@ TABLES: Mapping[str, Handler] = {
 
 _CONVOLUTION = next(handler for entry, handler in _IMPORTED if "aten.convolution.default" in entry.targets)
 
+_FAKE = next(handler for entry, handler in _IMPORTED if "aten.fake_quantize_per_tensor_affine.default" in entry.targets)
+
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (
     dropout,
@@ -180,6 +198,10 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         same,
     ),
+    **dict.fromkeys(
+        (f"quantized_decomposed.dequantize_per_tensor.{overload}" for overload in ("default", "tensor")), taken_back
+    ),
+    str(rounded): quantised,
     str(operator.getitem): getitem,
     str(refused): refuse,
     **dict.fromkeys(HOST, host),

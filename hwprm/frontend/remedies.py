@@ -47,13 +47,14 @@ ONNX_WHY: Mapping[str, str] = {
     **dict.fromkeys(("GRU", "LSTM", "Loop", "RNN", "Scan"), _STEPS),
     "MaxUnpool": _UNPOOL,
 }
-_FLOAT = "export the float network: hwprm quantises it itself"
+_STATIC = "quantise the model statically, in the format QDQ: quantize_static(..., quant_format=QuantFormat.QDQ)"
 ONNX_REMEDIES: Mapping[str, str] = {
     **{name: _NORM for name, why in ONNX_WHY.items() if why is _FACTORS},
     **{name: _CONVOLVE for name, why in ONNX_WHY.items() if why is _PRODUCT},
     **{name: _LAYERS for name, why in ONNX_WHY.items() if why is _STEPS},
     "If": "export the branch that is taken: set what it depends on before",
     "MaxUnpool": "use a transposed convolution or an upsampling",
-    **dict.fromkeys(("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"), _FLOAT),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QuantizeLinear"), _FLOAT),
+    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm"), _STATIC),
+    **dict.fromkeys(("QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"), _STATIC),
+    **dict.fromkeys(("BipolarQuant", "Trunc"), "quantise with Quant alone"),
 }

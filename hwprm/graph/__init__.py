@@ -24,6 +24,7 @@ from hwprm.graph.ops.multiply import Multiply
 from hwprm.graph.ops.pointwise import Pointwise
 from hwprm.graph.ops.relu import Relu
 from hwprm.graph.ops.remap import Remap
+from hwprm.graph.ops.rounded import Rounded
 from hwprm.graph.ops.unflatten import Unflatten
 from hwprm.graph.ops.upsample import Upsample
 from hwprm.graph.rules.arrays import Shape
@@ -57,6 +58,7 @@ __all__ = [
     "Pointwise",
     "Relu",
     "Remap",
+    "Rounded",
     "Scale",
     "Shape",
     "Shapes",

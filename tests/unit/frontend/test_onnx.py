@@ -15,7 +15,7 @@ from tests.support.onnx_models import assert_alike, inferred, made, node, normal
 from tests.unit.frontend.onnx_cases import CASES, W
 
 #: Covered by tests of their own.
-ELSEWHERE = {"ArgMax", "LogSoftmax"}
+ELSEWHERE = {"ArgMax", "DequantizeLinear", "LogSoftmax", "Quant", "QuantizeLinear"}
 
 
 @pytest.mark.parametrize("name", CASES)

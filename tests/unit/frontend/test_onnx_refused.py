@@ -21,11 +21,6 @@ REFUSED: dict[str, tuple[Sequence[onnx.NodeProto], Mapping[str, Any], str]] = {
         {"a": [1.0, 1.0]},
         r"^norm \(InstanceNormalization\): this operator is not supported: it divides by .*; use batch norm, which",
     ),
-    "quantised": (
-        [node("QuantizeLinear", "x s", "q"), node("DequantizeLinear", "q s", "d")],
-        {"s": 0.5},
-        r"^q \(QuantizeLinear\): .*; export the float network: hwprm quantises it itself$",
-    ),
     "product": (
         [node("Transpose", "x", perm=[0, 1, 3, 2]), node("MatMul", "x transpose", "scores")],
         {},

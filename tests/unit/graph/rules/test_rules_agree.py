@@ -30,6 +30,7 @@ from hwprm.graph import (
     Pointwise,
     Relu,
     Remap,
+    Rounded,
     Unflatten,
     Upsample,
 )
@@ -66,6 +67,7 @@ CASES = {
     "norm of a vector": case(BatchNorm, (4,), **NORM),
     "silent norm": case(BatchNorm, MAP, **{**NORM, "weight": array(4) * [0, 1, 0, 1]}),
     "mean over channels": case(ChannelMean, MAP, windows=((0, 1), (0, 1, 2), (2, 3)), divisor=3),
+    "rounded": case(Rounded, MAP, step=0.25, low=-3, high=4),
     "relu": case(Relu, MAP),
     "clamp": case(Clamp, MAP, low=-0.5, high=0.25),
     "open clamp": case(Clamp, MAP),
