@@ -2,7 +2,9 @@
 
 What: 117 networks that nobody here wrote (`coverage_networks.txt`), built by pytorchcv and timm with random weights, as
 they are; accepted when `check` has no error. With --compile those that are accepted are quantised with a few random
-images and compiled for an 8 x 8 array, too. Then what stops how many networks, and how many it alone stops.
+images, at the smallest of a few sizes that the network takes, and compiled for an 8 x 8 array, too; --verify NAME,NAME
+simulates those whole, one image, its words and every cycle compared. Then what stops how many networks, and how many it
+alone stops.
 How: a process for each network, with a limit on its time. What the results know already is not measured again; --fresh
 forgets it, --only NAME,NAME measures those again.
 Needs: `pip install --no-deps pytorchcv requests timm huggingface_hub`; torchvision, of which these use nothing here, is
@@ -19,6 +21,7 @@ import logging
 import multiprocessing
 import re
 import sys
+import tempfile
 import time
 import warnings
 from collections import defaultdict
@@ -26,6 +29,7 @@ from collections.abc import Callable, Iterable, Mapping
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -34,14 +38,20 @@ import torch
 from common import HERE, markdown, parser, say, write_results
 
 from hwprm.compiler import compile_network
-from hwprm.config import ArrayConfig
+from hwprm.config import ArrayConfig, VerifyConfig
+from hwprm.emission import emit_bundle
 from hwprm.frontend import Severity, check, to_graph
-from hwprm.quantization import quantize_network
+from hwprm.quantization import quantize_images, quantize_network
+from hwprm.verification import verify_bundle
 
 LIST = HERE / "coverage_networks.txt"
 #: Networks that are accepted at least.
-ACCEPTED = 101
+ACCEPTED = 107
 IMAGES = 2
+#: What is told of networks that are simulated whole.
+WHOLE = ("layers", "values", "wrong", "predicted", "simulated", "seconds")
+#: Rows of the images that networks are compiled for, smallest first, where that is less than what they are made for.
+ROWS = (32, 64, 96, 128, 160, 192)
 
 Entry = dict[str, Any]
 
@@ -60,6 +70,9 @@ def main() -> None:
         if args.compile and entry and entry["state"] == "accepted" and (asked or "compile" not in entry):
             say(f"{library} {name}: compile")
             entry["compile"] = _apart(_compiled, (library, name, shape), args.compile_limit)
+        if name in args.verify and entry:
+            say(f"{library} {name}: verify")
+            entry["verify"] = _apart(_verified, (library, name, shape), args.compile_limit)
         entries = [known[name] for _, name, _ in _listed() if name in known]
         write_results("coverage", _facts(entries), args.results)
     print(tables(_facts(entries)))
@@ -71,8 +84,14 @@ def tables(facts: Mapping[str, Any]) -> str:
     """The networks by state, and the causes of refusals."""
     states = [[name, count] for name, count in facts["states"].items()]
     causes = [[cause["what"], cause["stops"], cause["alone"], cause["example"]] for cause in facts["causes"]]
+    whole = [
+        [entry["name"], "x".join(map(str, entry["verify"]["shape"])), *(entry["verify"][key] for key in WHOLE)]
+        for entry in facts["networks"]
+        if "shape" in entry.get("verify", ())
+    ]
     header = ("what stops networks", "how many", "alone", "for example")
-    return "\n\n".join([markdown(("state", "networks"), states), markdown(header, causes)])
+    parts = [markdown(("state", "networks"), states), markdown(header, causes)]
+    return "\n\n".join([*parts, *([markdown(("simulated whole", "image", *WHOLE), whole)] if whole else [])])
 
 
 def _arguments() -> argparse.Namespace:
@@ -80,6 +99,7 @@ def _arguments() -> argparse.Namespace:
     made.add_argument("--compile", action="store_true", help="quantise and compile what is accepted")
     made.add_argument("--fresh", action="store_true", help="measure all networks again")
     made.add_argument("--only", type=lambda text: text.split(","), default=[], help="names to measure (again)")
+    made.add_argument("--verify", type=lambda text: text.split(","), default=[], help="names to simulate whole")
     made.add_argument("--limit", type=float, default=300, help="seconds a check may take (default: %(default)s)")
     made.add_argument("--compile-limit", type=float, default=900, help="seconds to compile (default: %(default)s)")
     return made.parse_args()
@@ -104,6 +124,8 @@ def _facts(entries: list[Entry]) -> dict[str, Any]:
         states[entry["state"]] += 1
         if "compile" in entry:
             states[f"of these {entry['compile']['state']}"] += 1
+        if "verify" in entry:
+            states[f"simulated whole: {entry['verify']['state']}"] += 1
     return {"target": ACCEPTED, "states": dict(sorted(states.items())), "causes": _causes(entries), "networks": entries}
 
 
@@ -160,11 +182,50 @@ def _checked(library: str, name: str, shape: tuple[int, ...]) -> Entry:
 
 
 def _compiled(library: str, name: str, shape: tuple[int, ...]) -> Entry:
+    module = _built(library, name)
+    shape = _smallest(module, shape)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
-    net = quantize_network(to_graph(_built(library, name), shape), images, 1 / 255)
+    net = quantize_network(to_graph(module, shape), images, 1 / 255)
     report = compile_network(net, ArrayConfig(rows=8, cols=8)).cycles
     between = all(layer.bound <= layer.cycles <= layer.limit for layer in report.layers)
-    return {"state": "compiled" if between else "compiled out of bounds", "cycles": report.total}
+    state = "compiled" if between else "compiled out of bounds"
+    return {"state": state, "shape": list(shape), "layers": len(net.layers), "cycles": report.total}
+
+
+def _verified(library: str, name: str, shape: tuple[int, ...]) -> Entry:
+    module = _built(library, name)
+    shape = _smallest(module, shape)
+    images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
+    net = quantize_network(to_graph(module, shape), images, 1 / 255)
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "bundle"
+        program = compile_network(net, ArrayConfig(rows=8, cols=8))
+        emit_bundle(program, quantize_images(images[:1], 1 / 255, net), None, out)
+        report = verify_bundle(out, VerifyConfig(modes=("bulk",), images=1))
+    return {
+        "state": "exact" if report.ok and report.cycles_simulated == report.cycles_predicted else "WRONG",
+        "shape": list(shape),
+        "layers": len(net.layers),
+        "values": report.values_compared,
+        "wrong": report.mismatches,
+        "predicted": report.cycles_predicted,
+        "simulated": report.cycles_simulated,
+        "seconds": round(report.seconds, 1),
+    }
+
+
+def _smallest(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The first of `ROWS` that `module`, made for images of `shape`, computes anything of; its own where none does."""
+    for rows in ROWS:
+        size = (shape[0], rows, rows * shape[2] // shape[1])
+        try:
+            if rows < shape[1]:
+                with torch.no_grad():
+                    module(torch.rand(1, *size))
+                return size
+        except (RuntimeError, ValueError, AssertionError, IndexError):  # as many ways as there are networks
+            continue
+    return shape
 
 
 def _built(library: str, name: str) -> torch.nn.Module:

@@ -97,6 +97,7 @@ def table(results: Path = RESULTS) -> str:
         *_widths(read("widths")),
         *_signs(read("signs")),
         _coverage(read("coverage")),
+        *_quantised(read("quantised")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
 
@@ -274,14 +275,46 @@ def _signs(facts: dict[str, Any]) -> list[Row]:
 def _coverage(facts: dict[str, Any]) -> Row:
     accepted, count = facts["states"].get("accepted", 0), len(facts["networks"])
     causes = "; ".join(f"{cause['what']} {cause['stops']}" for cause in facts["causes"][:3])
-    measured = f"{accepted} of {count} accepted; what stops most of the others: {causes}"
+    done = facts["states"].get("of these compiled", 0)
+    tried = sum("compile" in entry for entry in facts["networks"])
+    measured = f"{accepted} of {count} accepted; of {tried} that were tried {done} compiled within a limit of time; "
+    measured += f"what stops most of the others: {causes}"
     target = f"at least {facts['target']} accepted"
     return ("coverage.py: public networks", target, measured, verdict(accepted >= facts["target"]))
 
 
 def _stops(facts: dict[str, Any]) -> str:
     rows = [[cause["what"], cause["stops"], cause["alone"], cause["example"]] for cause in facts["causes"]]
-    return markdown(("what stops networks", "how many", "alone", "for example"), rows)
+    whole = [
+        [
+            e["name"],
+            "x".join(map(str, v["shape"])),
+            v["layers"],
+            f"{v['simulated']:,}",
+            f"{v['predicted']:,}",
+            v["state"],
+        ]
+        for e in facts["networks"]
+        if "shape" in (v := e.get("verify", {}))
+    ]
+    header = ("simulated whole, on 8 x 8", "image", "layers", "cycles", "predicted", "words and cycles")
+    return "\n\n".join(
+        [markdown(("what stops networks", "how many", "alone", "for example"), rows), markdown(header, whole)]
+    )
+
+
+def _quantised(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name, way in facts["ways"].items():
+        measured = f"{100 * way['same_class']:.2f} % of {way['images']} images; {way['same_weights']:,} of "
+        measured += f"{way['weights']:,} weights, {way['same_biases']} of {way['biases']} biases; onnxruntime "
+        measured += f"{way['onnxruntime_percent']} %, hwprm {way['hwprm_percent']} % right"
+        whole = way["same_weights"] == way["weights"] and way["same_biases"] == way["biases"]
+        good = verdict(whole and way["same_class"] >= facts["target"])
+        rows.append(
+            (f"quantised.py: QDQ LeNet-5, {name}: the model's class", "99 %, all integers kept", measured, good)
+        )
+    return rows
 
 
 def _features(facts: dict[str, Any]) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "affine",
     "constant_of",
     "divide",
+    "multiplied",
     "multiply",
     "negate",
     "reverse_subtract",
@@ -54,7 +55,7 @@ def multiply(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     factors = (args["self"], args["other"])
     moving = [factor for factor in factors if varies(walk, factor)]
     if len(moving) == 2:
-        return _product(walk, node, moving)
+        return multiplied(walk, node, [walk.activation(x) for x in moving], [shape_of(x) for x in moving])
     other = factors[1] if moving[0] is factors[0] else factors[0]
     return affine(walk, node, moving[0], constant_of(walk, other, "operand"), 0.0)
 
@@ -135,14 +136,15 @@ def _sum(walk: Walk, node: torch.fx.Node, *parts: tuple[Any, float]) -> Value:
     return walk.add(Add(name=walk.plain_name(node), inputs=tuple(names)))
 
 
-def _product(walk: Walk, node: torch.fx.Node, factors: list[torch.fx.Node]) -> Value:
-    """The product of two tensors that depend on the image."""
+def multiplied(walk: Walk, node: torch.fx.Node, values: list[Activation], shapes: list[tuple[int, ...]]) -> Activation:
+    """The product of two tensors of `shapes` that depend on the image."""
     wanted = shape_of(node)
-    values, shapes = [walk.activation(x) for x in factors], [shape_of(x) for x in factors]
     a, b = values
     if shapes[0] == shapes[1] and walk.draft.shapes[a.name] == walk.draft.shapes[b.name] and same_places(a, b):
         name = walk.draft.put(Multiply(name=walk.plain_name(node), inputs=(a.name, b.name)))
         return Activation(name=name, index=a.index, view=a.view)
+    if len(wanted) > 4 and len(shapes[0]) == len(shapes[1]):
+        return _in_parts(walk, node, values, shapes)
     pixels = [_one_pixel(walk, value, shape, wanted) for value, shape in zip(values, shapes, strict=True)]
     gate = next((i for i in (1, 0) if pixels[i] is not None), None)
     names = [
@@ -154,6 +156,21 @@ def _product(walk: Walk, node: torch.fx.Node, factors: list[torch.fx.Node]) -> V
         for i, (value, shape) in enumerate(zip(values, shapes, strict=True))
     ]
     return walk.add(Multiply(name=walk.plain_name(node), inputs=tuple(names)))
+
+
+def _in_parts(walk: Walk, node: torch.fx.Node, values: list[Activation], shapes: list[tuple[int, ...]]) -> Activation:
+    """The product of tensors whose channels a view has split into several axes, which are one axis meanwhile."""
+    wanted, view = shape_of(node)[1:], (node.name, str(node.target))
+    flat = (int(np.prod(wanted[:-2])), *wanted[-2:])
+    names = []
+    for value, shape in zip(values, shapes, strict=True):
+        index = index_of(walk.draft, value, shape[1:])
+        gate = shape[-2:] == (1, 1)
+        index = np.broadcast_to(index, (*wanted[:-2], *((1, 1) if gate else wanted[-2:])))
+        joined = index.reshape(flat[0], *index.shape[-2:])
+        names.append(walk.made(Activation(name=value.name, index=joined, view=view), joined.shape))
+    made = walk.draft.put(Multiply(name=walk.plain_name(node), inputs=tuple(names)))
+    return Activation(name=made, index=1 + np.arange(int(np.prod(wanted))).reshape(wanted), view=view)
 
 
 def _one_pixel(

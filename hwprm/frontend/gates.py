@@ -12,7 +12,7 @@ from hwprm.graph import BatchNorm, Clamp, Node, Pointwise, Relu
 from hwprm.graph.rules.arrays import Array
 from hwprm.graph.rules.functions import Function
 
-__all__ = ["gated"]
+__all__ = ["gated", "uniform"]
 
 #: Where functions are compared; they are told apart by what they do here.
 X = np.concatenate([[-1000.0], np.linspace(-12.0, 12.0, 193), [1000.0]])
@@ -51,7 +51,7 @@ def _chain(walk: Walk, name: str) -> list[Node]:
     """The nodes from `name` back, as far as they are functions of one number."""
     nodes = {node.name: node for node in walk.draft.nodes}
     chain: list[Node] = []
-    while isinstance(node := nodes.get(name), Pointwise | Clamp | Relu) or (node and _uniform(node)):
+    while isinstance(node := nodes.get(name), Pointwise | Clamp | Relu) or (node and uniform(node)):
         chain.append(node)
         name = node.inputs[0]
     return chain
@@ -65,15 +65,16 @@ def _values(chain: list[Node]) -> Array:
     return values
 
 
-def _uniform(node: Node) -> bool:
-    """Whether `node` multiplies all channels by one number and adds one."""
+def uniform(node: Node) -> tuple[float, float] | None:
+    """The one number that `node` multiplies all channels by, and the one that it adds; None when it does not."""
     if not isinstance(node, BatchNorm) or not node.fixed:
-        return False
-    return all(bool((part == part[0]).all()) for part in node.scale_and_shift())
+        return None
+    scale, shift = node.scale_and_shift()
+    alike = bool((scale == scale[0]).all() and (shift == shift[0]).all())
+    return (float(scale[0]), float(shift[0])) if alike else None
 
 
 def _applied(node: Node, values: Array) -> Array:
-    if isinstance(node, BatchNorm):
-        scale, shift = node.scale_and_shift()
-        return values * float(scale[0]) + float(shift[0])
+    if line := uniform(node):
+        return values * line[0] + line[1]
     return node.evaluate(values, shape=values.shape)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+import torch.ao.quantization.fx._decomposed  # registers the operators of quantised programs
 from torch.export import ExportedProgram
 
 from hwprm.core.errors import ModelError, UnsupportedError

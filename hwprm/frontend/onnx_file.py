@@ -15,6 +15,7 @@ import torch
 from hwprm.core.errors import ModelError, ToolError, UnsupportedError
 from hwprm.frontend.onnx_calls import Growing, Item, Known, OnnxCall, shape_of
 from hwprm.frontend.onnx_layers import LAYERS
+from hwprm.frontend.onnx_quantised import DOMAINS, QUANTISED, folded
 from hwprm.frontend.onnx_samples import SAMPLES
 from hwprm.frontend.program import Program
 from hwprm.frontend.remedies import ONNX_REMEDIES, ONNX_WHY, REMEDIES
@@ -24,7 +25,7 @@ from hwprm.graph.rules.imports import RefusalError
 
 __all__ = ["BEHIND", "OPSETS", "RULES", "load_onnx"]
 
-RULES = {**LAYERS, **SAMPLES}
+RULES = {**LAYERS, **QUANTISED, **SAMPLES}
 #: Versions of the operators that the rules know.
 OPSETS = range(11, 22)
 
@@ -119,12 +120,13 @@ class _Reader:
             if node.op_type in ("Shape", "Size") and sources:
                 return (_measured(node.op_type, shape_of(sources[0]), attributes),)
             if not sources:
-                return self._folded(node, inputs)
+                return self._folded(node, inputs, attributes)
             if node.op_type in BEHIND and sources[0].target is BEST and self._leaves(node):
                 return (sources[0],) * len(node.output)
             if node.op_type in HOSTED and self._leaves(node):
                 return (self.growing.call(title, BEST, (sources[0], -1, True), {}),) * len(node.output)
-            rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+            known = node.domain in ("", "ai.onnx", *DOMAINS.get(node.op_type, ()))
+            rule = RULES.get(node.op_type) if known else None
             if rule is None:
                 why = f": {ONNX_WHY[node.op_type]}" if node.op_type in ONNX_WHY else ""
                 raise RefusalError(f"this operator is not supported{why}", _remedy(node.op_type))
@@ -149,7 +151,7 @@ class _Reader:
         shape = self.shapes.get(name) or (shape_of(sources[0]) if sources else (1, 1))
         return self.growing.refuse(title, sources, why, shape)
 
-    def _folded(self, node: Any, inputs: list[Item | None]) -> tuple[Item | None, ...]:
+    def _folded(self, node: Any, inputs: list[Item | None], attributes: Mapping[str, Any]) -> tuple[Item | None, ...]:
         """The results of a node that reads constants only."""
         from onnx.reference import ReferenceEvaluator
 
@@ -157,6 +159,10 @@ class _Reader:
         owner = next((item.name for item in inputs if isinstance(item, Known) and item.name), "")
         if node.op_type.startswith("Random") or node.op_type in ("Bernoulli", "Multinomial"):
             raise RefusalError("it makes random numbers", "remove it, or export the model in evaluation mode")
+        if node.op_type in QUANTISED:
+            arrays = [item.array if isinstance(item, Known) else None for item in inputs]
+            if (made := folded(node.op_type, arrays, attributes)) is not None:
+                return (Known(array=made, name=owner),)
         try:
             found = ReferenceEvaluator(node, opsets={"": self.opset}).run(None, known)
         except Exception as error:  # the reference fails in any way

@@ -72,6 +72,26 @@ def _gelu(call: OnnxCall) -> Any:
     return call(A.gelu.default, call.item(0), approximate=call.get("approximate", "none"))
 
 
+def _pow(call: OnnxCall) -> Any:
+    exponent = call.known(1, "exponent")
+    if exponent.size != 1:
+        raise RefusalError("its exponents are several numbers", "raise to a power that is one number")
+    return call(A.pow.Tensor_Scalar, call.item(0), float(exponent.ravel()[0]))
+
+
+def _response_norm(call: OnnxCall) -> Any:
+    """As torch writes it: a mean over channels that stand in an axis of their own."""
+    x, shape, size = call.item(0), call.shape(), int(call.get("size"))
+    if len(shape) != 4:
+        raise RefusalError(f"its input has shape {shape}", "normalise maps (batch, C, H, W)")
+    square = call(A.reshape.default, call(A.mul.Tensor, x, x), [shape[0], 1, *shape[1:]])
+    padded = call(A.constant_pad_nd.default, square, [0, 0, 0, 0, (size - 1) // 2, size // 2], 0.0)
+    mean = call(A.reshape.default, call(A.avg_pool3d.default, padded, [size, 1, 1], [1, 1, 1]), list(shape))
+    scaled = call(A.mul.Scalar, mean, float(call.get("alpha", 1e-4)))
+    under = call(A.add.Scalar, scaled, float(call.get("bias", 1.0)))
+    return call(A.div.Tensor, x, call(A.pow.Tensor_Scalar, under, float(call.get("beta", 0.75))))
+
+
 def _shrink(call: OnnxCall) -> Any:
     bias, width = float(call.get("bias", 0.0)), float(call.get("lambd", 0.5))
     if bias not in (0.0, width):
@@ -277,6 +297,7 @@ SAMPLES: Mapping[str, Rule] = {
     "HardSwish": _plain(A.hardswish.default),
     "Identity": lambda call: call.item(0),
     "LeakyRelu": _plain(A.leaky_relu.default, alpha=0.01),
+    "LRN": _response_norm,
     "Less": _pair(A.lt.Tensor),
     "LessOrEqual": _pair(A.le.Tensor),
     "LogSoftmax": _softmax(A.log_softmax.int),
@@ -292,6 +313,8 @@ SAMPLES: Mapping[str, Rule] = {
     "ReduceMean": _reduced(A.mean.dim),
     "ReduceMin": _reduced(A.amin.default),
     "ReduceSum": _reduced(A.sum.dim_IntList),
+    "Pow": _pow,
+    "Reciprocal": _plain(A.reciprocal.default),
     "Relu": _plain(A.relu.default),
     "Reshape": _reshape,
     "Selu": _plain(A.elu.default, alpha=1.6732632423543772, gamma=1.0507009873554805),
@@ -299,6 +322,7 @@ SAMPLES: Mapping[str, Rule] = {
     "Sigmoid": _plain(A.sigmoid.default),
     "Sin": _plain(A.sin.default),
     "Slice": _slice,
+    "Sqrt": _plain(A.sqrt.default),
     "Softmax": _softmax(A.softmax.int),
     "Softplus": _plain(A.softplus.default),
     "SpaceToDepth": _space_to_depth,

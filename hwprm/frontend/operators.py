@@ -10,10 +10,11 @@ from typing import Any
 
 import torch
 
-from hwprm.frontend import arithmetic, choices, reductions, views
+from hwprm.frontend import arithmetic, choices, powers, reductions, views
 from hwprm.frontend.calls import imported
 from hwprm.frontend.findings import Severity
-from hwprm.frontend.program import refused
+from hwprm.frontend.program import refused, rounded
+from hwprm.frontend.shares import shares
 from hwprm.frontend.transposed import either, transposed
 from hwprm.frontend.values import Activation, Comparison, Value
 from hwprm.frontend.walk import Handler, Walk
@@ -63,6 +64,8 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     name = str(node.target).split(".")[1].lstrip("_")
     _, name = walk.program.titles.get(node.name, ("", name))
     if not leaves(node):
+        if str(node.target) in SHARES:
+            return shares(walk, node, args)
         if str(node.target) in TABLES:
             return TABLES[str(node.target)](walk, node, args)
         raise RefusalError(f"{name} inside the network is not supported", "use it only behind the last layer")
@@ -76,6 +79,22 @@ def host(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     )
     walk.read[node.name] = place
     return Activation(name=place.name)
+
+
+def quantised(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """What other files call for torch's fake quantisation, with arguments by their place."""
+    names = ("self", "scale", "zero_point", "quant_min", "quant_max")
+    return _FAKE(walk, node, dict(zip(names, node.args, strict=True)))
+
+
+def taken_back(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """A quantised activation as a number again, which it has been all along."""
+    made = node.all_input_nodes[0]
+    while made.all_input_nodes and "quantize_per_tensor" not in str(made.target):
+        made = made.all_input_nodes[0]
+    if "quantize_per_tensor" not in str(made.target) or made.args[1:3] != node.args[1:3]:
+        raise RefusalError("it takes back another scale or zero point", "dequantize with those of the quantize before")
+    return walk.activation(args["input"])
 
 
 def refuse(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
@@ -120,6 +139,9 @@ HOST = (
     "aten.tanh.default",
 )
 
+#: Those that are taken apart inside the network where there are few entries.
+SHARES = ("aten._softmax.default", "aten.softmax.int")
+
 _IMPORTED = tuple(imported())
 
 #: Handlers, inside the network, of what the host may do behind it.
@@ -128,6 +150,8 @@ TABLES: Mapping[str, Handler] = {
 }
 
 _CONVOLUTION = next(handler for entry, handler in _IMPORTED if "aten.convolution.default" in entry.targets)
+
+_FAKE = next(handler for entry, handler in _IMPORTED if "aten.fake_quantize_per_tensor_affine.default" in entry.targets)
 
 #: Handlers of operators whose results may share the memory of their input.
 VIEWS: tuple[Handler, ...] = (
@@ -174,6 +198,10 @@ HANDLERS: Mapping[str, Handler] = {
         ),
         same,
     ),
+    **dict.fromkeys(
+        (f"quantized_decomposed.dequantize_per_tensor.{overload}" for overload in ("default", "tensor")), taken_back
+    ),
+    str(rounded): quantised,
     str(operator.getitem): getitem,
     str(refused): refuse,
     **dict.fromkeys(HOST, host),
@@ -181,7 +209,7 @@ HANDLERS: Mapping[str, Handler] = {
         f"aten.{name}{place}.{overload}": in_place(handler, "write x = x + y instead of x += y")
         for name, handler in (
             ("add", arithmetic.add),
-            ("div", arithmetic.divide),
+            ("div", powers.quotient),
             ("mul", choices.product),
             ("sub", arithmetic.subtract),
         )
@@ -189,8 +217,11 @@ HANDLERS: Mapping[str, Handler] = {
         for overload in ("Tensor", "Scalar")
     },
     **dict.fromkeys(("aten.div.Tensor_mode", "aten.div_.Tensor_mode"), arithmetic.divide),
+    "aten.pow.Tensor_Scalar": powers.power,
+    **dict.fromkeys((f"aten.{name}.default" for name in powers.NAMED), powers.power),
     **dict.fromkeys(("aten.rsub.Scalar", "aten.rsub.Tensor"), arithmetic.reverse_subtract),
     "aten.neg.default": arithmetic.negate,
+    "aten.avg_pool3d.default": reductions.across,
     **dict.fromkeys(("aten.mean.dim", "aten.mean.default"), reductions.mean),
     **dict.fromkeys(("aten.sum.dim_IntList", "aten.sum.default"), reductions.total),
     **dict.fromkeys(("aten.amax.default", "aten.max.dim"), reductions.largest),

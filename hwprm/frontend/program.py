@@ -13,7 +13,7 @@ from torch.export.graph_signature import InputKind, OutputKind
 from hwprm.frontend.values import Constant
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["Program", "refused"]
+__all__ = ["Program", "refused", "rounded"]
 
 _KEPT = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 
@@ -21,6 +21,11 @@ _KEPT = (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR)
 def refused(*tensors: Any, problem: str, remedy: str) -> Any:
     """What a program calls for something that torch's operators do not mean. Raises RefusalError."""
     raise RefusalError(problem, remedy)
+
+
+def rounded(x: Any, scale: float, zero_point: int, quant_min: int, quant_max: int) -> Any:
+    """A tensor like `x`: what a program calls for torch's fake_quantize_per_tensor_affine, which tells no shape."""
+    return torch.empty_like(x)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,15 +11,15 @@ import torch
 
 from hwprm.frontend.arithmetic import scaled
 from hwprm.frontend.choices import larger
-from hwprm.frontend.places import index_of
+from hwprm.frontend.places import index_of, whole_channels
 from hwprm.frontend.values import Activation, Index, Value
 from hwprm.frontend.views import over_stack
 from hwprm.frontend.walk import Walk, shape_of
-from hwprm.graph import Add, AvgPool2d, MaxPool2d, Node
-from hwprm.graph.rules.arrays import Pair, Shape
+from hwprm.graph import Add, AvgPool2d, ChannelMean, MaxPool2d, Node
+from hwprm.graph.rules.arrays import IntArray, Pair, Shape
 from hwprm.graph.rules.imports import RefusalError
 
-__all__ = ["largest", "mean", "smallest", "total"]
+__all__ = ["across", "largest", "mean", "smallest", "total"]
 
 Args = Mapping[str, Any]
 
@@ -49,6 +49,37 @@ def smallest(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
     return scaled(walk, node, _reduced(walk, node, args, maximum=True, value=negative), -1.0)
 
 
+def across(walk: Walk, node: torch.fx.Node, args: Args) -> Value:
+    """An average pool over neighbouring channels, which stand in an axis of their own: that of local response norm."""
+    shape = shape_of(args["self"])
+    kernel = _triple(args["kernel_size"])
+    stride, padding = _triple(args.get("stride") or kernel), _triple(args.get("padding") or 0)
+    plain = not args.get("ceil_mode") and args.get("divisor_override") is None and args.get("count_include_pad", True)
+    over = kernel[1:] == stride[1:] == (1, 1) and padding[1:] == (0, 0)
+    value = walk.activation(args["self"])
+    channels = whole_channels(walk.draft, value) if len(shape) == 5 and shape[1] == 1 else None
+    if not (plain and over and channels is not None and len(channels) == shape[2]):
+        raise RefusalError(f"it averages over windows {kernel} of {shape}", "average over rows and columns of maps")
+    padded = [-1] * padding[0] + channels + [-1] * padding[0]
+    starts = range(0, len(padded) - kernel[0] + 1, stride[0])
+    windows = [padded[i : i + kernel[0]] for i in starts]
+    return _channel_mean(walk, node, value.name, windows, kernel[0])
+
+
+def _triple(given: Any) -> tuple[int, ...]:
+    listed = [given] if isinstance(given, int) else list(given)
+    return tuple(listed * 3 if len(listed) == 1 else listed)
+
+
+def _channel_mean(
+    walk: Walk, node: torch.fx.Node, source: str, windows: Sequence[Sequence[int]], divisor: int
+) -> Activation:
+    """The mean over the `windows` of channels of `source`, -1 being a channel of zeros."""
+    held = tuple(tuple(c for c in window if c >= 0) for window in windows)
+    pool = ChannelMean(name=walk.plain_name(node), inputs=(source,), windows=held, divisor=divisor)
+    return Activation(name=walk.draft.put(pool), view=(node.name, str(node.target)))
+
+
 def _axes(args: Args) -> list[int]:
     """The axes of a reduction, from 0; all of them where none is named."""
     count, dim = len(shape_of(args["self"])), args.get("dim")
@@ -76,8 +107,16 @@ def _reduced(
         # Crops and the like have to be made first.
         value = Activation(name=walk.place(source).name) if value is walk.values.get(source.name) else value
         found = _windows(walk, value, shape[1:], own)
-    if found is None and len(own) == 1 and shape[axes[0]] <= FEW:
-        return _few(walk, node, value, (shape[1:], own[0]), maximum=maximum, keepdim=bool(args.get("keepdim")))
+    if found is None and len(own) == 1:
+        along = shape[1:], own[0]
+        if shape[axes[0]] <= FEW:
+            return _few(walk, node, value, along, maximum=maximum, keepdim=bool(args.get("keepdim")))
+        channels = whole_channels(walk.draft, Activation(name=value.name, index=_front(walk, value, *along)))
+        if channels is not None:
+            many = _largest_of if maximum else _mean_of
+            made = many(walk, node, value.name, np.reshape(channels, (shape[axes[0]], -1)))
+            index = np.arange(1, math.prod(walk.draft.shapes[made]) + 1).reshape(_left(shape[1:], own, args))
+            return Activation(name=made, index=index, view=(node.name, str(node.target)))
     if found is None:
         remedy = "average whole rows, columns or maps of a channel: x.mean((2, 3)), and channels with a conv2d"
         raise RefusalError(
@@ -88,10 +127,52 @@ def _reduced(
     pool: Node = AvgPool2d(name=name, inputs=(value.name,), kernel=kernel, stride=kernel)
     if maximum:
         pool = MaxPool2d(name=name, inputs=(value.name,), kernel=kernel, stride=kernel)
-    kept = [1 if axis in own else size for axis, size in enumerate(shape[1:])]
-    if not args.get("keepdim"):
-        kept = [size for axis, size in enumerate(shape[1:]) if axis not in own]
+    kept = _left(shape[1:], own, args)
     return Activation(name=walk.draft.put(pool), index=index.reshape(kept), view=(node.name, str(node.target)))
+
+
+def _front(walk: Walk, value: Activation, shape: Shape, axis: int) -> Index:
+    """The index of `value`, of `shape`, with `axis` in front."""
+    return np.moveaxis(index_of(walk.draft, value, shape), axis, 0)
+
+
+def _left(shape: Shape, axes: list[int], args: Args) -> list[int]:
+    """What a reduction leaves of `shape`."""
+    if args.get("keepdim"):
+        return [1 if axis in axes else size for axis, size in enumerate(shape)]
+    return [size for axis, size in enumerate(shape) if axis not in axes]
+
+
+def _mean_of(walk: Walk, node: torch.fx.Node, source: str, channels: IntArray) -> str:
+    """The mean of rows of `channels` ``(n, M)``, the numbers of those of the tensor `source`."""
+    return _channel_mean(walk, node, source, channels.T.tolist(), len(channels)).name
+
+
+def _largest_of(walk: Walk, node: torch.fx.Node, source: str, channels: IntArray) -> str:
+    """The maximum of rows of `channels`: of the first half and the second, and so on. Of an odd number the one in the
+    middle is in both.
+    """
+    count, numbers = channels.shape, np.arange(channels.size).reshape(channels.shape)
+    made = Activation(name=source)
+    index = _of_channels(walk, source, channels)
+    while len(numbers) > 1:
+        half = (len(numbers) + 1) // 2
+        parts = [
+            walk.made(Activation(name=made.name, index=part, view=(node.name, str(node.target))), part.shape)
+            for part in (index[: half * count[1]], index[(len(numbers) - half) * count[1] :])
+        ]
+        made = larger(walk, node, parts)
+        numbers = numbers[:half]
+        index = _of_channels(walk, made.name, numbers)
+    return made.name
+
+
+def _of_channels(walk: Walk, source: str, channels: IntArray) -> Index:
+    """The samples of `channels`, in their order, of the tensor `source`: ``(channels, *map)``."""
+    base = walk.draft.shapes[source]
+    pixels = math.prod(base[1:])
+    found: Index = channels.reshape(-1, 1) * pixels + np.arange(1, pixels + 1)
+    return found.reshape(-1, *base[1:])
 
 
 def _few(
@@ -100,7 +181,7 @@ def _few(
     """The reduction of a few tensors that lie side by side along an axis of a shape: their sum, or their maximum."""
     shape, axis = along
     view = (node.name, str(node.target))
-    index = np.moveaxis(index_of(walk.draft, value, shape), axis, 0)
+    index = _front(walk, value, shape, axis)
     if keepdim:
         index = np.expand_dims(index, axis + 1)
     names = [walk.made(Activation(name=value.name, index=part, view=view), part.shape) for part in index]

@@ -12,7 +12,6 @@ _FACTORS = "it divides by what it measures in each image, and factors of the acc
 _PRODUCT = "it multiplies two tensors that depend on the image, and weights of the accelerator are constants"
 _UNPOOL = "it puts values where an earlier pool found its maxima, and addresses of the accelerator are fixed"
 _STEPS = "it runs once for every step of a sequence, and the accelerator runs each layer once for an image"
-_ACROSS = "it averages over channels, as local response norm does to divide by the result"
 _LOOKUP = "it looks up a table by what it computed, and addresses of the accelerator are fixed"
 
 #: Why operators are not supported, by operator name without overload.
@@ -22,7 +21,6 @@ WHY: Mapping[str, str] = {
     **dict.fromkeys(("baddbmm", "bmm", "einsum", "scaled_dot_product_attention"), _PRODUCT),
     **dict.fromkeys(("max_unpool2d", "max_unpool3d"), _UNPOOL),
     **dict.fromkeys(("gru", "lstm", "rnn_relu", "rnn_tanh"), _STEPS),
-    "avg_pool3d": _ACROSS,
     "embedding": _LOOKUP,
 }
 
@@ -36,26 +34,27 @@ REMEDIES: Mapping[str, str] = {
     **dict.fromkeys(("_native_batch_norm_legit_functional", "native_dropout"), "call model.eval() before exporting"),
     **{name: _CONVOLVE for name, why in WHY.items() if why is _PRODUCT},
     **{name: _LAYERS for name, why in WHY.items() if why is _STEPS},
-    **{name: _NORM for name, why in WHY.items() if why in (_FACTORS, _ACROSS)},
+    **{name: _NORM for name, why in WHY.items() if why is _FACTORS},
     **{name: "use a transposed convolution or an upsampling" for name, why in WHY.items() if why is _UNPOOL},
     "embedding": "leave look-ups to the host",
 }
 
 #: The same for operators of ONNX.
 ONNX_WHY: Mapping[str, str] = {
-    **dict.fromkeys(("GroupNormalization", "InstanceNormalization", "LRN", "LayerNormalization"), _FACTORS),
+    **dict.fromkeys(("GroupNormalization", "InstanceNormalization", "LayerNormalization"), _FACTORS),
     **dict.fromkeys(("LpNormalization", "MeanVarianceNormalization", "RMSNormalization"), _FACTORS),
     **dict.fromkeys(("Attention", "Einsum", "MultiHeadAttention"), _PRODUCT),
     **dict.fromkeys(("GRU", "LSTM", "Loop", "RNN", "Scan"), _STEPS),
     "MaxUnpool": _UNPOOL,
 }
-_FLOAT = "export the float network: hwprm quantises it itself"
+_STATIC = "quantise the model statically, in the format QDQ: quantize_static(..., quant_format=QuantFormat.QDQ)"
 ONNX_REMEDIES: Mapping[str, str] = {
     **{name: _NORM for name, why in ONNX_WHY.items() if why is _FACTORS},
     **{name: _CONVOLVE for name, why in ONNX_WHY.items() if why is _PRODUCT},
     **{name: _LAYERS for name, why in ONNX_WHY.items() if why is _STEPS},
     "If": "export the branch that is taken: set what it depends on before",
     "MaxUnpool": "use a transposed convolution or an upsampling",
-    **dict.fromkeys(("ConvInteger", "DequantizeLinear", "DynamicQuantizeLinear", "MatMulInteger"), _FLOAT),
-    **dict.fromkeys(("QLinearConv", "QLinearMatMul", "QuantizeLinear"), _FLOAT),
+    **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger", "QGemm"), _STATIC),
+    **dict.fromkeys(("QLinearAdd", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul"), _STATIC),
+    **dict.fromkeys(("BipolarQuant", "Trunc"), "quantise with Quant alone"),
 }

@@ -10,6 +10,7 @@ from hwprm.graph.ops.add import Add
 from hwprm.graph.ops.avg_pool2d import AvgPool2d
 from hwprm.graph.ops.batch_norm import BatchNorm
 from hwprm.graph.ops.bilinear import Bilinear
+from hwprm.graph.ops.channel_mean import ChannelMean
 from hwprm.graph.ops.channels import Channels
 from hwprm.graph.ops.clamp import Clamp
 from hwprm.graph.ops.concat import Concat
@@ -23,6 +24,7 @@ from hwprm.graph.ops.multiply import Multiply
 from hwprm.graph.ops.pointwise import Pointwise
 from hwprm.graph.ops.relu import Relu
 from hwprm.graph.ops.remap import Remap
+from hwprm.graph.ops.rounded import Rounded
 from hwprm.graph.ops.unflatten import Unflatten
 from hwprm.graph.ops.upsample import Upsample
 from hwprm.graph.rules.arrays import Shape
@@ -38,6 +40,7 @@ __all__ = [
     "Batch",
     "BatchNorm",
     "Bilinear",
+    "ChannelMean",
     "Channels",
     "Clamp",
     "Concat",
@@ -55,6 +58,7 @@ __all__ = [
     "Pointwise",
     "Relu",
     "Remap",
+    "Rounded",
     "Scale",
     "Shape",
     "Shapes",

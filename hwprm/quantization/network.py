@@ -25,6 +25,8 @@ from hwprm.intnet.regions import meeting_terms
 from hwprm.quantization.calibrate import codes_of
 from hwprm.quantization.calibration import Calibration, InputFacts, calibrated
 from hwprm.quantization.compensation import compensated, lost_mean
+from hwprm.quantization.given import Given
+from hwprm.quantization.grids import found_steps
 from hwprm.quantization.lowering.averages import common_multiple, divided_weights
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork
 from hwprm.quantization.lowering.lower import lower
@@ -68,7 +70,9 @@ def quantize_network(
         fused = lower(graph, separate=separate)
         check_layer_bits(fused, config)
         calibration = calibrated(fused, calibration_images, input_scale, config, known)
-        quantiser = Quantiser(fused, calibration, config, moments_of(fused, calibration_images, input_scale, config))
+        given = Given.of(graph, fused, config.act_bits)
+        moments = moments_of(fused, calibration_images, input_scale, config)
+        quantiser = Quantiser(fused, calibration, config, given, moments)
         layers = tuple(quantiser.layer(layer) for layer in fused.layers)
         if not quantiser.too_coarse:
             return quantiser.network(name, layers)
@@ -104,9 +108,11 @@ class Quantiser:
         fused: FusedNetwork,
         calibration: Calibration,
         config: QuantizeConfig,
+        given: Given | None = None,
         moments: Mapping[str, tuple[Moments, ...]] | None = None,
     ) -> None:
         self.fused = fused
+        self.given = given or Given()
         #: Of the inputs of layers whose rounding is compensated.
         self.moments = moments or {}
         self.ranges = calibration.ranges
@@ -136,6 +142,9 @@ class Quantiser:
     def _input(self, name: str, facts: InputFacts) -> Tensor:
         """An input whose range fills its integers; as it is where it is stored in unsigned integers of as many bits."""
         bits = self.config.act_bits
+        if name in self.given.steps:
+            step, signed = self.given.steps[name], self.given.signed[name]
+            return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=step, signed=signed)
         as_it_is = facts.stored_bits == bits and not facts.signed
         scale = facts.step if as_it_is else self.ranges[name] / integer_range(bits, facts.signed)[1]
         return Tensor(name=name, shape=self.fused.shapes[name], bits=bits, scale=scale, signed=facts.signed)
@@ -151,7 +160,7 @@ class Quantiser:
         low, high = self._reach(layer, weights, bias, residual)
         bits = WIDE_BITS if wide else self.config.act_bits
         signed = wide or not _never_negative(layer, low)
-        if layer.identity:
+        if layer.identity and layer.name not in self.given.steps and layer.name not in self.given.codes:
             out_scale = float(acc_scales[0])
         elif wide:
             out_scale = _wide_scale(low, high, acc_scales)
@@ -162,7 +171,8 @@ class Quantiser:
         tensor = Tensor(name=layer.name, shape=shape, bits=bits, scale=out_scale, signed=signed)
         clamp, table = _clamp(layer, tensor), None
         if layer.functions:
-            tensor, table = tabulated(layer, tensor, clamp, self.ranges[layer.name])
+            largest, step = self.ranges[layer.name], self.given.steps.get(layer.name)
+            tensor, table = tabulated(layer, tensor, clamp, largest, step)
         made = GemmLayer(
             name=layer.name,
             terms=tuple(_integer_term(term, weight) for term, weight in zip(layer.terms, weights, strict=True)),
@@ -213,13 +223,17 @@ class Quantiser:
         else:
             added, bits = self.tensors[layer.residual.source].scale / reference, config.act_bits
             scales = weight_scales(rows, layer.bias, reference, config, added * silent_step(bits))
-            if too_coarse(added, scales):
+            if too_coarse(added, scales) or (self.given.quantised and np.isfinite(found_steps(rows, limit)).any()):
                 self.too_coarse.add(layer.residual.sum)
             scales = added / whole_steps(added, scales, bits)
-        if layer.name in self.moments:
+        lowest = -limit
+        if self.given.quantised and layer.residual is None:
+            steps = found_steps(rows, limit)
+            scales, lowest = np.where(np.isfinite(steps), steps, scales), -limit - 1
+        elif layer.name in self.moments:
             of_terms = zip(real, self.moments[layer.name], strict=True)
             return [compensated(weight, scales, limit, moments) for weight, moments in of_terms], reference * scales
-        return [quantize(weight, scales.reshape(-1, 1, 1, 1), -limit, limit) for weight in real], reference * scales
+        return [quantize(weight, scales.reshape(-1, 1, 1, 1), lowest, limit) for weight in real], reference * scales
 
     def _lost(self, layer: FusedLayer, weights: list[IntArray], acc_scales: FloatArray) -> FloatArray:
         """What the sums of each filter ``(M,)`` lose on average by compensated rounding; none by any other."""
@@ -235,6 +249,9 @@ class Quantiser:
         integers, up to `highest`.
         """
         largest = float(acc_scales.max())
+        given = self.given.codes if layer.functions else self.given.steps
+        if layer.name in given:
+            return max(given[layer.name], largest / FACTOR_MAX)
         wanted = self.ranges[layer.name]
         if layer.functions:
             wanted = told_range(layer.functions, self.ranges[codes_of(layer.name)], wanted / highest)

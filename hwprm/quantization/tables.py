@@ -38,10 +38,13 @@ def told_range(functions: Sequence[Function], largest: float, step: float) -> fl
     return float(x[max(needed, 1)])
 
 
-def tabulated(layer: FusedLayer, codes: Tensor, clamp: tuple[int, int], largest: float) -> tuple[Tensor, IntArray]:
+def tabulated(
+    layer: FusedLayer, codes: Tensor, clamp: tuple[int, int], largest: float, step: float | None = None
+) -> tuple[Tensor, IntArray]:
     """The tensor of `layer` and its table, which is looked up by `codes` between the ends of `clamp`.
 
-    `largest` is the largest absolute value of the result on the calibration images: that of its integers. Raises
+    `largest` is the largest absolute value of the result on the calibration images: that of its integers, unless
+    their `step` is given. Raises
     ModelError when a function has no finite value of a code.
     """
 
@@ -55,6 +58,7 @@ def tabulated(layer: FusedLayer, codes: Tensor, clamp: tuple[int, int], largest:
         raise ModelError(f"layer {layer.name!r}: {names} is not finite everywhere; clamp its input")
     signed = bool(reached.min() < 0)
     scale = (largest or float(np.abs(reached).max()) or 1.0) / integer_range(codes.bits, signed)[1]
+    scale = scale if step is None else step
     tensor = replace(codes, scale=scale, signed=signed)
     places = np.clip(places, *clamp)  # codes beyond the clamp never come
     return tensor, fill_table(function, places, codes.scale, scale, tensor.limits)

@@ -11,7 +11,7 @@ from hwprm.graph.rules.arrays import Array, Shape
 from hwprm.graph.rules.constants import Constants
 from hwprm.graph.rules.imports import Import
 from hwprm.graph.rules.node import Channelwise, Told
-from hwprm.graph.rules.stages import Product, Stage
+from hwprm.graph.rules.stages import Clamped, Product, Stage
 
 __all__ = ["Multiply"]
 
@@ -25,6 +25,11 @@ class Multiply(Channelwise):
     offered = "products of two tensors"
     replaces = {}
     told = Told.JOINED
+
+    @property
+    def squared(self) -> bool:
+        """Whether it is the product of a tensor and itself."""
+        return len(set(self.inputs)) == 1
 
     def infer_shape(self, *inputs: Shape) -> Shape:
         return max(inputs, key=lambda shape: shape[1:])
@@ -53,13 +58,14 @@ class Multiply(Channelwise):
         return Constants.where((one.known & other.known) | zero, value)
 
     def quantised(self, shapes: Sequence[Shape]) -> tuple[Stage, ...]:
-        return (Product(),)
+        # A square is never negative, which its factors do not tell.
+        return (Product(), Clamped(low=0.0)) if self.squared else (Product(),)
 
     def describe(self) -> str:
         return "product"
 
     def never_negative(self, inputs: Sequence[bool]) -> bool:
-        return all(inputs)
+        return self.squared or all(inputs)
 
     @classmethod
     def imports(cls) -> tuple[Import, ...]:

@@ -98,6 +98,16 @@ def _torch_gelu(approximate: str) -> Callable[..., Any]:
     return lambda torch, x: torch.nn.functional.gelu(x, approximate=approximate)
 
 
+def _power(x: Array, scale: float, shift: float, exponent: float) -> Array:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(np.power(scale * x + shift, exponent), np.float64)
+
+
+def _odd(exponent: float) -> bool:
+    """Whether powers of `exponent` may be negative."""
+    return exponent % 2 == 1
+
+
 def _always(*numbers: float) -> bool:
     return True
 
@@ -167,6 +177,15 @@ FUNCTIONS: Mapping[str, Meaning] = {
         numpy=lambda x, width: np.where(np.abs(x) > width, x, 0.0),
         torch=lambda torch, x, width: torch.nn.functional.hardshrink(x, width),
         rising=_always,
+    ),
+    # (scale * x + shift) ** exponent: with the line in front of it inside, codes need not cover what it adds.
+    "power": Meaning(
+        count=3,
+        numpy=_power,
+        torch=lambda torch, x, scale, shift, exponent: torch.pow(scale * x + shift, exponent),
+        # Whole powers have numbers below 0 as well.
+        rising=lambda scale, shift, exponent: exponent % 1 != 0 and scale * exponent >= 0,
+        floor=lambda scale, shift, exponent: -math.inf if _odd(exponent) else 0.0,
     ),
     "sin": Meaning(count=0, numpy=np.sin, torch=lambda torch, x: torch.sin(x)),
     "cos": Meaning(count=0, numpy=np.cos, torch=lambda torch, x: torch.cos(x)),

@@ -176,7 +176,7 @@ class Copied(Stage):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Blended(Stage):
-    """The sum of depthwise `kernels`, so that each result is a mean of a few samples of one channel."""
+    """The sum of `kernels`, so that each result is a mean of samples, each weighted with one over a whole number."""
 
     kernels: tuple[Kernel, ...]
 

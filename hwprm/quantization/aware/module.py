@@ -72,7 +72,7 @@ class IntegerModule(GraphModule):
         """Weights and biases become what compensated rounding makes of them (`hwprm.quantization.compensation`)."""
         filled = replace(self.fused, layers=self._filled())
         moments = moments_of(filled, self.images, self.input_scale, self.config)
-        quantiser = Quantiser(filled, self._calibration(), self.config, moments)
+        quantiser = Quantiser(filled, self._calibration(), self.config, moments=moments)
         parameters = self._weights()
         vector = np.concatenate([np.zeros(1, np.float32), *(p.detach().cpu().numpy().ravel() for p in parameters)])
         for layer, places in zip(filled.layers, self.places, strict=True):

@@ -38,6 +38,7 @@ from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
+from hwprm.quantization.lowering.given import without_needless
 from hwprm.quantization.lowering.stages import Refused, Step, staged
 from hwprm.quantization.lowering.start import as_pool, identity_layer, start_layer
 from hwprm.quantization.lowering.views import View, whole_view
@@ -63,8 +64,10 @@ def lower(graph: Graph, *, separate: Collection[str] = ()) -> FusedNetwork:
 
 
 def prepared(graph: Graph) -> Graph:
-    """`graph` as layers are made of it: batch norms folded, unused paths as zeros, without what no output needs."""
-    return _live(fold_batchnorm(remove_unused_paths(graph)[0]))
+    """`graph` as layers are made of it: batch norms folded, unused paths as zeros, without what no output needs and
+    what is rounded already.
+    """
+    return without_needless(_live(fold_batchnorm(remove_unused_paths(graph)[0])))
 
 
 def fuse(graph: Graph, separate: Collection[str] = ()) -> FusedNetwork:

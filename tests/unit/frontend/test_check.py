@@ -52,7 +52,11 @@ REFUSED = {
         "aten.mul.Tensor",
         r"broadcasts \(1, 1, 6, 5\) and \(2, 1, 1\); keep the tensor's shape",
     ),
-    "division by the image": (lambda m, x: 1 / m.conv(x), "aten.reciprocal.default", "not supported"),
+    "division by the image": (
+        lambda m, x: 1 / m.conv(x),
+        "aten.reciprocal.default",
+        "divides by what may be 0; keep it away from 0",
+    ),
     "division that rounds": (
         lambda m, x: torch.div(m.conv(x), 2, rounding_mode="floor"),
         "aten.div.Tensor_mode",
@@ -160,9 +164,19 @@ REFUSED = {
         "converts torch.float32 to torch.float64",
     ),
     "softmax inside": (
-        lambda m, x: m.conv(torch.softmax(x, 1)),
+        lambda m, x: m.conv(torch.softmax(x, 3)),
         "aten.softmax.int",
-        "softmax inside the network is not supported; use it only behind the last layer",
+        "softmax over 7 entries inside the network is not supported; use it only behind the last layer, or over 2 to 4",
+    ),
+    "root of anything": (
+        lambda m, x: m.conv(x).sqrt(),
+        "aten.sqrt.default",
+        r"the root of what may be negative; use torch.relu\(x\) under",
+    ),
+    "division by a root that may be 0": (
+        lambda m, x: x / torch.relu(x).sqrt(),
+        "aten.div.Tensor",
+        r"divides by what may be 0; keep it away from 0: x / \(torch.relu\(y\) \+ 0.1\)",
     ),
     "pool indices": (
         lambda m, x: functional.max_pool2d(m.conv(x), 2, return_indices=True)[1],

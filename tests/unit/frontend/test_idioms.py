@@ -134,6 +134,18 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "a constant of its own": lambda m, a: m.second(a + torch.zeros_like(a[:1, :, :1, :1]).sub_(0.5).relu_()),
     "mean of channels": lambda m, a: m.one(a.mean(1, keepdim=True)),
     "maxout": lambda m, a: m.pair(a.view(-1, 2, 2, 6, 6).max(2).values),
+    "mean of many channels": lambda m, a: m.one(torch.cat((a, a * 2, -a, a + 1, a * 3), 1).mean(1, keepdim=True)),
+    "largest of many channels": lambda m, a: m.one(torch.cat((a, a * 2, -a, a + 1, a * 3), 1).amax(1).unsqueeze(1)),
+    "largest of many, in groups": lambda m, a: m.pair(
+        torch.cat([a * k for k in range(-8, 9)], 1)[:, :34].view(-1, 17, 2, 6, 6).amax(1)
+    ),
+    "shares of two branches": lambda m, a: m.second(
+        (torch.stack((a, a.flip(1)), 1) * a.mean((2, 3)).repeat(1, 2).view(-1, 2, 4, 1, 1).softmax(1)).sum(1)
+    ),
+    "shares of three maps": lambda m, a: m.second(torch.stack((a, -a, a.flip(1)), 1).softmax(1)[:, 1]),
+    "local response norm": lambda m, a: m.second(functional.local_response_norm(torch.relu(a), 3, 0.5, 0.75, 0.5)),
+    "local response norm of any sign": lambda m, a: m.second(functional.local_response_norm(a, 2, 0.5, 0.5, 2.0)),
+    "powers": lambda m, a: m.second((torch.relu(a) * 2 + 1) ** -1.5 + (a - 1).square() + torch.relu(a).sqrt()),
     "times where above zero": lambda m, a: m.second(a * (a > 0)),
     "times where below zero": lambda m, a: m.second((a < 0).to(a.dtype) * a),
     "sequences": lambda m, a: functional.max_pool1d(torch.relu(m.norm(m.sequence(a[:, :, 0])[:, :4])), 2).mean(-1),

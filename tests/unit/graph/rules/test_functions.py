@@ -14,6 +14,7 @@ NUMBERS = {
     "leaky_relu": (0.1,),
     "softshrink": (0.5,),
     "hardshrink": (0.5,),
+    "power": (1e-3, 2.0, -0.75),
     "affine": (-0.5, 2.0),
     "clamp": (-0.5, 2.0),
 }
