@@ -11,7 +11,7 @@ from hwprm.graph.rules.arrays import Array, Shape
 from hwprm.graph.rules.constants import Constants
 from hwprm.graph.rules.imports import Import
 from hwprm.graph.rules.node import Channelwise, Told
-from hwprm.graph.rules.stages import Clamped, Product, Stage
+from hwprm.graph.rules.stages import Product, Stage
 
 __all__ = ["Multiply"]
 
@@ -58,8 +58,7 @@ class Multiply(Channelwise):
         return Constants.where((one.known & other.known) | zero, value)
 
     def quantised(self, shapes: Sequence[Shape]) -> tuple[Stage, ...]:
-        # A square is never negative, which its factors do not tell.
-        return (Product(), Clamped(low=0.0)) if self.squared else (Product(),)
+        return (Product(),)
 
     def describe(self) -> str:
         return "product"

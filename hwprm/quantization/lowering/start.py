@@ -150,7 +150,11 @@ def _(stage: Product, name: str, reads: list[View], counts: Counts) -> FusedLaye
             source=by, channels=tuple(channel for _, channel in gate.channels), spread=gate.size != full.size
         ),
     )
-    return FusedLayer(name=name, terms=(_silent(full, counts),), bias=np.zeros(len(full.channels)), residual=residual)
+    # A square is never negative, which its factors do not tell.
+    low = 0.0 if full.size == gate.size and full.channels == gate.channels else None
+    return FusedLayer(
+        name=name, terms=(_silent(full, counts),), bias=np.zeros(len(full.channels)), residual=residual, low=low
+    )
 
 
 def _silent(view: View, counts: Counts) -> FusedTerm:

@@ -11,7 +11,7 @@ import torch
 from hwprm import api
 from hwprm.api.networks import shrink_meters
 from hwprm.compiler import draft
-from hwprm.config import ArrayConfig, QuantizeConfig
+from hwprm.config import ArrayConfig, EmitConfig, QuantizeConfig
 from hwprm.config.shrink import ShrinkConfig
 from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
@@ -133,7 +133,7 @@ def test_memory_and_cells_are_those_of_the_pruned_network(data: Dataset, graph: 
     assert all(have <= may for have, may in zip(hooks.pattern.counts, limits.values(), strict=True))
     left = compact_graph(narrow(_pruned(graph, hooks))[0])[0]
     program = draft(as_network(left, data, QuantizeConfig(images=8)), ArrayConfig())
-    found = api.size(left, data=data, quantize=QuantizeConfig(images=8), cells="ecp5").used
+    found = api.size(left, data=data, quantize=QuantizeConfig(images=8), emit=EmitConfig(target="ecp5")).used
     cycles, bits, blocks = hooks.pattern.counts
     assert cycles == program.cycles.total
     # Biases and factors have a few bits more or less once they are trained; of constant ones fewer blocks are made.
