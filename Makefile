@@ -77,7 +77,7 @@ test: setup setup-docs icarus browser
 	@$(MAKE) --no-print-directory --jobs 2 lint suite
 
 test-all: setup setup-docs icarus browser
-	@HWPRM_TEST_ENGINE=amaranth $(MAKE) --no-print-directory --jobs 2 lint suite SELECT=
+	@HWPRM_LONG_ROUND=1 $(MAKE) --no-print-directory --jobs 2 lint suite SELECT=
 
 SELECT := -m "not slow"
 # Byte code first: a process that a test starts writes none where PYTHONDONTWRITEBYTECODE is set, and compiles all anew.

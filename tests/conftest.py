@@ -18,11 +18,12 @@ from typer.testing import CliRunner, Result
 from hwprm.cli.app import app, register
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu
 from hwprm.model import Model, Stage
+from tests.support.rounds import LONG
 
 Run = Callable[..., Result]
 
 #: Files that take half a minute; begun among the last they would leave the other processes with nothing to do.
-LONG = (
+FIRST = (
     "tests/unit/verification/test_broken_bundles.py",
     "tests/unit/targets/families/test_families.py",
     "tests/unit/pipeline/test_rows.py",
@@ -42,13 +43,13 @@ def _command(typed: Typer) -> Any:
 typer.testing._get_command = _command  # what the runner makes anew at every call
 
 # The same examples on every machine, so that a red run can be repeated; `--hypothesis-profile=default` looks further.
-hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.register_profile("repeatable", derandomize=True, max_examples=100 if LONG else 50)
 hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """`LONG` before the others, which come in the order of their folders: whole designs, then what is small."""
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
 def pytest_collection_finish() -> None:

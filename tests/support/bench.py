@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from hwprm.isa import register_offset
 from tests.support.axi_memory import BASE, AxiMemory
 from tests.support.engine import CompiledEngine
 from tests.support.measures import assert_measures
+from tests.support.rounds import LONG
 
 __all__ = [
     "Run",
@@ -78,7 +78,7 @@ def signed_word(value: int, bits: int) -> int:
 
 
 #: The long round asks for Amaranth's own, twice as slow.
-ENGINE = "pysim" if os.environ.get("HWPRM_TEST_ENGINE") == "amaranth" else CompiledEngine
+ENGINE = "pysim" if LONG else CompiledEngine
 
 
 def simulate(dut: Any, *benches: Any, background: Sequence[Any] = (), deadline: int = 100_000) -> None:

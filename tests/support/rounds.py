@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
+import hypothesis
 import pytest
 
-__all__ = ["long_round"]
+__all__ = ["LONG", "examples", "long_round"]
+
+#: Whether this is the long one, as ``make test-all`` says.
+LONG = bool(os.environ.get("HWPRM_LONG_ROUND"))
+
+
+def examples(count: int) -> hypothesis.settings:
+    """For a property test: `count` examples in the long round, a third of them in every one."""
+    return hypothesis.settings(max_examples=count if LONG else max(10, count // 3), deadline=None)
 
 
 def long_round(cases: Iterable[Any], *, quick: int) -> list[Any]:

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as nnf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.core.errors import ModelError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Relu, evaluate
+from tests.support.rounds import examples
 
 ints = st.integers
 
@@ -22,7 +23,7 @@ def apply(node, x):
     return out
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ints(0, 99), ints(1, 3), ints(1, 2), ints(1, 3), ints(1, 2), st.tuples(*[ints(0, 2)] * 4))
 def test_conv(seed, kernel, stride, dilation, groups, padding):
     rng = np.random.default_rng(seed)
@@ -50,7 +51,7 @@ def test_conv(seed, kernel, stride, dilation, groups, padding):
     np.testing.assert_allclose(apply(node, x), expected.numpy(), atol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(ints(0, 99), ints(2, 3), ints(1, 3), ints(0, 1), ints(1, 2), st.booleans())
 def test_pool(seed, kernel, stride, padding, dilation, ceil_mode):
     x = np.random.default_rng(seed).normal(size=(2, 3, 7, 8)) - 5

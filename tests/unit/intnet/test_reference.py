@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.core.errors import InputError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term, reference
+from tests.support.rounds import examples
 
 
 def loops(net: IntegerNetwork, layer: GemmLayer, tensors: dict[str, np.ndarray]) -> np.ndarray:
@@ -110,7 +111,7 @@ def random_network(seed: int, bits: int) -> IntegerNetwork:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(seed=st.integers(0, 2**32 - 1), bits=st.sampled_from([2, 8, 16]))
 def test_every_tensor_equals_the_loops(seed: int, bits: int) -> None:
     net = random_network(seed, bits)

@@ -3,13 +3,14 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
 from hwprm.core.errors import ModelError
 from hwprm.graph import BatchNorm, Conv2d, Flatten, Graph, Input, Linear, MaxPool2d, Node, Relu
 from hwprm.nets import GraphModule, lenet5, lenet5_graph
+from tests.support.rounds import examples
 
 
 def test_lenet5_counts_names_and_seed():
@@ -109,7 +110,7 @@ def test_train_mode_updates_batch_statistics_and_to_graph_takes_them():
     np.testing.assert_allclose(new.mean, 0.9 * old.mean + 0.1 * batch_mean, rtol=1e-12)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     size=st.tuples(st.integers(4, 11), st.integers(4, 11)),
     kernel=st.tuples(st.integers(1, 3), st.integers(1, 3)),

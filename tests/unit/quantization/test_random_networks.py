@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.compiler import compile_network
@@ -14,13 +14,14 @@ from hwprm.core.errors import ModelError
 from hwprm.core.numerics import signed_range
 from hwprm.intnet import reference
 from hwprm.quantization import crosscheck, quantize_images, quantize_network, run_torch, signal_to_noise
+from tests.support.rounds import examples
 
 from .random_graphs import random_branches, random_graph
 
 seeds = st.integers(0, 2**32 - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=seeds, weight_bits=st.integers(2, 16), act_bits=st.integers(2, 16))
 def test_both_references_agree_on_every_tensor(seed: int, weight_bits: int, act_bits: int) -> None:
     graph = random_graph(seed)
@@ -42,7 +43,7 @@ def test_sixteen_bits_are_close_to_the_float_network(seed: int) -> None:
         assert ratio > 45 or ratio == -np.inf, name
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=seeds, weight_bits=st.integers(2, 16), act_bits=st.integers(2, 16), rows=st.integers(1, 9))
 def test_branches_agree_on_every_tensor_and_compile(seed: int, weight_bits: int, act_bits: int, rows: int) -> None:
     graph = random_branches(seed)
@@ -68,7 +69,7 @@ def test_branches_in_sixteen_bits_are_close_to_the_float_network(seed: int) -> N
         assert ratio > 45 or ratio == -np.inf, name
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(seed=seeds, bits=st.integers(2, 16))
 def test_outputs_never_saturate_and_share_a_scale_no_factor_of_which_exceeds_one(seed: int, bits: int) -> None:
     graph = random_graph(seed)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.config import QuantizeConfig
@@ -20,6 +20,7 @@ from hwprm.quantization import (
 )
 from hwprm.quantization.residuals import too_coarse, whole_steps
 from tests.support.random_networks import random_residuals
+from tests.support.rounds import examples
 
 SAME = {"k": 3, "padding": (1, 1, 1, 1)}
 
@@ -221,7 +222,7 @@ def test_joined_sums_are_nearer_to_the_floats_than_sums_apart(bits: int, monkeyp
     assert np.mean(together) > np.mean([noise(graph) for graph in graphs])
 
 
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_both_references_agree_on_any_residual(seed: int) -> None:
     net = random_residuals(seed)

@@ -6,15 +6,16 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.compiler.encoding.rom import RomImage, pack_records, pack_vectors
 from hwprm.core.numerics import signed_range
 from hwprm.isa import Field, WordFormat
+from tests.support.rounds import examples
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(st.integers(0, 46), st.booleans()), min_size=1, max_size=9), st.integers(0, 5), st.data())
 def test_records_are_the_words_of_the_format(sizes, depth, data):
     form = WordFormat("word", tuple(Field(f"f{i}", width, "", signed) for i, (width, signed) in enumerate(sizes)))
@@ -24,7 +25,7 @@ def test_records_are_the_words_of_the_format(sizes, depth, data):
     assert rom.words() == [form.encode({name: column[i] for name, column in values.items()}) for i in range(depth)]
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(2, 16), st.integers(1, 9), st.integers(0, 5), st.data())
 def test_vectors_lie_element_by_element(bits, n, depth, data):
     element = st.integers(*signed_range(bits))

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from hwprm.compiler import compile_network, estimate
@@ -18,6 +18,7 @@ from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
 from hwprm.intnet import Term
 from tests.support.bench import random_images, run_checked
 from tests.support.networks import Spec, network, weights
+from tests.support.rounds import examples
 from tests.unit.compiler.plain import run
 from tests.unit.compiler.random_dags import networks
 
@@ -59,7 +60,7 @@ def _compiles(case):
         return False
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.tuples(networks(largest=5), st.integers(1, 4), st.integers(1, 4)).filter(_compiles))
 def test_compiled_network_computes_the_same_in_no_more_cycles(case):
     net, rows, cols = case
@@ -79,7 +80,7 @@ def test_compiled_network_computes_the_same_in_no_more_cycles(case):
     )
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(networks(largest=5), st.integers(0, 2**32))
 def test_any_order_that_keeps_the_bonds_computes_the_same(net, seed):
     rng = np.random.default_rng(seed)
@@ -182,7 +183,7 @@ def test_tile_order_minds_weights():
     }
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(st.integers(0, 2**32), st.integers(1, 20), st.integers(1, 30), st.integers(1, 7))
 def test_tile_order_is_a_permutation_within_blocks_and_never_worse(seed, rows, columns, cols):
     rng = np.random.default_rng(seed)

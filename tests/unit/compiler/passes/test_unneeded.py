@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError
 from hwprm.core.numerics import requantize
 from hwprm.intnet import Gate, Pool, Residual, Tensor, reference
 from tests.support.networks import SEVERAL_INPUTS
+from tests.support.rounds import examples
 from tests.unit.compiler.oracle import removable
 from tests.unit.compiler.plain import run
 from tests.unit.compiler.random_dags import make_layer, make_net, networks, tensor_of
@@ -30,14 +31,14 @@ def assert_same(net, images=2):
     return done
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(networks())
 def test_outputs_stay_equal_and_nothing_more_can_go(net):
     assert_smallest(net)
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(networks())
 def test_the_same_of_many_networks(net):
     assert_smallest(net)

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torch.nn import functional
 
 from hwprm.core.errors import ModelError
 from hwprm.graph import Add, AvgPool2d, Channels, Clamp, Concat, Conv2d, Graph, Input, Node, evaluate
 from hwprm.nets import GraphModule
+from tests.support.rounds import examples
 
 
 def graph(*nodes: Node, shape: tuple[int, ...] = (3, 6, 5)) -> Graph:
@@ -26,7 +27,7 @@ def results(made: Graph, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return plain, GraphModule(made)(torch.from_numpy(x)).detach().numpy()
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(1, 4), st.integers(1, 3), st.integers(0, 2), st.booleans(), st.booleans(), st.integers(3, 9))
 def test_average_pool_is_torchs(kernel: int, stride: int, pad: int, ceil: bool, count: bool, size: int) -> None:
     assume(2 * pad <= kernel <= size + 2 * pad)

@@ -4,11 +4,12 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from hwprm.pruning.admm.projections import Limits, project, support, top_k
+from tests.support.rounds import examples
 
 MATRICES = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)).flatmap(
     lambda s: st.tuples(
@@ -29,7 +30,7 @@ def energy(w):
     return float(np.square(w).sum())
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=MATRICES, data=st.data())
 def test_a_single_limit_is_the_nearest_matrix(case, data):
     w, group = case
@@ -48,7 +49,7 @@ def test_a_single_limit_is_the_nearest_matrix(case, data):
         assert energy(project(w, limits)) == best_energy(w, r, c)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(case=MATRICES, data=st.data())
 def test_joint_is_feasible_stable_and_idempotent(case, data):
     w, group = case
@@ -80,7 +81,7 @@ def test_the_better_of_both_starts_is_taken():
     assert energy(z) == 24 == best_energy(w, subsets(3, 2), subsets(4, 3))
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(w=arrays(np.float32, (4, 6), elements=st.integers(-3, 3).map(np.float32)), data=st.data())
 def test_joint_is_within_sight_of_the_optimum(w, data):
     rows, cols = data.draw(st.integers(1, 4)), data.draw(st.integers(1, 6))
@@ -110,7 +111,7 @@ def test_columns_stay_inside_the_chosen_groups(cols):
     assert kept[:2].sum() == min(cols, 2) and not kept[2:].any()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(case=MATRICES, data=st.data())
 def test_unstructured_keeps_the_largest_weights(case, data):
     w, _ = case

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 
 from hwprm.core.errors import ModelError
 from hwprm.graph import Conv2d, Graph, evaluate
@@ -15,11 +15,12 @@ from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.compaction.compaction import compact, compact_graph, prove_equal
 from hwprm.pruning.paths.paths import remove_unused_paths
+from tests.support.rounds import examples
 from tests.unit.pruning.lenet import after_admm, lenet5
 from tests.unit.pruning.random_graphs import Builder, graphs
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(graphs())
 def test_equal_and_nothing_blank_left(graph):
     try:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 
 from hwprm.core.errors import ModelError
 from hwprm.graph import Conv2d, evaluate
 from hwprm.pruning.accounting import account
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.paths.paths import remove_unused_paths
+from tests.support.rounds import examples
 from tests.unit.pruning.random_dags import channel_groups, dags, images, opened_dag, positive_images, without
 
 
@@ -34,7 +35,7 @@ def compacted(graph):
         return None
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(dags())
 def test_path_removal_is_exact_and_a_fixed_point(graph):
     closed, removals = remove_unused_paths(graph)
@@ -47,7 +48,7 @@ def test_path_removal_is_exact_and_a_fixed_point(graph):
     assert second.refused == removals.refused
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(dags().filter(compacted))
 def test_compaction_is_equal_and_counts_the_same(graph):
     small, plan = compacted(graph)
@@ -72,7 +73,7 @@ def _grouped(graph, name):
     return isinstance(node, Conv2d) and node.groups > 1
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(dags(padded=False, shuffled=False))
 def test_every_weight_left_matters(graph):
     """Brute force on the masked network: no filter, and no input channel of a layer, can go unnoticed.
@@ -92,7 +93,7 @@ def test_every_weight_left_matters(graph):
                 assert any((got[name] != expected[name]).any() for name in closed.outputs), (layer.name, axis, index)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(dags(padded=False, grouped=False, shuffled=False).filter(compacted))
 def test_no_channel_group_of_the_compact_network_can_go(graph):
     """Brute force on the compact network: each group of channels that only go together changes an output if it goes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from hwprm.compiler.passes.unneeded import remove_unneeded
 from hwprm.core.errors import ModelError, UnsupportedError
@@ -12,6 +12,7 @@ from hwprm.intnet.reference import run
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.quantization import quantize_images, quantize_network
+from tests.support.rounds import examples
 from tests.unit.pruning.lenet import after_admm
 from tests.unit.pruning.random_dags import dags
 from tests.unit.pruning.random_graphs import graphs, with_dtype
@@ -50,7 +51,7 @@ def assert_same_integers(graph, images, scale):
         np.testing.assert_array_equal(value, second[name])
 
 
-@settings(max_examples=12, deadline=None)
+@examples(12)
 @given(graphs())
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_path_removal_changes_no_integer(dtype, graph):
@@ -77,13 +78,13 @@ def _compacts(graph):
         return False
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(dags().filter(_quantises))
 def test_path_removal_of_joined_inputs_changes_no_integer(graph):
     assert_same_integers(graph, _images(graph), 1.0)
 
 
-@settings(max_examples=20, deadline=None)
+@examples(20)
 @given(dags().filter(_compacts))
 def test_compaction_of_joined_inputs_changes_no_integer(graph):
     x = _images(graph)

@@ -6,13 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 
 from hwprm.core.errors import ConfigError, UnsupportedError
 from hwprm.graph import Conv2d, Linear, evaluate
 from hwprm.graph.liveness import needed_channels
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.pruning.paths.removals import Kind, Rule
+from tests.support.rounds import examples
 from tests.unit.pruning.random_graphs import Builder, graphs, opened, with_dtype
 
 
@@ -28,7 +29,7 @@ def assert_equal_outputs(a, b, tolerance=1e-12):
         np.testing.assert_allclose(second[name], first[name], rtol=0, atol=tolerance * size)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(graphs())
 def test_outputs_do_not_change(graph):
     closed, removals = remove_unused_paths(graph)
@@ -46,7 +47,7 @@ def test_outputs_do_not_change(graph):
     assert sum(record.weights for record in removals.removed) == zeroed
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(graphs())
 def test_a_second_run_finds_nothing(graph):
     closed, first = remove_unused_paths(graph)
@@ -57,7 +58,7 @@ def test_a_second_run_finds_nothing(graph):
         np.testing.assert_array_equal(node.weight, again.by_name[node.name].weight)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(graphs(padded=False))
 def test_brute_force_finds_nothing_that_could_still_go(graph):
     """Without padding nothing is refused, and every filter and input column left changes an output when it goes."""
@@ -77,7 +78,7 @@ def test_brute_force_finds_nothing_that_could_still_go(graph):
             assert any((got[name] != expected[name]).any() for name in closed.outputs), (layer.name, m, c)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(graphs())
 def test_a_blank_filter_stays_only_with_a_refusal(graph):
     closed, removals = remove_unused_paths(graph)

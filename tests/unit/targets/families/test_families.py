@@ -34,7 +34,7 @@ BUDGET = {
 #: More than this share above the budget fails.
 SLACK = 0.03
 #: Synthesis that takes 20 seconds of a processor.
-SLOW = {"xc7a35t"}
+SLOW = {"xc7a35t", "ecp5-25k"}
 
 
 @pytest.fixture(scope="module")
