@@ -48,7 +48,7 @@ hypothesis.settings.load_profile("repeatable")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`LONG` before the others, which come in the order of their folders: whole designs, then what is small."""
+    """`FIRST` before the others, which come in the order of their folders: whole designs, then what is small."""
     items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
 
 
