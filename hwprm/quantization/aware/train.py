@@ -61,7 +61,7 @@ def train_integers(
         hooks=hooks,
     )
     graph, trained = module.to_graph(), module.trained
-    net = quantize_network(graph, images, dataset.input_scale, config, known=trained.calibration)
+    net = quantize_network(graph, images, dataset.input_scale, trained.over(config), known=trained.calibration)
     compare(module, net, dataset)
     before = float(model.meta.get("seconds", {}).get("qat", 0.0))
     return model.advance(

@@ -56,6 +56,13 @@ def test_training_in_integers_gives_back_what_few_bits_take(floats: Model, train
     assert trained.meta["teacher"]["sha256"] == floats.graph.weights_digest
 
 
+def test_training_goes_on_from_compensated_weights(floats: Model) -> None:
+    """What is compared at the end, integer by integer, is rounded to the nearest, as every pass was."""
+    asked = replace(BITS, rounding="compensated")
+    made = api.qat(floats, DATA, QatOptions(quantize=asked, qat=replace(QAT, epochs=1), train=TRAIN))
+    assert right(api.quantize(made, DATA, asked)) == made.meta["accuracy"]["qat"]
+
+
 def test_training_starts_from_compensated_weights(floats: Model) -> None:
     """An epoch without a step: the integers are those of the compensated weights, and pruned ones are zero."""
     asked = replace(BITS, rounding="compensated")
