@@ -264,11 +264,15 @@ class Accelerator(wiring.Component):
 
     def _memory_writes(self, m: Module, memory, store, ingress):
         """Stores first: the schedule counts on them. The image takes the cycles they leave."""
+        stride, strides = store.write_stride, len(self._hw.store_strides)
+        if self._hw.external and strides & (strides - 1):
+            # Images come before the store words do; until then those hold anything, the number of no stride as well.
+            stride = Mux(store.write, stride, 0)
         m.d.comb += [
             ingress.grant.eq(ingress.write & ~store.write),
             memory.write.eq(store.write | ingress.write),
             memory.write_at.eq(Mux(store.write, store.write_at.as_value(), ingress.write_at.as_value())),
-            memory.write_stride.eq(store.write_stride),
+            memory.write_stride.eq(stride),
             memory.first_lane.eq(Mux(store.write, store.first_lane, 0)),
             memory.last_lane.eq(Mux(store.write, store.last_lane, 1)),
         ]

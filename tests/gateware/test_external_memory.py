@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from amaranth.lib.memory import MemoryData
 
 from hwprm.compiler import Program
 from hwprm.compiler.encoding.external import entry_shape, weight_shape
@@ -13,6 +14,7 @@ from hwprm.compiler.timing.stalls import MemoryModel
 from hwprm.config import MemoryConfig
 from hwprm.frontend import to_graph
 from hwprm.gateware import Accelerator
+from hwprm.intnet import Term
 from hwprm.isa import register_offset
 from hwprm.quantization import quantize_images, quantize_network
 from tests.support.axi_memory import BASE, AxiMemory, random_delays
@@ -162,8 +164,6 @@ def test_long_fully_connected_layer_streams_through_short_rings(cols, bits, burs
 
 
 def seeded_terms(source: str, *shape: int) -> tuple[Any, ...]:
-    from hwprm.intnet import Term
-
     return (Term(source=source, weight=seeded_weights(*shape)),)
 
 
@@ -215,3 +215,19 @@ def test_nothing_starts_before_the_base_address_is_written():
 
     background = [memory.bench(dut.m_axi)]
     simulate(dut, bench, background=background, deadline=10_000)
+
+
+def test_images_may_come_before_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memories hold anything at power-on, so the store words name no stride at all until they are read in."""
+
+    def full(*, shape: int, depth: int, init: Any) -> MemoryData:
+        return MemoryData(shape=shape, depth=depth, init=init or [(1 << shape) - 1] * depth)
+
+    monkeypatch.setattr("hwprm.gateware.primitives.memories.MemoryData", full)
+    size = ZOO["unet"][1]
+    pixels = np.random.default_rng(0).normal(size=(4, *size))
+    net = quantize_network(to_graph(zoo_module("unet"), size), pixels, 1.0)
+    program = external(net, 4, 3, batch=2)
+    assert len(program.hardware.store_strides) == 3
+    memory = AxiMemory(program.external.data, program.hardware.external, timing=timing(40, "1/4"))
+    run_checked(program, random_images(program, 2), memory=memory)
