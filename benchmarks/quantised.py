@@ -65,7 +65,7 @@ def trained(x: NDArray[np.float32], y: NDArray[np.int64]) -> nn.Module:
         for rows in torch.chunk(torch.randperm(len(x)), -(-len(x) // 64)):
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(net(torch.from_numpy(x)[rows]), torch.from_numpy(y)[rows])
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch's own
             optimiser.step()
     return net.eval()
 
