@@ -6,7 +6,7 @@ filters of a layer alone as well, a batch of four images, the fast pipeline, the
 Columns: cycles an image, share of the array that works, on-chip memory bits, tile words, LUT4, flip-flops, multipliers
 and block RAMs of an LFE5U-85F.
 How: quantised with random images (weights but LeNet-5's are random), compiled, emitted, `hwprm synth`; kept by hash, so
-that an interrupted run goes on. `--clock` places and routes too, those that have no bus to a memory: hours.
+that an interrupted run goes on. `--clock` places and routes too, those that the device has room for: hours.
 Target: what batches and phases need costs the LeNet-5 that uses neither nothing (the default equals "no phases").
 """
 
@@ -119,9 +119,10 @@ def _facts(name: str, program: Program, cells: str, args: Any) -> dict[str, Any]
     with suppress(InputError):  # emitted by an earlier run; results are kept by what it holds
         emit_bundle(program, _images(program.network), None, folder, target=cells)
     config = SiliconConfig(target=TARGET, seeds=1, work=args.work)
-    if args.clock and program.external is None:
+    made = api.synth(folder, config)
+    if args.clock and made.too_large is None:
         return placement_facts(api.pnr(folder, config))
-    return synthesis_facts(api.synth(folder, config))
+    return synthesis_facts(made)
 
 
 def _images(net: IntegerNetwork) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -7,8 +7,9 @@ How: `hwprm pnr` with seeds 1 to --seeds, aiming at 200 MHz on ECP5. Results of 
 them, so that an interrupted run goes on, and more --seeds run the new ones alone; rows of bundles that were measured
 before stay in the table. Bundles are folders; without any, LeNet-5 at 40x (examples/checkpoints/lenet5-all-39x,
 calibrated with the embedded images) on 4 x 4 and 8 x 8, with the fast pipeline in cells of the ECP5, and with the short
-one in plain Verilog.
-Target: on an LFE5U-85F of speed 6, 110 MHz and 65 LUT4 a processing element on 8 x 8, 125 MHz on 4 x 4, both fast.
+one in plain Verilog; and ResNet-18 with the mask of 60x (random weights, all of them on the chip) on 8 x 16, fast.
+Target: on an LFE5U-85F of speed 6, 110 MHz and 65 LUT4 a processing element on 8 x 8, 125 MHz on 4 x 4, 100 MHz for
+ResNet-18, all fast.
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ from pathlib import Path
 from typing import Any
 
 from common import RUNS, markdown, parser, say, write_results
+from networks import MASKS, reference
 
 from hwprm import ArrayConfig, EmitConfig, SiliconConfig, api
+from hwprm.bundle.images import random_images
+from hwprm.compiler import compile_network
+from hwprm.emission import emit_bundle
 from hwprm.targets import placement_facts
 
 #: The network of the default bundles, their arrays, and their pipelines with whose cells they are made of.
 CHECKPOINT = Path(__file__).resolve().parent.parent / "examples" / "checkpoints" / "lenet5-all-39x"
 SIZES = (8, 4)
 KINDS = ((ArrayConfig(pipeline="fast"), EmitConfig(target="ecp5")), (ArrayConfig(), EmitConfig()))
+#: The largest design: the network of the reference that its mask is for, and its array.
+LARGE, LARGE_ARRAY = "resnet18-cifar", ArrayConfig(rows=8, cols=16, pipeline="fast")
 
 
 def main() -> None:
@@ -75,7 +82,17 @@ def _bundles(given: list[Path]) -> list[tuple[str, Path]]:
                 sized = replace(array, rows=size, cols=size)
                 api.compile(CHECKPOINT, "mnist", out=folder, array=sized, emit=emit)
             made.append((folder.name, folder))
-    return made
+    return [*made, _large()]
+
+
+def _large() -> tuple[str, Path]:
+    """ResNet-18, emitted where it is not there yet."""
+    folder = RUNS / "silicon" / "resnet18-60x-8x16-fast"
+    if not folder.is_dir():
+        program = compile_network(reference(LARGE, MASKS[LARGE]), LARGE_ARRAY)
+        images = random_images(1, program.network.image_limits, seed=0)
+        emit_bundle(program, images, None, folder, target="ecp5")
+    return folder.name, folder
 
 
 def _row(facts: dict[str, Any]) -> dict[str, Any]:

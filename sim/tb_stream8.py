@@ -5,6 +5,7 @@ Logits are compared here; the layers in between are compared afterwards from the
 
 import cocotb
 
+from hwprm.core.limits import RESET_CYCLES
 from hwprm.testbench.bench import Bench, bursts, write_note
 
 
@@ -58,7 +59,7 @@ async def first_byte_after_reset(dut):
     dut.mark.value = 3
     note(bench, 3, [0])
     dut.rst.value = 1
-    await bench.ticks(8)
+    await bench.ticks(RESET_CYCLES)
     dut.s_axis_tdata.value = bench.images[0][0]
     dut.s_axis_tlast.value = int(len(bench.images[0]) == 1)
     dut.s_axis_tvalid.value = 1

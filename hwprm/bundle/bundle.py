@@ -26,7 +26,8 @@ __all__ = ["MANIFEST", "SEAL", "Bundle"]
 #: The list of everything else, and the hash of that list.
 MANIFEST, SEAL = "manifest.json", "manifest.sha256"
 #: Formats of bundles that earlier versions made.
-OLDER = ("hwprm-bundle-1", "hwprm-bundle-2")
+KIND, _, LATEST = BUNDLE.rpartition("-")
+OLDER = tuple(f"{KIND}-{number}" for number in range(1, int(LATEST)))
 #: What a bundle has whatever its manifest says.
 NEEDED = (
     *("golden/images.npy", "network/network.json", "network/weights.safetensors", "program/program.json"),

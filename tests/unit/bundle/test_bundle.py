@@ -206,7 +206,7 @@ def test_what_is_no_bundle(tmp_path: Path) -> None:
         Bundle.load(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "hwprm-bundle-0"}', '{"format": "hwprm-bundle-3"}'])
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"format": "hwprm-bundle-0"}', '{"format": "hwprm-bundle-4"}'])
 def test_a_manifest_that_makes_no_sense(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
     (tmp_path / SEAL).write_text(hashlib.sha256(text.encode()).hexdigest() + "\n")
@@ -214,12 +214,12 @@ def test_a_manifest_that_makes_no_sense(tmp_path: Path, text: str) -> None:
         Bundle.load(tmp_path)
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, 2, 3])
 def test_bundles_of_earlier_versions_are_told_what_verifies_them(tmp_path: Path, number: int) -> None:
     text = json.dumps({"format": f"hwprm-bundle-{number}"})
     (tmp_path / MANIFEST).write_text(text)
     (tmp_path / SEAL).write_text(hashlib.sha256(text.encode()).hexdigest() + "\n")
-    told = f"is of format 'hwprm-bundle-{number}', this version reads 'hwprm-bundle-3'; verify it with the version that"
+    told = f"is of format 'hwprm-bundle-{number}', this version reads 'hwprm-bundle-4'; verify it with the version that"
     with pytest.raises(BundleError, match=told):
         Bundle.load(tmp_path)
 
