@@ -33,7 +33,7 @@ def main(images: int = 2000, dense: int = 3) -> None:
     while admm is None or not admm.done:
         if epoch == dense:
             config = hwprm.AdmmConfig(stages=1, epochs=2, final_epochs=2)
-            admm = hwprm.Admm(net, config, compression=4, example=x[:1])
+            admm = hwprm.Admm(net, config, compression=4, example=x[:1], steps=len(loader))
         for image, label in loader:
             loss = nn.functional.cross_entropy(net(image), label)
             if admm is not None:

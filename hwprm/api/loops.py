@@ -93,7 +93,7 @@ class _Loop(ABC):
         with torch.no_grad():
             course.hooks.after_step(module)
 
-    def after_epoch(self) -> dict[str, float]:
+    def after_epoch(self) -> dict[str, Any]:
         """After an epoch: moves the pruning on, and returns what it measures by name (see the class)."""
         import torch
 
@@ -177,7 +177,7 @@ class _Loop(ABC):
 class Admm(_Loop):
     """ADMM on your own module in your own loop; its weights change in place.
 
-    >>> admm = hwprm.Admm(net, compression=4)
+    >>> admm = hwprm.Admm(net, compression=4, steps=len(loader))
     >>> for epoch in range(admm.epochs):
     ...     for x, y in loader:
     ...         loss = criterion(net(x), y) + admm.penalty()
@@ -192,7 +192,7 @@ class Admm(_Loop):
     Instead of `penalty` in the loss, `after_backward` adds its gradient: cheaper, and to the bit what `hwprm.prune`
     does. The phases are those of ``config``: ADMM in steps, each with a hard cut behind it, and masked retraining.
     `after_epoch` returns ``rho``, the ``penalty``, and by layer ``primal.<layer>``, the relative primal residual, and
-    ``dual.<layer>``.
+    ``dual.<layer>``, of the last update; those of every update of the epoch are the list ``updates``.
     """
 
     def __init__(
@@ -203,19 +203,26 @@ class Admm(_Loop):
         compression: float | None = None,
         budgets: Mapping[str, LayerBudget] | None = None,
         example: Example | None = None,
+        steps: int | None = None,
     ) -> None:
         """`compression` and `budgets` go before those of `config`, which says the rest: structure, rho, phases.
 
-        `example` is an input with its batch or its shape without, see `model`. Raises ConfigError for budgets that do
-        not fit, UnsupportedError for an operator that hwprm lacks; without `example` when the loop begins.
+        `steps` are the batches of an epoch, ``len(loader)``, over which the updates of Z and U spread as `config` says;
+        without them there is one behind each epoch, which takes more epochs to have an effect. `example` is an input
+        with its batch or its shape without, see `model`. Raises ConfigError for budgets that do not fit,
+        UnsupportedError for an operator that hwprm lacks; without `example` when the loop begins.
         """
         from hwprm.config import AdmmConfig
+        from hwprm.core.errors import ConfigError
 
         config = AdmmConfig.given(config)
         if compression is not None:
             config = replace(config, compression=compression)
         self._config = config if budgets is None else replace(config, budgets=budgets)
         self._in_loss = False
+        if steps is not None and steps < 1:
+            raise ConfigError(f"steps are the batches of an epoch, at least 1, not {steps}; give len(loader)")
+        self._steps = steps or 0
         super().__init__(module, example)
 
     def penalty(self) -> Tensor:
@@ -249,7 +256,7 @@ class Admm(_Loop):
     def _made(self, module: TiedModule) -> AdmmCourse:
         from hwprm.pruning.admm.own import AdmmCourse
 
-        return AdmmCourse(module, self._config)
+        return AdmmCourse(module, self._config, self._steps)
 
     def _stage(self) -> Stage:
         from hwprm.model import Stage

@@ -13,6 +13,8 @@ from hwprm.api.hardware import estimate
 from hwprm.core.extras import says_what_it_lacks
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from hwprm.config import (
@@ -357,15 +359,15 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.config import PurifyConfig
     from hwprm.graph import plain
     from hwprm.pruning.prm.purification import purify
-    from hwprm.training import accuracy
+    from hwprm.training.evaluate import in_class
     from hwprm.training.statistics import recalibrated
 
     data, started = split.dataset, time.perf_counter()
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
     labels = data.y_train if split.y_validation is None else split.y_validation
 
-    def evaluate(graph: Graph) -> float:
-        return accuracy(graph, images, labels, data.input_scale)
+    def evaluate(graph: Graph) -> NDArray[np.bool_]:
+        return in_class(graph, images, labels, data.input_scale)
 
     config = PurifyConfig.given(config)
     done = purify(model, config, evaluate, progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from annotated_doc import Doc
-from annotated_types import Ge
+from annotated_types import Ge, Interval
 
 from hwprm.config.kinds import AboveZero, MaybeRepeats, Positive, Repeats
 from hwprm.config.section import Section
@@ -91,15 +91,20 @@ class AdmmConfig(Section, section="admm"):
     epochs: Annotated[Repeats, Doc("Epochs of ADMM in each step.")] = 2
     retrain_epochs: Annotated[MaybeRepeats, Doc("Epochs of masked retraining between steps.")] = 1
     final_epochs: Annotated[MaybeRepeats, Doc("Epochs of masked retraining at the very end.")] = 8
-    interval: Annotated[
-        Repeats, Doc("Epochs between updates of Z and U; less than one epoch lets the residual grow.")
-    ] = 1
-    rho_start: Annotated[AboveZero, Doc("Penalty rho at the first update; below 1e-2 the residual tends to grow.")] = (
-        0.02
-    )
-    rho_end: Annotated[
-        AboveZero, Doc("Penalty rho at the last update of a step; in between it grows geometrically.")
-    ] = 0.5
+    updates: Annotated[
+        Repeats,
+        Doc("Updates of Z and U at each rho, spread evenly over the optimiser's steps: fewer make a penalty of ADMM."),
+    ] = 8
+    rhos: Annotated[Repeats, Doc("Penalties rho of a step, one after the other, from `rho_start` to `rho_end`.")] = 3
+    dual_step: Annotated[
+        float,
+        Interval(gt=0, le=1.6),
+        Doc(
+            "How much of W - Z the dual variable U takes at an update; as few steps lie between, the whole overshoots."
+        ),
+    ] = 0.2
+    rho_start: Annotated[AboveZero, Doc("First penalty rho; below 1e-2 the residual tends to grow.")] = 0.05
+    rho_end: Annotated[AboveZero, Doc("Last penalty rho of a step; in between it grows geometrically.")] = 2.0
     lr: Annotated[AboveZero, Doc("Learning rate of ADMM steps.")] = 2e-3
     retrain_lr: Annotated[AboveZero, Doc("Learning rate of masked retraining.")] = 4e-3
     path_aware: Annotated[
@@ -116,5 +121,3 @@ class AdmmConfig(Section, section="admm"):
     def agree(self) -> None:
         if self.rho_end < self.rho_start:
             raise ConfigError(f"admm.rho_end ({self.rho_end:g}) must not be below admm.rho_start ({self.rho_start:g})")
-        if self.interval > self.epochs:
-            raise ConfigError(f"admm.interval ({self.interval}) must not exceed admm.epochs ({self.epochs})")

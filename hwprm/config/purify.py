@@ -27,6 +27,13 @@ class PurifyConfig(Section, section="purify"):
             "auto (thresholds found against an accuracy floor) or absolute (th1, th3 and th4 as given, for all layers)."
         ),
     ] = "auto"
+    reading: Annotated[
+        Literal["extended", "literal"],
+        Doc(
+            "How Algorithm 1 is read: extended (columns below th1 go, a channel is judged by the others) or literal "
+            "(they stay, and their mean squared norm alone judges their channel)."
+        ),
+    ] = "extended"
     th1: Annotated[Threshold, Doc("absolute: columns with a squared norm below this are removed; 0 removes none.")] = (
         0.0
     )
@@ -46,7 +53,15 @@ class PurifyConfig(Section, section="purify"):
     ] = "quantile"
     drop: Annotated[
         float, Interval(ge=0, le=100), Doc("auto: points of validation accuracy that purification may cost.")
-    ] = 0.1
+    ] = 0.5
+    confidence: Annotated[
+        float,
+        Interval(ge=0.5, le=0.999),
+        Doc(
+            "auto: how sure it has to be that purification costs no more than `drop` on other images too, by those that "
+            "it turns right and wrong; 0.5 takes the drop as it was measured."
+        ),
+    ] = 0.95
     steps: Annotated[
         int,
         Interval(ge=1, le=30),

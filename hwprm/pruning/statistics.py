@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hwprm.graph import Conv2d, Graph, Linear
+from hwprm.graph import BatchNorm, Conv2d, Graph, Linear
 from hwprm.graph.liveness import channel_pixels, reached_from
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "layer_statistics",
     "makes_output",
     "matrix_view",
+    "norm_gains",
 ]
 
 Array = NDArray[np.float64]
@@ -45,23 +46,48 @@ class LayerStatistics:
         """``(C, delta)``: columns that count as not empty, those at or above `th1`."""
         return (self.column_sq > 0) & (self.column_sq >= th1)
 
-    def fullness(self, th1: float) -> Array:
-        """eta ``(C,)``, equation 8: the share of a channel's columns that are not empty."""
-        result: Array = self.counted(th1).mean(axis=1)
+    def fullness(self, th1: float, *, literal: bool = False) -> Array:
+        """eta ``(C,)``, equation 8: the share of a channel's columns that are not empty; `literal`: not all zero."""
+        result: Array = self.counted(0.0 if literal else th1).mean(axis=1)
         return result
 
-    def importance(self, th1: float) -> Array:
-        """sigma ``(C,)``, equation 9: sum of the squared norms of a channel's columns, empty ones as 0, by delta."""
-        result: Array = np.where(self.counted(th1), self.column_sq, 0.0).mean(axis=1)
+    def importance(self, th1: float, *, literal: bool = False) -> Array:
+        """sigma ``(C,)``, equation 9: sum of the squared norms of a channel's columns, empty ones as 0, by delta.
+
+        `literal`: of the columns below `th1`, as line 7 of Algorithm 1 has it, instead of the others.
+        """
+        counted = self.column_sq < th1 if literal else self.counted(th1)
+        result: Array = np.where(counted, self.column_sq, 0.0).mean(axis=1)
         return result
+
+
+def norm_gains(graph: Graph) -> dict[str, Array]:
+    """What a batch norm, read by nobody else's side, multiplies each row of the layer in front of it by: ``(M,)`` of
+    |weight| / sqrt(var + eps), by that layer's name.
+
+    Rows are compared as the folded network has them. A norm whose weights are all zero says nothing of its rows: such
+    are those that a residual branch begins with, before they are trained.
+    """
+    found: dict[str, Array] = {}
+    for norm in graph.nodes:
+        if not isinstance(norm, BatchNorm):
+            continue
+        name = norm.inputs[0]
+        alone = len(graph.consumers(name)) == 1 and name not in graph.outputs
+        if alone and isinstance(graph.by_name[name], Conv2d | Linear) and norm.weight.any():
+            found[name] = np.abs(norm.weight.astype(np.float64)) / np.sqrt(norm.var.astype(np.float64) + norm.eps)
+    return found
 
 
 def layer_statistics(graph: Graph) -> tuple[LayerStatistics, ...]:
-    """Statistics of every weighted layer of `graph`, in order."""
+    """Statistics of every weighted layer of `graph`, in order, batch norms folded into the rows in front of them."""
+    gains = norm_gains(graph)
     from_input = reached_from(graph, {node.name for node in graph.inputs})
     result = []
     for layer in graph.weighted:
         square = matrix_view(graph, layer).astype(np.float64) ** 2
+        if layer.name in gains:
+            square *= gains[layer.name].reshape(len(square), -1, 1, 1) ** 2
         result.append(
             LayerStatistics(
                 name=layer.name,

@@ -27,7 +27,7 @@ class Saved:
     """What a checkpoint holds: epochs done, per-epoch history, seconds so far, and every tensor of the run."""
 
     epoch: int
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
     seconds: float
     tensors: dict[str, Tensor]
 

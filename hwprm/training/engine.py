@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ class FitResult:
     epoch's end), and what the hooks gave.
     """
 
-    history: tuple[dict[str, float], ...]
+    history: tuple[dict[str, Any], ...]
     seconds: float
     #: State of the optimiser at the end, as `hwprm.training.optimisers.named` gives it.
     moments: dict[str, Tensor]
@@ -154,7 +155,7 @@ class _Run:
         self.group, self.device = Group.current(), choose_device(context.config)
         self.epoch, self.earlier, self.before = 0, course.earlier.losses, len(course.earlier.losses)
         self.seconds = 0.0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self.dtype = next(module.parameters()).dtype
         self.samples = Samples(
             dataset, module.graph, context, self.dtype, Place(device=self.device, part=self.group.own)
@@ -164,6 +165,7 @@ class _Run:
         take_named(module, self.optimiser, course.earlier.moments)
         self.precision = Precision(self.config, self.device)
         self.average = WeightAverage(module, self.config.average) if self.config.average else None
+        self.hooks.begin(self.steps * self.config.epochs)
         self.identity = self._identity()
 
     def _identity(self) -> str:
@@ -196,13 +198,13 @@ class _Run:
         self.epoch += 1
         total, right, first = self.group.sums(total, right, first)
         with torch.no_grad():
-            metrics = {"loss": total / images, "accuracy": 100.0 * right / images}
+            metrics: dict[str, Any] = {"loss": total / images, "accuracy": 100.0 * right / images}
             metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
         self.history.append(metrics)
         self._refuse_divergence(first)
         self.seconds += time.perf_counter() - started
-        self._tell(0, metrics)
+        self._tell(0, {key: value for key, value in metrics.items() if isinstance(value, float)})
 
     def _refuse_divergence(self, first: float) -> None:
         """Raise ModelError when the losses of the epochs are beyond saving; `first`: of this epoch's first step."""

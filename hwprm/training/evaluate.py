@@ -17,7 +17,7 @@ from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, fitting_b
 from hwprm.nets import GraphModule
 from hwprm.training.devices import choose_device, threads
 
-__all__ = ["accuracy", "check_fit", "count_in_top", "held_out_accuracy", "logits"]
+__all__ = ["accuracy", "check_fit", "count_in_top", "held_out_accuracy", "in_class", "logits"]
 
 BATCH = 500
 CPU = torch.device("cpu")
@@ -44,23 +44,42 @@ def accuracy(
     logits the lowest class comes first. Raises ModelError unless the network
     has one output, DataError when images and labels do not fit it or there are none.
     """
+    return 100.0 * int(in_class(graph, x, y, input_scale, top=top, device=device).sum()) / len(y)
+
+
+def in_class(
+    graph: Graph,
+    x: Images,
+    y: NDArray[np.int64],
+    input_scale: Scale,
+    *,
+    top: int = 1,
+    device: torch.device = CPU,
+) -> NDArray[np.bool_]:
+    """Which of the images `x` are right ``(n,)``; all else as in `accuracy`."""
     check_fit(graph, image_shapes(x), int(y.max()) + 1 if y.size else 0)
     if len(x) != len(y) or len(x) == 0:
         raise DataError(f"accuracy needs as many labels as images and at least one, not {len(y)} and {len(x)}")
-    return 100.0 * count_in_top(logits(graph, x, input_scale, device), y, top) / len(y)
+    return in_top(logits(graph, x, input_scale, device), y, top)
 
 
 def count_in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) -> int:
-    """In how many rows of `scores` ``(n, classes)`` fewer than `top` classes come before the label's.
+    """How many rows are `in_top`."""
+    return int(np.count_nonzero(in_top(scores, labels, top)))
+
+
+def in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) -> NDArray[np.bool_]:
+    """In which rows of `scores` ``(n, classes)`` fewer than `top` classes come before the label's: ``(n,)``.
 
     Those with a greater score come before it, and lower ones with the same. A label that is no class is never right.
     """
     known = (labels >= 0) & (labels < scores.shape[1])
-    scores, labels = scores[known], labels[known]
+    labels = np.where(known, labels, 0)
     own = np.take_along_axis(scores, labels[:, None].astype(np.intp), axis=1)
     lower = np.arange(scores.shape[1]) < labels[:, None]
     before = np.count_nonzero((scores > own) | ((scores == own) & lower), axis=1)
-    return int(np.count_nonzero(before < top))
+    result: NDArray[np.bool_] = known & (before < top)
+    return result
 
 
 def logits(graph: Graph, x: Batch, input_scale: Scale, device: torch.device = CPU) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +15,9 @@ __all__ = ["Hooks"]
 
 class Hooks:
     """What a stage adds to plain training. Every method here does nothing; a stage overrides what it needs."""
+
+    def begin(self, steps: int) -> None:
+        """Called once before training, which will take `steps` steps of the optimiser in all."""
 
     def to(self, device: torch.device) -> None:
         """Move what is kept from step to step to `device`, where the module is."""
@@ -27,8 +31,10 @@ class Hooks:
     def after_step(self, module: GraphModule) -> None:
         """Called after the optimiser step, without gradients; may change weights in place."""
 
-    def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, float]:
-        """Called after epoch `epoch` (1..`epochs`), without gradients; returns numbers for the history."""
+    def after_epoch(self, module: GraphModule, epoch: int, epochs: int) -> Mapping[str, Any]:
+        """Called after epoch `epoch` (1..`epochs`), without gradients; returns what the history keeps: numbers, which
+        are shown as they come, and whatever else JSON holds.
+        """
         return {}
 
     def state(self) -> dict[str, Tensor]:

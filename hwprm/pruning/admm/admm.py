@@ -18,6 +18,7 @@ from hwprm.pruning.admm.hooks import AdmmHooks
 from hwprm.pruning.admm.projections import Limits
 from hwprm.pruning.admm.supports import choose_supports, hard_prune, kept_indices, matrix
 from hwprm.pruning.paths.paths import constant_outputs
+from hwprm.pruning.statistics import norm_gains
 from hwprm.training.context import Context
 from hwprm.training.engine import FitResult, fit
 from hwprm.training.evaluate import held_out_accuracy
@@ -137,13 +138,14 @@ def _run(
 
 def hooks_of(module: GraphModule, phase: Phase, config: AdmmConfig) -> AdmmHooks | ZeroMasks:
     """What `phase` adds to training, begun with the weights of now."""
-    return ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config)
+    return ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config, phase.epochs)
 
 
 def cut(module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig) -> None:
     """Zero in `module` what is beyond `limits`, the least first."""
     weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
-    hard_prune(module, choose_supports(module.graph, weights, limits, config.path_aware))
+    gains = norm_gains(module.to_graph())
+    hard_prune(module, choose_supports(module.graph, weights, limits, config.path_aware, gains))
 
 
 class _OneBar:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hwprm.config.admm import AdmmConfig
 from hwprm.core.errors import ConfigError
 from hwprm.graph import Graph
@@ -17,8 +19,9 @@ __all__ = ["AdmmCourse"]
 class AdmmCourse:
     """Hooks of the phase that the loop is in; `hooks` are masked retraining once all are over."""
 
-    def __init__(self, module: TiedModule, config: AdmmConfig) -> None:
-        self.module, self.config = module, config
+    def __init__(self, module: TiedModule, config: AdmmConfig, steps: int = 0) -> None:
+        """`steps` of the optimiser are an epoch; 0 where the loop did not say."""
+        self.module, self.config, self.steps = module, config, steps
         self.phases = phases(module.graph, config)
         self.number, self.epoch = 0, 0
         limited = {name for phase in self.phases for name in phase.limits or {}}
@@ -49,7 +52,7 @@ class AdmmCourse:
         """Learning rate that the configuration has for the phase of now."""
         return self.config.retrain_lr if self.done else self.phases[self.number].lr(self.config)
 
-    def after_epoch(self) -> dict[str, float]:
+    def after_epoch(self) -> dict[str, Any]:
         """Residuals as `AdmmHooks.after_epoch` gives them; at the end of a phase the cut, and the next one."""
         if self.done:
             return {}
@@ -75,6 +78,11 @@ class AdmmCourse:
         refuse_lost_classes(graph, self.module.graph)
 
     def _begin(self) -> AdmmHooks | ZeroMasks:
-        hooks = ZeroMasks.of(self.module) if self.done else hooks_of(self.module, self.phases[self.number], self.config)
+        if self.done:
+            hooks: AdmmHooks | ZeroMasks = ZeroMasks.of(self.module)
+        else:
+            phase = self.phases[self.number]
+            hooks = hooks_of(self.module, phase, self.config)
+            hooks.begin(self.steps * phase.epochs)
         hooks.to(self.module.device)
         return hooks

@@ -15,9 +15,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Limits", "Support", "project", "support", "top_k"]
+__all__ = ["Limits", "Support", "grouped_top", "project", "support", "top_k"]
 
 BoolArray = NDArray[np.bool_]
+#: Rows x rows taken x entries taken of a dynamic programme, at most; so many take half a second or so.
+STATES = 4_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,9 +73,10 @@ def top_k(energy: NDArray[Any], count: int | None) -> BoolArray:
 def support(weight: NDArray[Any], limits: Limits) -> Support:
     """The weights that stay when `weight` ``(M, K)`` is projected onto `limits`.
 
-    A single limit gives the exact Euclidean projection. Several together are a biclique problem (NP-hard): rows and
-    columns are then chosen in turn, each given the other, until neither changes; the energy kept never falls, so
-    that ends. Both starts (columns first, rows first) are tried and the better one, columns first if equal, is taken.
+    A single limit gives the exact Euclidean projection, and so do columns and groups together (`_columns`). Rows with
+    any of them are a biclique problem (NP-hard): rows and columns are then chosen in turn, each given the other, until
+    neither changes; the energy kept never falls, so that ends. Both starts (columns first, rows first) are tried and
+    the better one, columns first if equal, is taken.
     """
     energy = np.square(weight, dtype=np.float64)
     if limits.weights is not None:
@@ -108,11 +111,79 @@ def _alternate(energy: NDArray[np.float64], rows: BoolArray, limits: Limits) -> 
 
 
 def _columns(energy: NDArray[np.float64], rows: BoolArray, limits: Limits) -> BoolArray:
-    """Columns by their energy in `rows`: the best groups first, then the best columns inside them."""
+    """The columns with the greatest energy in `rows` together, as many and in as many groups as may stay."""
     column = energy[rows].sum(axis=0)
-    if limits.groups is not None:
-        inside = np.repeat(top_k(column.reshape(-1, limits.group).sum(axis=1), limits.groups), limits.group)
-        # Columns of groups that went lose even against empty ones that stayed.
-        column = np.where(inside, column, -1.0)
-        return top_k(column, limits.cols) & inside
-    return top_k(column, limits.cols)
+    if limits.groups is None:
+        return top_k(column, limits.cols)
+    if limits.cols is None:
+        return np.repeat(top_k(column.reshape(-1, limits.group).sum(axis=1), limits.groups), limits.group)
+    return grouped_top(column.reshape(-1, limits.group), limits.groups, limits.cols)
+
+
+def grouped_top(energy: NDArray[np.float64], groups: int, count: int) -> BoolArray:
+    """The `count` entries of `energy` ``(G, delta)`` in at most `groups` rows with the greatest sum: ``(G * delta,)``.
+
+    With a price on every entry, a row is worth what its entries are above the price, and the best rows are those worth
+    most (Lagrange): where some price leaves `count` entries, no choice is better. Where at one price there are too many
+    and at the next too few, a dynamic programme over the rows decides, by how many rows and entries it has taken. It is
+    exact; above `STATES` of its states the better of the rows at those two prices stays instead.
+    """
+    if groups >= len(energy):
+        return top_k(energy.ravel(), count)
+    candidates = [_inside(energy, rows, count) for rows in _rows_by_price(energy, groups, count)]
+    if len(candidates) > 1 and energy.size * groups * count <= STATES * energy.shape[1]:
+        candidates = [_by_programme(energy, groups, count)]
+    return max(candidates, key=lambda keep: float(energy.ravel()[keep].sum()))
+
+
+def _inside(energy: NDArray[np.float64], rows: BoolArray, count: int) -> BoolArray:
+    """The `count` greatest entries of `rows`, or all that these have."""
+    inside = np.repeat(rows, energy.shape[1])
+    return top_k(np.where(inside, energy.ravel(), -1.0), count) & inside
+
+
+def _rows_by_price(energy: NDArray[np.float64], groups: int, count: int) -> list[BoolArray]:
+    """The best rows at the first price that leaves no more than `count` entries; where it leaves fewer, also those at
+    the price before.
+    """
+    prices = np.unique(energy)
+
+    def chosen(price: float) -> tuple[BoolArray, int]:
+        rows = top_k(np.maximum(energy - price, 0.0).sum(axis=1), groups)
+        return rows, int((energy[rows] > price).sum())
+
+    low, high = 0, len(prices) - 1  # at the highest price nothing is left
+    while low < high:
+        middle = (low + high) // 2
+        if chosen(prices[middle])[1] > count:
+            low = middle + 1
+        else:
+            high = middle
+    rows, left = chosen(prices[low])
+    return [rows] if left == count or low == 0 else [rows, chosen(prices[low - 1])[0]]
+
+
+def _by_programme(energy: NDArray[np.float64], groups: int, count: int) -> BoolArray:
+    """best[g, k]: the most that g rows with k entries hold among the rows so far; choice[i, g, k]: how many are of i."""
+    places, delta = energy.shape
+    order = np.argsort(-energy, axis=1, kind="stable")
+    sums = np.cumsum(np.take_along_axis(energy, order, axis=1), axis=1)
+    count = min(count, groups * delta)
+    best = np.full((groups + 1, count + 1), -np.inf)
+    best[0, 0] = 0.0
+    choice = np.zeros((places, groups + 1, count + 1), dtype=np.uint16)
+    for i in range(places):
+        new = best.copy()
+        for take in range(1, min(delta, count) + 1):
+            tried = best[:-1, : count + 1 - take] + sums[i, take - 1]
+            better = tried > new[1:, take:]
+            new[1:, take:][better] = tried[better]
+            choice[i, 1:, take:][better] = take
+        best = new
+    group, left = int(np.argmax(best[:, count])), count
+    keep = np.zeros(energy.shape, dtype=bool)
+    for i in range(places - 1, -1, -1):
+        take = int(choice[i, group, left])
+        keep[i, order[i, :take]] = True
+        left, group = left - take, group - (take > 0)
+    return keep.ravel()

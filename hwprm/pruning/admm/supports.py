@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,16 @@ def matrix(module: GraphModule, name: str) -> NDArray[Any]:
 
 
 def choose_supports(
-    graph: Graph, weights: Mapping[str, NDArray[Any]], limits: Mapping[str, Limits], path_aware: bool
+    graph: Graph,
+    weights: Mapping[str, NDArray[Any]],
+    limits: Mapping[str, Limits],
+    path_aware: bool,
+    gains: Mapping[str, NDArray[np.float64]] = MappingProxyType({}),
 ) -> dict[str, Support]:
     """The projection of every layer in `limits`; `weights` holds every weighted layer's matrix ``(M, K)``.
+
+    Rows are compared times their `gains` ``(M,)``, those of the batch norm behind them (`norm_gains`): nearest is what
+    is nearest in the folded network.
 
     With `path_aware`, layers are chosen from the last to the first, and a row whose map no chosen column of a later
     layer reads counts as zero: filters and the columns that read them then agree, as they do not when each layer is
@@ -47,6 +55,8 @@ def choose_supports(
         alive = weights[node.name] != 0
         if node.name in limits:
             limit, weight = limits[node.name], weights[node.name]
+            if node.name in gains:
+                weight = weight * gains[node.name][:, None]
             if path_aware and (limit.rows is not None or limit.weights is not None):
                 weight = np.where(need[:, None], weight, 0)
             chosen[node.name] = support(weight, limit)

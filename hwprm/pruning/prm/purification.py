@@ -7,9 +7,14 @@ the constants of blank filters folded instead of dropped, and only where every r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from hwprm.config.purify import PurifyConfig
 from hwprm.core.errors import ConfigError, ModelError
@@ -24,10 +29,10 @@ from hwprm.pruning.statistics import LayerStatistics, layer_statistics
 if TYPE_CHECKING:
     from hwprm.core.progress import Progress
 
-__all__ = ["purify"]
+__all__ = ["greatest_drop", "purify"]
 
-#: Accuracy of a graph in per cent, on images that are not the test split's.
-Evaluate = Callable[[Graph], float]
+#: Which images, none of them of the test split, a graph puts in their class ``(n,)``.
+Evaluate = Callable[[Graph], NDArray[np.bool_]]
 #: Rules whose thresholds are searched, in the order of the algorithm.
 SEARCHED = ("columns", "channels", "filters")
 
@@ -59,7 +64,8 @@ class _Problem:
 
     def try_limits(self, limits: Mapping[str, Thresholds]) -> _Outcome:
         """Purification with `limits`, then path removal. Raises EmptiedError naming layer and threshold."""
-        purified, removed = apply_thresholds(self.graph, self.statistics, limits)
+        literal = self.config.reading == "literal"
+        purified, removed = apply_thresholds(self.graph, self.statistics, limits, literal=literal)
         if empty := emptied_layers(purified):
             used = ", ".join(f"{key} = {value:.6g}" for key, value in limits[empty[0]].to_json().items())
             raise EmptiedError(
@@ -81,10 +87,10 @@ def purify(
 ) -> Model:
     """`model` after P-RM, at `Stage.PURIFIED`: the original shapes, exact zeros.
 
-    `evaluate` gives the accuracy of a graph in per cent on validation images; automatic thresholds need it.
+    `evaluate` says which validation images a graph puts in their class; automatic thresholds need it.
     Adds to ``meta``: ``waterfall`` rows (``purification``, ``path_removal``, and ``dense`` and the stage of `model`
     where they are missing), ``removals``, ``refusals`` (blank filters that had to stay, as text) and ``purify``
-    (thresholds per layer; in automatic mode also floor and validation accuracy).
+    (thresholds per layer; in automatic mode also validation accuracy, and the drop that it has with `confidence`).
     Raises ModelError for a model that was purified before, or when a layer would be emptied; ConfigError when
     automatic mode has no `evaluate`; UnsupportedError with ``inexact = "refuse"`` (see `remove_unused_paths`).
     """
@@ -120,35 +126,50 @@ def _search(problem: _Problem, evaluate: Evaluate, progress: Progress | None) ->
     start = evaluate(problem.graph)
     total, done = len(SEARCHED) * config.steps, 0
     share = [0.0] * len(SEARCHED)
-    best, accuracy = problem.at(share), start
+    best, right = problem.at(share), start
     for rule in range(len(SEARCHED)):
-        floor = start - config.drop * (rule + 1) / len(SEARCHED)
+        allowed = config.drop * (rule + 1) / len(SEARCHED)
         low, high = 0.0, 1.0
         for _ in range(config.steps):
             middle = (low + high) / 2
             trial = [*share[:rule], middle, *share[rule + 1 :]]
-            outcome, percent = _measure(problem, trial, evaluate, best, accuracy)
-            if outcome is not None and percent >= floor:
-                best, accuracy, low = outcome, percent, middle
+            outcome, found = _measure(problem, trial, evaluate, best, right)
+            if outcome is not None and greatest_drop(start, found, config.confidence) <= allowed:
+                best, right, low = outcome, found, middle
             else:
                 high = middle
             done += 1
             if progress is not None:
-                progress("purify", done, total, {"accuracy": accuracy, "removed": float(_weights(best))})
+                progress("purify", done, total, {"accuracy": _percent(right), "removed": float(_weights(best))})
         share[rule] = low
-    validation = {"before": start, "after": accuracy, "floor": start - config.drop}
+    drop = greatest_drop(start, right, config.confidence)
+    validation = {"before": _percent(start), "after": _percent(right), "drop": drop, "allowed": config.drop}
     return best, {"validation": validation, "share": dict(zip(SEARCHED, share, strict=True))}
 
 
+def greatest_drop(before: NDArray[np.bool_], after: NDArray[np.bool_], confidence: float) -> float:
+    """Points of accuracy that are lost at most, as sure as `confidence`: the upper end of the one-sided interval of the
+    paired difference (Newcombe 1998, method 1) of images right `before` ``(n,)`` and `after`. Negative where it gained.
+    """
+    lost, won, n = int((before & ~after).sum()), int((after & ~before).sum()), len(before)
+    difference = (lost - won) / n
+    error = math.sqrt(max(0.0, (lost + won) / n - difference**2) / n)
+    return 100.0 * (difference + NormalDist().inv_cdf(confidence) * error)
+
+
+def _percent(right: NDArray[np.bool_]) -> float:
+    return 100.0 * int(right.sum()) / len(right)
+
+
 def _measure(
-    problem: _Problem, share: Sequence[float], evaluate: Evaluate, best: _Outcome, accuracy: float
-) -> tuple[_Outcome | None, float]:
-    """The outcome at `share` and its accuracy; None when a layer would be emptied. Equal removals cost no run."""
+    problem: _Problem, share: Sequence[float], evaluate: Evaluate, best: _Outcome, right: NDArray[np.bool_]
+) -> tuple[_Outcome | None, NDArray[np.bool_]]:
+    """The outcome at `share` and what it puts right; None when a layer would be emptied. Equal removals cost no run."""
     try:
         outcome = problem.at(share)
     except EmptiedError:
-        return None, 0.0
-    return outcome, accuracy if outcome.removed == best.removed else evaluate(outcome.closed)
+        return None, right
+    return outcome, right if outcome.removed == best.removed else evaluate(outcome.closed)
 
 
 def _weights(outcome: _Outcome) -> int:

@@ -62,9 +62,12 @@ def _relative(norms: NDArray[np.float64], scale: str, share: float) -> float:
 
 
 def apply_thresholds(
-    graph: Graph, statistics: Sequence[LayerStatistics], thresholds: Mapping[str, Thresholds]
+    graph: Graph, statistics: Sequence[LayerStatistics], thresholds: Mapping[str, Thresholds], *, literal: bool = False
 ) -> tuple[Graph, tuple[Removal, ...]]:
     """One pass of Algorithm 1 without its path rules: columns, then channels, then filters of every layer.
+
+    Columns below Th1 go by themselves, and a channel is judged by those that are left. `literal`: as the algorithm is
+    printed, where they only give evidence against their channel, and alone stay.
 
     Biases stay: a filter without weights makes a constant, which unused-path removal deals with exactly.
     The rows of a network output and the channels of the network input are left alone (an input channel may lose
@@ -73,19 +76,20 @@ def apply_thresholds(
     """
     changed, removals = [], []
     for layer, stats in zip(graph.weighted, statistics, strict=True):
-        new, records = _apply_to_layer(graph, layer, stats, thresholds[stats.name])
+        new, records = _apply_to_layer(graph, layer, stats, thresholds[stats.name], literal)
         changed.append(new)
         removals += records
     return graph.replace(*changed), tuple(removals)
 
 
 def _apply_to_layer(
-    graph: Graph, layer: Conv2d | Linear, stats: LayerStatistics, limits: Thresholds
+    graph: Graph, layer: Conv2d | Linear, stats: LayerStatistics, limits: Thresholds, literal: bool
 ) -> tuple[Conv2d | Linear, list[Removal]]:
     matrix = matrix_view(graph, layer).copy()
     groups, height, width, delta = matrix.shape
-    empty = (stats.column_sq > 0) & (stats.column_sq < limits.th1)
-    channels = (stats.fullness(limits.th1) < limits.th2) & (stats.importance(limits.th1) < limits.th3)
+    empty = (stats.column_sq > 0) & (stats.column_sq < limits.th1) & (not literal)
+    eta, sigma = (judge(limits.th1, literal=literal) for judge in (stats.fullness, stats.importance))
+    channels = (eta < limits.th2) & (sigma < limits.th3)
     filters = stats.filter_sq < limits.th4
     if stats.reads_input:
         channels[:] = False

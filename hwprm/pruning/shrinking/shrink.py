@@ -156,7 +156,7 @@ class _Rounds:
         #: State of the optimiser, of the whole network's parameters.
         self.moments: dict[str, torch.Tensor] = {}
         self.seconds = 0.0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
 
     def go(self) -> None:
         """Rounds until the limit is reached, those kept in the checkpoint taken from there."""

@@ -38,10 +38,12 @@ class Span:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """One line: ``(epoch, value)``, epochs ascending. A `faint` one has no entry in the legend."""
+    """One line: ``(epoch, value)``, epochs ascending, updates half an epoch around it. A `faint` one has no entry in
+    the legend.
+    """
 
     name: str
-    points: tuple[tuple[int, float], ...]
+    points: tuple[tuple[float, float], ...]
     faint: bool = False
 
 
@@ -79,9 +81,16 @@ class Curves:
     spans: tuple[Span, ...]
     panels: tuple[Panel, ...]
 
-    def pieces(self, points: Sequence[tuple[int, float]]) -> tuple[tuple[tuple[int, float], ...], ...]:
+    def pieces(self, points: Sequence[tuple[float, float]]) -> tuple[tuple[tuple[float, float], ...], ...]:
         """`points` of each span: a line does not run from one to the next, where the loss is another."""
-        inside = (tuple(point for point in points if span.first <= point[0] <= span.last) for span in self.spans)
+        inside = (
+            tuple(
+                point
+                for point in points
+                if abs(point[0] - (span.first + span.last) / 2) <= (span.last - span.first + 1) / 2
+            )
+            for span in self.spans
+        )
         return tuple(piece for piece in inside if piece)
 
     @property
@@ -99,8 +108,8 @@ def curves_of(model: Model) -> Curves | None:
     """The curves of `model`, from ``meta["log"]``; None when no epoch was logged.
 
     Keys of an entry: ``stage``, ``phase``, ``epoch``, ``loss``; ``lr``, ``accuracy`` and others that end in
-    ``accuracy`` or ``loss``; ``rho``, ``primal.<layer>`` and ``dual.<layer>``. Whatever is missing is not drawn;
-    values that a logarithmic axis cannot hold are left out.
+    ``accuracy`` or ``loss``; ``rho``, ``primal.<layer>`` and ``dual.<layer>``, and these of every update of the epoch
+    as ``updates``. Whatever is missing is not drawn; values that a logarithmic axis cannot hold are left out.
     """
     log: Sequence[Entry] = model.meta.get("log", [])
     if not log:
@@ -159,11 +168,20 @@ def _layers(log: Sequence[Entry], names: Sequence[str], kind: str) -> Iterator[S
     for name in sorted(
         names, key=lambda name: name not in shown
     ):  # those with a colour first, else the network's order
-        points = _points(log, f"{kind}.{name}", True)
+        points = tuple((place, value) for place, value in _updates(log, f"{kind}.{name}") if value > 0)
         yield Series(name=name, points=points, faint=name not in shown)
 
 
-def _points(log: Sequence[Entry], key: str, log_axis: bool) -> tuple[tuple[int, float], ...]:
+def _updates(log: Sequence[Entry], key: str) -> Iterator[tuple[float, float]]:
+    """What every update of ADMM's variables has under `key`: those of an epoch lie evenly in its place."""
+    for i, entry in enumerate(log, 1):
+        updates = entry.get("updates") or [entry]
+        for k, update in enumerate(updates):
+            if key in update:
+                yield i - 0.5 + (k + 0.5) / len(updates), float(update[key])
+
+
+def _points(log: Sequence[Entry], key: str, log_axis: bool) -> tuple[tuple[float, float], ...]:
     found = ((i, float(entry[key])) for i, entry in enumerate(log, 1) if key in entry)
     return tuple((i, value) for i, value in found if value > 0 or not log_axis)
 

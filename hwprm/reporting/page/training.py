@@ -113,7 +113,7 @@ def _plot(panel: Panel, curves: Curves, axis: Axis) -> Markup:
     return picture(title, canvas, *_epochs(curves), class_="curves", height=HEAD + HEIGHT + FOOT)
 
 
-def _line(points: tuple[tuple[int, float], ...], css: str, axis: Axis, places: int, dotted: bool) -> Iterator[Markup]:
+def _line(points: tuple[tuple[float, float], ...], css: str, axis: Axis, places: int, dotted: bool) -> Iterator[Markup]:
     """A line, `dotted` with a dot at each point; of a single point the dot alone."""
     spots = [f"{number(_middle(place, places))} {number(_y(axis, value))}" for place, value in points]
     if len(spots) > 1:
@@ -128,7 +128,8 @@ def _pointed(panel: Panel, curves: Curves) -> Iterator[Markup]:
     named = [line for line in panel.series if not line.faint]
     values: dict[int, list[str]] = {}
     for line in named:
-        for place, value in line.points:
+        last = {int(place + 0.5): value for place, value in line.points}  # of the updates in an epoch
+        for place, value in last.items():
             values.setdefault(place, []).append(f"{line.name} {value:.4g}")
     for stage, place, value in panel.marks:
         values.setdefault(place, []).append(f"test split, {stage} {value:.2f}")
@@ -156,7 +157,7 @@ def _left(place: int, places: int) -> float:
     return WIDTH * (place - 1) / places
 
 
-def _middle(place: int, places: int) -> float:
+def _middle(place: float, places: int) -> float:
     return WIDTH * (place - 0.5) / places
 
 

@@ -28,6 +28,8 @@ TRAIN = hwprm.TrainConfig(batch=30, channels_last=False, distill=0.0)
 ADMM = hwprm.AdmmConfig(compression=4, epochs=2, final_epochs=1)
 SHAPE = (1, 8, 8)
 DATA = blobs()
+#: Batches of an epoch.
+STEPS = -(-len(DATA.x_train) // TRAIN.batch)
 
 
 class Net(nn.Module):
@@ -95,7 +97,7 @@ def wanted() -> Model:
 
 def test_admm_makes_the_same_weights_to_the_bit(wanted: Model) -> None:
     module = net()
-    admm = hwprm.Admm(module, ADMM, example=SHAPE)
+    admm = hwprm.Admm(module, ADMM, example=SHAPE, steps=STEPS)
     assert admm.epochs == 2 + 1 + 2 + 1
     told = phases(module, admm)
     assert bits(admm.model().graph) == bits(wanted.graph)
@@ -107,7 +109,7 @@ def test_admm_makes_the_same_weights_to_the_bit(wanted: Model) -> None:
 
 def test_the_penalty_in_the_loss_is_the_same_but_for_rounding(wanted: Model) -> None:
     module = net()
-    admm = hwprm.Admm(module, compression=4, config=replace(ADMM, compression=40))
+    admm = hwprm.Admm(module, compression=4, config=replace(ADMM, compression=40), steps=STEPS)
     module(torch.zeros(5, *SHAPE))  # what tells the shapes
     phases(module, admm, in_loss=True)
     found = admm.model()

@@ -94,7 +94,9 @@ def test_a_stopped_run_goes_on_to_the_same_bits(run, optimiser, precision, tmp_p
     assert resumed.meta["log"] == whole.meta["log"]
 
 
-@pytest.mark.parametrize("change", [{"rho_end": 1.0}, {"interval": 2}, {"path_aware": False}])
+@pytest.mark.parametrize(
+    "change", [{"rho_end": 1.0}, {"updates": 2}, {"rhos": 2}, {"dual_step": 0.3}, {"path_aware": False}]
+)
 def test_admm_is_not_taken_up_with_other_options(change, tmp_path):
     kept = Checkpoint(folder=tmp_path, resume=True)
     with pytest.raises(KeyboardInterrupt):

@@ -19,7 +19,7 @@ BAD_OPTIONS = [
     ({"stages": 0}, "admm.stages must be a whole number in 1..10000, not 0"),
     ({"rho_start": 0.0}, "admm.rho_start must be a number above 0, not 0.0"),
     ({"rho_start": 2.0}, "admm.rho_end (1) must not be below admm.rho_start (2)"),
-    ({"interval": 9}, "admm.interval (9) must not exceed admm.epochs (2)"),
+    ({"dual_step": 1.7}, "admm.dual_step must be a number above 0 and at most 1.6, not 1.7"),
     ({"compression": 0.5}, "admm.compression must be a number of 1 or more, not 0.5"),
 ]
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from hwprm.pruning.admm.projections import Limits, project, support, top_k
+from hwprm.pruning.admm import projections
+from hwprm.pruning.admm.projections import Limits, grouped_top, project, support, top_k
 from tests.support.rounds import examples
 
 MATRICES = st.tuples(st.integers(1, 5), st.integers(1, 3), st.integers(1, 3)).flatmap(
@@ -72,6 +73,46 @@ def test_joint_is_feasible_stable_and_idempotent(case, data):
     assert energy(z) == other_rows, "no other rows are better with these columns"
     if limits.groups is None and limits.cols is not None:
         assert energy(z) == best_energy(w, [chosen.rows], subsets(k, limits.cols))
+
+
+def best_in_groups(column, groups, count):
+    """By trying every choice of rows of `column` ``(G, delta)``."""
+    return max(float(np.sort(column[kept].ravel())[::-1][:count].sum()) for kept in subsets(len(column), groups))
+
+
+@examples(200)
+@given(
+    column=arrays(np.float64, st.tuples(st.integers(1, 6), st.integers(1, 4)), elements=st.integers(0, 9).map(float)),
+    data=st.data(),
+)
+def test_columns_and_groups_together_are_exact(column, data):
+    groups, count = data.draw(st.integers(1, len(column))), data.draw(st.integers(1, column.size))
+    keep = grouped_top(column, groups, count).reshape(column.shape)
+    assert keep.sum() <= count and keep.any(axis=1).sum() <= groups
+    assert float(column[keep].sum()) == best_in_groups(column, groups, count)
+
+
+def test_no_single_order_of_rows_gives_the_best_columns():
+    """By their sums rows 0 and 2 would stay; the three best entries of two rows are of rows 1 and 2."""
+    column = np.array([[4.0, 4.0, 4.0, 4.0], [9.0, 1.0, 1.0, 1.0], [7.0, 6.0, 0.0, 0.0]])
+    assert best_in_groups(column, 2, 3) == 22.0
+    w = np.sqrt(column.reshape(1, -1))
+    assert energy(project(w, Limits(cols=3, groups=2, group=4))) == pytest.approx(22.0)
+
+
+def test_too_large_for_a_dynamic_programme_it_is_near_the_best(monkeypatch):
+    rng, exact = np.random.default_rng(0), 0
+    for _ in range(40):
+        column = rng.exponential(size=(12, 5)) ** 2
+        best = float(column.ravel()[grouped_top(column, 4, 9)].sum())
+        assert best == pytest.approx(best_in_groups(column, 4, 9))
+        with monkeypatch.context() as patch:
+            patch.setattr(projections, "STATES", 0)
+            keep = grouped_top(column, 4, 9)
+        assert keep.sum() <= 9 and keep.reshape(12, 5).any(axis=1).sum() <= 4
+        assert 0.97 * best <= float(column.ravel()[keep].sum()) <= best * (1 + 1e-12)
+        exact += float(column.ravel()[keep].sum()) >= best * (1 - 1e-12)
+    assert exact < 40, "no case that the programme was needed for"
 
 
 def test_the_better_of_both_starts_is_taken():

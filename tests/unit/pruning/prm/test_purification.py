@@ -10,9 +10,9 @@ import pytest
 
 from hwprm.config.purify import PurifyConfig
 from hwprm.core.errors import ConfigError, ModelError, UnsupportedError
-from hwprm.graph import Graph, evaluate
+from hwprm.graph import BatchNorm, Graph, evaluate
 from hwprm.model import Model, Stage
-from hwprm.pruning.prm.purification import purify
+from hwprm.pruning.prm.purification import greatest_drop, purify
 from hwprm.pruning.prm.thresholds import Thresholds, apply_thresholds, relative_thresholds
 from hwprm.pruning.statistics import layer_statistics
 from tests.unit.pruning.lenet import after_admm
@@ -166,9 +166,14 @@ def fake_accuracy(original):
     def measure(graph: Graph) -> float:
         calls.append(1)
         error = np.abs(evaluate(graph, x)[graph.outputs[0]] - expected).max() / np.abs(expected).max()
-        return 99.0 - 100 * float(error)
+        return right(99.0 - 100 * float(error))
 
     return measure, calls
+
+
+def right(percent, images=1000):
+    """The first images are right, the others wrong."""
+    return np.arange(images) < round(percent / 100 * images)
 
 
 @pytest.mark.parametrize("scale", ["quantile", "median"])
@@ -181,13 +186,15 @@ def test_automatic_thresholds_keep_the_floor_and_use_the_slack(scale):
     paths_only = purify(admm_model(graph), absolute())  # what is lost without thresholds
     measure, calls = fake_accuracy(paths_only.graph)
     ticks = []
-    config = PurifyConfig(scale=scale, drop=1.0, steps=5)
+    config = PurifyConfig(scale=scale, drop=1.0, steps=5, confidence=0.5)
     done = purify(
         admm_model(paths_only.graph), config, measure, lambda stage, n, total, metrics: ticks.append((stage, n, total))
     )
     facts = done.meta["purify"]
     assert facts["validation"]["before"] == 99.0
-    assert measure(done.graph) == facts["validation"]["after"] >= facts["validation"]["floor"] == 98.0
+    assert 100 * measure(done.graph).mean() == facts["validation"]["after"] >= 98.0
+    assert facts["validation"]["drop"] == pytest.approx(99.0 - facts["validation"]["after"])
+    assert facts["validation"]["allowed"] == 1.0
     assert facts["validation"]["after"] < 99.0
     assert sum(r["weights"] for r in done.meta["removals"] if r["rule"] == "column") > 10_000
     assert ticks[-1] == ("purify", 15, 15)
@@ -197,8 +204,83 @@ def test_automatic_thresholds_keep_the_floor_and_use_the_slack(scale):
     assert again.meta == done.meta
 
 
+def test_the_drop_is_bounded_with_confidence():
+    before = right(90.0)
+    assert greatest_drop(before, before, 0.999) == 0.0
+    lost, swapped = right(89.0), before.copy()
+    swapped[890:900], swapped[990:] = False, True  # ten wrong, ten right: no drop was measured
+    assert greatest_drop(before, lost, 0.5) == pytest.approx(1.0)
+    # 1.645 standard errors of ten images of a thousand that changed sides: sqrt(10 - 0.1) / 1000.
+    assert greatest_drop(before, lost, 0.95) == pytest.approx(1.0 + 164.485 * np.sqrt(9.9) / 1000, rel=1e-4)
+    assert greatest_drop(before, swapped, 0.95) == pytest.approx(164.485 * np.sqrt(20) / 1000, rel=1e-4)
+    rng, held = np.random.default_rng(0), 0
+    for _ in range(400):  # the true drop is 1 point: 2 % of the images turn wrong, 1 % right
+        sides = rng.random(2000)
+        after = np.where(sides < 0.02, False, sides < 0.91)  # right before: sides < 0.9
+        held += greatest_drop(sides < 0.9, after, 0.9) >= 1.0
+    assert 0.85 <= held / 400 <= 0.95
+
+
+def test_a_small_held_out_set_removes_less():
+    graph = after_admm(12, 50)
+    rng = np.random.default_rng(0)
+    for layer in graph.weighted:
+        flat = layer.weight.reshape(len(layer.bias), -1)
+        flat *= 10.0 ** -rng.uniform(0, 3, flat.shape[1])
+    paths_only = purify(admm_model(graph), absolute())
+    measure, _ = fake_accuracy(paths_only.graph)
+
+    def gone(images, confidence):
+        config = PurifyConfig(drop=1.0, steps=5, confidence=confidence)
+        done = purify(
+            admm_model(paths_only.graph), config, lambda g: right(100 * float(measure(g).mean()), images=images)
+        )
+        return sum(r["weights"] for r in done.meta["removals"] if r["rule"] == "column")
+
+    assert gone(300, 0.95) < gone(30_000, 0.95) <= gone(30_000, 0.5)
+
+
+def test_the_literal_reading_keeps_small_columns_unless_their_channel_goes():
+    graph = small_net()
+    conv = graph.weighted[1]  # 4 filters, 3 channels of 9 columns
+    conv.weight[:, 0] = 0.0
+    conv.weight[:, 0, 0, :2] = 0.1  # two small columns
+    conv.weight[:, 1] = 0.0
+    conv.weight[:, 1, 0, 0], conv.weight[:, 1, 0, 1] = 0.1, 2.0  # a small and a large one
+    conv.weight[:, 2, 0, 0] = 0.1  # a small one of nine
+    limits = {"th1": 0.05, "th2": 0.5, "th3": 0.009}
+    literal = purify(admm_model(graph), absolute(**limits, reading="literal"))
+    # Evidence against channel 0 is 2 * 0.04 / 9 = 0.0089, against 1 half of that: its large column does not speak.
+    assert records(literal, "column") == {} and records(literal, "channel") == {("conv4", "channels"): [0, 1]}
+    extended = purify(admm_model(graph), absolute(**limits))
+    assert records(extended, "column")[("conv4", "columns")] == [0, 1, 9, 18]
+    assert ("conv4", "channels") not in records(extended, "channel")
+
+
+def test_norms_are_those_of_the_folded_network():
+    b = Builder((2, 6, 6), seed=3, keep=2.0)
+    b.conv(3)
+    b.norm()
+    b.relu()
+    b.flatten()
+    b.linear(3)
+    graph = b.done()
+    norm = next(node for node in graph.nodes if isinstance(node, BatchNorm))
+    norm.weight[:] = (0.5, -2.0, 0.0)
+    norm.var[:] = (1.0, 4.0, 1.0)
+    weight = graph.by_name[graph.weighted[0].name].weight
+    gain = np.array([0.5, 1.0, 0.0]) / np.sqrt(1 + norm.eps / np.array([1.0, 4.0, 1.0]))
+    stats = layer_statistics(graph)[0]
+    np.testing.assert_allclose(stats.filter_sq, (weight**2).sum(axis=(1, 2, 3)) * gain**2, rtol=1e-6)
+    np.testing.assert_allclose(
+        stats.column_sq.ravel(), (weight**2 * gain[:, None, None, None] ** 2).sum(axis=0).ravel(), rtol=1e-6
+    )
+    norm.weight[:] = 0.0  # as a residual branch begins
+    np.testing.assert_allclose(layer_statistics(graph)[0].filter_sq, (weight**2).sum(axis=(1, 2, 3)), rtol=1e-6)
+
+
 def test_automatic_search_never_empties_a_layer():
-    done = purify(admm_model(small_net()), PurifyConfig(drop=100, steps=6), lambda graph: 50.0)
+    done = purify(admm_model(small_net()), PurifyConfig(drop=100, steps=6), lambda graph: right(50.0))
     assert all(layer.weight.any() for layer in done.graph.weighted)
     assert done.graph.by_name["fc9"].weight.any(axis=1).all()  # every class keeps its row
 
