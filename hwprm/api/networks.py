@@ -13,8 +13,6 @@ from hwprm.api.hardware import estimate
 from hwprm.core.extras import says_what_it_lacks
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from hwprm.config import (
@@ -366,9 +364,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     images = plain(data.x_train) if split.x_validation is None else split.x_validation
     labels = data.y_train if split.y_validation is None else split.y_validation
 
-    def evaluate(graph: Graph) -> NDArray[np.bool_]:
-        return in_class(graph, images, labels, data.input_scale)
-
+    evaluate = partial(in_class, x=images, y=labels, input_scale=data.input_scale)
     config = PurifyConfig.given(config)
     done = purify(model, config, evaluate, progress)
     graph = recalibrated(done.graph, data, config.recalibrate, seed=0)

@@ -58,8 +58,8 @@ class PurifyConfig(Section, section="purify"):
         float,
         Interval(ge=0.5, le=0.999),
         Doc(
-            "auto: how sure it has to be that purification costs no more than `drop` on other images too, by those that "
-            "it turns right and wrong; 0.5 takes the drop as it was measured."
+            "auto: how sure it has to be that purification costs no more than `drop` on other images too, by those "
+            "that turn right and wrong; 0.5 takes the drop as it was measured."
         ),
     ] = 0.95
     steps: Annotated[

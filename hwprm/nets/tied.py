@@ -18,14 +18,16 @@ from hwprm.nets.module import GraphModule
 
 __all__ = ["TiedModule"]
 
+STATISTICS = ("running_mean", "running_var")
+
 
 class TiedModule(GraphModule):
     """`graph` over the weights, biases and batch norm factors of `source`, the module that it was traced from.
 
     Hooks of training that work on a `GraphModule` so work on `source`, in place. Parameters of the same shape are the
-    very same objects; those of another shape (the weight of a Conv1d) share their memory, see `refresh`. Running
-    statistics are not tied. A layer whose weight is no parameter of `source`, being computed from others or read by two
-    layers, is in `loose`, and keeps a copy.
+    very same objects; those of another shape (the weight of a Conv1d) share their memory, and running statistics are
+    those of the batch norm in `source`, see `refresh`. A layer whose weight is no parameter of `source`, being computed
+    from others or read by two layers, is in `loose`, and keeps a copy.
     """
 
     def __init__(self, graph: Graph, source: nn.Module) -> None:
@@ -33,6 +35,7 @@ class TiedModule(GraphModule):
         #: Names of the weighted layers that are not tied, in order.
         self.loose: list[str] = []
         self._views: list[tuple[nn.Parameter, nn.Parameter]] = []
+        self._norms: list[tuple[nn.Module, nn.Module]] = []
         given = dict(source.named_parameters())
         found = {
             node.name: owned for node in graph.nodes if node.name in self.holders and (owned := _owned(node, given))
@@ -45,6 +48,9 @@ class TiedModule(GraphModule):
             if owned and readers.count(id(given[owned["weight"]])) == 1:
                 for part, name in owned.items():
                     self._tie(self.holder(node.name), part, given[name])
+                own = source.get_submodule(owned["weight"].rpartition(".")[0])
+                if isinstance(node, BatchNorm) and all(getattr(own, name, None) is not None for name in STATISTICS):
+                    self._norms.append((own, self.holder(node.name)))
             elif isinstance(node, Weighted):
                 self.loose.append(node.name)
         if not found:
@@ -66,7 +72,12 @@ class TiedModule(GraphModule):
         return moved
 
     def refresh(self) -> None:
-        """Show the memory and the gradients of now in parameters of another shape; before hooks read them."""
+        """Show the memory and the gradients of now in parameters of another shape, and the running statistics of now;
+        before hooks read them.
+        """
+        for norm, held in self._norms:
+            for name in STATISTICS:
+                setattr(held, name, getattr(norm, name))
         for own, seen in self._views:
             seen.data = own.data.view(seen.shape)
             seen.grad = None if own.grad is None else own.grad.view(seen.shape)

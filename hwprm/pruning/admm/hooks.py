@@ -18,18 +18,21 @@ from hwprm.pruning.statistics import norm_gains
 from hwprm.training.hooks import Hooks
 from hwprm.training.masks import ZeroMasks
 
-__all__ = ["AdmmHooks"]
+__all__ = ["LEAST", "AdmmHooks"]
+
+#: Steps of the optimiser between two updates of Z and U at least: with fewer W does not follow.
+LEAST = 4
 
 
 class AdmmHooks(Hooks):
     """Scaled ADMM (Ma et al., arXiv 1905.00136, equations 4 to 7), zeros of the start frozen.
 
     W: the optimiser on loss + sum of rho/2 * ||W - Z + U||^2. `updates` times at each of `rhos` penalties, evenly over
-    the steps of the phase, Z becomes the projection of W + U onto the limits and U grows by `dual_step` of W - Z:
-    several times at the same rho, or U stays near zero and rho alone pulls, which is a penalty method; by less than the
-    whole, as between two updates W has only begun to follow and U would overshoot. Before: Z = projection of W, U = 0.
-    When rho changes, U is scaled by old / new so that the unscaled dual rho * U stays what it was. Where `begin` was
-    not told how many steps there are, Z and U are updated behind each of the `epochs`.
+    the steps of the phase (fewer where it has few), Z becomes the projection of W + U onto the limits and U grows by
+    `dual_step` of W - Z: several times at the same rho, or U stays near zero and rho alone pulls, which is a penalty
+    method; by less than the whole, as between two updates W has only begun to follow and U would overshoot. Before: Z =
+    projection of W, U = 0. When rho changes, U is scaled by old / new so that the unscaled dual rho * U stays what it
+    was. Where `begin` was not told how many steps there are, Z and U are updated behind each of the `epochs`.
     """
 
     def __init__(self, module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig, epochs: int) -> None:
@@ -48,7 +51,8 @@ class AdmmHooks(Hooks):
 
     def begin(self, steps: int) -> None:
         if steps:
-            self.steps, self.updates = steps, min(steps, self.config.updates * self.config.rhos)
+            wanted = self.config.updates * self.config.rhos
+            self.steps, self.updates = steps, max(1, min(steps // LEAST, wanted))
 
     def to(self, device: torch.device) -> None:
         self.masks.to(device)
@@ -92,6 +96,7 @@ class AdmmHooks(Hooks):
     def state(self) -> dict[str, Tensor]:
         scalars = {"rho": torch.tensor(self.rho, dtype=torch.float64), "at": torch.tensor([self.step, self.done])}
         for name in self.z:
+            scalars |= {f"start.{name}": torch.tensor(self.start[name], dtype=torch.float64)}
             scalars |= {f"z.{name}": self.z[name], f"u.{name}": self.u[name]}
         return scalars | self.masks.state()
 
@@ -106,6 +111,7 @@ class AdmmHooks(Hooks):
         for name in self.z:
             self.z[name].copy_(state[f"z.{name}"])
             self.u[name].copy_(state[f"u.{name}"])
+            self.start[name] = float(state[f"start.{name}"])
         self.targets = self._targets()
 
     def _update(self, module: GraphModule) -> None:
@@ -118,6 +124,8 @@ class AdmmHooks(Hooks):
             self.u[name] += self.config.dual_step * (weight - z)
             metrics[f"primal.{name}"] = _relative(weight, z)
             metrics[f"dual.{name}"] = self.rho * float((z - old[name]).norm())
+            if not self.done:  # a layer that was within its limits before its neighbours' were known
+                self.start[name] = max(self.start[name], metrics[f"primal.{name}"])
         self.recent.append(metrics)
         self.done += 1
         self._next_rho()

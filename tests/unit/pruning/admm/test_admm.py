@@ -16,7 +16,7 @@ from hwprm.model import Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.admm.admm import admm, phases
 from hwprm.pruning.admm.budgets import layer_matrices
-from hwprm.pruning.admm.hooks import AdmmHooks
+from hwprm.pruning.admm.hooks import LEAST, AdmmHooks
 from hwprm.pruning.admm.projections import Limits, project
 from hwprm.quantization import quantize_network
 from hwprm.training import Checkpoint, Context, train
@@ -113,7 +113,7 @@ def test_residuals_by_hand():
     module = GraphModule(tiny_graph())
     config = replace(CONFIG, updates=1, rhos=2, dual_step=0.5, rho_start=0.5, rho_end=2.0, path_aware=False)
     hooks = AdmmHooks(module, {"fc1": Limits(cols=5)}, config, 2)
-    hooks.begin(4)
+    hooks.begin(2 * LEAST)
     w0 = tiny_graph().by_name["fc1"].weight
     z0 = project(w0, Limits(cols=5))
     assert np.array_equal(hooks.z["fc1"].numpy(), z0) and not hooks.u["fc1"].any()
@@ -122,7 +122,8 @@ def test_residuals_by_hand():
     with torch.no_grad():
         hooks.after_backward(module)
         np.testing.assert_allclose(weight.grad.numpy(), 1 + 0.5 * (w0 - z0), rtol=1e-6)
-        hooks.after_step(module)  # the first of two steps that every update waits for
+        for _ in range(LEAST - 1):  # of the steps that every update waits for
+            hooks.after_step(module)
         assert hooks.after_epoch(module, 1, 4) == {}
         module.weight("fc1").mul_(0.75).add_(0.01)
         hooks.after_step(module)
