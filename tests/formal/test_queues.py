@@ -110,7 +110,7 @@ def _fifo(folder: Path, dut: BeatFifo, depth: int) -> Verdict:
     return prove(folder, harness, [made_of(folder, dut, ["written", "read", "ram.ram.mem[[]*"])], steps=6)
 
 
-@pytest.mark.parametrize("depth", [4, 2])
+@pytest.mark.parametrize("depth", [2, 4, 32])
 def test_fifo(depth: int, tmp_path: Path) -> None:
     assert _fifo(tmp_path, BeatFifo(width=2, depth=depth), depth) is Verdict.PROVEN
 
