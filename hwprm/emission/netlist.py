@@ -21,8 +21,8 @@ NOTICE = """> The core of this bundle is a netlist of {target} cells, its memori
 
 """
 #: The same where the netlist has instances of the memories.
-MACROS = """> The core of this bundle is a netlist of {target} cells, in which memories are instances of `hwprm_rom` and
-> `hwprm_ram`, as they were; the testbench has no layer mode.
+MACROS = """> The core of this bundle is a netlist of {target} cells, in which memories are instances of {memories}, as
+> they were; the testbench has no layer mode.
 
 """
 
@@ -41,8 +41,10 @@ def write_netlist_bundle(bundle: Bundle, sources: Mapping[str, str], out: Path) 
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle.folder / name, place)
         readme = work / "README.md"
-        notice = MACROS if "hwprm_ram.v" in sources else NOTICE
-        readme.write_text(notice.format(target=bundle.manifest.target) + readme.read_text())
+        kept = [name for name in ("hwprm_rom", "hwprm_ram") if f"{name}.v" in sources]
+        memories = " and ".join(f"`{name}`" for name in kept)
+        notice = (MACROS if kept else NOTICE).format(target=bundle.manifest.target, memories=memories)
+        readme.write_text(notice + readme.read_text())
         for name, text in sources.items():
             (work / "rtl" / name).write_text(text)
         (work / "tb").mkdir()

@@ -43,8 +43,9 @@ SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
 #: The accelerator with its probes, and where its netlist lies in an entry of the cache.
 CORE, CORE_NETLIST = "hwprm_core", "netlist.v"
 #: What Verilator refuses of netlists, and of models of cells, though it is as it should be: pins that are left open,
-#: delays, and initial values that are assigned later.
-UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in ("PINMISSING", "SPECIFYIGN", "INITIALDLY"))
+#: delays, initial values that are assigned later, and carries from bit to bit of one vector.
+HARMLESS = ("PINMISSING", "SPECIFYIGN", "INITIALDLY", "UNOPTFLAT")
+UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in HARMLESS)
 
 
 @dataclass(frozen=True, kw_only=True)

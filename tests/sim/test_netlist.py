@@ -110,6 +110,19 @@ def test_netlist_is_bit_exact(
     assert not _verified(broken, work).ok
 
 
+@pytest.mark.slow
+def test_gates_with_external_memory_on_both_simulators(tmp_path: Path, work: Path) -> None:
+    """No ROM is among the black boxes, and Verilator takes the gates as well."""
+    plain = _bundle(tmp_path / "b", "any", ArrayConfig(rows=1, cols=1, weights="axi", axi_data_bits=64, axi_burst=4))
+    api.synth(plain, SiliconConfig(target="generic", work=work, netlist=tmp_path / "netlist"))
+    bundle = Bundle.load(tmp_path / "netlist")
+    names = ["hwprm_cells.v", "hwprm_core.v", "hwprm_ram.v", "hwprm_top.v"]
+    assert [path.name for path in bundle.sources()] == names
+    assert "in which memories are instances of `hwprm_ram`, as\n" in (bundle.folder / "README.md").read_text()
+    config = VerifyConfig(sim="both", images=2, trace_images=2, modes=("bulk",), work=work, optimise=False)
+    verify_bundle(bundle.folder, config).raise_on_failure()
+
+
 def test_refusals(tmp_path: Path, work: Path) -> None:
     bundle = _bundle(tmp_path / "b", "any", ArrayConfig(rows=1, cols=1))
     (tmp_path / "full").mkdir()

@@ -24,6 +24,7 @@ from hwprm.config.verify import VerifyConfig
 from hwprm.emission import emit_bundle
 from hwprm.frontend import to_graph
 from hwprm.intnet import IntegerNetwork
+from hwprm.isa.hosts import AXI, Host
 from hwprm.quantization import quantize_network
 from hwprm.verification import VerifyReport, verify_bundle
 from tests.support.networks import small_lenet
@@ -52,10 +53,10 @@ def _resnet() -> IntegerNetwork:
     return quantize_network(to_graph(zoo_module("resnet"), ZOO["resnet"][1]), zoo_images("resnet", 4), 1.0)
 
 
-def _bundle(folder: Path, net: IntegerNetwork, **array) -> Bundle:
+def _bundle(folder: Path, net: IntegerNetwork, *, host: Host = AXI, **array) -> Bundle:
     program = compile_network(net, ArrayConfig(**({"rows": 3, "cols": 2} | array)))
-    count = 2 * program.hardware.batch - 1
-    return emit_bundle(program, random_images(count, program.network.image_limits, seed=3), None, folder)
+    images = random_images(2 * program.hardware.batch - 1, program.network.image_limits, seed=3)
+    return emit_bundle(program, images, None, folder, host=host)
 
 
 def _monitor(bundle: Bundle, file: Path) -> str:
@@ -116,10 +117,12 @@ KINDS = {
     "residual": (_resnet, {}),
     "external": (small_lenet, {"weights": "axi", "axi_data_bits": 64, "axi_burst": 4}),
     "fast": (_resnet, {"pipeline": "fast"}),
+    "stream8": (small_lenet, {"host": Host(kind="stream8")}),
+    "uart": (small_lenet, {"host": Host(kind="uart", divider=4, silence=1000)}),
     "everything": (_resnet, {"pipeline": "fast", "weights": "axi", "batch": 2, "phases": "split"}),
 }
 CASES = [(kind, "unknown", "bulk") for kind in list(KINDS)[:4]]
-CASES += [("everything", "unknown", "bulk"), *((kind, "random", "bulk") for kind in KINDS)]
+CASES += [*((kind, "unknown", "bulk") for kind in list(KINDS)[4:]), *((kind, "random", "bulk") for kind in KINDS)]
 CASES += [(kind, "unknown", "protocol") for kind in KINDS]
 
 
