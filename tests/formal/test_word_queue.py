@@ -20,8 +20,9 @@ from tests.support.rounds import long_round
 
 HARNESS = """
 module harness (
-    input clk, start, other, layer_first, pixel_first, layer_last, frame_last, input [{filter}:0] filters, its_filter,
-    input [{sum}*{lanes}-1:0] sums, input [{scale}-1:0] scale, input [{pixels}-1:0] pixels
+    input clk, rst, start, other, layer_first, pixel_first, layer_last, frame_last,
+    input [{filter}:0] filters, its_filter, input [{sum}*{lanes}-1:0] sums, input [{scale}-1:0] scale,
+    input [{pixels}-1:0] pixels
 );
     wire valid, active;
     wire [5:0] flags;
@@ -41,7 +42,7 @@ module harness (
     wire [7:0] filter_now = start ? 0 : at == 0 ? its_filter : at;
     wire write = start || (at == 0 ? other : at < filters_used);
     dut dut(
-        .clk(clk), .rst(1'b0), .start(start), .write(write), .filter(filter_now[{filter}:0]),
+        .clk(clk), .rst(rst), .start(start), .write(write), .filter(filter_now[{filter}:0]),
         .tag({{frame_last, layer_last, pixel_first, layer_first, {param}'d0, filters, 1'b1}}),
         .layer({{pixels, {below}'d0}}), .head({{scale, sums[{sum}-1:0]}}), {given}
         .valid(valid), .queued(queued), .flags(flags), .\\$signal (active), .\\$like (filt), .\\{lane_name} (lane),
@@ -90,6 +91,10 @@ module harness (
         }};
         sum_out <= sum;
         scale_out <= its_scale;
+        if (rst) begin
+            {{at, before, left, leaves, sum_leaves, scale_leaves}} <= 0;
+            since <= 255;
+        end
     end
     wire [{sum}-1:0] stored = {stored};
     wire [{scale}-1:0] stored_scale = {stored_scale};
