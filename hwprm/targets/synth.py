@@ -15,7 +15,7 @@ from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
 from hwprm.targets.catalogue import Target, find_target
 from hwprm.targets.flow.family import Image
-from hwprm.targets.flow.netlist import Counts, count_cells, used_modules
+from hwprm.targets.flow.netlist import SCOPE, Counts, count_cells, used_modules
 from hwprm.targets.flow.runs import Tell, run_tool
 from hwprm.targets.flow.tools import SiliconTool, find_tool, shared_file
 from hwprm.targets.flow.wrapper import WRAPPER, wrapper_verilog
@@ -43,8 +43,9 @@ SCRIPT, NETLIST, LOG = "run.ys", "netlist.json", "yosys.log"
 #: The accelerator with its probes, and where its netlist lies in an entry of the cache.
 CORE, CORE_NETLIST = "hwprm_core", "netlist.v"
 #: What Verilator refuses of netlists, and of models of cells, though it is as it should be: pins that are left open,
-#: delays, and initial values that are assigned later.
-UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in ("PINMISSING", "SPECIFYIGN", "INITIALDLY"))
+#: delays, initial values that are assigned later, and carries from bit to bit of one vector.
+HARMLESS = ("PINMISSING", "SPECIFYIGN", "INITIALDLY", "UNOPTFLAT")
+UNLINTED = "".join(f"/* verilator lint_off {name} */\n" for name in HARMLESS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,19 +138,19 @@ def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundl
     """The bundle in `folder`, and Verilog to simulate in the place of its own: {file name: text}.
 
     That is the core in cells of ``config.target``, synthesised as `synthesise` does but with its probes, by which a
-    verification sees every layer; and what models the cells. Raises as `synthesise`, and ConfigError for a family whose
-    cells nothing models.
+    verification sees every layer; what models the cells; and the modules that it has black boxes of. Raises as
+    `synthesise`, and ConfigError for a family whose cells nothing models.
     """
     target = find_target(config.target)
     family = target.family
     if not family.simulated_by:
-        raise ConfigError(f"nothing here simulates the cells of {target.device.name}; take an ecp5 or an ice40")
+        raise ConfigError(f"nothing here simulates cells of {target.device.name}; take an ecp5, an ice40 or generic")
     bundle = Bundle.load(folder)
     check_cells(bundle, target)
     tool = find_tool("yosys")
     files = _design(bundle, target, wrapped=False)
     script = _script([name for name in files if name.endswith(".v")], target, CORE)
-    script += f"write_verilog -noattr {CORE_NETLIST}\n"
+    script += f"delete t:{SCOPE}\nwrite_verilog -noattr -noexpr {CORE_NETLIST}\n"
     run = _Run(tool=tool, target=target, files=files, script=script)
     kept = keep(cache_of(config), KIND, f"core-{run.key}", lambda work: run.make(work, tell, config.timeout))
     trim(cache_of(config), int(config.cache_gb * 1e9))
@@ -159,7 +160,8 @@ def core_netlist(folder: Path, config: SiliconConfig, tell: Tell) -> tuple[Bundl
     models = used_modules(netlist, [path.read_text() for path in paths])
     defined = "".join(f"`define {name}\n" for name in family.defines)
     made = replace(bundle, manifest=replace(bundle.manifest, target=family.name, netlist=True))
-    return made, {f"{CORE}.v": UNLINTED + netlist, "hwprm_cells.v": UNLINTED + defined + models}
+    own = {path.name: path.read_text() for path in bundle.sources() if path.stem in family.black_boxes}
+    return made, {f"{CORE}.v": UNLINTED + netlist, "hwprm_cells.v": UNLINTED + defined + models, **own}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

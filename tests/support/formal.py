@@ -1,7 +1,8 @@
 """Proofs by yosys' own solver: what a harness asserts holds for all inputs, in all cycles, or a counterexample is told.
 
 A harness is Verilog with `assert` and `assume`, around modules that were made one by one, each from its own sources.
-Registers without an initial value begin with any value.
+Registers without an initial value begin with any value. `$anyconst` of a harness is any value, the same in all cycles;
+`$anyseq` any in each.
 """
 
 from __future__ import annotations
@@ -12,9 +13,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
+from amaranth.back import rtlil
+from amaranth.lib import wiring
+
+from hwprm.gateware import named_ports
+from hwprm.gateware.primitives.memories import MemoryTemplates
 from hwprm.targets.flow.tools import find_tool, shared_file
 
-__all__ = ["Made", "Verdict", "cell_model", "prove", "run_yosys"]
+__all__ = ["Made", "Verdict", "cell_model", "made_of", "prove", "run_yosys"]
 
 
 class Verdict(Enum):
@@ -67,6 +73,33 @@ module still #(parameter WIDTH = 1, parameter CLK_POLARITY = 1) (input CLK, inpu
     assign Q = D;
 endmodule
 """
+
+
+#: The bundle's RAM as a proof has it: a word that is read in the cycle it is written is anything.
+RAM = """
+module hwprm_ram #(parameter WIDTH = 8, DEPTH = 2, ADDR_BITS = 1, OUTPUT_REGISTER = 0) (
+    input clk, write_enable, input [ADDR_BITS-1:0] write_addr, read_addr, input [WIDTH-1:0] write_data,
+    output [WIDTH-1:0] read_data
+);
+    reg [WIDTH-1:0] word, held, mem [0:DEPTH-1];
+    wire [WIDTH-1:0] anything = $anyseq;
+    always @(posedge clk) begin
+        if (write_enable) mem[write_addr] <= write_data;
+        word <= write_enable && write_addr == read_addr ? anything : mem[read_addr];
+        held <= word;
+    end
+    assign read_data = OUTPUT_REGISTER ? held : word;
+endmodule
+"""
+
+
+def made_of(folder: Path, dut: wiring.Component, shown: Sequence[str] = ()) -> Made:
+    """The block `dut`, called ``dut``, its memories instances of a RAM that answers a collision with anything."""
+    text = rtlil.convert(dut, name="dut", ports=named_ports(dut), platform=MemoryTemplates(), emit_src=False)
+    (folder / "dut.il").write_text(text)
+    (folder / "ram.v").write_text(RAM)
+    sources = [folder / "ram.v"] if "hwprm_ram" in text else []
+    return Made(name="dut", top="dut", sources=[folder / "dut.il", *sources], shown=shown)
 
 
 def prove(

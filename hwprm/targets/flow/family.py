@@ -95,6 +95,8 @@ class Family:
     simulated_by: tuple[str, ...] = ()
     defines: tuple[str, ...] = ()
     models: Path | None = None
+    #: Modules of the bundle that `passes` leave as they are, and a netlist has instances of.
+    black_boxes: tuple[str, ...] = ()
     placer: Placer | None = None
     #: What boards with its devices need; None where none is known.
     carrier: Carrier | None = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["CORE", "GLUE", "Counts", "block_of", "count_cells", "plain_name", "used_modules"]
+__all__ = ["CORE", "GLUE", "SCOPE", "Counts", "block_of", "count_cells", "plain_name", "used_modules"]
 
 #: Instance of the accelerator in the top, and of the top in the wrapper.
 CORE, WRAPPED = "core", "top"
@@ -25,6 +25,8 @@ GLUE = "between blocks"
 #: Bookkeeping of yosys that is no hardware.
 SCOPE = "$scopeinfo"
 NOTHING = (SCOPE, "$print", "$check")
+#: What a module of Verilog is called: letters, or anything behind a backslash.
+NAME = r"\w+|\\\S+"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +60,13 @@ def used_modules(netlist: str, libraries: Sequence[str]) -> str:
     modules: dict[str, str] = {}
     heads: list[str] = []
     for text in libraries:
-        found = list(re.finditer(r"^module (\w+)\b.*?^endmodule", text, re.MULTILINE | re.DOTALL))
+        found = list(re.finditer(rf"^module ({NAME})\s*[#(;].*?^endmodule", text, re.MULTILINE | re.DOTALL))
         modules |= {each[1]: each[0] for each in found}
         head = text[: found[0].start()].splitlines()
         heads += [line for line in head if re.match(r"`(?!include|timescale|default_nettype)", line)]
     wanted, seen = [netlist], {}
     while wanted:
-        for kind in re.findall(r"^\s*(\w+)\s*(?:#\(|\w+\s*\(|\\\S+\s*\()", wanted.pop(), re.MULTILINE):
+        for kind in re.findall(rf"^\s*({NAME})\s*(?:#\(|\w+\s*\(|\\\S+\s*\()", wanted.pop(), re.MULTILINE):
             if kind in modules and kind not in seen:
                 seen[kind] = modules[kind]
                 wanted.append(modules[kind])

@@ -20,15 +20,15 @@ RESOURCES = (
     Resource(key="gates", title="gates of 1 to 3 inputs", cells={rf"\$_({GATES})_": 1}, limited=False),
     # Small memories that the gateware has beside its templates become flip-flops here.
     Resource(key="ff", title="FF", cells={r"\$_(DFF|DFFE|SDFF|SDFFE|SDFFCE|DFFSR|ALDFF)_\w+_": 1}, limited=False),
-    Resource(key="macros", title="memory macros", cells={r"(\$paramod.*\\)?hwprm_(rom|ram).*": 1}, limited=False),
+    Resource(key="macros", title="memory macros", cells={"|".join(MACROS): 1}, limited=False),
 )
 
 
 def passes(device: Device, top: str) -> Sequence[str]:
-    """Flattened but for the memories, whose insides go before anything else happens."""
+    """Flattened but for the memories, of which ports alone are known: instances that keep their parameters."""
     return (
+        "read_verilog -lib rtl/hwprm_r?m.v",
         f"hierarchy -top {top}",
-        *(f"blackbox *{name}*" for name in MACROS),
         f"synth -flatten -noabc -top {top}",
         "autoname",
     )
@@ -39,6 +39,8 @@ FAMILY = Family(
     devices=(Device(name="generic", part="gates of yosys", available={}),),
     resources=RESOURCES,
     passes=passes,
+    simulated_by=("simcells.v",),
+    black_boxes=MACROS,
     marks=(
         ("Executing Verilog", "reading"),
         ("Executing FLATTEN", "flattening"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm.targets.flow.netlist import GLUE, block_of, count_cells, plain_name
+from hwprm.targets.flow.netlist import GLUE, block_of, count_cells, plain_name, used_modules
 from tests.support.silicon import DATA
 
 BLOCKS = {"array", "drain", "lanes", "memory", "store_unit", "sequencer", "ingress", "egress", "registers"}
@@ -55,3 +55,17 @@ def test_names(name: str, block: str | None, plain: str) -> None:
 def test_another_top(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no module hwprm_pins"):
         count_cells(DATA / "ecp5_netlist.json", "hwprm_pins")
+
+
+def test_modules_that_are_used() -> None:
+    """With what they use themselves, whatever they are called, and with definitions above the first one."""
+    gates = "`define HALF 1\nmodule \\$_AND_ (A, Y);\n  inner i (A);\nendmodule\nmodule \\$_OR_ (A, Y);\nendmodule\n"
+    others = "`timescale 1ns/1ps\nmodule inner(input A);\nendmodule\nmodule wide #(parameter W = 1) (A);\nendmodule\n"
+    netlist = "module top;\n  \\$_AND_  \\a.b[0]  (\n    .A(x)\n  );\n  wide #(\n    .W(2)\n  ) w (x);\nendmodule\n"
+    used = used_modules(netlist, [gates, others])
+    assert [line.split()[1] for line in used.splitlines() if line.startswith("module")] == [
+        "\\$_AND_",
+        "inner(input",
+        "wide",
+    ]
+    assert used.startswith("`define HALF 1\nmodule")
