@@ -164,7 +164,7 @@ def _rows_by_price(energy: NDArray[np.float64], groups: int, count: int) -> list
 
 
 def _by_programme(energy: NDArray[np.float64], groups: int, count: int) -> BoolArray:
-    """best[g, k]: the most that g rows with k entries hold among the rows so far; choice[i, g, k]: how many of row i."""
+    """best[g, k]: the most that g rows with k entries hold among the rows so far; choice[i, g, k] how many of i."""
     places, delta = energy.shape
     order = np.argsort(-energy, axis=1, kind="stable")
     sums = np.cumsum(np.take_along_axis(energy, order, axis=1), axis=1)
