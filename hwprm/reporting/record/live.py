@@ -16,7 +16,8 @@ __all__ = ["LiveLog", "Watch"]
 
 @dataclass(frozen=True, kw_only=True)
 class LiveLog(Checkpoint):
-    """A checkpoint that appends every finished epoch to ``log.jsonl`` in its folder, and tells `epoch` its numbers.
+    """A checkpoint that appends every finished epoch to ``log.jsonl`` in its folder, and tells `epoch` its numbers (and
+    nothing else that the log has of it).
 
     The file is there to be watched, and stays when the run is interrupted; the model's own log is made of its history.
     """
@@ -32,7 +33,7 @@ class LiveLog(Checkpoint):
         with file.open("a", encoding="utf-8") as stream:
             for number, entry in enumerate(saved.history[there:], there + 1):
                 stream.write(_head(phase) + json.dumps({"epoch": number, **entry})[1:] + "\n")
-        self.epoch(saved.history[-1])
+        self.epoch({key: value for key, value in saved.history[-1].items() if isinstance(value, float | int)})
 
 
 def _head(phase: str) -> str:
