@@ -39,7 +39,15 @@ def _verified(folder: Path, work: Path) -> VerifyReport:
 
 
 #: Device, whose cells the gateware instantiates, pipeline.
-KINDS = (("ecp5-25k", "ecp5", "fast"), ("ice40-hx8k", "any", "short"), ("ecp5-25k", "any", "short"))
+KINDS = (
+    ("ice40-up5k", "ice40", "fast"),
+    ("ecp5-25k", "ecp5", "fast"),
+    ("ice40-hx8k", "any", "short"),
+    ("ecp5-25k", "any", "short"),
+    ("ice40-up5k", "ice40", "short"),
+)
+#: What multiplies on a device, where it has such cells.
+MULTIPLIERS = {"ecp5-25k": "MULT18X18D", "ice40-up5k": "SB_MAC16"}
 
 
 @pytest.mark.parametrize(("target", "cells", "pipeline"), long_round(KINDS, quick=0))
@@ -52,7 +60,9 @@ def test_netlist_is_bit_exact(target: str, cells: str, pipeline: str, tmp_path: 
     assert [path.name for path in bundle.sources()] == ["hwprm_cells.v", "hwprm_core.v", "hwprm_top.v"]
     assert (bundle.folder / "README.md").read_text().startswith("> The core of this bundle is a netlist of ")
     text = (bundle.folder / "rtl" / "hwprm_core.v").read_text()
-    assert ("MULT18X18D" in text) == (target != "ice40-hx8k")
+    assert (
+        MULTIPLIERS[target] in text if target in MULTIPLIERS else not any(name in text for name in MULTIPLIERS.values())
+    )
     report = _verified(bundle.folder, work)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
