@@ -104,9 +104,11 @@ def as_dataset(data: Any) -> Dataset:
 def emit_of(bundle: Bundle) -> EmitConfig:
     """Cells and host that a bundle was emitted with, as options; a netlist's cells count as plain ones."""
     from hwprm.config import EmitConfig
+    from hwprm.config.emit import TARGETS
 
     manifest, line = bundle.manifest, bundle.manifest.serial
-    plain = EmitConfig(target="ecp5" if manifest.target == "ecp5" else "any")
+    known = manifest.target in TARGETS and not manifest.netlist
+    plain = replace(EmitConfig(), target=manifest.target if known else TARGETS[0])  # type: ignore[arg-type]  # it is one
     if line is None:
         return replace(plain, host="stream8") if manifest.host == "stream8" else plain
     # Of a bundle that does not keep its clock any will do that makes the same cycles.

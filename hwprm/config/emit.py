@@ -15,7 +15,7 @@ from hwprm.core.errors import ConfigError
 __all__ = ["TARGETS", "EmitConfig"]
 
 #: What Verilog can be emitted for.
-TARGETS = ("any", "ecp5")
+TARGETS = ("any", "ecp5", "ice40")
 #: Of a serial line: least clock cycles of a bit; most that its length may be off, a fifth of a bit behind ten of them;
 #: bits of the shortest silence, which two bytes take.
 DIVIDER_MIN, BAUD_ERROR, SILENCE_BITS = 4, 0.02, 20
@@ -33,10 +33,11 @@ class EmitConfig(Section, section="emit"):
         ),
     ] = 128
     target: Annotated[
-        Literal["any", "ecp5"],
+        Literal["any", "ecp5", "ice40"],
         Doc(
             "Whose cells the Verilog may use: any, plain Verilog for every tool; ecp5, registered multipliers and "
-            "accumulators of Lattice ECP5 (simulators see plain twins)."
+            "accumulators of Lattice ECP5; ice40, registered multipliers of iCE40 UltraPlus (simulators see plain "
+            "twins)."
         ),
     ] = "any"
     host: Annotated[

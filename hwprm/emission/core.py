@@ -24,9 +24,9 @@ class Core:
     probe_widths: Mapping[str, int]
 
 
-def core_verilog(hardware: Hardware, *, cells: bool = False, host: Host = AXI) -> Core:
-    """``hwprm_core`` with its memories as instances of the templates' modules, with `cells` its multipliers and
-    accumulators as well; around it what `host` needs. Holds no path and no date.
+def core_verilog(hardware: Hardware, *, cells: str | None = None, host: Host = AXI) -> Core:
+    """``hwprm_core`` with its memories as instances of the templates' modules, with `cells`, the name of
+    a target, its multipliers and accumulators as well; around it what `host` needs. Holds no path and no date.
     """
     with without_collection():
         component = Accelerator(hardware, host=host)

@@ -44,7 +44,7 @@ def emit_bundle(
 def _parts(program: Program, target: str, host: Host) -> Parts:
     hw = program.hardware
     ext = hw.external
-    core = core_verilog(hw, cells=target != "any", host=host)
+    core = core_verilog(hw, cells=None if target == "any" else target, host=host)
     geometry = {
         "ROWS": hw.rows,
         "COLS": hw.cols,

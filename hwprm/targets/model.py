@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from hwprm.core.errors import InputError, UnsupportedError
+from hwprm.core.errors import ConfigError, InputError, UnsupportedError
 from hwprm.isa import Hardware
 from hwprm.isa.hosts import AXI, Host
 from hwprm.targets.catalogue import find_target
@@ -60,7 +60,8 @@ class Resources:
 def predict(design: Design, target: str, keys: Coefficients | None = None) -> Resources:
     """What `design` takes of the device `target`, with other coefficients than the committed ones if `keys` are given.
 
-    Raises ConfigError for an unknown device, UnsupportedError where its family has no model.
+    Raises ConfigError for an unknown device and for cells that it does not have, UnsupportedError where its family has
+    no model.
     """
     found = find_target(target)
     if found.family.name != MODELLED:
@@ -68,6 +69,8 @@ def predict(design: Design, target: str, keys: Coefficients | None = None) -> Re
             f"{target}: no size model for the family {found.family.name}, only for {MODELLED}; "
             "use `hwprm synth` on a bundle"
         )
+    if design.cells not in ("any", MODELLED):
+        raise ConfigError(f"{target} has no cells of {design.cells}; choose them with --emit-target {MODELLED}, or any")
     model, wrapped = _coefficients(), is_wrapped(design.hardware, found.device, design.host)
     hosted = difference(design.hardware, design.host)
     fitted: Coefficients = keys or model["keys"]

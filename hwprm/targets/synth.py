@@ -192,11 +192,14 @@ class _Run:
 
 
 def check_cells(bundle: Bundle, target: Target) -> None:
-    """Raise ConfigError where `bundle` was emitted with cells of another family than the target's, or is a netlist."""
+    """Raise ConfigError where `bundle` was emitted with cells that `target` does not have, those of another family or
+    multipliers where it has none, or is a netlist.
+    """
     cells = bundle.manifest.target
     if bundle.manifest.netlist:
         raise ConfigError(f"{bundle.folder.name} is a netlist already, of {cells}; give the bundle that it was made of")
-    if cells not in ("any", target.family.name):
+    own = cells == target.family.name and target.device.available.get("dsp", 0) > 0
+    if cells != "any" and not own:
         raise ConfigError(
             f"{bundle.folder.name} is written in cells of {cells}, which {target.device.name} does not have; "
             "compile it again without --emit-target"

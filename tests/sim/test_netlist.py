@@ -46,9 +46,13 @@ def _verified(folder: Path, work: Path) -> VerifyReport:
 #: Device, whose cells the gateware instantiates, pipeline.
 KINDS = (
     ("generic", "any", "short"),
+    ("ice40-up5k", "ice40", "fast"),
     *(("ecp5-25k", "ecp5", "fast"), ("ice40-hx8k", "any", "short"), ("ecp5-25k", "any", "short")),
+    ("ice40-up5k", "ice40", "short"),
     ("generic", "any", "fast"),
 )
+#: What multiplies on a device, where it has such cells.
+MULTIPLIERS = {"ecp5-25k": "MULT18X18D", "ice40-up5k": "SB_MAC16"}
 #: A gate that clears a bit of the accumulator, or one of its tables, and what is wrong in its place.
 FAULTS = {
     True: (r"(\\\$_MUX_ [^;]*?array\.pe_0_0_acc[^;]*?\.B\()1'h0", r"\g<1>1'h1"),
@@ -87,7 +91,7 @@ def test_netlist_is_bit_exact(
     assert [path.name for path in bundle.sources()] == ["hwprm_cells.v", "hwprm_core.v", *memories, "hwprm_top.v"]
     assert (bundle.folder / "README.md").read_text().startswith("> The core of this bundle is a netlist of ")
     text = (bundle.folder / "rtl" / "hwprm_core.v").read_text()
-    assert ("MULT18X18D" in text) == (target == "ecp5-25k")
+    assert {name for name in MULTIPLIERS.values() if name in text} == {MULTIPLIERS.get(target)} - {None}
     report = _verified(bundle.folder, work)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted

@@ -3,8 +3,9 @@
 from amaranth.hdl import Cat, Module, Signal, signed
 
 from hwprm.gateware.primitives.arithmetic import delay
-from hwprm.gateware.primitives.cells import accumulate, multiply
+from hwprm.gateware.primitives.cells import accumulate, limits, multiply
 from hwprm.isa import Hardware
+from hwprm.isa.latencies import OPERAND
 
 __all__ = ["ProcessingElement", "operand_flags"]
 
@@ -29,11 +30,12 @@ class ProcessingElement:
     def __init__(self, hw: Hardware):
         self._hw = hw
 
-    def product(self, m: Module, act, weight, name: str, platform=None):
-        """The product, ``multiplier_stages`` cycles later. Activations are signed or unsigned (`operand_shape`), and
-        one bit wider where a design holds both kinds; the product fits ``act_bits + weight_bits`` in any case.
+    def product(self, m: Module, act, weight, name: str, platform=None, held: int = 0):
+        """The product, ``multiplier_stages`` and `held` cycles later. Activations are signed or unsigned
+        (`operand_shape`), and one bit wider where a design holds both kinds; the product fits ``act_bits +
+        weight_bits`` in any case.
         """
-        product = multiply(m, platform, act, weight, stages=self._hw.multiplier_stages, name=name)
+        product = multiply(m, platform, act, weight, stages=self._hw.multiplier_stages + held, name=name)
         return product[: self._hw.act_bits + self._hw.weight_bits].as_signed()
 
     def build(self, m: Module, west, weight_north, name: str, platform=None):
@@ -47,7 +49,10 @@ class ProcessingElement:
         south = Signal(signed(hw.weight_bits), name=f"{name}_weight", reset_less=True)
         m.d.sync += [east[key].eq(west[key]) for key in west]
         m.d.sync += south.eq(weight_north)
-        product = self.product(m, east["act"], south, name, platform)
+        if limits(platform).holds:  # the multiplier's own registers; those here only pass operands on
+            product = self.product(m, west["act"], weight_north, name, platform, OPERAND)
+        else:
+            product = self.product(m, east["act"], south, name, platform)
         flags = {key: delay(m, east[key], hw.multiplier_stages, name=f"{name}_{key}") for key in operand_flags(hw)}
         acc = accumulate(m, platform, flags["first"], product, bits=hw.acc_bits, name=f"{name}_acc")
         return east, south, self._maximum(m, acc, flags, name) if hw.pooling else acc

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from hwprm.core.numerics import WIDE_BITS
 from hwprm.gateware.primitives.arithmetic import delay, staged
-from hwprm.gateware.primitives.cells import multiply
+from hwprm.gateware.primitives.cells import limits, multiply, operand
 from hwprm.gateware.primitives.layouts import layout_of, operand_shape
 from hwprm.isa import Hardware, param_format
 
@@ -17,10 +17,6 @@ def head_layout(hw: Hardware) -> data.StructLayout:
     """A sum, bias and residual in it, and what it is multiplied and shifted with."""
     param = layout_of(param_format(hw))
     return data.StructLayout({"total": signed(hw.sum_bits), **{key: param[key].shape for key in ("mult", "shift")}})
-
-
-#: Unsigned bits that an 18-bit signed multiplier takes.
-PART_BITS = 17
 
 
 class Requantiser(wiring.Component):
@@ -122,15 +118,16 @@ class Requantiser(wiring.Component):
         """``total * mult``; in the fast pipeline a cycle later, from the parts that one DSP block multiplies each."""
         if not self._hw.fast:
             return total * mult
-        mult = Cat(mult, Const(0, 1)).as_signed()
-        if len(total) <= PART_BITS + 1:
+        mult, cells = operand(platform, mult), limits(platform)
+        if len(total) <= cells.signed:
             return multiply(m, platform, total, mult, stages=1, name="partial")
-        parts = Cat(total[:PART_BITS], Const(0, 1)).as_signed(), total[PART_BITS:].as_signed()
+        cut = cells.unsigned
+        parts = operand(platform, total[:cut]), total[cut:].as_signed()
         low, high = (
             multiply(m, platform, part, mult, stages=1, name=f"partial_{name}")
             for part, name in zip(parts, ("low", "high"), strict=True)
         )
-        return Cat(low[:PART_BITS], low[PART_BITS:].as_signed() + high).as_signed()
+        return Cat(low[:cut], low[cut:].as_signed() + high).as_signed()
 
     def _clamp(self, m: Module, value, low, high, name: str):
         """``value < low`` and ``high < value``: a carry chain each, where ``value > high`` is two trees."""

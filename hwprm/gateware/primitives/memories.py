@@ -15,11 +15,11 @@ __all__ = ["MemoryTemplates", "Ram", "Rom", "address_bits"]
 
 
 class MemoryTemplates:
-    """Platform to convert with when memories are to be instances of the templates' modules; with `cells` also
-    multipliers and accumulators (`hwprm.gateware.primitives.cells`).
+    """Platform to convert with when memories are to be instances of the templates' modules; with `cells`, the
+    name of a target, also multipliers and accumulators (`hwprm.gateware.primitives.cells`).
     """
 
-    def __init__(self, *, cells: bool = False):
+    def __init__(self, *, cells: str | None = None):
         self.cells = cells
 
 

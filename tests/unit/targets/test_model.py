@@ -102,6 +102,13 @@ def test_unknown_device_and_family_without_model() -> None:
         predict(design, "ecp5-85")
     with pytest.raises(UnsupportedError, match="no size model for the family ice40"):
         predict(design, "ice40-hx8k")
+    cells = Design(hardware=design.hardware, contents=design.contents, cells="ice40")
+    with pytest.raises(
+        ConfigError, match=r"^ecp5-85k has no cells of ice40; choose them with --emit-target ecp5, or any"
+    ):
+        predict(cells, "ecp5-85k")
+    with pytest.raises(UnsupportedError, match="no size model for the family ice40"):
+        predict(cells, "ice40-up5k")
 
 
 def test_design_in_plain_verilog_and_in_cells() -> None:

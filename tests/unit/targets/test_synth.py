@@ -82,3 +82,9 @@ def test_cells_of_another_family(notes: Path, configured: Configured, tmp_path: 
         synthesise(bundle, configured(target="ice40-hx8k"), silent)
     found = synthesise(bundle, configured(target="ecp5-85k"), silent)
     assert "rtl/hwprm_cells.v" in (found.folder / "run.ys").read_text()
+    own = make_bundle(tmp_path / "ice40", target="ice40")
+    for name in ("ice40-hx8k", "ecp5-85k"):  # of the same family, without a multiplier; of another
+        with pytest.raises(ConfigError, match=f"^ice40 is written in cells of ice40, which {name} does not have; "):
+            synthesise(own, configured(target=name), silent)
+    found = synthesise(own, configured(target="ice40-up5k"), silent)
+    assert "rtl/hwprm_cells.v" in (found.folder / "run.ys").read_text()

@@ -17,6 +17,9 @@ RESOURCES = (
     Resource(key="bram", title="block RAM (SB_RAM40_4K)", cells={r"SB_RAM40_4K\w*": 1}),
 )
 
+#: What SB_MAC16 of a design's own are called meanwhile.
+HIDDEN = "hwprm_hidden_mac16"
+
 #: Stages of ``synth_ice40`` by the passes that begin them.
 SYNTHESIS = (
     ("Executing Verilog", "reading"),
@@ -48,5 +51,22 @@ PLACER = Placer(
 
 
 def passes(device: Device, top: str) -> Sequence[str]:
-    """UP5K has multipliers, HX8K has none; their timing differs as well."""
-    return (f"synth_ice40 -top {top} {' '.join(device.synthesis)}",)
+    """UP5K has multipliers, HX8K has none; their timing differs as well.
+
+    While yosys looks for multiplications (``-dsp``, ``ice40_dsp``), SB_MAC16 that a design instantiates itself go by
+    another name: it takes them for its own, and overwrites what they are set to.
+    Nor is a module to be read anew when the timing model of one of its cells turns up, which misses the flattened.
+    """
+    synthesis = f"synth_ice40 -top {top} {' '.join(device.synthesis)}"
+    if "-dsp" not in device.synthesis:
+        return (synthesis,)
+    return (
+        f"{synthesis} -run begin:coarse",
+        "setattr -unset reprocess_after t:SB_MAC16",
+        f"copy SB_MAC16 {HIDDEN}",
+        f"chtype -set {HIDDEN} t:SB_MAC16",
+        f"{synthesis} -run coarse:map_ram",
+        f"chtype -set SB_MAC16 t:{HIDDEN}",
+        f"delete ={HIDDEN}",
+        f"{synthesis} -run map_ram:",
+    )
