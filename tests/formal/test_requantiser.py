@@ -12,7 +12,8 @@ import pytest
 from amaranth.back import rtlil
 
 from hwprm.core.numerics import MULT_BITS
-from hwprm.gateware.core.requantiser import PART_BITS, Requantiser
+from hwprm.gateware.core.requantiser import Requantiser
+from hwprm.gateware.primitives.cells import PLAIN
 from hwprm.gateware.primitives.layouts import operand_shape
 from hwprm.isa import Hardware, param_format
 from tests.support.formal import Made, Verdict, prove
@@ -51,9 +52,10 @@ endmodule
 
 def _harness(hw: Hardware) -> str:
     product = "total * mult"
-    if hw.fast and hw.sum_bits > PART_BITS + 1:
-        low, high = f"$signed({{1'b0, total[{PART_BITS - 1}:0]}})", f"$signed(total[{hw.sum_bits - 1}:{PART_BITS}])"
-        product = f"(({high} * mult) <<< {PART_BITS}) + {low} * mult"
+    part = PLAIN.unsigned
+    if hw.fast and hw.sum_bits > PLAIN.signed:
+        low, high = f"$signed({{1'b0, total[{part - 1}:0]}})", f"$signed(total[{hw.sum_bits - 1}:{part}])"
+        product = f"(({high} * mult) <<< {part}) + {low} * mult"
     form = param_format(hw)
     return HARNESS.format(
         **{"acc": hw.acc_bits, "sum": hw.sum_bits, "act": hw.act_bits, "operand": operand_shape(hw).width},
