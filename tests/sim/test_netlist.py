@@ -56,7 +56,7 @@ def test_netlist_is_bit_exact(target: str, cells: str, pipeline: str, tmp_path: 
     report = _verified(bundle.folder, work)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
-    assert {"images 0..1, stored", "layer a"} == {case.name for case in report.cases if case.values}
+    assert {"images 0..1, chosen", "layer a"} == {case.name for case in report.cases if case.values}
     with pytest.raises(ConfigError, match="is a netlist already, of .*; give the bundle that it was made of"):
         api.synth(bundle, SiliconConfig(target=target, work=work))
     with pytest.raises(ConfigError, match="which a netlist hides; verify it with --modes bulk"):

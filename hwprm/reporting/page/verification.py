@@ -44,7 +44,7 @@ class Results:
     cycles: int | None
     layer_cycles: Mapping[str, int]
     #: Which goals the images reached, layer by layer; none where the file does not say.
-    coverage: tuple[Mapping[str, Any], ...] = ()
+    coverage: tuple[dict[str, Any], ...] = ()
     #: Of whose cells the netlist is that was simulated, if it was one.
     netlist: str | None = None
 

@@ -41,7 +41,7 @@ Pair = tuple[int, int]
 #: Kinds whose filters are counted too.
 BY_FILTER = ("below", "above", "lowest", "highest")
 #: Most sums from one that lies half-way to the next.
-DENSE = 256
+DENSE = 16
 #: Signs of a residual and its gate.
 SIGNS = ("++", "+-", "-+", "--")
 
@@ -91,7 +91,7 @@ def _of_layer(net: IntegerNetwork, layer: GemmLayer, sums: Bounds) -> Iterator[F
         "highest": np.array([not one.rounds_to(high) for one in filters]),
     }
     for kind, none in ends.items():
-        yield Family(owner=name, kind=kind, places=("",), impossible=none.all(keepdims=True), filters=none)
+        yield Family(owner=name, kind=kind, places=("",), impossible=np.array([none.all()]), filters=none)
     ties = any(0 < one.period <= DENSE for one in filters)
     for kind, wanted in _ROUNDING.items():
         if wanted[0] == "half" and not ties:
@@ -186,7 +186,7 @@ def _of_residual(name: str, residual: Residual, tensors: Mapping[str, Bounds]) -
     signs = [_signs(tensors[residual.source].at(residual.channel[used]))]
     if residual.gate:
         signs.append(_signs(tensors[residual.gate.source].at(residual.gate.channel[used])))
-        possible = [bool((signs[0][a] & signs[1][b]).any()) for a, b in SIGNS]
+        possible = [bool((signs[0][pair[0]] & signs[1][pair[1]]).any()) for pair in SIGNS]
         return Family(owner=name, kind="product", places=SIGNS, impossible=~np.array(possible))
     possible = [bool(signs[0][sign].any()) for sign in "+-"]
     return Family(owner=name, kind="adds", places=("+", "-"), impossible=~np.array(possible))

@@ -140,7 +140,8 @@ class _Watcher:
 
 
 def _anywhere(where: BoolArray) -> BoolArray:
-    return where.reshape(len(where), -1).any(axis=1)
+    found: BoolArray = np.logical_or.reduce(where.reshape(len(where), -1), axis=1)
+    return found
 
 
 def _rounding(product: IntArray, shift: IntArray) -> dict[str, BoolArray]:
@@ -187,4 +188,4 @@ def _signs(residual: Residual, tensors: Mapping[str, IntArray]) -> list[BoolArra
         return [_anywhere(signs[sign]) for sign in "+-"]
     g = tensors[residual.gate.source][:, residual.gate.channel[used]]
     gates = {"+": g > 0, "-": g < 0}
-    return [_anywhere(signs[a] & gates[b]) for a, b in SIGNS]
+    return [_anywhere(signs[pair[0]] & gates[pair[1]]) for pair in SIGNS]

@@ -28,10 +28,10 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 #: Candidates are as many as keep multiply-accumulates and values (`VALUE_WORK` each) below, which a core does within a
-#: second, but never fewer than `FEWEST`, a sixth of the images that a verification computes anyway.
-WORK, FEWEST, MOST, VALUE_WORK = 10**9, 16, 384, 30
-#: Images of random integers, and of random ends of the range, among the first candidates.
-RANDOM, COINS = 6, 6
+#: second, but never fewer than `FEWEST`, a quarter of the images that a verification computes anyway.
+WORK, FEWEST, MOST, VALUE_WORK = 10**9, 24, 384, 30
+#: Most images of random integers, and as many of random ends of the range, among the first candidates; and their share.
+RANDOM, SHARE = 6, 16
 #: Most images of a round that are driven, and the steps of each; pairs that are mixed, and the images between a pair.
 DRIVEN, STEPS, PAIRS, LINKS = 6, 2, 3, 8
 #: Goals for which a round looks for a pair.
@@ -102,9 +102,10 @@ class _Search:
         self._wanted: dict[tuple[str, str, str], tuple[IntArray, IntArray]] = {}
         self._possible = ~np.concatenate([family.impossible for family in self._families])
         self._rng = rng = np.random.default_rng(seed)
-        drawn = rng.integers(self._low, self._high, (RANDOM, *self._low.shape), endpoint=True)
-        shares = rng.random((COINS, *(1 for _ in self._low.shape)))
-        tossed = np.where(rng.random((COINS, *self._low.shape)) < shares, self._low, self._high)
+        count = max(1, min(RANDOM, budget // SHARE))
+        drawn = rng.integers(self._low, self._high, (count, *self._low.shape), endpoint=True)
+        shares = rng.random((count, *(1 for _ in self._low.shape)))
+        tossed = np.where(rng.random((count, *self._low.shape)) < shares, self._low, self._high)
         first = np.concatenate([stored, extreme_images((self._low, self._high)), drawn, tossed])[:budget]
         self._images = first.astype(np.int64)
         self._reached = measure(net, self._families, self._images)

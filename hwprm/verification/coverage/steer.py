@@ -133,7 +133,8 @@ def _add(back: dict[str, FloatArray], name: str, part: FloatArray) -> None:
 def _gathered(part: FloatArray, channel: IntArray, channels: int) -> FloatArray:
     """Filters' parts ``(n, M, H, W)`` at the channels that they read."""
     whole = np.zeros((len(part), channels, *part.shape[2:]))
-    np.add.at(whole, (slice(None), channel), part)
+    for i, read in enumerate(channel):  # several filters may read one
+        whole[:, read] += part[:, i]
     return whole
 
 

@@ -55,7 +55,9 @@ def coverage_line(layers: Iterable[tuple[int, int, int, int]]) -> str:
 
 def summarise(families: Sequence[Family], reached: Reached, compared: Reached) -> tuple[LayerCoverage, ...]:
     """Of every layer what the images of `reached` reach, and those of `compared`, of which every layer is compared."""
-    found = reached.goals.any(axis=0), compared.goals.any(axis=0), reached.filters.any(axis=0)
+    found: list[BoolArray] = [
+        np.logical_or.reduce(hits, axis=0) for hits in (reached.goals, compared.goals, reached.filters)
+    ]
     layers, goal, filter_ = [], 0, 0
     for name, mine in groupby(families, key=lambda family: family.owner):
         own = list(mine)
