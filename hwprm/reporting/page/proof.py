@@ -45,6 +45,8 @@ def _integers(content: Content) -> Row:
         before = list(accuracy)[-2]
         found.append(f"accuracy {accuracy[before]:.2f} % {before}, {accuracy['integer']:.2f} % integer")
     if images := bundle.manifest.checks.crosscheck_images:
+        if not found:
+            found.append("how much they differ is not kept in a bundle")
         found.append(f"the integers computed twice, in torch and in numpy, equal on {images} images")
         by.append("the quantiser, before the bundle was made")
     return ("float model → integers", "; ".join(found) or NOTHING, _by(content, "quantize", by, "hwprm quantize"))

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hwprm.bundle import Bundle
+from hwprm.bundle.manifest import ChecksEntry
 from hwprm.reporting.page.content import Content, gather
 from hwprm.reporting.page.parts import Table
 from hwprm.reporting.page.proof import coverage_tables, proof_section
@@ -59,9 +60,17 @@ def test_a_bundle_alone_shows_what_it_says_of_itself(bundle: Bundle) -> None:
         assert found["integers → program"][1] == "the compiler, before it wrote the bundle"
     else:
         assert found["integers → program"] == ("no pass of the compiler was compared", "hwprm compile would")
-    bare = replace(bundle, manifest=replace(bundle.manifest, checks=type(checks)()))
-    alone = rows(replace(gather(bundle.folder), bundle=bare))
+    kept = rows(replace(gather(bundle.folder), bundle=_checked(bundle, crosscheck_images=4)))["float model → integers"]
+    twice = "the integers computed twice, in torch and in numpy, equal on 4 images"
+    assert kept[0] == f"how much they differ is not kept in a bundle; {twice}"
+    assert kept[1] == "the quantiser, before the bundle was made"
+    alone = rows(replace(gather(bundle.folder), bundle=_checked(bundle)))
     assert alone["float model → integers"] == ("not shown", "hwprm quantize would")
+
+
+def _checked(bundle: Bundle, **checks: int) -> Bundle:
+    """`bundle` as if these were its checks."""
+    return replace(bundle, manifest=replace(bundle.manifest, checks=ChecksEntry(**checks)))
 
 
 def test_results_beside_a_bundle(bundle: Bundle) -> None:
