@@ -157,7 +157,7 @@ def _chosen(bundle: Bundle, config: VerifyConfig) -> Chosen:
     batch = bundle.manifest.array.batch
     wanted = max(config.protocol_count, config.layer_count + batch - 1, *map(config.bulk_images, config.simulators))
     make = choose if config.search else as_stored
-    return make(bundle.network, bundle.images, max(wanted, len(bundle.images)), config.seed)
+    return make(bundle.network, bundle.images, wanted, config.seed)
 
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:

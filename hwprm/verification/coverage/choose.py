@@ -58,11 +58,12 @@ def ranges(groups: Sequence[tuple[str, int]], count: int) -> list[tuple[str, int
 
 
 def choose(net: IntegerNetwork, stored: IntArray, count: int, seed: int) -> Chosen:
-    """At least `count` images for `net`: those that `search` finds worth running, best first, then those `stored`.
+    """Images for a verification of `net` with `count` of them, or more: those that `search` finds worth running, best
+    first, then all others that are `stored`.
 
     `stored` ``(n, ...)`` as in `hwprm.intnet.images`. Same arguments, same images.
     """
-    found = search(net, stored, seed)
+    found = search(net, stored, count, seed)
     order = found.order(-(-count // 2))[:count]
     rest = [number for number in range(len(stored)) if number not in set(order) or number >= found.stored]
     looked = [number for number in rest if number < found.stored]
@@ -90,6 +91,6 @@ def as_stored(net: IntegerNetwork, stored: IntArray, count: int, seed: int) -> C
         images=images,
         groups=tuple((name, len(images)) for name, images in groups),
         families=families,
-        reached=measure(net, families, images[: evaluations(net)]),
+        reached=measure(net, families, images[: evaluations(net, count)]),
         own=np.zeros(0, bool),
     )

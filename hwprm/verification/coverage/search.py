@@ -28,8 +28,9 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
 #: Candidates are as many as keep multiply-accumulates and values (`VALUE_WORK` each) below, which a core does within a
-#: second, but never fewer than `FEWEST`, a quarter of the images that a verification computes anyway.
-WORK, FEWEST, MOST, VALUE_WORK = 10**9, 24, 384, 30
+#: second. Of large networks they are a `PART` of the images that a verification computes anyway, within these ends.
+WORK, MOST, VALUE_WORK = 10**9, 384, 30
+PART, FEWEST, LARGE = 4, 4, 24
 #: Most images of random integers, and as many of random ends of the range, among the first candidates; and their share.
 RANDOM, SHARE = 6, 16
 #: Most images of a round that are driven, and the steps of each; pairs that are mixed, and the images between a pair.
@@ -63,29 +64,30 @@ class Candidates:
         chosen: list[int] = []
         while True:
             gain = (goals & left[0]).sum(axis=1) * (filters.shape[1] + 1) + (filters & left[1]).sum(axis=1)
-            best = int(gain[: self.stored].argmax()) if self.stored and not chosen else int(gain.argmax())
+            own = gain[: self.stored]
+            best = int(own.argmax()) if own.any() and not chosen else int(gain.argmax())
             if gain[best] == 0 or (gain[best] <= filters.shape[1] and len(chosen) >= most):
                 return chosen
             chosen.append(best)
             left = left[0] & ~goals[best], left[1] & ~filters[best]
 
 
-def evaluations(net: IntegerNetwork) -> int:
-    """How many candidates of `net` are computed at most."""
+def evaluations(net: IntegerNetwork, count: int) -> int:
+    """How many candidates of `net` are computed at most for a verification of `count` images."""
     work = 0
     for layer in net.layers:
         height, width = net.conv_size(layer)
         work += height * width * sum(term.weight.size for term in layer.terms)
         work += VALUE_WORK * (height * width * len(layer.bias) + int(np.prod(net.tensor[layer.name].shape)))
-    return min(MOST, max(FEWEST, WORK // work))
+    return min(MOST, max(FEWEST, min(LARGE, count // PART), WORK // work))
 
 
-def search(net: IntegerNetwork, stored: IntArray, seed: int) -> Candidates:
-    """Candidates for a verification of `net`: the first of its `stored` images, and what is found beside them.
+def search(net: IntegerNetwork, stored: IntArray, count: int, seed: int) -> Candidates:
+    """Candidates for a verification of `net` with `count` images: the first that are `stored`, and what is found.
 
     `stored` ``(n, ...)`` as in `hwprm.intnet.images`. Same arguments, same candidates.
     """
-    budget = evaluations(net)
+    budget = evaluations(net, count)
     return _Search(net, stored[: max(1, budget // 3)], seed, budget).run()
 
 

@@ -38,7 +38,7 @@ def test_only_a_made_image_reaches_this_clamp() -> None:
     net = picky()
     plain = np.concatenate([extreme_images(net.image_limits), random_images(2_000, net.image_limits, 1)])
     assert "squash above" not in names(net, plain)
-    found = search(net, random_images(4, net.image_limits, 2), 1)
+    found = search(net, random_images(4, net.image_limits, 2), 100, 1)
     assert "squash above" in names(net, found.images)
     assert len(found.images) < 100
 
@@ -50,18 +50,18 @@ def test_what_is_missing_is_reached_where_it_can() -> None:
     dim = random_images(40, (low // 8, high // 8), 5)
     stored = names(net, dim)
     assert not {f"{name} above" for name in ("conv1", "conv2", "fc1")} & stored
-    found = search(net, dim, 1)
+    found = search(net, dim, 100, 1)
     possible = np.concatenate([~family.impossible for family in found.families])
     reached = found.reached.goals.any(axis=0)
     assert not (possible & ~reached).any()
-    assert len(found.images) <= evaluations(net)
+    assert len(found.images) <= evaluations(net, 100)
 
 
 @pytest.mark.parametrize("make", [small_lenet, lambda: random_products(4), SEVERAL_INPUTS["two-sizes"]])
 def test_same_images_every_time(make) -> None:  # type: ignore[no-untyped-def]  # networks of any maker
     net = make()
     stored = random_images(3, net.image_limits, 7)
-    first, again, other = (search(net, stored, seed).images for seed in (1, 1, 2))
+    first, again, other = (search(net, stored, 100, seed).images for seed in (1, 1, 2))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
     low, high = net.image_limits
@@ -71,7 +71,7 @@ def test_same_images_every_time(make) -> None:  # type: ignore[no-untyped-def]  
 
 def test_what_it_says_of_its_candidates_is_true() -> None:
     net = small_lenet()
-    found = search(net, random_images(3, net.image_limits, 7), 1)
+    found = search(net, random_images(3, net.image_limits, 7), 100, 1)
     alone = measure(net, found.families, found.images)
     assert np.array_equal(found.reached.goals, alone.goals)
     assert np.array_equal(found.reached.filters, alone.filters)
@@ -79,15 +79,17 @@ def test_what_it_says_of_its_candidates_is_true() -> None:
 
 def test_candidates_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     net = picky()
-    assert evaluations(net) == searching.MOST
+    assert evaluations(net, 1) == searching.MOST
     monkeypatch.setattr(searching, "WORK", 1)
-    assert evaluations(net) == searching.FEWEST
-    assert len(search(net, random_images(50, net.image_limits, 2), 1).images) <= searching.FEWEST
+    counts = {2: searching.FEWEST, 40: 10, 1_000: searching.LARGE}
+    for count, most in counts.items():
+        assert evaluations(net, count) == most
+        assert len(search(net, random_images(50, net.image_limits, 2), count, 1).images) <= most
 
 
 def test_order_begins_with_a_stored_image_and_leaves_nothing_out() -> None:
     net = small_lenet()
-    found = search(net, random_images(5, net.image_limits, 7), 1)
+    found = search(net, random_images(5, net.image_limits, 7), 100, 1)
     order = found.order(1_000)
     assert order[0] < found.stored == 5
     assert len(set(order)) == len(order)
@@ -141,6 +143,6 @@ def test_a_decision_that_random_images_never_take() -> None:
     """The last tap of a window of 5 x 5 is looked for by lighting it alone."""
     pool = Pool(kernel=(5, 5), stride=(5, 5))
     net = one_layer(layer([[[[1]]]], pool=pool, factor=(1 << 10, 16), clamp=(-2, 2)), (1, 5, 5))
-    found = search(net, extreme_images(net.image_limits)[:1], 1)
+    found = search(net, extreme_images(net.image_limits)[:1], 100, 1)
     decided = {name for name in names(net, found.images) if "decided" in name}
     assert len(decided) == 25
