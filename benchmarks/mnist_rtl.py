@@ -123,7 +123,7 @@ def _part(folder: Path, images: NDArray[np.int64]) -> Part:
         memory=MemoryConfig(),
         work=default_cache(),
         images=images,
-        stored=len(images),
+        groups=(("stored", len(images)),),
     )
     outcome = run_bulk(simulation, len(images))
     used = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -54,11 +54,12 @@ def verify(talk: Talk, settings: Settings, bundle: Annotated[Path, typer.Argumen
 
 
 def _verdict(report: VerifyReport) -> str:
-    """The last line: whether RTL and reference agree, on how much, and in how many cycles."""
+    """The last lines: what the images reached; whether RTL and reference agree, on how much, in how many cycles."""
+    reached = f"{report.coverage_line}\n" if report.coverage else ""
     predicted, simulated = report.cycles_predicted, report.cycles_simulated
     cycles = "not measured" if simulated is None else f"{simulated:,}"
     return (
-        f"{'PASS' if report.ok else 'FAIL'}: {report.images} image{'' if report.images == 1 else 's'}, "
+        f"{reached}{'PASS' if report.ok else 'FAIL'}: {report.images} image{'' if report.images == 1 else 's'}, "
         f"{report.values_compared:,} values compared, {report.mismatches:,} wrong; "
         f"cycles: {cycles}, predicted {predicted:,}"
     )

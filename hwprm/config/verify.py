@@ -34,9 +34,17 @@ class VerifyConfig(Section, section="verify"):
         Images | None,
         Doc(
             "Images of the bulk mode, or of the only mode that runs: 100 in bulk mode by default (under Icarus alone "
-            "`icarus_images`); where the bundle stores fewer, extreme and seeded random ones are added."
+            "`icarus_images`); where the bundle stores fewer, seeded random ones are added."
         ),
     ] = None
+    search: Annotated[
+        bool,
+        Doc(
+            "Begin with the images, stored and made, that reach most of what every layer can do: clamps, ends of "
+            "ranges, pool decisions, codes of tables. Without it stored images come as they are, and extreme ones "
+            "before random ones."
+        ),
+    ] = True
     icarus_images: Annotated[
         Images,
         Doc(

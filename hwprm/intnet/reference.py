@@ -9,7 +9,7 @@ of 46 bits per accumulator that `IntegerNetwork` checks proves the second.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ from hwprm.intnet.images import split_images
 from hwprm.intnet.layers import GemmLayer, Pool, Tensor, Term
 from hwprm.intnet.network import IntegerNetwork
 
-__all__ = ["accumulators", "logits", "run"]
+__all__ = ["LOWEST", "Watch", "accumulators", "batch_of", "logits", "pool_taps", "run"]
 
 IntArray = NDArray[np.int64]
 Images = IntArray | Mapping[str, IntArray]
+#: Called with a layer, the number of the first of some images, and their accumulators before and after pooling.
+Watch = Callable[[GemmLayer, int, IntArray, IntArray], None]
 
 #: Bytes that one batch of patches, accumulators and tensors may take; images are cut into batches to keep below.
 BUDGET = 64 << 20
@@ -32,11 +34,12 @@ BUDGET = 64 << 20
 LOWEST = np.iinfo(np.int64).min
 
 
-def run(net: IntegerNetwork, images: Images) -> dict[str, IntArray]:
+def run(net: IntegerNetwork, images: Images, *, watch: Watch | None = None) -> dict[str, IntArray]:
     """Every tensor of `net`, the inputs included: {name: int64 ``(n, C, H, W)``}.
 
     `images` are integers at the input tensors' scales: one array, ``(n, C, H, W)`` or packed as in
     `hwprm.intnet.images`, or one ``(n, C, H, W)`` per input by name.
+    `watch` is shown every layer's accumulators ``(n, M, OH, OW)`` and ``(n, M, PH, PW)``, which are not kept.
     Raises InputError when a shape does not fit or a value does not fit the tensor's bits.
     """
     tensors = _checked(net, images)
@@ -45,7 +48,11 @@ def run(net: IntegerNetwork, images: Images) -> dict[str, IntArray]:
         out = np.empty((count, *net.tensor[layer.name].shape), np.int64)
         step = _batch(net, [layer])
         for i in range(0, count, step):
-            out[i : i + step] = _run_layer(net, layer, {k: v[i : i + step] for k, v in tensors.items()})
+            acc = accumulators(net, layer, {k: v[i : i + step] for k, v in tensors.items()})
+            best = _pool(layer.pool, acc) if layer.pool else acc
+            if watch:
+                watch(layer, i, acc, best)
+            out[i : i + step] = _stored(layer, best)
         tensors[layer.name] = out
     return tensors
 
@@ -58,7 +65,7 @@ def logits(net: IntegerNetwork, images: Images, *, chunk: int | None = None) -> 
     inputs = _checked(net, images)
     count = len(inputs[net.inputs[0]])
     outs = {name: np.empty((count, *net.tensor[name].shape), np.int64) for name in net.outputs}
-    step = chunk or _batch(net, net.layers)
+    step = chunk or batch_of(net)
     for i in range(0, count, step):
         part = run(net, {name: array[i : i + step] for name, array in inputs.items()})
         for name, out in outs.items():
@@ -80,10 +87,8 @@ def accumulators(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, In
     return acc
 
 
-def _run_layer(net: IntegerNetwork, layer: GemmLayer, tensors: Mapping[str, IntArray]) -> IntArray:
-    acc = accumulators(net, layer, tensors)
-    if layer.pool:
-        acc = _pool(layer.pool, acc)
+def _stored(layer: GemmLayer, acc: IntArray) -> IntArray:
+    """What `layer` makes of its accumulators after pooling."""
     mult, shift = (np.asarray(v, np.int64)[None, :, None, None] for v in (layer.mult, layer.shift))
     out = layer.finished(requantize(acc, mult, shift, *layer.clamp))
     if layer.upsample == (1, 1):
@@ -131,8 +136,10 @@ def _exact_dtype(weight: IntArray, x: IntArray) -> type[np.float32] | type[np.fl
     return np.float32 if bound < 1 << 24 else np.float64
 
 
-def _pool(pool: Pool, acc: IntArray) -> IntArray:
-    """Maximum over windows, int64 ``(n, M, PH, PW)``; padding and what ceil mode adds never win."""
+def pool_taps(pool: Pool, acc: IntArray) -> Iterator[IntArray]:
+    """What every window meets at one position of its kernel after the other, row by row: int64 ``(n, M, PH, PW)``;
+    `LOWEST` in the padding and in what ceil mode adds.
+    """
     height, width = acc.shape[2:]
     ph, pw = pool.output_size((height, width))
     top, bottom, left, right = pool.padding
@@ -141,10 +148,17 @@ def _pool(pool: Pool, acc: IntArray) -> IntArray:
     reach_w = (pw - 1) * pool.stride[1] + (pool.kernel[1] - 1) * pool.dilation[1] + 1
     below, beside = max(bottom, reach_h - top - height), max(right, reach_w - left - width)
     padded = np.pad(acc, ((0, 0), (0, 0), (top, below), (left, beside)), constant_values=LOWEST)
-    best = np.full((*acc.shape[:2], ph, pw), LOWEST, np.int64)
     for ky in range(pool.kernel[0]):
         for kx in range(pool.kernel[1]):
-            np.maximum(best, _taps(padded, (ky, kx), (ph, pw), pool.stride, pool.dilation), out=best)
+            yield _taps(padded, (ky, kx), (ph, pw), pool.stride, pool.dilation)
+
+
+def _pool(pool: Pool, acc: IntArray) -> IntArray:
+    """Maximum over windows, int64 ``(n, M, PH, PW)``; padding and what ceil mode adds never win."""
+    first, *others = pool_taps(pool, acc)
+    best = first.copy()
+    for tap in others:
+        np.maximum(best, tap, out=best)
     return best
 
 
@@ -174,6 +188,11 @@ def _checked_array(tensor: Tensor, array: NDArray[Any]) -> IntArray:
     if array.size and (array.min() < low or array.max() > high):
         raise InputError(f"input {tensor.name!r} must lie in {low}..{high}, not {array.min()}..{array.max()}")
     return array.astype(np.int64)
+
+
+def batch_of(net: IntegerNetwork) -> int:
+    """How many images at once keep every array of `net` within the budget."""
+    return _batch(net, net.layers)
 
 
 def _batch(net: IntegerNetwork, layers: list[GemmLayer] | tuple[GemmLayer, ...]) -> int:

@@ -286,6 +286,9 @@ def _verification(facts: Facts) -> Table:
     ):
         if key in verify:
             table.add_row(label, escape(str(verify[key])))
+    if coverage := verify.get("coverage"):
+        table.add_row("goals reached by the images", f"{coverage['reached']} of {coverage['goals']}")
+        table.add_row("... unreachable, open", f"{coverage['unreachable']}, {coverage['open']}")
     for case in verify["failures"]:
         table.add_row(f"[red]{escape(case['simulator'])} {escape(case['mode'])}[/]", escape(case["failure"]))
     return table

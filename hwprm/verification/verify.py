@@ -7,10 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from hwprm.bundle import Bundle
-from hwprm.bundle.images import extreme_images, random_images
 from hwprm.config.memory import MemoryConfig
 from hwprm.config.verify import VerifyConfig
 from hwprm.core.cache import default_cache, trim
@@ -18,6 +15,7 @@ from hwprm.core.errors import ConfigError
 from hwprm.intnet.reference import logits, run
 from hwprm.verification.comparison.events import Section
 from hwprm.verification.comparison.external_memory import waiting_cycles
+from hwprm.verification.coverage.choose import Chosen, as_stored, choose
 from hwprm.verification.modes.bulk import run_bulk
 from hwprm.verification.modes.layers import run_layers
 from hwprm.verification.modes.protocol import run_protocol
@@ -25,7 +23,7 @@ from hwprm.verification.modes.simulation import ModeOutcome, Simulation
 from hwprm.verification.results.junit import write_error, write_junit, write_unfinished
 from hwprm.verification.results.report import Case, VerifyReport
 from hwprm.verification.simulators.builds import build
-from hwprm.verification.simulators.tools import Simulator, find_simulator
+from hwprm.verification.simulators.tools import find_simulator
 
 __all__ = ["verify_bundle"]
 
@@ -87,12 +85,24 @@ def _verify(folder: Path, config: VerifyConfig, memory: MemoryConfig, progress: 
             "layer mode fills memories, which a netlist hides; verify it with --modes bulk --trace-images 1, which "
             "compares every layer too"
         )
-    simulations = [_simulation(bundle, simulator, config, memory) for simulator in simulators]
+    chosen = _chosen(bundle, config)
+    simulations = [
+        Simulation(
+            bundle=bundle,
+            simulator=simulator,
+            config=config,
+            memory=memory,
+            work=(config.work or default_cache()).absolute(),  # tools run in folders of their own
+            images=chosen.images,
+            groups=chosen.groups,
+        )
+        for simulator in simulators
+    ]
     outcomes = _simulate(simulations, config, progress)
     cases = [*_golden_cases(bundle), *(case for outcome in outcomes for case in outcome.cases)]
     if len(simulations) == 2:
         cases += _agreement(outcomes, config.modes, bundle.manifest.array.batch)
-    return _report(simulations, outcomes, cases, time.monotonic() - start)
+    return _report(simulations, chosen, outcomes, cases, time.monotonic() - start)
 
 
 def _simulate(simulations: Sequence[Simulation], config: VerifyConfig, progress: Progress) -> list[ModeOutcome]:
@@ -142,25 +152,12 @@ def _starved(simulation: Simulation) -> ModeOutcome:
     return replace(outcome, mode="starved", cases=cases)
 
 
-def _simulation(bundle: Bundle, simulator: Simulator, config: VerifyConfig, memory: MemoryConfig) -> Simulation:
-    manifest = bundle.manifest
-    images = bundle.images
-    batch = manifest.array.batch
+def _chosen(bundle: Bundle, config: VerifyConfig) -> Chosen:
+    """The images of all modes, which take as many of the first as they want."""
+    batch = bundle.manifest.array.batch
     wanted = max(config.protocol_count, config.layer_count + batch - 1, *map(config.bulk_images, config.simulators))
-    if wanted > len(images):
-        extreme = extreme_images(manifest.image_limits)
-        extra = random_images(wanted - len(images), manifest.image_limits, config.seed)
-        images = np.concatenate([images, extreme, extra])[:wanted]
-    work = (config.work or default_cache()).absolute()  # tools run in folders of their own
-    return Simulation(
-        bundle=bundle,
-        simulator=simulator,
-        config=config,
-        memory=memory,
-        work=work,
-        images=images,
-        stored=len(bundle.images),
-    )
+    make = choose if config.search else as_stored
+    return make(bundle.network, bundle.images, wanted, config.seed)
 
 
 def _golden_cases(bundle: Bundle) -> Iterable[Case]:
@@ -222,20 +219,25 @@ def _difference(first: Sequence[Section], second: Sequence[Section], images: int
 
 
 def _report(
-    simulations: Sequence[Simulation], outcomes: Sequence[ModeOutcome], cases: Sequence[Case], seconds: float
+    simulations: Sequence[Simulation],
+    chosen: Chosen,
+    outcomes: Sequence[ModeOutcome],
+    cases: Sequence[Case],
+    seconds: float,
 ) -> VerifyReport:
-    manifest = simulations[0].bundle.manifest
-    images = max((outcome.images for outcome in outcomes), default=0)
-    stored = min(simulations[0].stored, images)
-    source = f"{stored} stored" + (f", {images - stored} random" if images > stored else "")
+    first = simulations[0]
+    manifest = first.bundle.manifest
+    count = max((outcome.images for outcome in outcomes), default=0)
     names = [entry.name for entry in manifest.layers]
     return VerifyReport(
         net=manifest.net,
         design_hash=manifest.design_hash,
+        netlist=manifest.target if manifest.netlist else None,
         simulators=tuple(f"{simulation.simulator.name} {simulation.simulator.version}" for simulation in simulations),
-        images=images,
-        image_source=source,
-        seed=simulations[0].config.seed,
+        images=count,
+        image_source=chosen.told(count),
+        coverage=chosen.coverage(count, _compared_in_full(first.config, manifest.array.batch)),
+        seed=first.config.seed,
         values_compared=sum(case.values for case in cases),
         mismatches=sum(case.wrong for case in cases),
         cycles_predicted=manifest.cycles.image,
@@ -247,3 +249,13 @@ def _report(
         seconds=seconds,
         memory_stalls=next((o.memory_stalls for o in reversed(outcomes) if o.memory_stalls is not None), None),
     )
+
+
+def _compared_in_full(config: VerifyConfig, batch: int) -> int:
+    """Of how many images every layer is compared, in one mode or another; the mode `layers` may leave some out."""
+    whole = {
+        "protocol": config.protocol_count,
+        "bulk": config.trace_images,
+        "layers": 0 if config.layers else config.layer_count + batch - 1,
+    }
+    return max(whole[mode] for mode in config.modes)

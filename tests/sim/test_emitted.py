@@ -145,9 +145,7 @@ def failing(bundle: Bundle, work: Path, tmp_path: Path, name: str, change: Calla
     faulty = change(text)
     assert faulty != text, "the fault changes nothing"
     (folder / name).write_text(faulty)
-    config = VerifyConfig(
-        sim="icarus", protocol_images=1, icarus_images=2, work=work, allow_edited=True, modes=("bulk",)
-    )
+    config = VerifyConfig(sim="icarus", icarus_images=2, search=False, work=work, allow_edited=True, modes=("bulk",))
     report = verify_bundle(folder, config)
     assert not report.ok
     assert report.mismatches > 0

@@ -23,7 +23,8 @@ pytestmark = pytest.mark.sim
 
 
 def check(folder: Path, work: Path, **options: object) -> VerifyReport:
-    config = replace(VerifyConfig(sim="icarus", images=6, icarus_images=6, work=work, timeout=600.0), **options)  # type: ignore[arg-type]  # options of any field
+    plain = VerifyConfig(sim="icarus", images=6, icarus_images=6, search=False, work=work, timeout=600.0)
+    config = replace(plain, **options)  # type: ignore[arg-type]  # options of any field
     return verify_bundle(folder, config)
 
 
@@ -51,7 +52,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.slow
 def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> None:
-    config = VerifyConfig(sim="both", images=40, icarus_images=20, work=work, optimise=False)
+    config = VerifyConfig(sim="both", images=40, icarus_images=20, search=False, work=work, optimise=False)
     junit = tmp_path / "junit.xml"
     said: list[tuple[str, int, int]] = []
     report = verify_bundle(standin.folder, config, junit=junit, progress=lambda *step: said.append(step))

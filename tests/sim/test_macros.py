@@ -48,7 +48,7 @@ def test_macros_are_bit_exact(pipeline: str, sim: str, tmp_path: Path, work: Pat
     report = _verified(bundle, sim, work)
     report.raise_on_failure()
     assert report.cycles_simulated == report.cycles_predicted
-    assert {"images 0..1, stored", "layer a"} == {case.name for case in report.cases if case.values}
+    assert {"images 0..1, chosen", "layer a"} == {case.name for case in report.cases if case.values}
 
 
 @pytest.mark.parametrize("name", long_round(("hwprm_ram.v", "hwprm_rom.v"), quick=1))

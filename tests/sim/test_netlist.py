@@ -101,7 +101,7 @@ def test_netlist_is_bit_exact(
     assert (log, stored) == (plain_log, plain_stored)
     assert log.count("\nO ") == 2 * 4
     assert len(stored.splitlines()) > 20
-    assert {"images 0..1, stored", "layer a"} == {case.name for case in report.cases if case.values}
+    assert {"images 0..1, chosen", "layer a"} == {case.name for case in report.cases if case.values}
     with pytest.raises(ConfigError, match="is a netlist already, of .*; give the bundle that it was made of"):
         api.synth(bundle, SiliconConfig(target=target, work=work))
     with pytest.raises(ConfigError, match="which a netlist hides; verify it with --modes bulk"):

@@ -24,6 +24,7 @@ from hwprm.quantization import measure_quality
 from hwprm.reporting import run_facts, verify_facts
 from hwprm.reporting.facts.facts import QUALITY_FILE
 from hwprm.verification import Case, VerifyReport, write_junit
+from hwprm.verification.coverage.choose import as_stored
 
 __all__ = ["branched_graph", "finished_run", "pruned_log", "trained_log", "verified"]
 
@@ -120,6 +121,7 @@ def verified(bundle: Bundle, *failures: str) -> VerifyReport:
         cases=tuple(cases),
         waves=(),
         seconds=2.5,
+        coverage=as_stored(bundle.network, bundle.images, 30, 1).coverage(30, 2),
     )
 
 

@@ -39,7 +39,7 @@ def simulated(bundle: Bundle, work: Path, sim: Literal["icarus", "verilator"] = 
         memory=MemoryConfig(),
         work=work,
         images=bundle.images,
-        stored=len(bundle.images),
+        groups=(("stored", len(bundle.images)),),
     )
     logits = np.zeros((len(bundle.images), bundle.manifest.result_words), np.int64)  # compared by who talks to it
     stimulus = Stimulus(mode="port", images=bundle.images, logits=logits, tests=["bridge"], plusargs=[])

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "bundle_facts",
     "compression",
+    "coverage_facts",
+    "coverage_of",
     "cycle_facts",
     "describe",
     "in_order",
@@ -216,6 +218,7 @@ def verify_facts(report: VerifyReport) -> Facts:
             "failures": [asdict(case) for case in report.failures],
             "seed": report.seed,
             **({} if report.memory_stalls is None else {"memory_stalls": report.memory_stalls}),
+            **({"coverage": coverage_facts(report)} if report.coverage else {}),
             "ok": report.ok,
         },
         "simulated": {"image": report.cycles_simulated, "layers": plain["layer_cycles_simulated"]},
@@ -223,6 +226,33 @@ def verify_facts(report: VerifyReport) -> Facts:
         "waves": plain["waves"],
         "seconds": {"verify": report.seconds},
     }
+
+
+def coverage_facts(report: VerifyReport) -> Facts:
+    """Which goals the images of a verification reached, in all and of every input and layer."""
+    rows = [
+        {
+            "name": layer.name,
+            "goals": layer.goals,
+            "reached": layer.reached,
+            "compared": layer.compared,
+            "unreachable": layer.ruled_out,
+            "open": layer.left,
+            "names": {"unreachable": list(layer.unreachable), "open": list(layer.open)},
+            "filters": {
+                count.kind: {"of": count.filters, "reached": count.reached, "unreachable": count.unreachable}
+                for count in layer.filters
+            },
+        }
+        for layer in report.coverage
+    ]
+    return coverage_of(rows)
+
+
+def coverage_of(rows: list[Facts]) -> Facts:
+    """The ``coverage`` part of a report from its layers' parts."""
+    counts = ("goals", "reached", "compared", "unreachable", "open")
+    return {key: sum(row[key] for row in rows) for key in counts} | {"layers": rows}
 
 
 def _run(folder: Path) -> Facts:

@@ -13,7 +13,7 @@ from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model, Stage
 from hwprm.reporting.facts.facts import describe, read_quality
 from hwprm.reporting.page.silicon import read_silicon
-from hwprm.reporting.page.verification import RESULTS, Results, read_results
+from hwprm.reporting.page.verification import NETLIST_RESULTS, RESULTS, Results, read_results
 from hwprm.sources import as_model, holds
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Content:
     network: IntegerNetwork | None = None
     bundle: Bundle | None = None
     results: Results | None = None
+    #: Of the netlist that was made of the bundle.
+    netlist_results: Results | None = None
     #: What quantisation did, the object of ``quality.json``.
     quality: Mapping[str, Any] | None = None
     #: What devices it was synthesised for: objects of ``silicon.json``.
@@ -87,6 +89,7 @@ def _run(folder: Path, facts: Mapping[str, Any]) -> Content:
         network=bundle.network,
         bundle=bundle,
         results=read_results(folder / RESULTS, bundle.manifest.design_hash),
+        netlist_results=read_results(folder / NETLIST_RESULTS, bundle.manifest.design_hash, netlist=True),
         quality=read_quality(folder / "stages/quantize"),
         silicon=read_silicon(folder, bundle.manifest.design_hash),
     )
@@ -97,10 +100,22 @@ def _bundle(folder: Path) -> Content:
     facts = describe(folder)
     bundle = Bundle.load(folder)
     beside = folder.absolute().parent
-    results = read_results(beside / RESULTS, bundle.manifest.design_hash)
+    design, netlist = bundle.manifest.design_hash, bundle.manifest.netlist
+    of_netlist = read_results(beside / NETLIST_RESULTS, design, netlist=True)
+    results = of_netlist if netlist else read_results(beside / RESULTS, design)
+    if netlist and results is None:
+        results = read_results(beside / RESULTS, design, netlist=True)
     silicon = read_silicon(beside, bundle.manifest.design_hash)
     if results:
         cycles = facts["cycles"] | {"simulated": results.cycles}
         simulated = [row | {"simulated": results.layer_cycles.get(row["name"])} for row in cycles["layers"]]
         facts = facts | {"verify": results.facts(), "cycles": cycles | {"layers": simulated}}
-    return Content(facts=facts, models={}, network=bundle.network, bundle=bundle, results=results, silicon=silicon)
+    return Content(
+        facts=facts,
+        models={},
+        network=bundle.network,
+        bundle=bundle,
+        results=results,
+        netlist_results=of_netlist,
+        silicon=silicon,
+    )

@@ -9,6 +9,7 @@ from hwprm.bundle.manifest import ChecksEntry
 from hwprm.reporting.page.content import Content
 from hwprm.reporting.page.hardware import cycles_section, memory_section, rom_section
 from hwprm.reporting.page.parts import Column, Section, Table, Tile
+from hwprm.reporting.page.proof import coverage_tables, proof_section
 from hwprm.reporting.page.pruning import (
     accuracy_section,
     matrices_section,
@@ -49,6 +50,7 @@ def page_of(content: Content) -> Page:
         rom_section,
         _silicon,
         verification_section,
+        proof_section,
         run_section,
     )
     design = content.bundle.manifest.design_hash if content.bundle else ""
@@ -148,6 +150,8 @@ def verification_section(content: Content) -> Iterator[Section]:
     )
     columns = (Column(title="What", numeric=False), Column(title="Value", numeric=False))
     parts = [Table(caption="Result", columns=columns, rows=rows)]
+    if coverage := verify.get("coverage"):
+        parts += coverage_tables(coverage)
     if content.results:
         parts.append(_suites(content))
     if verify["failures"]:

@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from hwprm.core.errors import InputError
+from hwprm.reporting.facts.facts import coverage_of
 
-__all__ = ["RESULTS", "Results", "Suite", "read_results"]
+__all__ = ["NETLIST_RESULTS", "RESULTS", "Results", "Suite", "read_results"]
 
-#: Name of the file, as the main job writes it.
-RESULTS = "junit.xml"
+#: Name of the file, as the main job writes it; and of one about the netlist that was made of the bundle.
+RESULTS, NETLIST_RESULTS = "junit.xml", "junit-netlist.xml"
+#: What a suite of coverage is called behind the network's name.
+COVERAGE = "reference.coverage"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,10 @@ class Results:
     suites: tuple[Suite, ...]
     cycles: int | None
     layer_cycles: Mapping[str, int]
+    #: Which goals the images reached, layer by layer; none where the file does not say.
+    coverage: tuple[dict[str, Any], ...] = ()
+    #: Of whose cells the netlist is that was simulated, if it was one.
+    netlist: str | None = None
 
     def facts(self) -> dict[str, Any]:
         """The ``verify`` part of a report (docs/report.md)."""
@@ -56,12 +63,14 @@ class Results:
             "mismatches": wrong,
             "failures": failures,
             "seed": self.seed,
+            **({"coverage": coverage_of(list(self.coverage))} if self.coverage else {}),
             "ok": values > 0 and wrong == 0 and not failures,
         }
 
 
-def read_results(path: Path, design_hash: str) -> Results | None:
-    """What `hwprm verify --junit` wrote to `path`; None when there is nothing, or it is of another design.
+def read_results(path: Path, design_hash: str, *, netlist: bool = False) -> Results | None:
+    """What `hwprm verify --junit` wrote to `path`; None when there is nothing, or it is of another design, or is not of
+    a `netlist` where one is wanted, or the other way round.
 
     Raises InputError when the file cannot be understood.
     """
@@ -69,7 +78,8 @@ def read_results(path: Path, design_hash: str) -> Results | None:
         return None
     try:
         suites = ET.parse(path).getroot().findall("testsuite")
-        if not suites or _properties(suites[0]).get("design_hash") != design_hash:
+        origin = _properties(suites[0]) if suites else {}
+        if origin.get("design_hash") != design_hash or ("netlist" in origin) != netlist:
             return None
         return _results(suites)
     except (OSError, ET.ParseError, KeyError, ValueError) as error:
@@ -93,10 +103,35 @@ def _results(suites: list[ET.Element]) -> Results:
         simulators=origin["simulators"],
         images=int(origin["images"]),
         seed=int(origin["seed"]),
-        suites=tuple(_suite(suite) for suite in suites),
+        suites=tuple(_suite(suite) for suite in suites if not suite.attrib["name"].endswith(f".{COVERAGE}")),
         cycles=cycles,
         layer_cycles=layers,
+        coverage=tuple(
+            _coverage(case)
+            for suite in suites
+            if suite.attrib["name"].endswith(f".{COVERAGE}")
+            for case in suite.findall("testcase")
+        ),
+        netlist=origin.get("netlist"),
     )
+
+
+def _coverage(case: ET.Element) -> dict[str, Any]:
+    """What `hwprm.reporting.facts.facts.coverage_facts` says of a layer."""
+    found = _properties(case)
+    filters = {}
+    for name, text in found.items():
+        if name.startswith("filters "):
+            reached, of, unreachable = (int(word) for word in text.replace(",", "").split() if word.isdecimal())
+            filters[name.removeprefix("filters ")] = {"of": of, "reached": reached, "unreachable": unreachable}
+    return {
+        "name": case.attrib["name"].removeprefix("layer "),
+        **{key: int(found[key]) for key in ("goals", "reached", "compared")},
+        "unreachable": int(found["ruled_out"]),
+        "open": int(found["left"]),
+        "names": {key: found[key].split("; ") if found[key] else [] for key in ("unreachable", "open")},
+        "filters": filters,
+    }
 
 
 def _suite(suite: ET.Element) -> Suite:

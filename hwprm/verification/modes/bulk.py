@@ -15,6 +15,7 @@ from hwprm.verification.comparison.compare import Comparison, compare_logits
 from hwprm.verification.comparison.events import Frame, Section, instability, read_sections
 from hwprm.verification.comparison.external_memory import compare_stalls, memory_plusargs, waiting_cycles
 from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden, room_stalls
+from hwprm.verification.coverage.choose import ranges
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
 from hwprm.verification.modes.trace import compare_trace
 from hwprm.verification.results.report import Case
@@ -54,12 +55,12 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
     frames = sections[0].frames
     cases = [_stream_case(simulation, session, sections[0])]
     cases.append(replace(simulation.case(MODE, "offers stand still"), failure=instability(sections)))
-    for name, first, last in _sets(simulation, len(images)):
+    for source, first, last in ranges(simulation.groups, len(images)):
         total = Comparison()
         for i in range(first, last):
             frame = frames[i] if i < len(frames) else None
             total += compare_logits(frame, i, manifest.layers, {k: v[i] for k, v in expected.items()})
-        cases.append(simulation.case(MODE, name, total))
+        cases.append(simulation.case(MODE, f"images {first}..{last - 1}, {source}", total))
     if len(frames) > len(images):
         failure = f"{len(frames)} images left the design, {len(images)} went in"
         cases.append(replace(simulation.case(MODE, "surplus"), failure=failure))
@@ -107,14 +108,6 @@ def _memory(simulation: Simulation) -> list[str]:
     waiting = waiting_cycles(simulation.bundle, simulation.memory)
     patience = 4 * (manifest.cycles.image + words + waiting) + 10_000
     return [*memory_plusargs(simulation.memory), f"+watchdog={patience}"]
-
-
-def _sets(simulation: Simulation, count: int) -> list[tuple[str, int, int]]:
-    stored = min(simulation.stored, count)
-    sets = [(f"images 0..{stored - 1}, stored", 0, stored)]
-    if count > stored:
-        sets.append((f"images {stored}..{count - 1}, random", stored, count))
-    return sets
 
 
 def _stream_case(simulation: Simulation, session: Session, section: Section) -> Case:

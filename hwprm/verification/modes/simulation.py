@@ -46,7 +46,7 @@ PATIENCE = 20_000
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Simulation:
-    """One bundle on one simulator; of the images ``(n, ...)`` the first `stored` are the bundle's, the rest random."""
+    """One bundle on one simulator."""
 
     bundle: Bundle
     simulator: Simulator
@@ -54,8 +54,9 @@ class Simulation:
     #: The testbench's memory in bulk mode, for designs that read one.
     memory: MemoryConfig
     work: Path
+    #: Those of all modes, ``(n, ...)``, each of which takes the first; and how many of them came from where.
     images: IntArray
-    stored: int
+    groups: tuple[tuple[str, int], ...]
 
     def case(self, mode: str, name: str, compared: Comparison | None = None) -> Case:
         """The case `name` of `mode` on this simulator, with what was `compared` in it; it passes unless that failed."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import traceback
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
 
 from hwprm.core.errors import HwprmError
@@ -33,7 +34,7 @@ def write_junit(report: VerifyReport, path: Path) -> None:
     if not report.ok and not report.failures:  # no case says why
         cases = (*cases, Case(simulator="verdict", mode="verify", name="values compared", failure=NOTHING))
     suites: dict[str, ET.Element] = {}
-    for case in cases:
+    for case in (*cases, *_coverage(report)):
         name = _clean(f"{report.net}.{case.simulator}.{case.mode}")
         suite = suites.get(name)
         if suite is None:
@@ -50,6 +51,24 @@ def write_junit(report: VerifyReport, path: Path) -> None:
 def write_unfinished(net: str, path: Path) -> None:
     """Write what stands in `path` while the verification of `net` runs, and for good when it is killed."""
     _write_one(net, "not finished: the verification is at work, or was killed", "unfinished", path)
+
+
+def _coverage(report: VerifyReport) -> Iterator[Case]:
+    """A case for each input and layer, none of which fails: what no image reached is told, and no fault."""
+    for layer in report.coverage:
+        filters = [
+            (f"filters {count.kind}", f"{count.reached} of {count.filters}, {count.unreachable} unreachable")
+            for count in layer.filters
+        ]
+        counts = [("goals", layer.goals), ("reached", layer.reached), ("compared", layer.compared)]
+        counts += [("ruled_out", layer.ruled_out), ("left", layer.left)]
+        names = [("unreachable", "; ".join(layer.unreachable)), ("open", "; ".join(layer.open))]
+        yield Case(
+            simulator="reference",
+            mode="coverage",
+            name=f"layer {layer.name}",
+            properties=(*((name, str(count)) for name, count in counts), *names, *filters),
+        )
 
 
 def write_error(net: str, error: BaseException, path: Path) -> None:
@@ -107,6 +126,7 @@ def _origin(report: VerifyReport) -> tuple[tuple[str, str], ...]:
         ("simulators", ", ".join(report.simulators)),
         ("images", str(report.images)),
         ("design_hash", report.design_hash),
+        *((("netlist", report.netlist),) if report.netlist else ()),
     )
 
 

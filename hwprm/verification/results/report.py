@@ -7,6 +7,7 @@ from typing import Any
 
 from hwprm.core.errors import MismatchError
 from hwprm.core.shown import html_table
+from hwprm.verification.coverage.summary import LayerCoverage, coverage_line
 
 __all__ = ["Case", "VerifyReport"]
 
@@ -51,6 +52,10 @@ class VerifyReport:
     seconds: float
     #: Cycles that the last image of the bulk mode waited for external memory besides; None where there is none.
     memory_stalls: int | None = None
+    #: What the images made every input and layer do.
+    coverage: tuple[LayerCoverage, ...] = ()
+    #: Of whose cells the netlist is that was simulated; None for the bundle's own Verilog.
+    netlist: str | None = None
 
     def __repr__(self) -> str:
         cycles = "not simulated" if self.cycles_simulated is None else f"{self.cycles_simulated:,} simulated"
@@ -68,6 +73,11 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether everything passed and something was compared."""
         return self.values_compared > 0 and self.mismatches == 0 and not self.failures
+
+    @property
+    def coverage_line(self) -> str:
+        """How many goals the images reached, in one line."""
+        return coverage_line((c.goals, c.reached, c.ruled_out, c.left) for c in self.coverage)
 
     @property
     def failures(self) -> tuple[Case, ...]:

@@ -48,6 +48,8 @@ def test_every_step_says_where_and_what_next(
     assert re.fullmatch(
         r"PASS: 2 images, 6 values compared, 0 wrong; cycles: (\d+), predicted \1", _last(done.stdout)
     ), done.stdout
+    reached = r"coverage: (\d+) of \d+ goals reached, \d+ unreachable, \d+ open"
+    assert re.fullmatch(reached, done.stdout.strip().splitlines()[-2]), done.stdout
     assert _last(done.stderr) == "next: hwprm synth bundle"
     assert _last(run("estimate", "integer").stderr) == "next: hwprm compile integer --rows 8 --cols 8"
     assert _last(run("export", "pruned").stderr) == "result: exported; next: hwprm report exported"
@@ -113,5 +115,6 @@ def test_the_last_line_of_verify(
     monkeypatch.setattr("hwprm.api.verify", lambda *given, **options: report)
     done = run("verify", "bundle")
     assert (_last(done.stdout), done.exit_code) == (text, bool(wrong))
+    assert "coverage: " not in done.stdout, "of nothing there is nothing to tell"
     again = "hwprm synth bundle" if not wrong else "hwprm verify bundle --wave 0:20000"
     assert _last(done.stderr) == f"next: {again}"

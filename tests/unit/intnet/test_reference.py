@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from hwprm.core.errors import InputError
 from hwprm.intnet import GemmLayer, IntegerNetwork, Pool, Tensor, Term, reference
+from tests.support.networks import small_lenet
 from tests.support.rounds import examples
 
 
@@ -197,3 +198,27 @@ def test_no_images_give_empty_tensors() -> None:
     net = random_network(3, 8)
     outs = reference.run(net, np.zeros((0, *net.input.shape), np.int64))
     assert {name: array.shape for name, array in outs.items()} == {t.name: (0, *t.shape) for t in net.tensors}
+
+
+def test_whoever_watches_sees_every_sum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Accumulators before and after pooling, a few images at a time, whose windows `pool_taps` takes apart."""
+    net = small_lenet()
+    low, high = net.image_limits
+    images = np.random.default_rng(2).integers(low, high, (5, *low.shape), endpoint=True)
+    monkeypatch.setattr(reference, "_batch", lambda net, layers: 2)
+    seen: list[tuple[str, int, int]] = []
+
+    def watch(layer: GemmLayer, first: int, acc: np.ndarray, best: np.ndarray) -> None:
+        seen.append((layer.name, first, len(acc)))
+        tensors = {name: tensor[first : first + len(acc)] for name, tensor in plain.items()}
+        assert np.array_equal(acc, reference.accumulators(net, layer, tensors))
+        if layer.pool:
+            assert np.array_equal(best, np.maximum.reduce(list(reference.pool_taps(layer.pool, acc))))
+            assert len(list(reference.pool_taps(layer.pool, acc))) == layer.pool.kernel[0] * layer.pool.kernel[1]
+        else:
+            assert best is acc
+
+    plain = reference.run(net, images)
+    watched = reference.run(net, images, watch=watch)
+    assert seen == [(layer.name, first, count) for layer in net.layers for first, count in ((0, 2), (2, 2), (4, 1))]
+    assert all(np.array_equal(plain[name], watched[name]) for name in plain)

@@ -166,7 +166,11 @@ def test_lists_show_what_irregular_pruning_costs() -> None:
 def test_failures_are_told() -> None:
     case = {"simulator": "icarus", "mode": "bulk", "failure": "image 0, layer 'fc': expected 3, got 4 [x]"}
     verify = {"simulator": "icarus 11", "images": 2, "values_compared": 9, "mismatches": 1, "failures": [case]}
-    text = _print({"verify": verify})
+    coverage = {"goals": 36, "reached": 31, "compared": 20, "unreachable": 4, "open": 1, "layers": []}
+    assert "31 of 36" not in _print({"verify": verify})
+    text = _print({"verify": verify | {"coverage": coverage}})
+    assert "31 of 36" in text
+    assert "4, 1" in text
     assert "expected 3, got 4 [x]" in text
 
 

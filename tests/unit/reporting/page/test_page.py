@@ -32,7 +32,7 @@ from tests.support.builds import branched_graph, verified
 from tests.support.networks import Spec, network, small_lenet
 
 FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
-ALL = [*FLOAT, "quality", "confusion", "cycles", "memory", "rom", "verification", "run"]
+ALL = [*FLOAT, "quality", "confusion", "cycles", "memory", "rom", "verification", "proof", "run"]
 #: Elements without an end tag.
 VOID = frozenset({"meta", "link", "br", "img"})
 
@@ -107,7 +107,7 @@ def test_shapes_before_and_after(finished: Path, tmp_path: Path) -> None:
 
 def test_bundle_with_results_beside_it(finished: Path, tmp_path: Path) -> None:
     page = _page(finished / "bundle", tmp_path)
-    assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "verification"]
+    assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "verification", "proof"]
     assert "sum sum · ReLU · max pool 2×2 ← branch, stem_copy 5×4×4" in page.text
     assert "summand" not in page.text, "factors are no matrices"
     facts = json.loads((finished / "report.json").read_text())
@@ -122,7 +122,7 @@ def test_bundle_with_results_beside_it(finished: Path, tmp_path: Path) -> None:
 def test_bundle_alone(finished: Path, tmp_path: Path) -> None:
     shutil.copytree(finished / "bundle", tmp_path / "bundle")
     page = _page(tmp_path / "bundle", tmp_path)
-    assert page.sections == ["network", "matrices", "cycles", "memory", "rom"]
+    assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "proof"]
     assert "Mismatches" not in page.text
 
 
@@ -267,7 +267,7 @@ def test_bundle_with_its_program_outside(tmp_path: Path) -> None:
     program = compile_network(small_lenet(), ArrayConfig(rows=4, cols=3, weights="axi"))
     bundle = emit_bundle(program, random_images(1, program.network.image_limits, seed=0), None, tmp_path / "bundle")
     page = _page(bundle.folder, tmp_path)
-    assert page.sections == ["network", "matrices", "cycles", "memory", "rom"]
+    assert page.sections == ["network", "matrices", "cycles", "memory", "rom", "proof"]
     assert f"{sum(program.onchip.values()):,} bits on the chip" in page.text
     assert program.external is not None
     assert f"{program.external.bytes:,} bytes of external memory" in page.text

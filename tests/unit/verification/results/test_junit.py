@@ -14,6 +14,7 @@ from hwprm.bundle import Bundle
 from hwprm.config.verify import VerifyConfig
 from hwprm.core.errors import BundleError, InputError, ToolError
 from hwprm.verification import verify, verify_bundle, write_junit
+from hwprm.verification.coverage.summary import FilterCount, LayerCoverage
 from tests.sim.standin import standin_bundle
 from tests.unit.verification.results.reports import report
 
@@ -36,6 +37,34 @@ def test_junit(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="^cannot write "):
         write_junit(report(None), tmp_path / "file" / "j.xml")
+
+
+def test_coverage_is_a_suite_that_never_fails(tmp_path: Path) -> None:
+    layer = LayerCoverage(
+        name="conv",
+        goals=9,
+        reached=5,
+        compared=4,
+        unreachable=("below", "code 1..2"),
+        open=("tie",),
+        ruled_out=3,
+        left=1,
+        filters=(FilterCount(kind="above", filters=1_200, reached=7, unreachable=2),),
+    )
+    write_junit(dataclasses.replace(report(None), coverage=(layer,), netlist="ecp5"), tmp_path / "j.xml")
+    root = ET.parse(tmp_path / "j.xml").getroot()
+    first, suite = root.findall("testsuite")
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("net.reference.coverage", "1", "0")
+    (case,) = suite.findall("testcase")
+    properties = {p.get("name"): p.get("value") for p in case.iter("property")}
+    assert case.get("name") == "layer conv"
+    assert {key: properties[key] for key in ("goals", "reached", "compared", "ruled_out", "left")} == {
+        **{"goals": "9", "reached": "5", "compared": "4"},
+        **{"ruled_out": "3", "left": "1"},
+    }
+    assert (properties["unreachable"], properties["open"]) == ("below; code 1..2", "tie")
+    assert properties["filters above"] == "7 of 1200, 2 unreachable"
+    assert ("netlist", "ecp5") in [(p.get("name"), p.get("value")) for p in first.findall("properties/property")]
 
 
 def only_case(path: Path) -> tuple[str | None, str | None, str | None]:
