@@ -15,7 +15,7 @@ from tests.support.silicon import make_bundle, silicon_facts
 
 CHECKS = Path(__file__).with_name("page_checks.js").read_text()
 FLOAT = ["network", "matrices", "compression", "removals", "accuracy", "training", "residuals"]
-SECTIONS = [*FLOAT, "quality", "confusion", "cycles", "memory", "rom", "verification", "run"]
+SECTIONS = [*FLOAT, "quality", "confusion", "cycles", "memory", "rom", "verification", "proof", "run"]
 
 
 @pytest.fixture(scope="module")
