@@ -159,7 +159,8 @@ def _panels(log: Sequence[Entry], marks: tuple[tuple[str, int, float], ...], lay
     names.sort(key=lambda name: layers.index(name) if name in layers else len(layers))
     for kind, title in (("primal", "Primal residual, ‖W − Z‖ / ‖W‖"), ("dual", "Dual residual, ρ ‖ΔZ‖")):
         yield Panel(title=title, group="residuals", log=True, series=tuple(_layers(log, names, kind)))
-    yield Panel(title="Penalty ρ", group="residuals", log=True, series=lines(["rho"], True))
+    rho = Series(name="rho", points=tuple(_updates(log, "rho")))
+    yield Panel(title="Penalty ρ", group="residuals", log=True, series=(rho,) if rho.points else ())
 
 
 def _layers(log: Sequence[Entry], names: Sequence[str], kind: str) -> Iterator[Series]:
