@@ -262,7 +262,7 @@ def _stage(graphs: Path, kind: str, x: Any, y: Any, epochs: int, clock: Callable
         limits = phases(graph, config)[0].limits
         assert limits
         if kind == "admm":
-            hooks = AdmmHooks(module, limits, config)
+            hooks = AdmmHooks(module, limits, config, epochs)
         else:
             weights = {node.name: matrix(module, node.name) for node in graph.weighted}
             hard_prune(module, choose_supports(graph, weights, limits, config.path_aware))

@@ -23,6 +23,7 @@ from hwprm.quantization import accuracy as quantize_accuracy
 from hwprm.quantization import integer_accuracy, quantize_images, quantize_network, stored_accuracy
 from hwprm.sources import as_network, as_split
 from hwprm.training import accuracy
+from hwprm.training.evaluate import in_class
 from tests.support.pictures import small_graph, write_class_folder
 
 MADE = Preparation(size=16, resize=18, workers=2)
@@ -219,11 +220,11 @@ def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: 
     assert [tensor.scale for tensor in net.tensors] != [tensor.scale for tensor in moved.tensors]
     seen = []
 
-    def watched(graph: Graph, x: Images, y: NDArray[np.int64], scale: float) -> float:
+    def watched(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: float) -> NDArray[np.bool_]:
         seen.append(x)
-        return accuracy(graph, x, y, scale)
+        return in_class(graph, x, y, input_scale)
 
-    monkeypatch.setattr("hwprm.training.accuracy", watched)
+    monkeypatch.setattr("hwprm.training.evaluate.in_class", watched)
     model = Model(graph=graph, stage=Stage.ADMM)
     hwprm.prune(model, data, PruneOptions(purify=PurifyConfig(steps=1), stop_after="purify"))
     judged = seen[0]
