@@ -6,6 +6,7 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -220,9 +221,9 @@ def test_calibration_and_purification_see_plain_images(root: Path, monkeypatch: 
     assert [tensor.scale for tensor in net.tensors] != [tensor.scale for tensor in moved.tensors]
     seen = []
 
-    def watched(graph: Graph, x: Images, y: NDArray[np.int64], input_scale: float) -> NDArray[np.bool_]:
+    def watched(graph: Graph, x: Images, *more: Any, **named: Any) -> NDArray[np.bool_]:
         seen.append(x)
-        return in_class(graph, x, y, input_scale)
+        return in_class(graph, x, *more, **named)
 
     monkeypatch.setattr("hwprm.training.evaluate.in_class", watched)
     model = Model(graph=graph, stage=Stage.ADMM)
