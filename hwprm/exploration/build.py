@@ -11,7 +11,7 @@ from hwprm import api
 from hwprm.bundle import Bundle
 from hwprm.bundle.images import random_images
 from hwprm.compiler import compile_network
-from hwprm.config import EmitConfig, Settings, SiliconConfig
+from hwprm.config import Settings, SiliconConfig
 from hwprm.config.emit import TARGETS
 from hwprm.core.errors import InputError, MismatchError
 from hwprm.core.files import check_output, lock_folder, new_folder
@@ -170,9 +170,9 @@ def _network(
 
 
 def _bundle(net: IntegerNetwork, split: Split | None, settings: Settings, target: Any, out: Path) -> Bundle:
-    """The point's bundle, in the cells of the target's family where there are some."""
-    family = find_target(str(target)).family.name if target else None
-    emit: EmitConfig = replace(settings.emit, target=family) if family in TARGETS else settings.emit  # type: ignore[arg-type]  # it is one
+    """The point's bundle, in cells of the target where it has some."""
+    cells: Any = find_target(str(target)).cells if target else TARGETS[0]
+    emit = settings.emit if cells == TARGETS[0] else replace(settings.emit, target=cells)
     if split is not None:
         return api.compile(net, split, out=out, array=settings.array, emit=emit)
     images = random_images(RANDOM_IMAGES, net.image_limits, 0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from hwprm.config.emit import TARGETS as CELLS
 from hwprm.config.options import nearest
 from hwprm.core.errors import ConfigError
 from hwprm.targets.families import FAMILIES
@@ -20,6 +21,12 @@ class Target:
 
     family: Family
     device: Device
+
+    @property
+    def cells(self) -> str:
+        """Whose cells a design for it may be written in (`emit.target`): any where the device has no multipliers."""
+        own = self.family.name in CELLS and self.device.available.get("dsp", 0) > 0
+        return self.family.name if own else CELLS[0]
 
 
 #: Every device by its name.

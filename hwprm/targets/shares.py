@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from hwprm.compiler import Outline, Program, RomImage, draft, outline
 from hwprm.config import ArrayConfig, MemoryConfig
-from hwprm.config.emit import TARGETS
 from hwprm.intnet import IntegerNetwork
 from hwprm.targets.catalogue import find_target
 from hwprm.targets.model import predict
@@ -47,8 +46,7 @@ def shares(
     if "onchip_bits" in wanted:
         found["onchip_bits"] = dict(zip(layers, _spread(sum(program.onchip.values()), listed), strict=True))
     if isinstance(program, Program):
-        family = find_target(str(target)).family.name
-        cells = family if family in TARGETS else TARGETS[0]
+        cells = find_target(str(target)).cells
         used = predict(Design.of(program.hardware, _any_weights(program.roms), cells), str(target)).used
         found |= {name: dict(zip(layers, _spread(used[name], listed), strict=True)) for name in sized}
     return found

@@ -198,8 +198,7 @@ def check_cells(bundle: Bundle, target: Target) -> None:
     cells = bundle.manifest.target
     if bundle.manifest.netlist:
         raise ConfigError(f"{bundle.folder.name} is a netlist already, of {cells}; give the bundle that it was made of")
-    own = cells == target.family.name and target.device.available.get("dsp", 0) > 0
-    if cells != "any" and not own:
+    if cells not in ("any", target.cells):
         raise ConfigError(
             f"{bundle.folder.name} is written in cells of {cells}, which {target.device.name} does not have; "
             "compile it again without --emit-target"
