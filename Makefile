@@ -23,6 +23,8 @@ $(STAMP): | check-tools
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[train,fpga,explore,dev]'
 	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib/python3*/site-packages || true
+	@test -n "$$($(BIN)/python -m find_libpython)" || { echo "error: $(PYTHON) has no shared library, which simulators load;" \
+	  "Debian and Ubuntu: apt-get install libpython3-dev" >&2; exit 3; }
 	rm -f $(VENV)/.ready-*
 	touch $@
 

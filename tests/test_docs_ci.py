@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -33,6 +35,17 @@ def test_it_keeps_the_simulators_and_publishes_whatever_happened() -> None:
     assert publish["if"] == "always()"
     assert f"--junit {publish['with']['path']}" in verify["run"]
     assert STEPS.index(kept) < STEPS.index(verify) < STEPS.index(publish)
+
+
+def test_the_container_has_every_program_that_is_needed_and_verifies() -> None:
+    text = (ROOT / "examples" / "ci" / "Containerfile").read_text().replace("\\\n", " ")
+    lines = dict(line.split(maxsplit=1) for line in text.splitlines() if line and not line.startswith("#"))
+    needed = re.findall(r"^#tool ([\w+]+)>=", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert set(needed) == {"python", "c++", "make", "perl"}
+    packages = re.search(r"apt-get install (.*)", text)
+    assert packages and {"python3", "libpython3-dev", "g++", "make", "perl"} <= set(packages[1].split())
+    command = [*json.loads(lines["ENTRYPOINT"]), *json.loads(lines["CMD"])]
+    assert command == _step("verify")["run"].replace("--images 20 ", "").split()
 
 
 @pytest.fixture

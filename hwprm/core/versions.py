@@ -14,6 +14,8 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
+from hwprm.core.errors import ToolError
+from hwprm.core.libpython import MEND, shared_python
 from hwprm.core.resources import constraints_file
 
 __all__ = ["State", "Tool", "digest_of_files", "package_digest", "survey"]
@@ -64,7 +66,16 @@ def survey(constraints: Path | None = None) -> tuple[Tool, ...]:
     lines = (constraints or constraints_file()).read_text(encoding="utf-8").splitlines()
     pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
     programs = tuple(_program(line) for line in lines if line.startswith("#tool "))
-    return programs + tuple(_packages(pins))
+    return (*programs, _library(), *_packages(pins))
+
+
+def _library() -> Tool:
+    try:
+        found, mend = Path(shared_python()).name, ""
+    except ToolError:
+        found, mend = "-", f"simulators load Python as a shared library; {MEND}"
+    state = State.BAD if mend else State.TESTED
+    return Tool(name="libpython", found=found, tested="there", state=state, mend=mend)
 
 
 def _program(line: str) -> Tool:

@@ -14,6 +14,7 @@ from hwprm.pipeline.steps.given import Given
 from hwprm.reporting import run_facts
 from hwprm.reporting.page import write_page
 from hwprm.sources import Split, as_split
+from hwprm.verification.simulators.tools import find_simulator
 
 __all__ = ["demo", "main_job", "run_demo"]
 
@@ -51,7 +52,10 @@ def run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
 
 def _run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     check_run(out)
-    split = as_split(settings.data)  # before anything is written: a wrong folder leaves nothing behind
+    # Before anything is written or trained: a wrong folder, or a tool that verification lacks, leaves nothing behind.
+    split = as_split(settings.data)
+    for name in settings.verify.simulators:
+        find_simulator(name)
     data = split.dataset
     start_run(out)
     listener.say(f"data: {data.name}, {data.source}")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import find_libpython
 from cocotb_tools import config as cocotb_config
 
+from hwprm.core.errors import ToolError
+from hwprm.core.libpython import shared_python
 from hwprm.core.process import Outcome, Running
 from hwprm.core.resources import resource_dir
 from hwprm.verification.simulators.builds import TOP
@@ -27,6 +28,8 @@ SETUP, EVENTS, RUNNING = "setup.json", "events.log", "running.json"
 
 #: What simulators print when a memory image is missing or of the wrong length; all but warnings to them.
 MEMORY_TROUBLE = ("hwprm: cannot", "$readmem", "readmemh", "Not enough words", "Too many words")
+#: What cocotb prints when Python or its own libraries do not load: nothing of the design was looked at then.
+LOAD_TROUBLE = ("Unable to open lib", "Error loading library")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,17 +110,16 @@ class SessionRun:
         return self.process.elapsed
 
     def finish(self) -> Session:
-        """Wait for the end and read what the run left."""
+        """Wait for the end and read what the run left. Raises ToolError when no Python got going in the simulator."""
         outcome = self.process.wait()
         cases = _read_results(self._results)
         return Session(cases=cases or (), trouble=_trouble(self.invocation, outcome, cases), folder=self.folder)
 
 
 def _cocotb_environment(module: str, results: Path, seed: int) -> Mapping[str, str]:
-    libpython = find_libpython.find_libpython() or ""
     paths = [str(resource_dir("sim")), *(entry for entry in sys.path if entry)]
     return {
-        "GPI_USERS": f"{libpython};{cocotb_config.pygpi_entry_point()}",
+        "GPI_USERS": f"{shared_python()};{cocotb_config.pygpi_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": ":".join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -168,6 +170,10 @@ def _where(folder: Path) -> str:
 def _trouble(invocation: Invocation, outcome: Outcome, cases: Sequence[CocotbCase] | None) -> str | None:
     returncode, tail = outcome.returncode, outcome.tail()
     for line in outcome.text().splitlines():
+        if any(word in line for word in LOAD_TROUBLE):
+            raise ToolError(
+                f"the simulator could not load the test bench: {line.strip()}; `hwprm doctor` says what is missing"
+            )
         if any(word in line for word in MEMORY_TROUBLE):
             return f"a memory image is missing or of the wrong length: {line.strip()}"
     if returncode is None:

