@@ -90,7 +90,8 @@ def _program(line: str) -> Tool:
 
 
 def _packages(pins: dict[str, str]) -> Iterator[Tool]:
-    for requirement in metadata.requires("hwprm") or ():
+    # An extra may repeat a package of another one: the same words but for the extra's name.
+    for requirement in {line.partition(";")[0]: line for line in metadata.requires("hwprm") or ()}.values():
         match = re.match(r"[\w.-]+", requirement)
         assert match, requirement
         name = match[0]

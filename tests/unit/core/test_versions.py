@@ -29,6 +29,11 @@ def test_this_machine_has_what_is_needed() -> None:
     assert {"python", "c++", "verilator", "cocotb", "amaranth", "torch", "iverilog"} <= set(tools)
 
 
+def test_each_tool_is_told_once() -> None:
+    names = [tool.name for tool in survey()]
+    assert len(names) == len(set(names))
+
+
 def test_every_dependency_is_pinned_inside_its_range() -> None:
     pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", constraints_file().read_text(), re.MULTILINE))
     for requirement in metadata.requires("hwprm") or ():
