@@ -1,6 +1,6 @@
 """Runs a plan of stages that train and prune one network, each stage from what another left; goes on where it stopped.
 
-What: dense training, at smaller images first if the plan says so, gradual shrinking, compaction, fine-tuning,
+What: dense training, at smaller images first if the plan says so, cutting to widths, gradual shrinking, compaction, fine-tuning,
 quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables of options as
 recipes have them, and one ``[[stage]]`` for each step (`Stage`), with options of its own in tables below it.
 How: `python benchmarks/staged.py examples/plans/resnet18-60x.toml --data-dir DIR --out DIR`. Every epoch is kept, and
@@ -41,7 +41,7 @@ from hwprm.nets import reference_network
 from hwprm.reporting.record.live import LiveLog
 from hwprm.sources import Split, as_model, as_split
 
-DEEDS = ("train", "shrink", "compact", "finetune", "quantize", "score")
+DEEDS = ("train", "widths", "shrink", "compact", "finetune", "quantize", "score")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,6 +226,11 @@ def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:
         teacher = teacher.advance(_resized(teacher.graph, data.dataset.image_shape), teacher.stage)
     kept = LiveLog(folder=_scratch(bench, step), resume=True, epoch=lambda metrics: say(f"{step.name} {metrics}"))
     shared: dict[str, Any] = {"teacher": teacher, "checkpoint": kept}
+    if step.do == "widths":
+        # What is cut away in whole channels is not computed any more; zeros in larger arrays are.
+        thin = api.widths(model, data, replace(settings.widths, cut=True)).model
+        assert thin is not None
+        return thin
     if step.do == "train":
         return api.train(model, data, settings.train, **shared)
     if step.do == "compact":
@@ -255,7 +260,7 @@ def _finish(bench: Bench, step: Step) -> None:
     for other in bench.plan.steps:
         if not (bench.out / other.name).exists():
             continue
-        if other.do in ("train", "shrink", "compact", "finetune"):
+        if other.do in ("train", "widths", "shrink", "compact", "finetune"):
             graph = bench.model(other.name).graph
             found[other.name] = accuracy(graph, data.x_test, data.y_test, data.input_scale)
             found[f"{other.name} compression"] = account(graph, bench.model(None).graph).row(other.name)

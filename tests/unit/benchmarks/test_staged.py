@@ -32,6 +32,14 @@ name = "dense"
 do = "train"
 images = 300
 [[stage]]
+name = "thin"
+do = "widths"
+images = 300
+[stage.widths]
+keep = 0.7
+steps = 5
+images = 100
+[[stage]]
 name = "small"
 do = "shrink"
 teacher = "dense"
@@ -92,11 +100,12 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
     out, other = tmp_path / "out", tmp_path / "other"
     call("--out", str(out), "--epochs", "0.1")
     scores = json.loads((out / "scores.json").read_text())
-    assert [key for key in scores if " " not in key] == ["dense", "small", "smaller", "compact", "fine", "integer"]
+    assert [key for key in scores if " " not in key] == ["dense", "thin", "small", "smaller", "compact", "fine", "integer"]
+    assert 1 < scores["thin compression"]["all_weights"]["ratio"] < 3, "what is cut away counts as removed"
     assert scores["small compression"]["all_weights"]["ratio"] >= 3
     assert scores["smaller compression"]["all_weights"]["ratio"] >= 5
-    stages = [Model.load(out / name).stage for name in ("dense", "small", "smaller", "compact")]
-    assert stages == [Stage.DENSE, Stage.SHRUNK, Stage.SHRUNK, Stage.COMPACT]
+    stages = [Model.load(out / name).stage for name in ("dense", "thin", "small", "smaller", "compact")]
+    assert stages == [Stage.DENSE, Stage.DENSE, Stage.SHRUNK, Stage.SHRUNK, Stage.COMPACT]
     assert not list(out.glob(".*")), "nothing to go on from is left"
     call("--out", str(out), "--pack", "smaller", str(tmp_path / "smaller.tar.xz"))
     whole, packed = Model.load(out / "smaller"), tmp_path / "smaller.tar.xz"
