@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, Self
 
@@ -119,7 +120,7 @@ class SessionRun:
 def _cocotb_environment(module: str, results: Path, seed: int) -> Mapping[str, str]:
     paths = [str(resource_dir("sim")), *(entry for entry in sys.path if entry)]
     return {
-        "GPI_USERS": f"{shared_python()};{cocotb_config.pygpi_entry_point()}",
+        "GPI_USERS": f"{shared_python()};{_entry_point()}",
         "PYGPI_PYTHON_BIN": sys.executable,
         "PYTHONPATH": ":".join(paths),
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -134,6 +135,12 @@ def _cocotb_environment(module: str, results: Path, seed: int) -> Mapping[str, s
         # Asserts of all modules made to talk, at every start: longer than a small design takes. Ours talk anyway.
         "COCOTB_REWRITE_ASSERTION_FILES": "",
     }
+
+
+def _entry_point() -> str:
+    """What `cocotb_tools.config.pygpi_entry_point` says, for which that imports all of cocotb, pytest and asyncio."""
+    found = sorted(Path(cocotb_config.libs_dir).parent.glob(f"simulator*{EXTENSION_SUFFIXES[0]}"))
+    return f"{found[0].resolve()},initialize" if found else cocotb_config.pygpi_entry_point()
 
 
 def _read_results(results: Path) -> tuple[CocotbCase, ...] | None:
