@@ -38,6 +38,8 @@ from hwprm.verification import verify_bundle
 MUTANTS, SURVIVORS = "mutants.jsonl", "survivors.jsonl"
 #: Verdicts of survivors that make no difference: shown by yosys, or by the reason that stands beside.
 EQUAL = ("proved", "equivalent")
+#: What is said of those that yosys proves.
+PROVED = "the module is the same for all inputs in all cycles, by yosys (mutation_proof.py)"
 #: What the verb runs in one, the quicker first; each on as many images as there.
 MODES: tuple[tuple[Literal["bulk", "protocol"]], ...] = (("bulk",), ("protocol",))
 #: What is said of a fault that no simulator compiles; it counts nowhere.
@@ -82,7 +84,7 @@ def _arguments() -> Any:
     made.add_argument("--quota", type=int, default=2, help="faults of each module, at least (default: %(default)s)")
     made.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     made.add_argument("--images", type=int, help="images of the bulk mode (default: the verb's own under Icarus)")
-    made.add_argument("--again", action="store_true", help="run survivors once more")
+    made.add_argument("--again", action="store_true", help="run survivors once more, but for equal ones")
     made.add_argument("--out", type=Path, default=RUNS / "mutation", help="finished cases (default: %(default)s)")
     return made.parse_args()
 
@@ -137,6 +139,7 @@ def judge(name: str, folder: Path, mutant: Mutant, images: int | None) -> dict[s
 def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> dict[tuple[str, str], str]:
     """What was found of every fault, by bundle and key."""
     kept = args.out / "done.jsonl"
+    equal = {(entry["bundle"], entry["key"]) for entry in _lines(args.results / SURVIVORS) if entry["verdict"] in EQUAL}
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(kept)}
     left = (
         []
@@ -144,7 +147,7 @@ def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: 
         else [
             (name, m)
             for name, m in mutants
-            if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
+            if (name, m.key) not in done or (args.again and not done[name, m.key] and (name, m.key) not in equal)
         ]
     )
     say(f"{len(left)} of {len(mutants)} faults to run")
@@ -166,18 +169,20 @@ def _survivors(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str]
 
 
 def _prove(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> None:
-    """Add a line to the survivors' file for each that has none: proved, or open."""
+    """Have a line in the survivors' file for each of them, and for no other: proved, as it was, or open."""
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(args.out / "done.jsonl")}
     path = args.results / SURVIVORS
-    known = {(entry["bundle"], entry["key"]) for entry in _lines(path)}
+    known = {(entry["bundle"], entry["key"]): entry for entry in _lines(path)}
+    lines = []
     for name, mutant in _survivors(mutants, done):
-        if (name, mutant.key) in known:
-            continue
-        said = "proved" if mutant.file == "rtl/hwprm_core.v" and proved(folders[name], mutant) else "open"
-        say(f"{name} {mutant.module} {mutant.key}: {said}")
-        entry = {"bundle": name, "module": mutant.module, "key": mutant.key, "verdict": said, "reason": ""}
-        with path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        entry = {"bundle": name, "module": mutant.module, "key": mutant.key, "verdict": "open", "reason": ""}
+        entry = known.get((name, mutant.key), entry)
+        if entry["verdict"] not in EQUAL and mutant.file == "rtl/hwprm_core.v":
+            if proved(folders[name], mutant, mutant.module):
+                entry |= {"verdict": "proved", "reason": PROVED}
+            say(f"{name} {mutant.module} {mutant.key}: {entry['verdict']}")
+        lines.append(json.dumps(entry))
+    path.write_text("\n".join([*lines, ""]))
 
 
 def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], str], survivors: Path) -> dict[str, Any]:
