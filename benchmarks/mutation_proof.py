@@ -31,7 +31,7 @@ SECONDS, ROUNDS = 60, 40
 Q, D, CLOCK = ".q", ".d", ".c"
 CORE = "hwprm_core"
 #: Inputs and registers that hold words of a table, by module and table.
-HOLDERS = {
+HOLDERS: Mapping[str, Mapping[str, Sequence[str]]] = {
     CORE: {
         "layers": ("rom_layers.word.q", "sequencer.layer.q", "sequencer.result_layer.q"),
         "tiles": ("rom_tiles.word.q", "sequencer.now.q"),
@@ -164,7 +164,7 @@ def _wrapper(ports: Ports, outputs: Sequence[Bit], dropped: set[Bit], tables: Ta
 
 def _tables(work: Path, module: str) -> Tables:
     """Words that inputs and registers of the `module` may hold."""
-    found = {}
+    found: dict[str, Sequence[int]] = {}
     for table, holders in HOLDERS.get(module, {}).items():
         path = work / "mem" / f"{table}.mem"
         if path.is_file():
