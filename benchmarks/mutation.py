@@ -9,7 +9,7 @@ mode and, where that passes, protocol mode, as the verb does in one. Icarus alon
 the verb's default, Verilator, runs a hundred: `--again --images 100` runs survivors on as many. What is done is kept in
 `--out`. Survivors stand in `survivors.jsonl` with the reason why they make no difference, or why they were missed; a
 survivor without a line there counts as missed. `--prove` has yosys compare the module of each survivor with the true
-one, for all inputs in all cycles.
+one, for all inputs in all cycles; `--beside` runs it beside the true one, and tells when its outputs differ.
 Target: 97 % of the faults that make a difference are found.
 """
 
@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common import RUNS, markdown, parser, say, stopwatch, verdict, write_results
+from mutation_beside import differing
 from mutation_bundles import BUNDLES, make_bundle
-from mutation_proof import proved
+from mutation_proof import CORE, proved
 from mutation_sites import Mutant, draw, mutated, sites
 
 from hwprm.config.verify import VerifyConfig
@@ -36,6 +37,8 @@ from hwprm.verification import verify_bundle
 
 #: The faults, and what is known of those that nothing found, beside the results.
 MUTANTS, SURVIVORS = "mutants.jsonl", "survivors.jsonl"
+#: Where modules are that are compared with the true ones.
+CORE_FILE = "rtl/hwprm_core.v"
 #: Verdicts of survivors that make no difference: shown by yosys, or by the reason that stands beside.
 EQUAL = ("proved", "equivalent")
 #: What is said of those that yosys proves.
@@ -69,6 +72,9 @@ def main() -> None:
     if args.prove:
         _prove(mutants, folders, args)
         return
+    if args.beside:
+        _beside(mutants, folders, args)
+        return
     with stopwatch() as clock:
         done = _run(mutants, folders, args)
     facts = _facts(mutants, done, args.results / SURVIVORS)
@@ -82,6 +88,7 @@ def _arguments() -> Any:
     made = parser(__doc__ or "")
     made.add_argument("--draw", action="store_true", help="write the list of faults, run nothing")
     made.add_argument("--prove", action="store_true", help="have yosys compare the survivors' modules, run nothing")
+    made.add_argument("--beside", action="store_true", help="run survivors beside the true modules, nothing else")
     made.add_argument("--report", action="store_true", help="tell what is done so far, run nothing")
     made.add_argument("--seed", type=int, default=1, help="of the sample (default: %(default)s)")
     made.add_argument("--count", type=int, default=115, help="faults of each bundle (default: %(default)s)")
@@ -181,12 +188,23 @@ def _prove(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args
     for name, mutant in _survivors(mutants, done):
         entry = {"bundle": name, "module": mutant.module, "key": mutant.key, "verdict": "open", "reason": ""}
         entry = known.get((name, mutant.key), entry)
-        if entry["verdict"] not in EQUAL and mutant.file == "rtl/hwprm_core.v":
+        if entry["verdict"] not in EQUAL and mutant.file == CORE_FILE:
             if proved(folders[name], mutant, mutant.module):
                 entry |= {"verdict": "proved", "reason": PROVED}
             say(f"{name} {mutant.module} {mutant.key}: {entry['verdict']}")
         lines.append(json.dumps(entry))
     path.write_text("\n".join([*lines, ""]))
+
+
+def _beside(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> None:
+    """Tell of each survivor inside the core that is not proved in how many cycles its module's outputs differ."""
+    verdicts = {(entry["bundle"], entry["key"]): entry["verdict"] for entry in _lines(args.results / SURVIVORS)}
+    for name, mutant in mutants:
+        inside = mutant.file == CORE_FILE and mutant.module != CORE
+        if inside and verdicts.get((name, mutant.key), "proved") != "proved":
+            differs = differing(folders[name], mutant)
+            cycles = ", ".join(f"{output} in {count} cycles" for output, count in differs.items())
+            say(f"{name} {mutant.module} {mutant.key}: {cycles or 'never differs'}")
 
 
 def _facts(mutants: Sequence[tuple[str, Mutant]], done: Found, survivors: Path) -> dict[str, Any]:
