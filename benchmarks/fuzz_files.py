@@ -1,8 +1,9 @@
 """Files of every format, damaged at random: what the command line makes of them.
 
-What: a model, an integer network, a bundle, a data set (`.npz`), options and a recipe (`.toml`), a traced program
-(`.pt2`) and an ONNX file are made once, small; then bytes are flipped, cut out, doubled or dropped, and in text and
-JSON values, keys and brackets are changed. Each copy is given to a verb that reads it.
+What: a model, a plan with its weights, an integer network, a bundle, a data set (`.npz`), options and a recipe
+(`.toml`), a traced program (`.pt2`) and an ONNX file are made once, small; then bytes are flipped, cut out, doubled or
+dropped, and in text and JSON values, keys and brackets are changed; the digests beside are made to fit, or not. Each
+copy is given to a verb that reads it: `verify --allow-edited` simulates damaged Verilog and memory files too.
 How: `--seed` and `--count` name the cases, so a failure is repeated by ``--seed N --count 1``.
 Target: exit codes 0 to 4 alone, no traceback, one error line on failure, and no output but a whole one.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
 import re
 from pathlib import Path
@@ -20,15 +21,20 @@ from hwprm.config import ArrayConfig
 from hwprm.emission import emit_bundle
 from hwprm.graph import Conv2d, Flatten, Graph, Input, Linear, Relu
 from hwprm.model import Model, Stage
+from hwprm.model.plan import save_export
 from hwprm.quantization import quantize_images, quantize_network
 
 __all__ = ["FORMATS", "damaged", "make_files", "run_case"]
 
-#: Where files of a format lie, and the command that reads them; OUT is a folder that may be made.
+#: A short simulation, of a bundle whose files need not be those of its manifest.
+SIMULATE = ("--allow-edited", "--sim", "icarus", "--modes", "bulk", "--images", "1", "--timeout", "60", "--work", "W")
+#: Where files of a format lie, and the command that reads them; OUT is a folder that may be made, W one of its own.
 FORMATS: dict[str, tuple[str, tuple[str, ...]]] = {
     "model": ("model/*", ("quantize", "model", "--data", "data.npz", "-o", "OUT")),
     "integer network": ("net/*", ("compile", "net", "--data", "data.npz", "-o", "OUT")),
+    "plan": ("plan/*", ("quantize", "plan", "--data", "data.npz", "-o", "OUT")),
     "bundle": ("bundle/**/*.json", ("estimate", "bundle")),
+    "edited bundle": ("bundle/**/*", ("verify", "bundle", *SIMULATE)),
     "data set": ("data.npz", ("quantize", "model", "--data", "data.npz", "-o", "OUT")),
     "options": ("options.toml", ("compile", "net", "--data", "data.npz", "--config", "options.toml", "-o", "OUT")),
     "recipe": ("recipe.toml", ("repro", "recipe.toml", "--data-dir", "nowhere", "-o", "OUT")),
@@ -56,7 +62,10 @@ def make_files(out: Path) -> None:
     graph = Graph(nodes, ("fc",))
     x = rng.integers(0, 255, (24, 1, 6, 6)).astype(np.uint8)
     np.savez(out / "data.npz", x=x, y=np.arange(24) % 3)
-    Model(graph=graph, stage=Stage.DENSE).save(out / "model")
+    model = Model(graph=graph, stage=Stage.DENSE)
+    model.save(out / "model")
+    (out / "plan").mkdir()
+    save_export(model, out / "plan")
     net = quantize_network(graph, x, 1 / 255)
     net.save(out / "net")
     program = compile_network(net, ArrayConfig(rows=2, cols=2))
@@ -74,19 +83,29 @@ def make_files(out: Path) -> None:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in (("x", [1, 1, 6, 6]), ("y", [1, 3]))
     ]
-    model = helper.make_model(helper.make_graph(ops, "net", ends[:1], ends[1:], tensors))
-    onnx.save(model, str(out / "net.onnx"))
+    onnx.save(helper.make_model(helper.make_graph(ops, "net", ends[:1], ends[1:], tensors)), str(out / "net.onnx"))
 
 
 def damaged(case: Path, kind: str, rng: random.Random) -> str:
-    """Damage one file of the format `kind` in the folder `case`, once to three times; its name."""
+    """Damage one file of the format `kind` in the folder `case`, once to three times; its name.
+
+    Every second time the files that hold its SHA-256 hold that of the damaged one, so that it is read all the same.
+    """
     path = rng.choice(sorted(path for path in case.glob(FORMATS[kind][0]) if path.is_file()))
     data = path.read_bytes()
     for _ in range(rng.randint(1, 3)):
-        is_text = path.suffix in (".json", ".toml") and rng.random() < 0.7
+        is_text = path.suffix in (".json", ".toml", ".v") and rng.random() < 0.7
         data = _other_text(data, rng) if is_text else _other_bytes(data, rng)
+    if rng.random() < 0.5:
+        _note_digest(case, path.read_bytes(), data)
     path.write_bytes(data)
     return path.relative_to(case).as_posix()
+
+
+def _note_digest(case: Path, before: bytes, after: bytes) -> None:
+    old, new = (hashlib.sha256(data).hexdigest() for data in (before, after))
+    for path in case.rglob("*.json"):
+        path.write_text(path.read_text().replace(old, new))
 
 
 def _other_bytes(data: bytes, rng: random.Random) -> bytes:
@@ -117,9 +136,11 @@ def run_case(case: Path, kind: str) -> tuple[int, str]:
     before = {path.name for path in case.iterdir()}
     words = [str(case / word) if (case / word).exists() else word for word in FORMATS[kind][1]]
     words = [str(case / "out") if word == "OUT" else word for word in words]
+    words = [str(case.parent / "work") if word == "W" else word for word in words]
     result = CliRunner().invoke(app, words)
     left = sorted({path.name for path in case.iterdir()} - before)
-    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    # A simulation that finds differences says so in a line of its own; it is no error.
+    errors = [line for line in result.output.splitlines() if line.startswith(("error: ", "FAIL: "))]
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         return result.exit_code, f"{type(result.exception).__name__}: {result.exception}"[:200]
     if not 0 <= result.exit_code <= 4:

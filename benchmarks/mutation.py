@@ -9,7 +9,7 @@ mode and, where that passes, protocol mode, as the verb does in one. Icarus alon
 the verb's default, Verilator, runs a hundred: `--again --images 100` runs survivors on as many. What is done is kept in
 `--out`. Survivors stand in `survivors.jsonl` with the reason why they make no difference, or why they were missed; a
 survivor without a line there counts as missed. `--prove` has yosys compare the module of each survivor with the true
-one, for all inputs.
+one, for all inputs in all cycles; `--beside` runs it beside the true one, and tells when its outputs differ.
 Target: 97 % of the faults that make a difference are found.
 """
 
@@ -19,15 +19,16 @@ import json
 import multiprocessing
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from common import RUNS, markdown, parser, say, stopwatch, verdict, write_results
+from mutation_beside import differing
 from mutation_bundles import BUNDLES, make_bundle
-from mutation_proof import proved
+from mutation_proof import CORE, proved
 from mutation_sites import Mutant, draw, mutated, sites
 
 from hwprm.config.verify import VerifyConfig
@@ -36,8 +37,12 @@ from hwprm.verification import verify_bundle
 
 #: The faults, and what is known of those that nothing found, beside the results.
 MUTANTS, SURVIVORS = "mutants.jsonl", "survivors.jsonl"
+#: Where modules are that are compared with the true ones.
+CORE_FILE = "rtl/hwprm_core.v"
 #: Verdicts of survivors that make no difference: shown by yosys, or by the reason that stands beside.
 EQUAL = ("proved", "equivalent")
+#: What is said of those that yosys proves.
+PROVED = "the module is the same for all inputs in all cycles, by yosys (mutation_proof.py)"
 #: What the verb runs in one, the quicker first; each on as many images as there.
 MODES: tuple[tuple[Literal["bulk", "protocol"]], ...] = (("bulk",), ("protocol",))
 #: What is said of a fault that no simulator compiles; it counts nowhere.
@@ -45,6 +50,10 @@ INVALID = "does not compile"
 #: Seconds of one simulator run; whatever takes longer hangs, as a run of the verb's hour would.
 TIMEOUT = 180.0
 TARGET = 0.97
+#: What is counted of a bundle, and of a block.
+COUNTS = ("mutants", "found", "proved", "equivalent", "missed")
+#: What was found of a fault, by bundle and key: nothing where it survived.
+Found = dict[tuple[str, str], str]
 
 
 def main() -> None:
@@ -63,6 +72,9 @@ def main() -> None:
     if args.prove:
         _prove(mutants, folders, args)
         return
+    if args.beside:
+        _beside(mutants, folders, args)
+        return
     with stopwatch() as clock:
         done = _run(mutants, folders, args)
     facts = _facts(mutants, done, args.results / SURVIVORS)
@@ -76,13 +88,14 @@ def _arguments() -> Any:
     made = parser(__doc__ or "")
     made.add_argument("--draw", action="store_true", help="write the list of faults, run nothing")
     made.add_argument("--prove", action="store_true", help="have yosys compare the survivors' modules, run nothing")
+    made.add_argument("--beside", action="store_true", help="run survivors beside the true modules, nothing else")
     made.add_argument("--report", action="store_true", help="tell what is done so far, run nothing")
     made.add_argument("--seed", type=int, default=1, help="of the sample (default: %(default)s)")
     made.add_argument("--count", type=int, default=115, help="faults of each bundle (default: %(default)s)")
     made.add_argument("--quota", type=int, default=2, help="faults of each module, at least (default: %(default)s)")
     made.add_argument("--jobs", type=int, default=2, help="processes (default: %(default)s)")
     made.add_argument("--images", type=int, help="images of the bulk mode (default: the verb's own under Icarus)")
-    made.add_argument("--again", action="store_true", help="run survivors once more")
+    made.add_argument("--again", action="store_true", help="run survivors once more, but for equal ones")
     made.add_argument("--out", type=Path, default=RUNS / "mutation", help="finished cases (default: %(default)s)")
     return made.parse_args()
 
@@ -134,9 +147,10 @@ def judge(name: str, folder: Path, mutant: Mutant, images: int | None) -> dict[s
     return {"bundle": name, "key": mutant.key, "found": found[:200], "seconds": round(clock.wall, 1)}
 
 
-def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> dict[tuple[str, str], str]:
+def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> Found:
     """What was found of every fault, by bundle and key."""
     kept = args.out / "done.jsonl"
+    equal = {(entry["bundle"], entry["key"]) for entry in _lines(args.results / SURVIVORS) if entry["verdict"] in EQUAL}
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(kept)}
     left = (
         []
@@ -144,7 +158,7 @@ def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: 
         else [
             (name, m)
             for name, m in mutants
-            if not done.get((name, m.key), "") and (args.again or (name, m.key) not in done)
+            if (name, m.key) not in done or (args.again and not done[name, m.key] and (name, m.key) not in equal)
         ]
     )
     say(f"{len(left)} of {len(mutants)} faults to run")
@@ -161,26 +175,39 @@ def _run(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: 
     return done
 
 
-def _survivors(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], str]) -> Iterator[tuple[str, Mutant]]:
+def _survivors(mutants: Sequence[tuple[str, Mutant]], done: Found) -> Iterator[tuple[str, Mutant]]:
     return ((name, mutant) for name, mutant in mutants if not done.get((name, mutant.key), "-"))
 
 
 def _prove(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> None:
-    """Add a line to the survivors' file for each that has none: proved, or open."""
+    """Have a line in the survivors' file for each of them, and for no other: proved, as it was, or open."""
     done = {(entry["bundle"], entry["key"]): entry["found"] for entry in _lines(args.out / "done.jsonl")}
     path = args.results / SURVIVORS
-    known = {(entry["bundle"], entry["key"]) for entry in _lines(path)}
+    known = {(entry["bundle"], entry["key"]): entry for entry in _lines(path)}
+    lines = []
     for name, mutant in _survivors(mutants, done):
-        if (name, mutant.key) in known:
-            continue
-        said = "proved" if mutant.file == "rtl/hwprm_core.v" and proved(folders[name], mutant) else "open"
-        say(f"{name} {mutant.module} {mutant.key}: {said}")
-        entry = {"bundle": name, "module": mutant.module, "key": mutant.key, "verdict": said, "reason": ""}
-        with path.open("a") as file:
-            file.write(json.dumps(entry) + "\n")
+        entry = {"bundle": name, "module": mutant.module, "key": mutant.key, "verdict": "open", "reason": ""}
+        entry = known.get((name, mutant.key), entry)
+        if entry["verdict"] not in EQUAL and mutant.file == CORE_FILE:
+            if proved(folders[name], mutant, mutant.module):
+                entry |= {"verdict": "proved", "reason": PROVED}
+            say(f"{name} {mutant.module} {mutant.key}: {entry['verdict']}")
+        lines.append(json.dumps(entry))
+    path.write_text("\n".join([*lines, ""]))
 
 
-def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], str], survivors: Path) -> dict[str, Any]:
+def _beside(mutants: Sequence[tuple[str, Mutant]], folders: dict[str, Path], args: Any) -> None:
+    """Tell of each survivor inside the core that is not proved in how many cycles its module's outputs differ."""
+    verdicts = {(entry["bundle"], entry["key"]): entry["verdict"] for entry in _lines(args.results / SURVIVORS)}
+    for name, mutant in mutants:
+        inside = mutant.file == CORE_FILE and mutant.module != CORE
+        if inside and verdicts.get((name, mutant.key), "proved") != "proved":
+            differs = differing(folders[name], mutant)
+            cycles = ", ".join(f"{output} in {count} cycles" for output, count in differs.items())
+            say(f"{name} {mutant.module} {mutant.key}: {cycles or 'never differs'}")
+
+
+def _facts(mutants: Sequence[tuple[str, Mutant]], done: Found, survivors: Path) -> dict[str, Any]:
     verdicts = {(entry["bundle"], entry["key"]): entry["verdict"] for entry in _lines(survivors)}
     rows: list[dict[str, Any]] = []
     for name in BUNDLES:
@@ -195,7 +222,7 @@ def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], st
             "proved": counts["proved"],
         }
         rows.append(row | {"equivalent": counts["equivalent"], "missed": len(alive) - equal})
-    total = {key: sum(row[key] for row in rows) for key in ("mutants", "found", "proved", "equivalent", "missed")}
+    total = {key: sum(row[key] for row in rows) for key in COUNTS}
     rate = total["found"] / max(1, total["found"] + total["missed"])
     target = f"{TARGET:.0%} of the faults that make a difference are found"
     return {
@@ -205,15 +232,34 @@ def _facts(mutants: Sequence[tuple[str, Mutant]], done: dict[tuple[str, str], st
         "listed": len(mutants),
         **total,
         "rows": rows,
+        "blocks": _blocks(mutants, done, verdicts),
     }
 
 
+def _blocks(
+    mutants: Sequence[tuple[str, Mutant]], done: Found, verdicts: Mapping[tuple[str, str], str]
+) -> list[dict[str, Any]]:
+    """The same by block of the design, all bundles together: modules within one, and memory files, count as one."""
+    rows: dict[str, dict[str, Any]] = {}
+    for name, mutant in mutants:
+        found = done.get((name, mutant.key), INVALID)
+        if found == INVALID:
+            continue
+        block = "memory files" if mutant.operator == "flipped bit" else mutant.module.split(".")[0]
+        row = rows.setdefault(block, {"block": block} | dict.fromkeys(COUNTS, 0))
+        said = "found" if found else verdicts.get((name, mutant.key), "open")
+        row["mutants"] += 1
+        row[said if said in COUNTS else "missed"] += 1
+    return [rows[block] for block in sorted(rows)]
+
+
 def _table(facts: dict[str, Any]) -> str:
-    columns = ("bundle", "mutants", "found", "proved", "equivalent", "missed")
-    rows = [tuple(row[key] for key in columns) for row in facts["rows"]]
-    rows.append(("all", *(facts[key] for key in columns[1:])))
-    head = ("bundle", "faults", "found", "equal, proved", "equal, by reason", "missed")
-    return f"{markdown(head, rows)}\n{facts['rate']:.1%}: {verdict(facts['met'])}"
+    head = ("faults", "found", "equal, proved", "equal, by reason", "missed")
+    tables = []
+    for what, rows in (("bundle", facts["rows"]), ("block", facts["blocks"])):
+        cells = [(row[what], *(row[key] for key in COUNTS)) for row in rows]
+        tables.append(markdown((what, *head), [*cells, ("all", *(facts[key] for key in COUNTS))]))
+    return "\n\n".join([*tables, f"{facts['rate']:.1%}: {verdict(facts['met'])}"])
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ def table(results: Path = RESULTS) -> str:
         *_cycles(read("cycles")),
         *_reference_cycles(read("reference_cycles")),
         _fuzz(read("fuzz")),
+        _fuzz_files(read("fuzz_files")),
+        _mutation(read("mutation")),
         *_external(read("external_memory")),
         *_emission(read("emission")),
         *_proof(read("proof")),
@@ -133,6 +135,17 @@ def _fuzz(facts: dict[str, Any]) -> Row:
     measured = f"{facts['count']} networks ({facts['axi']} over AXI), {facts['layers']:,} layers, "
     measured += f"{facts['values']:,} values compared, {len(facts['failures'])} failures; {facts['seconds']:,} s"
     return ("fuzz.py: random networks", "no failure", measured, verdict(facts["met"]))
+
+
+def _fuzz_files(facts: dict[str, Any]) -> Row:
+    measured = f"{facts['files']:,} files of {len(facts['rows'])} formats, {facts['failures']} failures"
+    return ("fuzz_files.py: damaged files", facts["target"], measured, verdict(facts["met"]))
+
+
+def _mutation(facts: dict[str, Any]) -> Row:
+    equal = f"{facts['proved']} proved to make no difference, {facts['equivalent']} by a reason"
+    measured = f"{facts['found']} of {facts['mutants']} found, {equal}, {facts['missed']} missed: {facts['rate']:.1%}"
+    return ("mutation.py: single faults", facts["target"], measured, verdict(facts["met"]))
 
 
 def _external(facts: dict[str, Any]) -> list[Row]:

@@ -115,8 +115,11 @@ def _other(path: Path) -> str | None:
     if path.suffix == ".onnx":
         return "an ONNX model; read it with hwprm.frontend.load"
     if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+        except Exception:  # its end is there, the list of its members is damaged: torch.export says so
+            return None
         if any(name.endswith("/constants.pkl") for name in names) and any("/code/" in name for name in names):
             return f"a TorchScript archive. Take the module that it was made of, and {_MEND}"
         if any(name.endswith("/data.pkl") for name in names):

@@ -46,7 +46,7 @@ RUNNING = "running.json"
 STATUS_SHORT, STATUS_LONG, STATUS_ERROR = 1 << 1, 1 << 2, 1 << 3
 #: What every answer of a register is.
 OKAY = 0
-#: The external image begins in a page above the first 4 GiB.
+#: Where the external image may begin: at multiples of this.
 PAGE = 4096
 #: Cycles that a register may take to answer, pauses of the bus included.
 REGISTER_CYCLES = 10_000
@@ -74,7 +74,7 @@ class Bench:
         self.batch: int = self.setup["batch"]
         self.random = random.Random(self.setup["seed"])
         reset = dut.rst
-        self.base: int | None = None
+        self.bases: Iterator[int] | None = None
         if self.host.kind == "uart":
             return
         if source:
@@ -95,17 +95,19 @@ class Bench:
         """The external image behind the read channels, which pause as they like."""
         image = Path("mem/external.bin").read_bytes()
         image += bytes(-len(image) % PAGE)
-        self.base = ((1 << 32) // len(image) + 1) * len(image)
+        self.bases = _bases(len(image), f"{self.setup['seed']} {self.test}")
         bus = AxiReadBus.from_prefix(self.dut, "m_axi")
         self.ram = AxiRamRead(bus, self.dut.py_clk, reset, mem=image)
         for channel in (self.ram.ar_channel, self.ram.r_channel):
             channel.set_pause_generator(bursts(self.random.getrandbits(30)))
 
     async def boot(self) -> None:
-        """Tell the design where the external image lies, where there is one."""
-        if self.base is not None:
-            await self.write("BASE_HIGH", self.base >> 32)
-            await self.write("BASE", self.base & 0xFFFFFFFF)
+        """Tell the design where the external image lies, where there is one: elsewhere behind every reset."""
+        if self.bases is not None:
+            base = next(self.bases)
+            self.dut.memory_base.value = base
+            await self.write("BASE_HIGH", base >> 32)
+            await self.write("BASE", base & 0xFFFFFFFF)
 
     async def ticks(self, count: int = 1) -> None:
         """Wait for `count` sampling points."""
@@ -251,6 +253,13 @@ def bursts(seed: int) -> Iterator[bool]:
         likelihood = rng.choice((0.0, 0.1, 0.5, 0.9))
         for _ in range(rng.randint(1, 60)):
             yield rng.random() < likelihood
+
+
+def _bases(size: int, seed: str) -> Iterator[int]:
+    """Endless places of 64 bits for `size` bytes, multiples of it."""
+    rng = random.Random(seed)
+    while True:
+        yield rng.randrange((1 << 64) // size) * size
 
 
 def read_setup() -> dict[str, Any]:

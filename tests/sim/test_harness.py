@@ -58,8 +58,8 @@ def test_both_simulators_agree(standin: Bundle, work: Path, tmp_path: Path) -> N
     report = verify_bundle(standin.folder, config, junit=junit, progress=lambda *step: said.append(step))
     assert report.failures == ()
     assert report.ok
-    # protocol: per simulator 6 + 2 integers of 13 images; bulk: 2 logits an image
-    assert report.values_compared == 2 * 13 * 8 + 2 * (40 + 20)
+    # protocol: per simulator 6 + 2 integers of 14 images; bulk: 2 logits an image
+    assert report.values_compared == 2 * 14 * 8 + 2 * (40 + 20)
     assert (report.images, report.image_source) == (40, "5 stored, 35 random")
     assert report.cycles_simulated == report.cycles_predicted == 45
     assert dict(report.layer_cycles_simulated) == {"squash": 5, "score": 40}

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["Frame", "Section", "Store", "instability", "read_sections"]
+__all__ = ["Frame", "Section", "Store", "instability", "read_sections", "strayed"]
 
 #: Buses whose offers have to stand still, in the order of their numbers in the log.
 BUSES = ("m_axis", "s_axil_b", "s_axil_r", "m_axi_ar")
@@ -56,6 +56,8 @@ class Section:
     stuck: bool = False
     #: Cycle and bus, as tb_hwprm.v numbers them, of everything that was offered and gone before it was taken.
     unstable: list[tuple[int, int]] = field(default_factory=list)
+    #: Cycles in which an address outside of the external image was offered.
+    strayed: list[int] = field(default_factory=list)
 
     def batches(self, batch: int) -> list[Frame]:
         """The frames that hold what was computed, where `batch` images come at a time and none are missing but last."""
@@ -92,8 +94,16 @@ def instability(sections: Sequence[Section]) -> str | None:
     return f"{BUSES[bus]} does not hold what it offers until it is taken: cycle {cycle}, test {mark}{more}"
 
 
+def strayed(sections: Sequence[Section]) -> str | None:
+    """When the external memory was asked for what is no part of the image; None where it never was."""
+    found = next((section for section in sections if section.strayed), None)
+    if found is None:
+        return None
+    return f"an address outside of the external image is offered in cycle {found.strayed[0]}, test {found.mark}"
+
+
 def _lines(log: Path) -> Iterator[list[str]]:
-    count = {"M": 2, "R": 2, "A": 2, "W": 3, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2, "U": 3}
+    count = {"M": 2, "R": 2, "A": 2, "W": 3, "L": 2, "P": 7, "F": 2, "O": 4, "S": 2, "U": 3, "B": 2}
     if not log.is_file():
         return
     with log.open() as file:
@@ -139,3 +149,5 @@ class _Reader:
             self.section.stuck = True
         elif kind == "U":
             self.section.unstable.append((int(values[0]), int(values[1])))
+        elif kind == "B":
+            self.section.strayed.append(int(values[0]))

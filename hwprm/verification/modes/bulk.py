@@ -12,7 +12,7 @@ import numpy as np
 from hwprm.bundle.manifest import LayerEntry, Manifest
 from hwprm.intnet.reference import logits as reference_logits
 from hwprm.verification.comparison.compare import Comparison, compare_logits
-from hwprm.verification.comparison.events import Frame, Section, instability, read_sections
+from hwprm.verification.comparison.events import Frame, Section, instability, read_sections, strayed
 from hwprm.verification.comparison.external_memory import compare_stalls, memory_plusargs, waiting_cycles
 from hwprm.verification.comparison.timing import compute_cycles, first_layer_cycles, loading_hidden, room_stalls
 from hwprm.verification.coverage.choose import ranges
@@ -55,6 +55,8 @@ def run_bulk(simulation: Simulation, count: int) -> ModeOutcome:
     frames = sections[0].frames
     cases = [_stream_case(simulation, session, sections[0])]
     cases.append(replace(simulation.case(MODE, "offers stand still"), failure=instability(sections)))
+    if manifest.external:
+        cases.append(replace(simulation.case(MODE, "addresses"), failure=strayed(sections)))
     for source, first, last in ranges(simulation.groups, len(images)):
         total = Comparison()
         for i in range(first, last):

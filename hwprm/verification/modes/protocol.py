@@ -14,7 +14,7 @@ from hwprm.bundle.manifest import Manifest
 from hwprm.core.resources import resource_dir
 from hwprm.intnet.reference import run
 from hwprm.verification.comparison.compare import Comparison, compare_layers, compare_outputs
-from hwprm.verification.comparison.events import Frame, Section, instability, read_sections
+from hwprm.verification.comparison.events import Frame, Section, instability, read_sections, strayed
 from hwprm.verification.comparison.timing import layer_cycles, loading_hidden, room_stalls
 from hwprm.verification.comparison.vectors import by_layer
 from hwprm.verification.modes.simulation import ModeOutcome, Simulation, Stimulus, keep_wave, running
@@ -56,6 +56,8 @@ def run_protocol(simulation: Simulation) -> ModeOutcome:
     cases = [whole, *_cocotb_cases(simulation, session, missing)]
     cases.append(replace(simulation.case(MODE, "stalls"), failure=stalls))
     cases.append(replace(simulation.case(MODE, "offers stand still"), failure=instability(sections)))
+    if manifest.external:
+        cases.append(replace(simulation.case(MODE, "addresses"), failure=strayed(sections)))
     for index, entry in enumerate(manifest.layers):
         case = simulation.case(MODE, f"layer {entry.name}", sum(compared[entry.name], Comparison()))
         simulated = dict(measured).get(entry.name)

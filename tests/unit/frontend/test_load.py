@@ -48,6 +48,9 @@ def test_files_that_are_no_pt2(tmp_path: Path) -> None:
         load_pt2(tmp_path / "script.pt")
     torch.export.save(export(Everything(), (2, 18, 17)), tmp_path / "whole.pt2")
     data = (tmp_path / "whole.pt2").read_bytes()
+    (tmp_path / "list.pt2").write_bytes(data.replace(b"PK\x01\x02", b"PK\x01\x03"))
+    with pytest.raises(ModelError, match="torch.export cannot read it"):
+        load_pt2(tmp_path / "list.pt2")
     (tmp_path / "cut.pt2").write_bytes(data[: len(data) // 2])
     with pytest.raises(ModelError, match=r"was cut short"):
         load_pt2(tmp_path / "cut.pt2")

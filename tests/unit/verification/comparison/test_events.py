@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hwprm.verification.comparison.events import Section, Store, instability, read_sections
+from hwprm.verification.comparison.events import Section, Store, instability, read_sections, strayed
 
 LOG = """\
 O 3 00000009 1
@@ -56,3 +56,11 @@ def test_offers_that_do_not_stand_still(tmp_path: Path) -> None:
     assert instability(sections) == f"m_axis {said}: cycle 5, test 0, and 1 times more"
     assert instability(sections[1:]) == f"m_axi_ar {said}: cycle 11, test 2"
     assert instability([]) is None
+
+
+def test_addresses_outside_of_the_image(tmp_path: Path) -> None:
+    log = tmp_path / "events.log"
+    log.write_text("R 3\nM 2\nR 9\nB 11\nB 12\nB\n")
+    found = read_sections(log)
+    assert strayed(found) == "an address outside of the external image is offered in cycle 11, test 2"
+    assert strayed(found[:1]) is None
