@@ -135,7 +135,7 @@ def measure(module: nn.Module, shape: tuple[int, ...]) -> Entry:
     x = patches(count + more, shape)
     real = torch.from_numpy(x).float() / 255
     settle(module, real[:count])
-    wanted = _flat(module(part) for part in real[count:].split(BATCH))
+    wanted = _flat(module(part) for part in _batches(real[count:]))
     with stopwatch() as clock:
         net = quantize_network(to_graph(module, shape), x[:count], 1 / 255)
     found = {"integers": decibels(wanted, _integers(net, x[count:]))}
@@ -169,9 +169,13 @@ def settle(module: nn.Module, real: torch.Tensor) -> None:
             norm.train()
             if norm.affine and not norm.weight.any():
                 norm.weight.fill_(1)
-        for part in real.split(BATCH):
+        for part in _batches(real):
             module(part)
         module.eval()
+
+
+def _batches(real: torch.Tensor) -> Iterator[torch.Tensor]:
+    return (real[i : i + BATCH] for i in range(0, len(real), BATCH))
 
 
 def _flat(parts: Iterator[torch.Tensor]) -> FloatArray:
@@ -185,10 +189,10 @@ def fake(module: nn.Module, seen: torch.Tensor, real: torch.Tensor, way: str) ->
         exported = torch.export.export(module, (real[:BATCH],)).module()
         assert isinstance(exported, torch.fx.GraphModule)
         run = FakeQuantised(exported, way)
-        for part in seen.split(BATCH):
+        for part in _batches(seen):
             run.run(part)
         run.calibrating = False
-        return _flat(_first(run.run(part)) for part in real.split(BATCH))
+        return _flat(_first(run.run(part)) for part in _batches(real))
 
 
 def _first(outputs: Any) -> torch.Tensor:
