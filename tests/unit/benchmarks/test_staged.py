@@ -100,7 +100,8 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
     out, other = tmp_path / "out", tmp_path / "other"
     call("--out", str(out), "--epochs", "0.1")
     scores = json.loads((out / "scores.json").read_text())
-    assert [key for key in scores if " " not in key] == ["dense", "thin", "small", "smaller", "compact", "fine", "integer"]
+    made = ["dense", "thin", "small", "smaller", "compact", "fine", "integer"]
+    assert [key for key in scores if " " not in key] == made
     assert 1 < scores["thin compression"]["all_weights"]["ratio"] < 3, "what is cut away counts as removed"
     assert scores["small compression"]["all_weights"]["ratio"] >= 3
     assert scores["smaller compression"]["all_weights"]["ratio"] >= 5
