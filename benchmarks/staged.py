@@ -2,7 +2,7 @@
 
 What: dense training, at smaller images first if the plan says so, cutting to widths, gradual shrinking, compaction,
 fine-tuning, quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables
-of options as recipes have them, and one ``[[stage]]`` for each step (`Stage`), with options of its own in tables below it.
+of options as recipes have them, and one ``[[stage]]`` for each step, with options of its own in tables below it.
 How: `python benchmarks/staged.py examples/plans/resnet18-60x.toml --data-dir DIR --out DIR`. Every epoch is kept, and
 the same command goes on. `--start FILE` takes up finished stages from an archive that `--pack STAGE FILE` made.
 `--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
