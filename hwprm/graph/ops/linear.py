@@ -112,7 +112,8 @@ def _made(call: Call, keys: tuple[str, str, str | None], *, transposed: bool) ->
         )
     vector, entries = call.entries(keys[0])
     if entries is not None:
-        moved = np.zeros((len(weight), call.size(vector) + 1), weight.dtype)
-        np.add.at(moved.T, entries, weight.T)
-        weight = np.ascontiguousarray(moved[:, 1:])
+        # Entries that are read several times, of pixels that are repeated, have one weight: the sum, rounded once.
+        moved = np.zeros((len(weight), call.size(vector) + 1))
+        np.add.at(moved.T, entries, weight.T.astype(np.float64))
+        weight = np.ascontiguousarray(moved[:, 1:].astype(weight.dtype))
     return call.add(Linear(name=name, inputs=(vector,), weight=weight, bias=bias))
