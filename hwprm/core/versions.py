@@ -64,7 +64,8 @@ def digest_of_files(root: Path) -> str:
 def survey(constraints: Path | None = None) -> tuple[Tool, ...]:
     """Every program and every Python package that hwprm itself names, against the tested matrix."""
     lines = (constraints or constraints_file()).read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    pairs = (line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    pins = {_normal(name): version for name, version in pairs}
     programs = tuple(_program(line) for line in lines if line.startswith("#tool "))
     return (*programs, _library(), *_packages(pins))
 
@@ -76,6 +77,11 @@ def _library() -> Tool:
         found, mend = "-", f"simulators load Python as a shared library; {MEND}"
     state = State.BAD if mend else State.TESTED
     return Tool(name="libpython", found=found, tested="there", state=state, mend=mend)
+
+
+def _normal(name: str) -> str:
+    """A package's name as PyPI compares names: metadata may spell it otherwise than those who ask for it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _program(line: str) -> Tool:
@@ -98,7 +104,7 @@ def _packages(pins: dict[str, str]) -> Iterator[Tool]:
         optional = "extra ==" in requirement
         if optional and name not in OPTIONAL:
             continue  # developers' tools, and what the silicon survey lists
-        tested = pins.get(name.lower(), "?")
+        tested = pins.get(_normal(name), "?")
         try:
             found = metadata.version(name)
         except metadata.PackageNotFoundError:

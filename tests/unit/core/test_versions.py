@@ -35,14 +35,22 @@ def test_each_tool_is_told_once() -> None:
 
 
 def test_every_dependency_is_pinned_inside_its_range() -> None:
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", constraints_file().read_text(), re.MULTILINE))
+    lines = re.findall(r"^([\w.-]+)==(\S+)$", constraints_file().read_text(), re.MULTILINE)
+    pins = {versions._normal(name): version for name, version in lines}
     for requirement in metadata.requires("hwprm") or ():
         name = re.match(r"[\w.-]+", requirement)
         assert name
-        assert name[0].lower() in pins, f"{name[0]} is not in constraints.txt"
+        assert versions._normal(name[0]) in pins, f"{name[0]} is not in constraints.txt"
         least = re.search(r">=([\d.]+)", requirement)
         if least:
-            assert versions._version(pins[name[0].lower()]) >= versions._version(least[1]), requirement
+            assert versions._version(pins[versions._normal(name[0])]) >= versions._version(least[1]), requirement
+
+
+def test_a_name_is_found_however_it_is_spelt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metadata, "requires", lambda name: ["some-package>=0.4"])
+    monkeypatch.setattr(metadata, "version", lambda name: "0.5")
+    tool = next(tool for tool in survey(_file(tmp_path, "Some_Package==0.5\n")) if tool.name == "some-package")
+    assert (tool.tested, tool.state) == ("0.5", State.TESTED)
 
 
 def test_torch_is_the_release_of_the_contract() -> None:
