@@ -60,7 +60,7 @@ def main() -> None:
     """Measure every network that the results lack and print both tables."""
     args = _arguments()
     known = {} if args.fresh else _known(args)
-    for library, name, shape in _listed():
+    for library, name, shape in listed():
         entry = known.get(name)
         asked = name in args.only if args.only else entry is None
         if asked:
@@ -73,10 +73,10 @@ def main() -> None:
         if name in args.verify and entry:
             say(f"{library} {name}: verify")
             entry["verify"] = _apart(_verified, (library, name, shape), args.compile_limit)
-        entries = [known[name] for _, name, _ in _listed() if name in known]
+        entries = [known[name] for _, name, _ in listed() if name in known]
         write_results("coverage", _facts(entries), args.results)
     print(tables(_facts(entries)))
-    if sum(entry["state"] == "accepted" for entry in entries) < ACCEPTED and len(entries) == len(list(_listed())):
+    if sum(entry["state"] == "accepted" for entry in entries) < ACCEPTED and len(entries) == len(list(listed())):
         raise SystemExit(f"fewer than {ACCEPTED} networks are accepted")
 
 
@@ -105,7 +105,7 @@ def _arguments() -> argparse.Namespace:
     return made.parse_args()
 
 
-def _listed() -> Iterable[tuple[str, str, tuple[int, ...]]]:
+def listed() -> Iterable[tuple[str, str, tuple[int, ...]]]:
     for line in LIST.read_text(encoding="utf-8").splitlines():
         if line and not line.startswith("#"):
             library, name, shape = line.split()
@@ -176,14 +176,14 @@ def _send(there: Connection, work: Callable[..., Entry], args: tuple[Any, ...]) 
 
 
 def _checked(library: str, name: str, shape: tuple[int, ...]) -> Entry:
-    found = [f for f in check(_built(library, name), shape) if f.severity is Severity.ERROR]
+    found = [f for f in check(built(library, name), shape) if f.severity is Severity.ERROR]
     causes = sorted({f"{_short(finding.op)}: {_general(finding.problem)}" for finding in found})
     return {"state": "refused" if found else "accepted", "causes": causes}
 
 
 def _compiled(library: str, name: str, shape: tuple[int, ...]) -> Entry:
-    module = _built(library, name)
-    shape = _smallest(module, shape)
+    module = built(library, name)
+    shape = smallest(module, shape)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
     net = quantize_network(to_graph(module, shape), images, 1 / 255)
     report = compile_network(net, ArrayConfig(rows=8, cols=8)).cycles
@@ -193,8 +193,8 @@ def _compiled(library: str, name: str, shape: tuple[int, ...]) -> Entry:
 
 
 def _verified(library: str, name: str, shape: tuple[int, ...]) -> Entry:
-    module = _built(library, name)
-    shape = _smallest(module, shape)
+    module = built(library, name)
+    shape = smallest(module, shape)
     images = np.random.default_rng(0).integers(0, 256, (IMAGES, *shape), dtype=np.uint8)
     net = quantize_network(to_graph(module, shape), images, 1 / 255)
     with tempfile.TemporaryDirectory() as folder:
@@ -214,7 +214,7 @@ def _verified(library: str, name: str, shape: tuple[int, ...]) -> Entry:
     }
 
 
-def _smallest(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
+def smallest(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...]:
     """The first of `ROWS` that `module`, made for images of `shape`, computes anything of; its own where none does."""
     for rows in ROWS:
         size = (shape[0], rows, rows * shape[2] // shape[1])
@@ -228,7 +228,7 @@ def _smallest(module: torch.nn.Module, shape: tuple[int, ...]) -> tuple[int, ...
     return shape
 
 
-def _built(library: str, name: str) -> torch.nn.Module:
+def built(library: str, name: str) -> torch.nn.Module:
     sys.meta_path.append(_Empty())
     if library == "timm":
         net: torch.nn.Module = importlib.import_module("timm").create_model(name, pretrained=False)

@@ -40,6 +40,7 @@ def written(results: Path = RESULTS) -> dict[Path, str]:
         HERE / "README.md": {
             "targets": lambda: table(results),
             "coverage": lambda: _stops(_read(results, "coverage")),
+            "noise": lambda: _noises(_read(results, "noise")),
         },
         ROOT / "docs" / "results.md": {"rows": lambda: rows_in_short(_read(results, "repro"))},
         ROOT / "docs" / "hardware.md": {
@@ -97,6 +98,7 @@ def table(results: Path = RESULTS) -> str:
         *_widths(read("widths")),
         *_signs(read("signs")),
         _coverage(read("coverage")),
+        _noise(read("noise")),
         *_quantised(read("quantised")),
     ]
     return markdown(("benchmark", "target", "measured", ""), rows)
@@ -293,14 +295,34 @@ def _stops(facts: dict[str, Any]) -> str:
             f"{v['simulated']:,}",
             f"{v['predicted']:,}",
             v["state"],
+            v["seconds"],
         ]
         for e in facts["networks"]
         if "shape" in (v := e.get("verify", {}))
     ]
-    header = ("simulated whole, on 8 x 8", "image", "layers", "cycles", "predicted", "words and cycles")
+    header = ("simulated whole, on 8 x 8", "image", "layers", "cycles", "predicted", "words and cycles", "seconds")
     return "\n\n".join(
         [markdown(("what stops networks", "how many", "alone", "for example"), rows), markdown(header, whole)]
     )
+
+
+def _noise(facts: dict[str, Any]) -> Row:
+    below = {e["name"]: e["integers"] - e["stored"] for e in facts["networks"]}
+    worst = min(below, key=lambda name: below[name])
+    measured = f"{len(below)} networks, {below[worst]:+.1f} dB at the worst ({worst}), "
+    measured += f"{sum(below.values()) / len(below):+.1f} dB on average"
+    target = f"at most {facts['target']} dB below fake quantisation"
+    return ("noise.py: public networks, 8 bits", target, measured, verdict(facts["met"]))
+
+
+def _noises(facts: dict[str, Any]) -> str:
+    keys = ("integers", "stored", "affine", "read")
+    rows = [
+        [e["name"], "x".join(map(str, e["shape"])), *(f"{e[key]:.1f}" for key in keys), e["cpu_seconds"]]
+        for e in facts["networks"]
+    ]
+    header = ("signal to noise, dB", "image", "hwprm", "fake: stored", "with zero points", "only what is read", "CPU s")
+    return markdown(header, rows)
 
 
 def _quantised(facts: dict[str, Any]) -> list[Row]:

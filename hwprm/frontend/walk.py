@@ -206,8 +206,9 @@ class Walk:
         value = node.meta["val"]
         shape = shape_of(node) if isinstance(value, torch.Tensor) else tuple(map(size_of, value[0].shape))
         self.refused.add(node.name)
-        self.draft.shapes.setdefault(node.name, stored(shape[1:] or (1,)))
-        return Activation(name=node.name)
+        name = self.draft.claim(node.name)  # else a later node of this name would read itself
+        self.draft.shapes[name] = stored(shape[1:] or (1,))
+        return Activation(name=name)
 
     def _fold(self, node: torch.fx.Node) -> Value:
         """Evaluate a node that reads parameters only: masks, weight norm, transposed weights."""

@@ -81,6 +81,9 @@ def pack_records(name: str, form: WordFormat, columns: Mapping[str, NDArray[np.i
 def pack_vectors(name: str, vectors: NDArray[np.int64], element_bits: int) -> RomImage:
     """One word per row of `vectors` ``(depth, n)``, element 0 in the least significant bits."""
     depth, n = vectors.shape
+    if element_bits in (8, 16):  # whole bytes, which casting cuts off as they are
+        whole = vectors[:, ::-1].astype(f">i{element_bits // 8}")
+        return RomImage(name, n * element_bits, whole.view(np.uint8).reshape(depth, n * element_bits // 8))
     data = np.empty((depth, -(-n * element_bits // 8)), dtype=np.uint8)
     place = np.arange(element_bits)
     for start in range(0, depth, 1 << 16):  # bounds the memory of the bit matrix

@@ -42,8 +42,8 @@ def filter_bounds(weight: IntArray, x_low: int, x_high: int) -> tuple[IntArray, 
     weight ``(M, K)``, every activation in x_low..x_high with x_low <= 0 <= x_high: every single term's extreme has the
     sign of its bound.
     """
-    positive = np.where(weight > 0, weight, 0).sum(axis=1)
-    negative = np.where(weight < 0, weight, 0).sum(axis=1)
+    total, size = weight.sum(axis=1), np.abs(weight).sum(axis=1)
+    positive, negative = (total + size) // 2, (total - size) // 2
     return positive * x_low + negative * x_high, positive * x_high + negative * x_low
 
 

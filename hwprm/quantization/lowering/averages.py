@@ -16,8 +16,10 @@ from hwprm.graph.rules.stages import Kernel, Mean
 from hwprm.quantization.lowering.fused import FusedLayer
 from hwprm.quantization.lowering.views import FusedTerm, View, terms_of
 
-__all__ = ["average_layer", "common_multiple", "divided_weights"]
+__all__ = ["average_layer", "common_multiple", "divided_weights", "too_large"]
 
+#: Weights, zeros included, that an average of several tensors may have as one layer.
+MOST_WEIGHTS = 2**22
 #: Candidates for a common multiple, the largest that the weights allow.
 CANDIDATES = 4096
 
@@ -47,6 +49,17 @@ def average_layer(name: str, mean: Mean, view: View, counts: dict[str, int]) -> 
     one_tensor = len(view.sources) == 1
     exact = tuple(sorted(divisors)) if one_tensor else ()
     return FusedLayer(name=name, terms=tuple(terms), bias=np.zeros(channels), divisors=exact)
+
+
+def too_large(mean: Mean, view: View, counts: dict[str, int]) -> bool:
+    """Whether `average_layer` would take more than `MOST_WEIGHTS`, nearly all of them zeros: a filter of a view of
+    several tensors has weights for every channel of all of them.
+    """
+    if len(view.sources) == 1:
+        return False
+    rows, cols = (_side(*side) for side in zip((mean.rows, mean.cols), view.size, strict=True))
+    kernels = sum(run.length for run in rows.runs) * sum(run.length for run in cols.runs)
+    return len(view.channels) * sum(counts[name] for name in view.sources) * kernels > MOST_WEIGHTS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,6 +28,7 @@ from hwprm.graph.rules.stages import (
     Clamped,
     Largest,
     Matrix,
+    Mean,
     Picked,
     Product,
     Repeated,
@@ -35,6 +36,7 @@ from hwprm.graph.rules.stages import (
     Tabulated,
 )
 from hwprm.pruning.paths.paths import remove_unused_paths
+from hwprm.quantization.lowering.averages import too_large
 from hwprm.quantization.lowering.copies import add_copies
 from hwprm.quantization.lowering.fold import fold_batchnorm
 from hwprm.quantization.lowering.fused import FusedLayer, FusedNetwork, FusedResidual, Map
@@ -133,7 +135,10 @@ class _Lowering:
             self._layer(step, reads)
 
     def _layer(self, step: Step, reads: list[View]) -> None:
-        layer = start_layer(step.name, step.stage, reads, {name: shape[0] for name, shape in self.shapes.items()})
+        counts = {name: shape[0] for name, shape in self.shapes.items()}
+        if isinstance(step.stage, Mean) and too_large(step.stage, reads[0], counts) and self._averages(step, reads[0]):
+            return
+        layer = start_layer(step.name, step.stage, reads, counts)
         layer, chain = _absorb(self.graph, layer, step)
         if isinstance(step.stage, Sum) and (joined := self._joined_sum(step, reads, layer)):
             layer = joined
@@ -144,6 +149,29 @@ class _Lowering:
         self.views |= dict.fromkeys(chain, whole_view(layer.name, shape))
         self.layers.append(layer)
         self.maker[chain[-1]] = layer
+
+    def _averages(self, step: Step, view: View) -> bool:
+        """Whether `step`, an average of `view`, became a layer for each tensor, and a view of these: not where it
+        leaves the network, as one tensor.
+        """
+        layers: dict[str, FusedLayer] = {}
+        chain: list[str] = []
+        parts = view.by_source()
+        for source, channels in parts.items():
+            whole = whole_view(source, self.shapes[source])
+            read = whole if channels == whole.channels else replace(view, channels=channels)
+            name = self._free(f"{step.name}_{len(layers) + 1}")
+            layer = start_layer(name, step.stage, [read], {source: len(whole.channels)})
+            layers[source], chain = _absorb(self.graph, layer, step)
+        if chain[-1] in self.graph.outputs:
+            return False
+        size = [self.graph.shapes[name][1:] for name in chain if len(self.graph.shapes[name]) == 3][-1]
+        self.shapes |= {layer.name: _as_map((len(parts[source]), *size)) for source, layer in layers.items()}
+        self.layers += layers.values()
+        places = {source: iter(range(len(channels))) for source, channels in parts.items()}
+        made = tuple((layers[source].name, next(places[source])) for source, _ in view.channels)
+        self.views |= dict.fromkeys(chain, View(channels=made, size=(size[0], size[1])))
+        return True
 
     def _joined_sum(self, step: Step, reads: list[View], alone: FusedLayer) -> FusedLayer | None:
         """The layer of one operand of `step` with the other as its residual, taken out of `layers`; None: none can.

@@ -57,6 +57,10 @@ class View:
         """The tensors it reads, each once, in order of appearance."""
         return tuple(dict.fromkeys(source for source, _ in self.channels))
 
+    def by_source(self) -> dict[str, tuple[tuple[str, int], ...]]:
+        """Of each of the `sources`, its channels in the order of the view."""
+        return {name: tuple(one for one in self.channels if one[0] == name) for name in self.sources}
+
 
 def whole_view(name: str, shape: Map) -> View:
     """The view that is tensor `name` of `shape`."""

@@ -176,3 +176,62 @@ def test_results_of_another_recipe_are_named_and_left_out(load, tmp_path, capsys
     assert [len(results) for results in found] == [1, 0, 0]
     said = "".join(capsys.readouterr())
     assert "lenet5-conv-232x, seed 1: left out" in said and "seed 2" not in said
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "affine", "expected"),
+    [
+        (0.0, 255.0, False, [0.0, 0.0, 100.0, 255.0, 255.0]),
+        (-100.0, 254.0, False, [-40.0, 0.0, 100.0, 254.0, 254.0]),
+        (-100.0, 155.0, True, [-40.0, 0.0, 100.0, 155.0, 155.0]),
+    ],
+)
+def test_fake_quantisation_of_activations(load, low, high, affine, expected):
+    torch = pytest.importorskip("torch")
+    made = load("noise").rounded(torch.tensor([-40.4, -0.3, 100.2, 254.9, 300.0]), low, high, affine)
+    assert made.tolist() == expected
+
+
+def test_fake_quantisation_rounds_what_is_stored_and_every_filter_by_itself(load):
+    torch = pytest.importorskip("torch")
+    noise, nn = load("noise"), torch.nn
+
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a, self.n, self.b = nn.Conv2d(1, 2, 1), nn.BatchNorm2d(2), nn.Conv2d(2, 2, 1)
+
+        def forward(self, x):
+            y = torch.relu(self.n(self.a(x)))
+            return torch.sigmoid(self.b(y) + y).flatten(1) * torch.ones(2)
+
+    net = Net().eval()
+    with torch.no_grad():
+        net.a.weight.copy_(torch.tensor([1.0, 1e-3])[:, None, None, None])
+        net.b.weight.copy_(torch.tensor([[1.274, 0.014], [1.27e-4, -0.5e-4]])[:, :, None, None])
+    exported = torch.export.export(net, (torch.rand(2, 1, 1, 1),)).module()
+    run = noise.FakeQuantised(exported, "stored")
+    assert run.stored == {"relu", "conv2d_1", "add", "sigmoid"}, (
+        "neither in front of a ReLU, nor a view, nor what leaves"
+    )
+    assert noise.FakeQuantised(exported, "read").stored == set()
+    whole = noise._whole(net.b.weight.detach()).flatten().tolist()
+    assert whole == pytest.approx([1.274, 1.274 / 127, 1.27e-4, -0.5e-4])
+    x = torch.tensor([0.3, 0.9]).reshape(2, 1, 1, 1)
+    with torch.no_grad():
+        assert torch.equal(run.run(x), net(x)), "while it calibrates it rounds nothing"
+        run.calibrating = False
+        assert not torch.equal(run.run(x), net(x)) and torch.allclose(run.run(x), net(x), atol=0.05)
+
+
+def test_batch_norms_settle_on_the_images_and_none_stays_silent(load):
+    torch = pytest.importorskip("torch")
+    norm = torch.nn.BatchNorm2d(3)
+    with torch.no_grad():
+        norm.weight.zero_()
+    net = torch.nn.Sequential(norm).eval()
+    x = torch.from_numpy(load("noise").patches(32, (3, 8, 8))).float() / 255
+    load("noise").settle(net, x)
+    made = net(x)
+    assert not norm.training and made.mean((0, 2, 3)).abs().max() < 1e-4
+    assert (made.var((0, 2, 3)) - 1).abs().max() < 0.1, "means of the variances of two batches"

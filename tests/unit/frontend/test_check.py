@@ -339,3 +339,21 @@ def test_a_batch_norm_without_variance_is_refused() -> None:
     module[1].running_var[1] = -1
     with pytest.raises(ModelError, match="batch norm '1' has a variance that is not above 0; mend its running_var"):
         to_graph(module, (2, 8, 7))
+
+
+def test_what_stands_for_a_refused_call_has_a_name_of_its_own() -> None:
+    """Else the factor behind the refused product would read itself, and looking for what is behind it never end."""
+
+    class Covariance(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(2, 4, 1), nn.Linear(16, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x).flatten(2)
+            c = x.bmm(x.transpose(1, 2))
+            trace = 0.5 * (c * torch.eye(4)).sum(1).sum(1)
+            return self.fc((c * torch.sqrt(trace).view(-1, 1, 1)).flatten(1))
+
+    errors = [finding.op for finding in check(Covariance(), (2, 8, 7)) if finding.severity == Severity.ERROR]
+    assert errors == ["aten.bmm.default", "aten.mul.Tensor", "aten.sqrt.default"]

@@ -36,6 +36,16 @@ def test_vectors_lie_element_by_element(bits, n, depth, data):
     assert rom.width == n * bits
 
 
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("depth", [0, 3])
+def test_elements_of_whole_bytes(bits, depth):
+    low, high = signed_range(bits)
+    rows = np.array([[low, -1, 0], [1, high, low], [(1 << bits) - 1, 2, 3]])[:depth]  # unsigned ones as well
+    rom = pack_vectors("rom", rows.reshape(depth, 3), bits)
+    wanted = [sum((int(value) & (1 << bits) - 1) << (i * bits) for i, value in enumerate(row)) for row in rows]
+    assert rom.words() == wanted and rom.data.shape == (depth, 3 * bits // 8) and rom.data.flags.c_contiguous
+
+
 def test_long_images_are_packed_in_pieces():
     """The bit matrix is made 65,536 words at a time; the seam must not show."""
     rows = np.random.default_rng(0).integers(-8, 8, ((1 << 16) + 3, 2))

@@ -7,7 +7,9 @@ from hwprm.config import QuantizeConfig
 from hwprm.core.errors import UnsupportedError
 from hwprm.graph import Add, AvgPool2d, Channels, Clamp, Concat, Conv2d, Flatten, Graph, Input, Linear, Node, Relu
 from hwprm.intnet import IntegerNetwork
-from hwprm.quantization import lower, quantize_network
+from hwprm.quantization import crosscheck, lower, quantize_network
+from hwprm.quantization.calibrate import float_tensors
+from hwprm.quantization.lowering import averages
 
 RNG = np.random.default_rng(0)
 
@@ -97,6 +99,48 @@ def test_an_average_has_weights_of_one_and_divides_in_the_requantisation() -> No
     assert made.terms[0].weight.shape == (2, 1, 3, 2) and np.all(made.terms[0].weight == 1)
     factor = net.tensor["x"].scale / 6 / net.tensor["m"].scale
     np.testing.assert_allclose(made.mult / 2.0**made.shift, factor, rtol=2**-16)
+
+
+def shared(padded: bool, *tail: Node) -> Graph:
+    pool = AvgPool2d(
+        name="m", inputs=("j",), kernel=(3, 3), stride=(1, 1), padding=(1, 1, 1, 1), count_include_pad=padded
+    )
+    parts = conv("a", "x", 3), conv("b", "x", 2)
+    nodes = Channels(name="p", inputs=("a",), indices=(2, 0)), Concat(name="j", inputs=("p", "b", "a"))
+    return make(*parts, *nodes, pool, *tail)
+
+
+@pytest.mark.parametrize("padded", [True, False])
+def test_a_large_average_of_several_tensors_is_a_layer_for_each_of_them(
+    monkeypatch: pytest.MonkeyPatch, padded: bool
+) -> None:
+    graph = shared(padded, Relu(name="r", inputs=("m",)), conv("o", "r", c=7))
+    x = {"x": np.random.default_rng(2).normal(size=(2, 2, 6, 6))}
+    whole = lower(graph)
+    monkeypatch.setattr(averages, "MOST_WEIGHTS", 0)
+    apart = lower(graph)
+    assert [layer.name for layer in whole.layers] == ["a", "b", "m", "o"]
+    assert [layer.name for layer in apart.layers] == ["a", "b", "m_1", "m_2", "o"]
+    of = {layer.name: layer for layer in apart.layers}
+    assert of["m_1"].sources == ("a",) and of["m_2"].sources == ("b",)
+    assert all(of[name].low == 0 and of[name].divisors for name in ("m_1", "m_2"))
+    assert apart.shapes["m_1"] == (5, 6, 6) and of["m_2"].terms[0].groups == 2
+    wanted, got = float_tensors(whole, x), float_tensors(apart, x)
+    np.testing.assert_allclose(got["o"], wanted["o"], rtol=1e-12, atol=1e-12)
+    net = quantised(graph)
+    assert crosscheck(net, np.random.default_rng(3).integers(-128, 128, (2, 2, 6, 6))) > 0
+
+
+def test_a_large_average_that_leaves_stays_one_tensor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(averages, "MOST_WEIGHTS", 0)
+    assert [layer.name for layer in lower(shared(True)).layers] == ["a", "b", "m"]
+
+
+def test_what_an_average_of_several_tensors_takes_decides_whether_it_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = shared(False, conv("o", "m", c=7))  # 7 filters of 5 channels; edges, and what lies between: 3 kernels of 3
+    for most, names in ((7 * 5 * 81, ["a", "b", "m", "o"]), (7 * 5 * 81 - 1, ["a", "b", "m_1", "m_2", "o"])):
+        monkeypatch.setattr(averages, "MOST_WEIGHTS", most)
+        assert [layer.name for layer in lower(graph).layers] == names
 
 
 def test_clamps_fuse_into_the_layer_before_them() -> None:
