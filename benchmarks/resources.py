@@ -28,9 +28,10 @@ from hwprm.targets.model import COEFFICIENTS, FITTED, Resources, features, is_wr
 TARGET = "ecp5-85k"
 KEYS = ("lut4", "ff", "carry", "comb", "dsp", "bram", "lutram")
 #: Designs that are drawn, of each kind, and what names of those begin with that are fitted to; parts of a cross-check.
-COUNTS, SEEN, PARTS = {"fit": 29, "test": 24, "unseen": 16}, ("fit/", "test/"), 5
-#: Most processing elements of a draw, and of every sixth: synthesis takes a second for each.
+COUNTS, SEEN, PARTS = {"fit": 29, "test": 24, "unseen": 16, "final": 24}, ("fit/", "test/", "unseen/"), 5
+#: Most processing elements of a draw, of every sixth, and of every twelfth of the last: synthesis takes a second each.
 MOST, LARGE, EVERY = 48, 96, 6
+LARGEST, LAST = 256, "final"
 #: What a design's relative error and a coefficient are thought to be off by; those of ``more``; and those of logic that
 #: is the same in every netlist.
 ERROR, SPREAD, SPREAD_MORE, SPREAD_SURE = 0.015, 0.4, 0.6, 0.06
@@ -75,7 +76,8 @@ def is_fitted(row: Row) -> bool:
 
 
 def _measure(name: str) -> Row:
-    most = MOST if int(name.split("/")[1]) % EVERY else LARGE
+    kind, number = name.split("/")
+    most = MOST if int(number) % EVERY else LARGEST if kind == LAST and int(number) % (2 * EVERY) == 0 else LARGE
     with tempfile.TemporaryDirectory() as work:
         return measured(*drawn(name, most), TARGET, Path(work))
 

@@ -111,4 +111,7 @@ def _drawn(rng: random.Random, most: int) -> tuple[Program, str]:
         batch=rng.choice((1, 1, 1, 2, 4)),
         weights=rng.choice(("rom", "rom", "axi")),
     )
-    return compile_network(net, array), rng.choice(("any", "ecp5"))
+    program = compile_network(net, array)
+    cells = rng.choice(("any", "ecp5"))
+    Design.of(program.hardware, program.roms, cells)  # what the model does not know is not drawn
+    return program, cells

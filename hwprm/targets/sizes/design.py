@@ -56,9 +56,8 @@ class Design:
 
     @property
     def busy_columns(self) -> int:
-        """Columns of the array that any weight is for; in plain Verilog synthesis leaves the others out."""
-        weights = self.contents.weights(self.hardware)
-        return sum(1 for bits in weights if bits) if self.plain else self.hardware.cols
+        """Columns of the array that are more than constants behind synthesis."""
+        return self.contents.live_columns(self.hardware, plain=self.plain)
 
     def varying(self, table: str, *names: str) -> int:
         """Bits of the fields of `table` called so that are not constant, of the same ones one where that is known."""

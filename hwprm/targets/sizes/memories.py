@@ -48,6 +48,16 @@ class Contents:
             for c in range(hw.cols)
         ]
 
+    def live_columns(self, hw: Hardware, *, plain: bool) -> int:
+        """Columns of the array that synthesis leaves: in plain Verilog not those that no weight is for.
+
+        It sees that where the weights' ROM is written as cells, without bits that are constant. In a memory that yosys
+        maps itself it would find them too late: multipliers are cells by then.
+        """
+        if not plain or hw.external or not _in_cells(hw, "weights", self.columns["weights"]):
+            return hw.cols
+        return sum(1 for bits in self.weights(hw) if bits)
+
     def _registers(self, columns: Columns, table: str, found: list[int]) -> int:
         constants = -2 in found
         if _in_cells(self.hardware, table, columns):

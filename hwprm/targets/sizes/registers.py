@@ -80,7 +80,7 @@ def _pairs(count: int) -> int:
 def _array(hw: Hardware, contents: Contents, plain: bool) -> int:
     rows, cols, stages = hw.rows, hw.cols, hw.multiplier_stages
     columns = contents.weights(hw)
-    live = sum(1 for bits in columns if bits) if plain else cols
+    live = contents.live_columns(hw, plain=plain)
     total = rows * cols * hw.operand_bits + _pairs(rows) * hw.operand_bits
     total += sum((rows + c) * bits for c, bits in enumerate(columns))
     outside = stages if plain else max(0, stages - 3)
