@@ -7,6 +7,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import pytest
+import torch
 
 from hwprm.config.recipes import load_recipe, recipe_names
 
@@ -187,13 +188,11 @@ def test_results_of_another_recipe_are_named_and_left_out(load, tmp_path, capsys
     ],
 )
 def test_fake_quantisation_of_activations(load, low, high, affine, expected):
-    torch = pytest.importorskip("torch")
     made = load("noise").rounded(torch.tensor([-40.4, -0.3, 100.2, 254.9, 300.0]), low, high, affine)
     assert made.tolist() == expected
 
 
 def test_fake_quantisation_rounds_what_is_stored_and_every_filter_by_itself(load):
-    torch = pytest.importorskip("torch")
     noise, nn = load("noise"), torch.nn
 
     class Net(nn.Module):
@@ -225,7 +224,6 @@ def test_fake_quantisation_rounds_what_is_stored_and_every_filter_by_itself(load
 
 
 def test_batch_norms_settle_on_the_images_and_none_stays_silent(load):
-    torch = pytest.importorskip("torch")
     norm = torch.nn.BatchNorm2d(3)
     with torch.no_grad():
         norm.weight.zero_()
