@@ -1,6 +1,7 @@
 """One row of a paper's table: the recipe's steps, every decision on held-out training images, the test split read once.
 
-Dense networks, and the rounds of gradual shrinking, are shared by all rows of one folder that have them in common.
+Dense networks, the rounds of gradual shrinking, and finished steps are shared by all rows of one folder that have them in
+common.
 """
 
 from __future__ import annotations
@@ -90,7 +91,8 @@ def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fac
     group.from_first(lambda: _start(recipe, seed, place))
     run = replace(start, origin={**start.origin, "dense": dense.done["train"].key})
     given = replace(start.given, dense=dense.out / "stages/train", rounds=rounds_of(run, shared))
-    run = replace(run, given=given)
+    others = sorted(other for other in out.glob("*/seed-*") if other != place)
+    run = replace(run, given=given, beside=tuple(others))
     run_steps(run, row_flow(recipe), listener)
     facts = result_of(recipe, split.dataset, dense, run)
     group.from_first(lambda: write_result(place, facts))

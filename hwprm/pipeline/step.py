@@ -69,6 +69,8 @@ class Run:
     origin: Mapping[str, str]
     #: Finished steps by name, filled as they finish.
     done: dict[str, Done] = field(default_factory=dict)
+    #: Other run folders: a step that one of them finished with the same key is copied, not run.
+    beside: tuple[Path, ...] = ()
 
     def place(self, step: Step) -> Path:
         """Where the artefact of `step` lies."""
@@ -155,10 +157,12 @@ def run_steps(run: Run, steps: tuple[Step, ...], listener: Listener) -> None:
     group = Group.current()
     before: Path | None = None
     for step, key in zip(steps, step_keys(run, steps), strict=True):
-        old = group.from_first(partial(_finished, run, step, key))
-        if old is not None:
-            run.done[step.name] = old
-            listener.say(f"{step.name}: reused, its inputs are the same")
+        old = group.from_first(partial(_finished, run.out, step, key))
+        copied = old or group.from_first(partial(_copied, run, step, key))
+        if copied is not None:
+            run.done[step.name] = copied
+            where = "" if old else ", and another run has it"
+            listener.say(f"{step.name}: reused, its inputs are the same{where}")
         else:
             for other in group.from_first(partial(_others, run, step, key)):
                 what = "an interrupted run with other options is kept in"
@@ -216,14 +220,44 @@ def _task(run: Run, step: Step, key: str, before: Path | None, progress: Progres
     )
 
 
-def _mark(run: Run, step: Step) -> Path:
-    return run.out / "stages" / f"{step.name}.json"
+def _mark(out: Path, step: Step) -> Path:
+    return out / "stages" / f"{step.name}.json"
 
 
-def _finished(run: Run, step: Step, key: str) -> Done | None:
-    """What is known of `step` from an earlier run with the same inputs, or None."""
-    old = _read(_mark(run, step))
-    return old if old and old.key == key and run.place(step).exists() else None
+def _finished(out: Path, step: Step, key: str) -> Done | None:
+    """What is known of `step` from an earlier run into `out` with the same inputs, or None."""
+    old = _read(_mark(out, step))
+    return old if old and old.key == key and (out / step.place).exists() else None
+
+
+def _copied(run: Run, step: Step, key: str) -> Done | None:
+    """What is known of `step` from a run beside this one with the same inputs, its artefact copied, or None."""
+    for out in run.beside:
+        done = _finished(out, step, key)
+        if done is None:
+            continue
+        _clear(run, step)
+        source, part = out / step.place, run.place(step).with_name(f".{Path(step.place).name}.partial")
+        _remove(part)
+        if source.is_dir():
+            shutil.copytree(source, part)
+        else:
+            shutil.copyfile(source, part)
+        part.rename(run.place(step))
+        _write_mark(run, step, done)
+        return done
+    return None
+
+
+def _clear(run: Run, step: Step) -> None:
+    """Remove what an earlier run left of `step`."""
+    for stale in (_mark(run.out, step), run.place(step)):
+        _remove(stale)
+    run.place(step).parent.mkdir(parents=True, exist_ok=True)
+
+
+def _write_mark(run: Run, step: Step, done: Done) -> None:
+    write_file(_mark(run.out, step), json.dumps(asdict(done), indent=1) + "\n")
 
 
 def _scratch(run: Run, step: Step, key: str) -> Path:
@@ -239,14 +273,13 @@ def _run(run: Run, step: Step, key: str, task: Task, group: Group) -> Done:
     place = run.place(step)
 
     def clear() -> None:
-        for stale in (_mark(run, step), place, task.place):
-            _remove(stale)
-        place.parent.mkdir(parents=True, exist_ok=True)
+        _remove(task.place)
+        _clear(run, step)
 
     def keep() -> Done:
         task.place.rename(place)
         done = Done(key=key, seconds=round(time.monotonic() - started, 3), facts=facts)
-        write_file(_mark(run, step), json.dumps(asdict(done), indent=1) + "\n")
+        _write_mark(run, step, done)
         for path in (task.scratch, *_others(run, step, key)):
             _remove(path)
         return done

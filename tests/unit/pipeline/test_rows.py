@@ -159,6 +159,13 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     other = replace(recipe, name="other", settings=replace(recipe.settings, shrink=_lower(recipe.settings)))
     reproduce(other, out, (0,), Listening())
     assert [line for line in said if "reused" in line] == ["train: reused, its inputs are the same"]
+    said.clear()
+    longer = replace(recipe.settings.finetune, epochs=recipe.settings.finetune.epochs + 1)
+    reproduce(replace(recipe, name="longer", settings=replace(recipe.settings, finetune=longer)), out, (0,), Listening())
+    same = ", its inputs are the same, and another run has it"
+    assert [line for line in said if "another run" in line] == [
+        f"{step}: reused{same}" for step in ("shrink", "purify", "compact")
+    ]
     assert len(list((out / "shared").glob("dense-*"))) == len(list((out / "shared").glob("rounds-*"))) == 1
 
 

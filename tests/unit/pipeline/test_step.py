@@ -52,10 +52,15 @@ STEPS = (
 )
 
 
-def _run(out: Path, settings: Settings | None = None, origin: dict[str, str] | None = None) -> tuple[Ears, Run]:
+def _run(
+    out: Path,
+    settings: Settings | None = None,
+    origin: dict[str, str] | None = None,
+    beside: tuple[Path, ...] = (),
+) -> tuple[Ears, Run]:
     start_run(out)
     ears = Ears()
-    run = Run(out=out, settings=settings or Settings(), inputs={}, given=None, origin=origin or {})
+    run = Run(out=out, settings=settings or Settings(), inputs={}, given=None, origin=origin or {}, beside=beside)
     run_steps(run, STEPS, ears)
     return ears, run
 
@@ -80,6 +85,29 @@ def test_changed_input_runs_all(tmp_path: Path) -> None:
     _run(tmp_path, origin={"data": "a"})
     ears, _ = _run(tmp_path, origin={"data": "b"})
     assert ears.heard == ["run first", "run second"]
+
+
+def test_a_step_of_a_run_beside_is_copied(tmp_path: Path) -> None:
+    _, made = _run(tmp_path / "a")
+    ears, run = _run(tmp_path / "b", beside=(tmp_path / "none", tmp_path / "a"))
+    assert ears.heard == [
+        f"{name}: reused, its inputs are the same, and another run has it" for name in ("first", "second")
+    ]
+    assert run.done == made.done and (tmp_path / "b/second.txt").read_text() == "16"
+    assert (tmp_path / "b/stages/first/rows").read_text() == "8"
+    # It is its own now.
+    ears, _ = _run(tmp_path / "b")
+    assert ears.heard == [f"{name}: reused, its inputs are the same" for name in ("first", "second")]
+
+
+def test_only_a_finished_step_of_the_same_inputs_is_copied(tmp_path: Path) -> None:
+    _run(tmp_path / "a")
+    ears, _ = _run(tmp_path / "b", Settings(array=ArrayConfig(rows=3)), beside=(tmp_path / "a",))
+    assert ears.heard == ["run first", "run second"]
+    (tmp_path / "a/second.txt").unlink()
+    ears, _ = _run(tmp_path / "b", beside=(tmp_path / "a",))
+    assert ears.heard == ["first: reused, its inputs are the same, and another run has it", "run second"]
+    assert (tmp_path / "b/second.txt").read_text() == "16"
 
 
 def test_lost_artefact_runs_again(tmp_path: Path) -> None:
