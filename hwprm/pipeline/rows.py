@@ -1,7 +1,6 @@
 """One row of a paper's table: the recipe's steps, every decision on held-out training images, the test split read once.
 
-Dense networks, the rounds of gradual shrinking, and finished steps are shared by all rows of one folder that have them in
-common.
+Rows of one folder share dense networks, rounds of gradual shrinking, and every finished step that they have in common.
 """
 
 from __future__ import annotations

@@ -161,7 +161,8 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
     assert [line for line in said if "reused" in line] == ["train: reused, its inputs are the same"]
     said.clear()
     longer = replace(recipe.settings.finetune, epochs=recipe.settings.finetune.epochs + 1)
-    reproduce(replace(recipe, name="longer", settings=replace(recipe.settings, finetune=longer)), out, (0,), Listening())
+    other = replace(recipe, name="longer", settings=replace(recipe.settings, finetune=longer))
+    reproduce(other, out, (0,), Listening())
     same = ", its inputs are the same, and another run has it"
     assert [line for line in said if "another run" in line] == [
         f"{step}: reused{same}" for step in ("shrink", "purify", "compact")
