@@ -3,11 +3,11 @@
 What: dense training, at smaller images first if the plan says so, cutting to widths, gradual shrinking, compaction,
 fine-tuning, quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables
 of options as recipes have them, and one ``[[stage]]`` for each step, with options of its own in tables below it.
-How: `python benchmarks/staged.py examples/plans/resnet18-60x.toml --data-dir DIR --out DIR`. Every epoch is kept, and
+How: `python benchmarks/staged.py examples/plans/resnet18-cifar.toml --data-dir DIR --out DIR`. Every epoch is kept, and
 the same command goes on. `--start FILE` takes up finished stages from an archive that `--pack STAGE FILE` made.
 `--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
-Judged on images held out of the training split; the stage `score` alone reads the test split. The last stage and all
-that it needs is run: what an archive makes needless is not.
+Judged on images held out of the training split; a stage `score` alone reads the test split, of what led to
+it. The last stage, or `--stage NAME`, and all that it needs is run: what an archive makes needless is not.
 Target: none, it measures nothing by itself.
 """
 
@@ -38,6 +38,7 @@ from hwprm.data.dataset import stratified_order
 from hwprm.graph import AvgPool2d, Graph, Node
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
+from hwprm.pruning.accounting import account, against
 from hwprm.reporting.record.live import LiveLog
 from hwprm.sources import Split, as_model, as_split
 
@@ -87,12 +88,18 @@ class Bench:
         """What stage `name` left, or the network with random weights."""
         if name is not None:
             return Model.load(self.out / name)
-        shape = self.split.dataset.image_shape
-        network = reference_network(
-            self.plan.network, self.plan.seed, width=self.plan.width, classes=self.split.dataset.classes
-        )
-        made = as_model(network.train(False), shape)
-        return made.advance(made.graph, made.stage, name=self.plan.network)
+        made, whole = self.untrained(self.plan.width), self.untrained(1.0).graph
+        rows = []
+        if self.plan.width < 1:
+            rows = [account(whole, whole).dense().row(Stage.DENSE.value)]
+            rows.append(against(account(made.graph, made.graph).dense().row("widths"), rows))
+        return made.advance(made.graph, made.stage, name=self.plan.network, waterfall=rows)
+
+    def untrained(self, width: float) -> Model:
+        """The plan's network with `width` times the channels and random weights."""
+        data = self.split.dataset
+        network = reference_network(self.plan.network, self.plan.seed, width=width, classes=data.classes)
+        return as_model(network.train(False), data.image_shape)
 
     def images(self, pixels: int | None) -> Split:
         """The data, its images `pixels` high and wide."""
@@ -124,7 +131,7 @@ def main() -> None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
     judged = replace(data, dataset=replace(data.dataset, x_test=data.x_validation, y_test=data.y_validation))
     bench = Bench(plan=plan, out=args.out, split=judged, test=data.dataset)
-    needed = _needed(plan, args.out)
+    needed = _needed(plan, args.out, args.stage or plan.steps[-1].name)
     for step in plan.steps:
         if (args.out / step.name).exists():
             say(f"{step.name}: finished before")
@@ -139,6 +146,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("runs/staged"), help="default: %(default)s")
     parser.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
+    parser.add_argument("--stage", help="run this stage and what it needs (default: the last one)")
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
     parser.add_argument("--start", type=Path, help="archive of finished stages to go on from")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
@@ -173,11 +181,13 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
     )
 
 
-def _needed(plan: Plan, out: Path) -> set[str]:
-    """Names of the stages that the last one, and every one that it needs, still needs to be run."""
+def _needed(plan: Plan, out: Path, last: str) -> set[str]:
+    """Names of the stages that `last`, and every one that it needs, still needs to be run."""
     known = {step.name: step for step in plan.steps}
+    if last not in known:
+        raise ConfigError(f"the plan has no stage {last!r}" + nearest(last, known))
     found: set[str] = set()
-    open_ends: list[str | None] = [plan.steps[-1].name]
+    open_ends: list[str | None] = [last]
     while open_ends:
         name = open_ends.pop()
         if name is not None and name not in found and not (out / name).exists():
@@ -245,7 +255,6 @@ def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:
 def _finish(bench: Bench, step: Step) -> None:
     """The integer network, or every accuracy on the test split."""
     from hwprm.intnet import IntegerNetwork
-    from hwprm.pruning import account
     from hwprm.quantization import stored_accuracy
     from hwprm.training import accuracy
 
@@ -257,18 +266,28 @@ def _finish(bench: Bench, step: Step) -> None:
             net.save(folder)
         return
     found: dict[str, Any] = {}
-    for other in bench.plan.steps:
+    whole = bench.untrained(1.0).graph
+    for other in _way_to(bench.plan, step):
         if not (bench.out / other.name).exists():
             continue
         if other.do in ("train", "widths", "shrink", "compact", "finetune"):
             graph = bench.model(other.name).graph
             found[other.name] = accuracy(graph, data.x_test, data.y_test, data.input_scale)
-            found[f"{other.name} compression"] = account(graph, bench.model(None).graph).row(other.name)
+            found[f"{other.name} compression"] = account(graph, whole).row(other.name)
         if other.do == "quantize":
             net = IntegerNetwork.load(bench.out / other.name)
             found[other.name] = stored_accuracy(net, data.x_test, data.input_scale, data.y_test)
     write_file(bench.out / step.name, json.dumps(found, indent=1) + "\n")
     say(json.dumps({key: value for key, value in found.items() if isinstance(value, float)}))
+
+
+def _way_to(plan: Plan, step: Step) -> list[Step]:
+    """The stages that `step` goes on from, the first one first."""
+    known, way = {other.name: other for other in plan.steps}, []
+    while step.start is not None:
+        step = known[step.start]
+        way.append(step)
+    return way[::-1]
 
 
 def _scratch(bench: Bench, step: Step) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -139,6 +140,34 @@ def test_the_committed_plans_can_be_read(staged):
         for step in plan.steps:
             assert step.start is None or names.index(step.start) < names.index(step.name)
             assert step.teacher is None or names.index(step.teacher) < names.index(step.name)
+
+
+def test_a_stage_needs_what_leads_to_it(staged, tmp_path):
+    file = tmp_path / "plan.toml"
+    branch = (
+        '\n[[stage]]\nname = "other"\ndo = "shrink"\nstart = "small"\n[[stage]]\nname = "last.json"\ndo = "score"\n'
+    )
+    file.write_text(PLAN + branch)
+    plan = staged.read_plan(file, {})
+    assert staged._needed(plan, tmp_path, "last.json") == {"dense", "thin", "small", "other", "last.json"}
+    (tmp_path / "thin").mkdir()
+    assert staged._needed(plan, tmp_path, "fine") == {"small", "smaller", "compact", "fine", "dense"}
+    assert [step.name for step in staged._way_to(plan, plan.steps[-1])] == ["dense", "thin", "small", "other"]
+    with pytest.raises(ConfigError, match=r"no stage 'fin'; did you mean 'fine'\?"):
+        staged._needed(plan, tmp_path, "fin")
+
+
+def test_a_narrow_network_counts_from_the_whole_one(staged, tmp_path):
+    split = as_split("mnist")
+    images, labels = np.zeros((10, 3, 32, 32), np.uint8), np.arange(10)
+    data = replace(split.dataset, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    plan = staged.Plan(network="resnet18-cifar", width=0.5, seed=0, steps=())
+    bench = staged.Bench(plan=plan, out=tmp_path, split=replace(split, dataset=data), test=data)
+    rows = bench.model(None).meta["waterfall"]
+    assert [row["stage"] for row in rows] == ["dense", "widths"]
+    assert {row["conv_only"]["base"] for row in rows} == {11_159_232} and rows[1]["conv_only"]["left"] == 2_790_240
+    assert [row["layers"]["layer4.1.conv2"] for row in rows] == [[512, 4608], [256, 2304]]
+    assert not replace(bench, plan=replace(plan, width=1.0)).model(None).meta.get("waterfall")
 
 
 def test_networks_and_images_become_smaller_together(staged):
