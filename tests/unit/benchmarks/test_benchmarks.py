@@ -12,7 +12,7 @@ import torch
 from hwprm.config.recipes import load_recipe, recipe_names
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "resources_draw", "scale_sim"}
+HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "resources_draw", "scale_sim", "summary_rows"}
 HELPERS |= {"fuzz_files_cases", "mutation_beside", "mutation_bundles", "mutation_proof", "mutation_sites"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
 
@@ -139,7 +139,7 @@ def test_training_is_measured_against_the_loop(load):
     script._judge(rows, script.NETS["resnet18"])
     assert [row["met"] for row in rows[-2:]] == [False, None]
     facts = {"target": {"seconds": 1.1, "memory": 1.3}, "networks": [{"net": "net", "rows": rows}]}
-    table = load("summary")._training(facts)
+    table = load("summary_rows").training(facts)
     assert [row[3] for row in table] == ["", "MISSED", "MISSED", "met", "met", "MISSED", "MISSED", ""]
 
 
