@@ -15,6 +15,7 @@ from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.core.errors import DataError, HwprmError
 from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.data import Dataset
+from hwprm.model import Model
 from hwprm.nets import reference_network
 from hwprm.pipeline.flow import row_flow
 from hwprm.pipeline.results import finished, result_of, summary, write_result
@@ -27,7 +28,7 @@ from hwprm.sources import Split, as_model, as_split
 from hwprm.training.distributed import Group
 from hwprm.training.evaluate import check_fit
 
-__all__ = ["repro", "reproduce", "run_recipe"]
+__all__ = ["dense_network", "repro", "reproduce", "run_recipe"]
 
 #: What recipes call the data set that everyone keeps in a folder of his own.
 IMAGENET = "imagenet"
@@ -74,6 +75,15 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
     with ExitStack() as locked:
         Group.current().from_first(lambda: locked.enter_context(lock_folder(place)))
         return _run_recipe(recipe, out, seed, listener)
+
+
+def dense_network(recipe: Recipe, out: Path, seed: int) -> tuple[Model, Split]:
+    """The dense network that `recipe` starts from with `seed`, trained where `out` lacks it, and the row's data."""
+    settings = recipe.with_seed(seed)
+    split = _split(settings)
+    start = _run_of(recipe, settings, split, out / recipe.name / f"seed-{seed}")
+    dense = run_dense(recipe, start, out / "shared", Silent())
+    return Model.load(dense.out / "stages/train"), split
 
 
 def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Facts:
