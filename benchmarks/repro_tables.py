@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from common import markdown
 
+from hwprm.config.recipes import load_recipe
+
 __all__ = ["rows_in_full", "rows_in_short", "steps_of"]
 
 COUNTS = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "single weights"}
+#: Steps of a recipe that say how its network was made, in words.
+METHODS = {
+    "shrink": "shrinking",
+    "admm": "ADMM",
+    "purify": "P-RM",
+    "finetune": "fine-tuning",
+    "qat": "training in integers",
+}
 #: Rows whose accuracy after each step is shown: the deep networks that run without a GPU.
 DEEP = ("vgg16-quarter", "resnet18-quarter")
 
 
 def rows_in_short(facts: dict[str, Any]) -> str:
     """The paper's figure, ours and the aim."""
-    header = ("row", "counted on", "paper, per cent", "hwprm, 8-bit integers, per cent", "aim")
+    header = ("row", "counted on", "by", "paper, per cent", "hwprm, 8-bit integers, per cent", "aim")
     return markdown(
-        header, [(_name(e), COUNTS[e["count"]], _paper(e), f"**{_ours(e)}**", _aim(e)) for e in facts["rows"]]
+        header,
+        [(_name(e), COUNTS[e["count"]], _method(e)[0], _paper(e), f"**{_ours(e)}**", _aim(e)) for e in facts["rows"]],
     )
 
 
 def rows_in_full(facts: dict[str, Any]) -> str:
-    """The same with the spread over seeds, the dense network's accuracy, cycles and seconds (means over seeds)."""
-    header = ("row", "counted on", "paper", "hwprm, 8-bit integers", "spread", "dense", "aim", "cycles an image, 8x8")
-    return markdown((*header, "seconds a seed"), [_full(e) for e in facts["rows"]])
+    """The same with distillation, the spread over seeds, the dense network, cycles and seconds (means over seeds)."""
+    header = ("row", "counted on", "by", "distilled", "paper", "hwprm, 8-bit integers", "spread", "dense", "aim")
+    return markdown((*header, "cycles an image", "seconds a seed"), [_full(e) for e in facts["rows"]])
 
 
 def _full(e: dict[str, Any]) -> tuple[object, ...]:
@@ -33,8 +45,8 @@ def _full(e: dict[str, Any]) -> tuple[object, ...]:
     dense = _mean([seed["accuracy"]["dense"] for seed in seeds])
     cycles = _mean([seed["cycles"] for seed in seeds])
     seconds = _mean([sum(seed["seconds"].values()) for seed in seeds])
-    middle = (_name(e), COUNTS[e["count"]], _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
-    return (*middle, f"{cycles:,.0f}", f"{seconds:,.0f}")
+    middle = (*_method(e), _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
+    return (_name(e), COUNTS[e["count"]], *middle, _cycles(e, cycles), f"{seconds:,.0f}")
 
 
 def steps_of(facts: dict[str, Any]) -> str:
@@ -49,6 +61,21 @@ def steps_of(facts: dict[str, Any]) -> str:
         rows.append((_name(e), *accuracies, weights, f"{sum(seed['seconds'].values()):,.0f}"))
     header = ("row", "dense", "shrunk", "purified", "fine-tuned", "integer", "convolution weights left", "seconds")
     return markdown(header, rows)
+
+
+def _method(e: dict[str, Any]) -> tuple[str, str]:
+    """The steps that change weights, and whether a teacher takes part in one of them."""
+    recipe = load_recipe(e["row"])
+    settings = recipe.settings
+    taught = ("shrink" in recipe.steps and settings.train.distill > 0) or (
+        "finetune" in recipe.steps and settings.finetune.distill > 0
+    )
+    return ", ".join(METHODS[step] for step in recipe.steps if step in METHODS), "yes" if taught else "no"
+
+
+def _cycles(e: dict[str, Any], cycles: float) -> str:
+    array = load_recipe(e["row"]).settings.array
+    return f"{cycles:,.0f}" + ("" if (array.rows, array.cols) == (8, 8) else f" on {array.rows}x{array.cols}")
 
 
 def _name(e: dict[str, Any]) -> str:
@@ -67,9 +94,12 @@ def _ours(e: dict[str, Any]) -> str:
 def _aim(e: dict[str, Any]) -> str:
     if e["reached"] is None:
         return "-"
-    reach = e["reach"]
+    reach, seeds = e["reach"], len(e["seeds"])
     aim = f"{reach['accuracy']:.2f}" if reach["accuracy"] else f"{reach['below_dense']} below dense"
-    return f"{aim}, {'reached' if e['reached'] else 'missed'}"
+    # Within the standard error of the mean over seeds a figure is neither above nor below.
+    error = e["accuracy"]["deviation"] / math.sqrt(seeds)
+    equal = seeds > 1 and reach["accuracy"] and abs(e["accuracy"]["mean"] - reach["accuracy"]) <= error
+    return f"{aim}, {'equal' if equal else 'reached' if e['reached'] else 'missed'}"
 
 
 def _mean(values: list[float]) -> float:
