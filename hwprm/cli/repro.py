@@ -36,6 +36,7 @@ def repro(
     Examples:
         hwprm repro --list
         hwprm repro lenet5-conv-40x --seeds 0,1,2
+        hwprm repro lenet5-all-120x --pruned examples/checkpoints/lenet5-all-120x
     """
     if settings.repro.list:
         recipes = [load_recipe(name) for name in recipe_names()]
@@ -52,14 +53,35 @@ def repro(
 
     _check(chosen)
     recipe = load_recipe(row, chosen.values)
-    if recipe.gpu:
+    if recipe.gpu and settings.repro.pruned is None:
         talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
     out = settings.run.out or Path("runs/repro")
+    if settings.repro.pruned is not None:
+        return _proof(talk, recipe, settings.repro.pruned, out)
     with process_group(recipe.settings.train):
         facts = reproduce(recipe, out, settings.repro.seeds or recipe.seeds, talk)
     talk.say(f"recipe: {recipe.file}")
     where = out / recipe.name
     return Outcome(data=facts, tables=tables(facts), where=where, then=onward("report", where))
+
+
+def _proof(talk: Talk, recipe: Recipe, pruned: Path, out: Path) -> Outcome:
+    """The row from its pruned network."""
+    from hwprm.core.errors import MismatchError
+    from hwprm.pipeline.proof import prove
+    from hwprm.reporting import tables
+
+    facts = prove(recipe, pruned, out, talk)
+    found, left, verify = facts["accuracy"]["integer"], facts["compression"][recipe.count], facts["verify"]
+    paper = _figure(recipe.paper_compression, recipe.paper_accuracy)
+    return Outcome(
+        data=facts,
+        tables=tables(facts),
+        exit_code=MismatchError.exit_code if verify["mismatches"] else 0,
+        verdict=f"{recipe.title}: {found:.2f} % in integers at {left['ratio']:.2f}x (paper: {paper}); "
+        f"{verify['values_compared']:,} integers compared in RTL, {verify['mismatches']:,} wrong",
+        where=out / recipe.name / "proof",
+    )
 
 
 def _check(chosen: Chosen) -> None:

@@ -31,6 +31,14 @@ class ReproConfig(Section, section="repro"):
         ),
     ] = None
 
+    pruned: Annotated[
+        Path | None,
+        Doc(
+            "Pruned network of the row, a model folder or an exported one: it is scored, compiled and simulated, and "
+            "nothing is trained."
+        ),
+    ] = None
+
     def agree(self) -> None:
         if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
             raise ConfigError(f"repro.seeds must be one or more, each once, such as 0,1,2, not {self.seeds!r}")

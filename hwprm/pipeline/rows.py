@@ -28,7 +28,7 @@ from hwprm.sources import Split, as_model, as_split
 from hwprm.training.distributed import Group
 from hwprm.training.evaluate import check_fit
 
-__all__ = ["dense_network", "repro", "reproduce", "run_recipe"]
+__all__ = ["dense_network", "repro", "reproduce", "row_data", "run_recipe"]
 
 #: What recipes call the data set that everyone keeps in a folder of his own.
 IMAGENET = "imagenet"
@@ -80,7 +80,7 @@ def run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fact
 def dense_network(recipe: Recipe, out: Path, seed: int) -> tuple[Model, Split]:
     """The dense network that `recipe` starts from with `seed`, trained where `out` lacks it, and the row's data."""
     settings = recipe.with_seed(seed)
-    split = _split(settings)
+    split = row_data(settings)
     start = _run_of(recipe, settings, split, out / recipe.name / f"seed-{seed}")
     dense = run_dense(recipe, start, out / "shared", Silent())
     return Model.load(dense.out / "stages/train"), split
@@ -92,7 +92,7 @@ def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fac
     group = Group.current()
     group.from_first(lambda: check_run(place))
     with group.first_alone():  # it may download
-        split = _split(settings)
+        split = row_data(settings)
     listener.say(f"data: {split.dataset.name}, {split.dataset.source}")
     _check_recipe(recipe, settings, split.dataset)  # before anything is written, and before hours of dense training
     start = _run_of(recipe, settings, split, place)
@@ -136,7 +136,8 @@ def _start(recipe: Recipe, seed: int, place: Path) -> None:
     write_file(place / "recipe.toml", HEAD + recipe.toml(seed))
 
 
-def _split(settings: Settings) -> Split:
+def row_data(settings: Settings) -> Split:
+    """The data of a row, held-out images and all. Raises DataError when they are not those that a row is run on."""
     if settings.data.name == IMAGENET and not Path(IMAGENET).exists():
         raise DataError(
             "this row needs ImageNet and a checkpoint of the dense network; name the folder, with train/CLASS/* and "
