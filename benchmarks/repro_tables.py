@@ -14,6 +14,7 @@ __all__ = ["rows_in_full", "rows_in_short", "steps_of"]
 COUNTS = {"conv_only": "convolutions", "all_weights": "all weights", "nonzero": "single weights"}
 #: Steps of a recipe that say how its network was made, in words.
 METHODS = {
+    "widths": "widths",
     "shrink": "shrinking",
     "admm": "ADMM",
     "purify": "P-RM",

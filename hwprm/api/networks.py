@@ -52,6 +52,7 @@ __all__ = [
     "teacher_of",
     "train",
     "widths",
+    "widths_meter",
 ]
 
 #: Images that calibrate the networks whose cycles a search for widths counts; scales hardly matter to cycles.
@@ -138,7 +139,7 @@ def widths(
     config = WidthsConfig.given(config)
     dataset = as_dataset(data)
     model = as_model(model, dataset.image_shape)
-    meter = _meter(config.cost, dataset, array, quantize)
+    meter = widths_meter(config, dataset, array, quantize)
     return find_widths(model, dataset, config, meter, progress=progress or silent)
 
 
@@ -264,10 +265,14 @@ def apply_plan(network: nn.Module | Model | str | Path, plan: Plan | Model | str
     return model.advance(mask_graph(model.graph, kept), stage)
 
 
-def _meter(cost: str, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None) -> Meter:
+def widths_meter(
+    config: WidthsConfig, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None
+) -> Meter:
+    """What counts the cost that `config` names."""
     from hwprm.config import ArrayConfig, QuantizeConfig
     from hwprm.pruning.channels.blocks import Meter, count_macs, count_weights, even_weights
 
+    cost = config.cost
     if cost != "cycles":
         return Meter(name=cost, of=count_macs if cost == "macs" else count_weights)
     array, quantize = ArrayConfig.given(array), QuantizeConfig.given(quantize)

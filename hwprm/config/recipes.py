@@ -15,7 +15,7 @@ from annotated_types import Interval
 from hwprm.config.kinds import NotNegative
 from hwprm.config.section import checked, options_of
 from hwprm.config.settings import MACHINE, SECTIONS, Settings, load_settings, sections_toml
-from hwprm.config.steps import QAT, PruneStep, in_steps
+from hwprm.config.steps import QAT, WIDTHS, PruneStep, in_steps
 from hwprm.config.words import nearest
 from hwprm.core.errors import ConfigError, InputError
 from hwprm.core.files import digest_of
@@ -55,7 +55,7 @@ class Recipe:
     compression: Factor
     #: A class among this many first ones is right: 5 where the paper gives top-5 accuracies.
     top: int = 1
-    #: Steps from the dense network on, of `PruneStep`: one method, then what is to follow it.
+    #: Steps from the dense network on, of `PruneStep`: one method, then what is to follow it; or widths and finetune.
     steps: tuple[str, ...]
     seeds: tuple[NotNegative, ...] = (0, 1, 2)
     #: Whether the recipe takes days on a CPU.
@@ -145,7 +145,7 @@ def _check_steps(path: Path, steps: tuple[Any, ...], settings: Settings) -> None
     if not in_steps(steps):
         raise ConfigError(
             f"{path}: recipe.steps must be of {', '.join((*PruneStep, QAT))}, in this order, either admm or shrink "
-            f"first and finetune after compact only, not {list(steps)!r}"
+            f"first and finetune after compact only, or {WIDTHS} and then finetune, not {list(steps)!r}"
         )
     if "finetune" in steps and not settings.finetune.epochs:
         raise ConfigError(f"{path}: recipe.steps has finetune, but finetune.epochs is 0; set it or leave the step out")

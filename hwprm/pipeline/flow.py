@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from hwprm.config.recipes import Recipe
-from hwprm.config.steps import QAT, PruneStep
+from hwprm.config.steps import QAT, WIDTHS, PruneStep
 from hwprm.pipeline.step import Step
 from hwprm.pipeline.steps.hardware import COMPILE, VERIFY
 from hwprm.pipeline.steps.integers import COUNT, QUANTIZE, SCORE
-from hwprm.pipeline.steps.models import LOAD, PRUNING, TRAIN, TRAIN_INTEGERS
+from hwprm.pipeline.steps.models import LOAD, NARROW, PRUNING, TRAIN, TRAIN_INTEGERS
 
 __all__ = ["FLOW", "dense_flow", "row_flow"]
 
@@ -28,5 +28,6 @@ def dense_flow(recipe: Recipe) -> tuple[Step, ...]:
 
 def row_flow(recipe: Recipe) -> tuple[Step, ...]:
     """The steps of a row from its dense network on."""
-    steps = (TRAIN_INTEGERS if step == QAT else PRUNING[PruneStep(step)] for step in recipe.steps)
+    others = {QAT: TRAIN_INTEGERS, WIDTHS: NARROW}
+    steps = (others[step] if step in others else PRUNING[PruneStep(step)] for step in recipe.steps)
     return (*steps, QUANTIZE, SCORE, COUNT)

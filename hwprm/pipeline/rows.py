@@ -9,9 +9,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import shrink_meters
+from hwprm.api.networks import shrink_meters, widths_meter
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
+from hwprm.config.steps import WIDTHS
 from hwprm.core.errors import DataError, HwprmError
 from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.data import Dataset
@@ -24,6 +25,7 @@ from hwprm.pipeline.step import Facts, Listener, Run, Silent, check_run, run_ste
 from hwprm.pipeline.steps.given import Given
 from hwprm.pruning.admm.admm import phases
 from hwprm.pruning.shrinking.shrink import shrink_limits
+from hwprm.pruning.widths.widths import check_widths
 from hwprm.sources import Split, as_model, as_split
 from hwprm.training.distributed import Group
 from hwprm.training.evaluate import check_fit
@@ -160,6 +162,8 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
         if "shrink" in recipe.steps:
             meters = shrink_meters(settings.shrink, data, settings.array, settings.quantize)
             shrink_limits(graph, settings.shrink, meters)
+        elif WIDTHS in recipe.steps:
+            check_widths(graph, settings.widths, widths_meter(settings.widths, data, settings.array, settings.quantize))
         else:
             phases(graph, settings.admm)
     except HwprmError as error:

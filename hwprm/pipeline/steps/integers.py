@@ -6,7 +6,7 @@ import json
 
 from hwprm import api
 from hwprm.compiler import estimate, sum_bits
-from hwprm.config.steps import QAT
+from hwprm.config.steps import QAT, WIDTHS
 from hwprm.core.files import write_file
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
@@ -53,7 +53,7 @@ def score(task: Task) -> Facts:
     found, floats = {}, [step for step in steps if step != QAT]
     for step in ("dense", *floats):
         model = dense_of(task) if step == "dense" else Model.load(task.out / "stages" / step)
-        key = {"finetune": "finetuned"}.get(step, model.stage.value)
+        key = {"finetune": "finetuned", WIDTHS: "narrowed"}.get(step, model.stage.value)
         found[key] = accuracy(model.graph, data.x_test, data.y_test, data.input_scale, top=top)
     if QAT in steps:
         net = IntegerNetwork.load(task.out / TRAIN_INTEGERS.place / ROUNDED)

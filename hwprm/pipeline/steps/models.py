@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hwprm import api
 from hwprm.config import PruneOptions, QatOptions
-from hwprm.config.steps import METHODS, QAT, PruneStep
-from hwprm.model import Model
+from hwprm.config.steps import METHODS, QAT, WIDTHS, PruneStep
+from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
@@ -15,7 +16,7 @@ from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
 from hwprm.reporting.record.record import applied, write_record
 
-__all__ = ["LOAD", "PRUNING", "TRAIN", "TRAIN_INTEGERS"]
+__all__ = ["LOAD", "NARROW", "PRUNING", "TRAIN", "TRAIN_INTEGERS"]
 
 
 def train(task: Task) -> Facts:
@@ -54,6 +55,23 @@ def shrink(task: Task) -> Facts:
         checkpoint=watch.checkpoint(given.rounds or task.scratch),
     )
     return _keep(model, task, "train", "shrink")
+
+
+def narrow(task: Task) -> Facts:
+    """Cut the dense network to the widths that one budget for all layers gives: it is compact from there on."""
+    dense, settings = _before(task), task.settings
+    found = api.widths(
+        dense,
+        task.given.split,
+        replace(settings.widths, cut=True),
+        array=settings.array,
+        quantize=settings.quantize,
+        progress=task.progress,
+    )
+    model = found.model
+    assert model is not None
+    judged = {"dense": dense.meta["accuracy"]["dense"], "narrowed": model.meta["accuracy"]["dense"]}
+    return _keep(model.advance(model.graph, Stage.COMPACT, accuracy=judged), task, WIDTHS)
 
 
 def admm(task: Task) -> Facts:
@@ -154,6 +172,7 @@ ROUNDED = "rounded"
 
 TRAIN = Step(name="train", place="stages/train", run=train, options=("data", "train"), inputs=("network", "width"))
 LOAD = Step(name="train", place="stages/train", run=load, options=("data", "weights"), inputs=("network",))
+NARROW = Step(name=WIDTHS, place="stages/widths", run=narrow, options=("data", "widths", "array", "quantize"))
 TRAIN_INTEGERS = Step(name=QAT, place="stages/qat", run=qat, options=("data", "train", "quantize", QAT))
 #: The steps of pruning, by name.
 PRUNING = {

@@ -42,6 +42,7 @@ __all__ = [
     "Ranking",
     "Selection",
     "Widths",
+    "check_widths",
     "cut",
     "find_widths",
     "marginal_costs",
@@ -187,6 +188,11 @@ def find_widths(
         kept = select(blocks, ranking.order, meter, budget, config.round_to)
         narrowed = _model(model, cut(blocks, kept.keep, ranking, dataset), dataset) if config.cut else None
     return _widths(blocks, meter, budget, kept, ranking, narrowed)
+
+
+def check_widths(graph: Graph, config: WidthsConfig, meter: Meter) -> None:
+    """Raise ConfigError unless `graph` has widths within the budget of `config`: what `find_widths` looks for."""
+    _budget(channel_blocks(channel_groups(graph)), meter, config, meter.total(graph))
 
 
 def rank_channels(

@@ -42,7 +42,7 @@ ACCURACY = "accuracy.json"
 #: ... what `hwprm.quantization.measure_quality` found.
 QUALITY_FILE = "quality.json"
 #: Stages in the order of the flow, as accuracies are listed.
-STAGES = ("dense", "shrunk", "admm", "purified", "compact", "finetuned", "rounded", "qat", "integer")
+STAGES = ("dense", "narrowed", "shrunk", "admm", "purified", "compact", "finetuned", "rounded", "qat", "integer")
 
 
 def describe(folder: Path) -> Facts:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Content", "gather"]
 
 #: Folders of a run that hold the float network, in the order of the flow.
-STAGES = ("train", "shrink", "admm", "purify", "compact", "finetune")
+STAGES = ("train", "widths", "shrink", "admm", "purify", "compact", "finetune")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

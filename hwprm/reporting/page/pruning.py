@@ -26,6 +26,7 @@ COUNTS = (
 NAMES = {
     "dense": "Dense",
     "widths": "Widths",
+    "narrowed": "Narrowed",
     "shrunk": "Shrunk",
     "admm": "ADMM",
     "purified": "P-RM",

@@ -99,6 +99,24 @@ def test_a_row_may_end_with_training_in_integers(data, tmp_path):
     assert "[qat]" in (tmp_path / "out" / "tiny" / "seed-0" / "recipe.toml").read_text()
 
 
+def test_a_row_may_be_cut_to_widths(data, tmp_path):
+    changes = {'["shrink", "purify", "compact", "finetune"]': '["widths", "finetune"]'}
+    changes |= {"seeds = [0]": "seeds = [0]\n[widths]\ncost = 'weights'\nkeep = 0.09\nsteps = 2\nimages = 64\n"}
+    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
+    (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
+    assert list(result["accuracy"]) == ["dense", "narrowed", "finetuned", "integer"]
+    assert result["validation"]["narrowed"] != result["validation"]["dense"]
+    assert [row["stage"] for row in result["waterfall"]] == ["dense", "widths", "integer"]
+    assert 10 <= result["compression"]["all_weights"]["ratio"] < 15
+    low = replace(recipe, settings=replace(recipe.settings, widths=replace(recipe.settings.widths, keep=1e-5)))
+    with pytest.raises(ConfigError, match=r"tiny \(lenet5, width 1\) cannot run on .* below the narrowest network"):
+        run_recipe(low, tmp_path / "low", 0, Silent())
+    assert not (tmp_path / "low/tiny/seed-0/stages").exists()
+    for steps in ('["widths", "compact", "finetune"]', '["shrink", "widths", "compact"]'):
+        with pytest.raises(ConfigError, match="or widths and then finetune"):
+            load_recipe(str(_recipe(tmp_path, data, **(changes | {next(iter(changes)): steps}))))
+
+
 def test_training_in_integers_ends_a_row_and_has_epochs(data, tmp_path):
     for steps, found in (('"qat", "finetune"]', "must be of"), ('"finetune", "qat"]', "qat.epochs is 0")):
         with pytest.raises(ConfigError, match=found):
@@ -296,9 +314,15 @@ BAD = [
         "compression must be a number above 0 and at most 1e+09, not nan",
     ),
     ({"reach = 20": "reach = 9848"}, "recipe.reach must be a number above 0 and at most 100 or none, not 9848"),
-    ({'"shrink", "purify"': '"shrink", "admm"'}, "either admm or shrink first and finetune after compact only, not"),
+    (
+        {'"shrink", "purify"': '"shrink", "admm"'},
+        "either admm or shrink first and finetune after compact only, or widths",
+    ),
     ({'"shrink", "purify"': '"purify"'}, "recipe.steps must be of admm, shrink, purify"),
-    ({'"purify", "compact", "finetune"': '"finetune"'}, "finetune after compact only, not ['shrink', 'finetune']"),
+    (
+        {'"purify", "compact", "finetune"': '"finetune"'},
+        "or widths and then finetune, not ['shrink', 'finetune']",
+    ),
     ({"[finetune]\nepochs = 1": "[finetune]\nepochs = 0"}, "recipe.steps has finetune, but finetune.epochs is 0"),
 ]
 
