@@ -38,7 +38,7 @@ def reference_cycles(facts: dict[str, Any]) -> list[Row]:
 
 
 def fuzz(facts: dict[str, Any]) -> Row:
-    measured = f"{facts['count']} networks ({facts['axi']} over AXI), {facts['layers']:,} layers, "
+    measured = f"{facts['count']:,} networks ({facts['axi']} over AXI), {facts['layers']:,} layers, "
     measured += f"{facts['values']:,} values compared, {len(facts['failures'])} failures; {facts['seconds']:,} s"
     return ("fuzz.py: random networks", "no failure", measured, verdict(facts["met"]))
 
