@@ -105,5 +105,8 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     facts = built.to_json()
     if error := built.error:
         talk.complain(error)
-    code, then = error.exit_code if error else 0, onward("report", out / "bundle")
+    if built.missed:
+        talk.complain(built.missed)
+    wrong, then = error or built.missed, onward("report", out / "bundle")
+    code = wrong.exit_code if wrong else 0
     return Outcome(data=facts, tables=built_tables(facts), exit_code=code, where=out, then=then)

@@ -93,7 +93,10 @@ class ExploreConfig(Section, section="explore"):
     build: Annotated[NotNegative | None, Doc("Number of a point of the study to build into --out.")] = None
     through: Annotated[
         Literal["verify", "synth", "pnr"],
-        Doc("How far it is built: verified in simulation, synthesised for `target`, or placed and routed there."),
+        Doc(
+            "How far it is built: verified in simulation, synthesised for `target`, or placed and routed there at "
+            "`clock`."
+        ),
     ] = "verify"
 
     def agree(self) -> None:

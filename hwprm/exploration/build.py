@@ -13,7 +13,7 @@ from hwprm.bundle.images import random_images
 from hwprm.compiler import compile_network
 from hwprm.config import Settings, SiliconConfig
 from hwprm.config.emit import TARGETS
-from hwprm.core.errors import InputError, MismatchError
+from hwprm.core.errors import InputError, MismatchError, TimingError
 from hwprm.core.files import check_output, lock_folder, new_folder
 from hwprm.core.progress import Progress
 from hwprm.data import split_validation
@@ -28,7 +28,7 @@ from hwprm.exploration.workers import Here
 from hwprm.intnet import IntegerNetwork
 from hwprm.model import Model
 from hwprm.sources import Split, as_split
-from hwprm.targets import Placement, Synthesis, placement_facts, synthesis_facts
+from hwprm.targets import Placement, Synthesis, placement_facts, synthesis_facts, write_result
 from hwprm.targets.catalogue import find_target
 
 __all__ = ["Built", "build_point"]
@@ -49,6 +49,8 @@ class Built:
     found: Mapping[str, float]
     verified: Mapping[str, Any]
     silicon: Mapping[str, Any] | None
+    #: What to say where it was placed and runs slower than the study's clock.
+    missed: TimingError | None = None
 
     @property
     def differences(self) -> tuple[str, ...]:
@@ -94,8 +96,9 @@ def build_point(
     """Build point `number` of `study` into the new folder `out`: prune, fine-tune, quantise, compile and verify it.
 
     What the study kept is taken, what it lacks is made again. With `through` ``synth`` or ``pnr`` it is synthesised,
-    or placed and routed, for the study's target too. `data` is what was explored with, where that had no name; or those
-    options of the section `data`, by name, that are others here, such as ``data_dir``.
+    or placed and routed at the study's clock, for its target too, into ``out/silicon``. `data` is what was explored
+    with, where that had no name; or those options of the section `data`, by name, that are others here, such as
+    ``data_dir``.
     Raises InputError when there is no such point or it was refused, MismatchError when the simulation differs from the
     reference, and what the verbs raise.
     """
@@ -122,17 +125,22 @@ def build_point(
         report.raise_on_failure()
         found = _figures(bundle, net, settings, split)
     bundle = Bundle.load(place / "bundle")
-    silicon = None
+    promised, silicon, missed = dict(point.values), None, None
     if through != "verify":
-        silicon = _silicon(bundle, through, SiliconConfig(target=str(target), clock=None), progress)
+        clock = study.about.get("clock") if through == "pnr" else None
+        silicon, missed = _silicon(bundle, through, SiliconConfig(target=str(target), clock=clock), place, progress)
         found |= {key: silicon[key] for key in ("lut4", "ff", "dsp", "bram") if silicon.get(key) is not None}
+        if through == "pnr":
+            found |= {"clock_mhz": silicon["fmax_mhz"], "images_per_second": silicon["images_per_second"]}
+            promised |= {} if clock is None else {"clock_mhz": clock}
     return Built(
         point=point,
         folder=place,
-        promised=dict(point.values),
+        promised=promised,
         found=found,
         verified={"images": report.images, "values_compared": report.values_compared, "mismatches": 0},
         silicon=silicon,
+        missed=missed,
     )
 
 
@@ -197,9 +205,17 @@ def _figures(bundle: Bundle, net: IntegerNetwork, settings: Settings, split: Spl
     return found if right is None else {"accuracy": round(right, 4)} | found
 
 
-def _silicon(bundle: Bundle, through: str, config: SiliconConfig, progress: Progress | None) -> dict[str, Any]:
+def _silicon(
+    bundle: Bundle, through: str, config: SiliconConfig, place: Path, progress: Progress | None
+) -> tuple[dict[str, Any], TimingError | None]:
+    """What the tools found, left in the folder ``silicon`` of `place`, too, and what to say of a missed clock."""
+    synthesis: Synthesis
+    placed: Placement | None = None
     if through == "synth":
-        found: Synthesis = api.synth(bundle, config, progress=progress)
-        return synthesis_facts(found)
-    placed: Placement = api.pnr(bundle, config, progress=progress)
-    return placement_facts(placed)
+        synthesis = api.synth(bundle, config, progress=progress)
+        facts = synthesis_facts(synthesis)
+    else:
+        placed = api.pnr(bundle, config, progress=progress)
+        synthesis, facts = placed.synthesis, placement_facts(placed)
+    write_result(facts, synthesis, placed, place / "silicon")
+    return facts, placed.missed if placed else None

@@ -57,3 +57,17 @@ def test_build(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> N
     facts = json.loads(run("explore", out, *again).stdout)
     assert facts["built"] == {name: facts["promised"][name] for name in facts["built"]} and not facts["differences"]
     assert (tmp_path / "best" / "bundle" / "manifest.json").is_file()
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+def test_build_on_a_device_says_the_clock(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    out, device = tmp_path / "study", ("--target", "ecp5-25k", "--clock", 400)
+    assert run("explore", tiny_model, "--rows", 1, "--cols", 1, *device, "--data", tiny_data, "-o", out).exit_code == 0
+    again = ("--build", 0, "--data", tiny_data, "--through", "pnr", "-o", tmp_path / "best", "--json")
+    result = run("explore", out, *again)
+    facts = json.loads(result.stdout)
+    assert result.exit_code == 4 and "MHz, not 400" in result.stderr, "no array on an ECP5 is that fast"
+    assert facts["promised"]["clock_mhz"] == 400 > facts["built"]["clock_mhz"] == facts["silicon"]["fmax_mhz"] > 0
+    assert facts["promised"]["images_per_second"] > facts["built"]["images_per_second"] > 0
+    assert facts["silicon"] == json.loads((tmp_path / "best/silicon/silicon.json").read_text())
