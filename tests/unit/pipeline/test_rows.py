@@ -26,6 +26,7 @@ from hwprm.pruning.shrinking import shrink as shrink_module
 from hwprm.training import accuracy, stages
 from hwprm.training.evaluate import held_out_accuracy
 
+ROOT = Path(__file__).resolve().parents[3]
 TEXT = """
 [recipe]
 title = "tiny"
@@ -293,6 +294,12 @@ def test_every_recipe_of_the_package_is_good(name):
     assert recipe.network == "lenet5" or recipe.network in NETWORKS
     assert f"hwprm repro {name}" in (recipe_dir() / f"{name}.toml").read_text()
     assert recipe.settings.data.validation > 0, "nothing may be judged on the test split"
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "examples/rows").glob("*.toml")), ids=lambda file: file.stem)
+def test_every_row_beside_them_is_good(file):
+    recipe = load_recipe(str(file))
+    assert recipe.settings.data.validation > 0 and f"hwprm repro examples/rows/{file.name}" in file.read_text()
 
 
 BAD = [
