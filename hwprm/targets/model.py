@@ -21,9 +21,10 @@ from hwprm.targets.catalogue import find_target
 from hwprm.targets.flow.device import Device
 from hwprm.targets.size import exceeded
 from hwprm.targets.sizes.carries import carries
+from hwprm.targets.sizes.datapath import Features
 from hwprm.targets.sizes.design import Design, port_bits
 from hwprm.targets.sizes.hosts import difference
-from hwprm.targets.sizes.luts import Features, luts
+from hwprm.targets.sizes.luts import luts
 from hwprm.targets.sizes.registers import registers
 
 __all__ = ["COEFFICIENTS", "FITTED", "MODELLED", "Resources", "dsp_blocks", "features", "is_wrapped", "predict"]

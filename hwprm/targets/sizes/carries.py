@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from hwprm.core.numerics import MULT_BITS, WIDE_BITS
 from hwprm.isa import Hardware, layer_format, store_format, tile_format
+from hwprm.targets.sizes.datapath import OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK, Features, halved_bits
 from hwprm.targets.sizes.design import Design, levels
-from hwprm.targets.sizes.luts import OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK, Features, halved_bits
 
 __all__ = ["carries"]
 
