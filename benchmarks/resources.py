@@ -1,12 +1,13 @@
 """How near the size model comes to synthesis: what drawn designs take of an ECP5, predicted and measured.
 
 What: the relative error of every predicted resource, median and largest, on designs that the fit has not seen.
-How: designs are drawn by the seeds ``fit/0`` ..., ``test/0`` ... and ``unseen/0`` ...; each is compiled, emitted and
-synthesised (half a minute of a processor each; what was synthesised before is in the results file and is not made
-again). The coefficients of LUTs and carry cells are fitted by least squares of relative errors to the designs ``fit/``
-and ``test/``, each held to the number that it should be by `SPREAD`, and written where `hwprm.targets.model` reads
-them; all else is counted and has nothing to fit. Errors are told of the fitted designs; of the same, each by a fit to
-four fifths of the others; and of those that were never fitted to, among them whole networks (``real/``, by --bundles).
+How: designs are drawn by the seeds ``fit/0`` ..., ``test/0`` ... and others; each is compiled, emitted and synthesised
+(half a minute of a processor each; what was synthesised before is in the results file and is not made again). Those
+called ``tables/`` all have activation tables or products of two tensors, ``last/`` what comes, the others none of them.
+The coefficients of LUTs and carry cells are fitted by least squares of relative errors to all but the designs
+``last/``, each held to the number that it should be by `SPREAD`, and written where `hwprm.targets.model` reads them;
+all else is counted and has nothing to fit. Errors are told of the fitted designs; of the same, each by a fit to four
+fifths of the others; and of those that were never fitted to, among them whole networks (``real/``, by --bundles).
 Target: DSPs and block RAMs exact, LUTs and flip-flops within 5 per cent, median 2, on 24 designs.
 """
 

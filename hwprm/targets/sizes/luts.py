@@ -1,7 +1,8 @@
 """What a block's LUTs grow with: for each piece of logic that it has, about the LUTs that it should take.
 
-The model of `hwprm.targets.model` multiplies each with a coefficient near 1 that was fitted to synthesised designs;
-those called ``more`` are corrections, whose coefficients are near 0. A multiplexer of two inputs is a LUT a bit.
+The model of `hwprm.targets.model` multiplies each with a coefficient near 1 that was fitted to synthesised designs. A
+multiplexer of two inputs is a LUT a bit. What numbers stand here were read off netlists, LUT by LUT, by the names of
+the registers that each is in front of.
 """
 
 from __future__ import annotations
