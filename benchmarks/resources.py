@@ -1,12 +1,13 @@
 """How near the size model comes to synthesis: what drawn designs take of an ECP5, predicted and measured.
 
 What: the relative error of every predicted resource, median and largest, on designs that the fit has not seen.
-How: designs are drawn by the seeds ``fit/0`` ..., ``test/0`` ... and ``unseen/0`` ...; each is compiled, emitted and
-synthesised (half a minute of a processor each; what was synthesised before is in the results file and is not made
-again). The coefficients of LUTs and carry cells are fitted by least squares of relative errors to the designs ``fit/``
-and ``test/``, each held to the number that it should be by `SPREAD`, and written where `hwprm.targets.model` reads
-them; all else is counted and has nothing to fit. Errors are told of the fitted designs; of the same, each by a fit to
-four fifths of the others; and of those that were never fitted to, among them whole networks (``real/``, by --bundles).
+How: designs are drawn by the seeds ``fit/0`` ..., ``test/0`` ... and others; each is compiled, emitted and synthesised
+(half a minute of a processor each; what was synthesised before is in the results file and is not made again). Those
+called ``tables/`` all have activation tables or products of two tensors, ``last/`` what comes, the others none of them.
+The coefficients of LUTs and carry cells are fitted by least squares of relative errors to all but the designs
+``last/``, each held to the number that it should be by `SPREAD`, and written where `hwprm.targets.model` reads them;
+all else is counted and has nothing to fit. Errors are told of the fitted designs; of the same, each by a fit to four
+fifths of the others; and of those that were never fitted to, among them whole networks (``real/``, by --bundles).
 Target: DSPs and block RAMs exact, LUTs and flip-flops within 5 per cent, median 2, on 24 designs.
 """
 
@@ -28,19 +29,19 @@ from hwprm.targets.model import COEFFICIENTS, FITTED, Resources, features, is_wr
 TARGET = "ecp5-85k"
 KEYS = ("lut4", "ff", "carry", "comb", "dsp", "bram", "lutram")
 #: Designs that are drawn, of each kind, and what names of those begin with that are fitted to; parts of a cross-check.
-COUNTS, SEEN, PARTS = {"fit": 29, "test": 24, "unseen": 16, "final": 24}, ("fit/", "test/", "unseen/"), 5
+COUNTS = {"fit": 29, "test": 24, "unseen": 16, "final": 24, "tables": 18, "last": 24}
+SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/"), 5
 #: Most processing elements of a draw, of every sixth, and of every twelfth of the last: synthesis takes a second each.
 MOST, LARGE, EVERY = 48, 96, 6
-LARGEST, LAST = 256, "final"
-#: What a design's relative error and a coefficient are thought to be off by; those of ``more``; and those of logic that
-#: is the same in every netlist.
-ERROR, SPREAD, SPREAD_MORE, SPREAD_SURE = 0.015, 0.4, 0.6, 0.06
+LARGEST, LAST = 256, ("final", "last")
+#: What a design's relative error is thought to be off by, and a coefficient by resource; and those of logic that is the
+#: same in every netlist.
+ERROR, SPREAD, SPREAD_SURE = 0.015, {"lut4": 0.2, "carry": 0.4}, 0.06
 SURE = (
     *("barrel", "cleared", "chosen", "chosen plain", "queued", "outputs", "memories", "addresses turned"),
     *("data turned", "stores turned", "summed", "left", "sums", "pooled sums", "rounded", "cycles", "registers"),
+    *("result", "words", "words fast", "x", "x fast", "y", "y fast", "posted"),
 )
-#: What names of corrections begin with, whose coefficients should be 0.
-MORE = "more"
 #: Sweeps of the coordinate descent.
 SWEEPS = 1500
 
@@ -77,7 +78,7 @@ def is_fitted(row: Row) -> bool:
 
 def _measure(name: str) -> Row:
     kind, number = name.split("/")
-    most = MOST if int(number) % EVERY else LARGEST if kind == LAST and int(number) % (2 * EVERY) == 0 else LARGE
+    most = MOST if int(number) % EVERY else LARGEST if kind in LAST and int(number) % (2 * EVERY) == 0 else LARGE
     with tempfile.TemporaryDirectory() as work:
         return measured(*drawn(name, most), TARGET, Path(work))
 
@@ -90,19 +91,12 @@ def _fit(rows: list[Row], key: str) -> dict[str, dict[str, float]]:
     names = sorted({(block, name) for each in counted for block, terms in each.items() for name in terms})
     a = np.array([[float(each.get(block, {}).get(name, 0)) for block, name in names] for each in counted])
     a /= np.array([row["used"][key] for row in rows])[:, None]
-    usual = np.array([0.0 if name.startswith(MORE) else 1.0 for _, name in names])
-    spread = np.array([_spread(name) for _, name in names])
-    values = _nonnegative(a / ERROR, np.ones(len(rows)) / ERROR, usual, spread)
+    spread = np.array([SPREAD_SURE if name in SURE else SPREAD[key] for _, name in names])
+    values = _nonnegative(a / ERROR, np.ones(len(rows)) / ERROR, np.ones(len(names)), spread)
     found: dict[str, dict[str, float]] = {}
     for (block, name), value in zip(names, values, strict=True):
         found.setdefault(block, {})[name] = round(float(value), 4)
     return found
-
-
-def _spread(name: str) -> float:
-    if name in SURE:
-        return SPREAD_SURE
-    return SPREAD_MORE if name.startswith(MORE) else SPREAD
 
 
 def _nonnegative(a: Array, b: Array, usual: Array, spread: Array) -> Array:

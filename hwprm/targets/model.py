@@ -21,9 +21,10 @@ from hwprm.targets.catalogue import find_target
 from hwprm.targets.flow.device import Device
 from hwprm.targets.size import exceeded
 from hwprm.targets.sizes.carries import carries
+from hwprm.targets.sizes.datapath import Features
 from hwprm.targets.sizes.design import Design, port_bits
 from hwprm.targets.sizes.hosts import difference
-from hwprm.targets.sizes.luts import Features, luts
+from hwprm.targets.sizes.luts import luts
 from hwprm.targets.sizes.registers import registers
 
 __all__ = ["COEFFICIENTS", "FITTED", "MODELLED", "Resources", "dsp_blocks", "features", "is_wrapped", "predict"]
@@ -113,11 +114,17 @@ def is_wrapped(hw: Hardware, device: Device, host: Host = AXI) -> bool:
 
 
 def dsp_blocks(design: Design) -> int:
-    """Multipliers of 18 bits: one an element with weights, one for every part of a lane's sum, one for its residual."""
+    """Multipliers of 18 bits: one an element with weights, one for every part of a lane's sum and of the factor of its
+    residual.
+    """
     hw = design.hardware
     # Whole products are cut by synthesis, which leaves a last part of two bits to LUTs; those of fast lanes are cells.
     beyond = max(0, hw.sum_bits - OPERAND_BITS - (not hw.fast))
-    lane = 1 + -(-beyond // PART_BITS) + bool(hw.residual_bits)
+    lane = 1 + -(-beyond // PART_BITS)
+    if hw.residual_bits:
+        # A factor that may be a gate is signed, and one bit wider.
+        factor = hw.factor_bits if hw.gates else hw.residual_bits + 1
+        lane += 1 + -(-max(0, factor - OPERAND_BITS) // PART_BITS)
     return hw.rows * (design.busy_columns + lane)
 
 

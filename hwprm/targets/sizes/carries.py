@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from hwprm.core.numerics import MULT_BITS, WIDE_BITS
 from hwprm.isa import Hardware, layer_format, store_format, tile_format
+from hwprm.targets.sizes.datapath import OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK, Features, halved_bits
 from hwprm.targets.sizes.design import Design, levels
-from hwprm.targets.sizes.luts import OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK, Features, halved_bits
 
 __all__ = ["carries"]
 
@@ -21,7 +21,7 @@ def carries(design: Design) -> dict[str, Features]:
     made = {
         "array": _array(design),
         "drain": _drain(hw),
-        "lanes": _lanes(hw),
+        "lanes": _lanes(design),
         "memory": _memory(hw),
         "store_unit": _store(hw),
         "sequencer": _sequencer(hw),
@@ -60,16 +60,21 @@ def _drain(hw: Hardware) -> Features:
     }
 
 
-def _lanes(hw: Hardware) -> Features:
-    rows, word, coordinate = hw.rows, hw.word_bits, hw.coordinate_bits
-    compared = _half(coordinate, SMALL)
+def _lanes(design: Design) -> Features:
+    hw = design.hardware
+    rows, word, coordinate, batched = hw.rows, hw.word_bits, hw.coordinate_bits, hw.batch > 1
+    step_x, step_y, step_bank = (design.varying("layers", f"step_{name}") > 0 for name in ("x", "y", "bank"))
+    # A lane's bank is added to an entry's, and moves where there is a step; a sum is compared but for powers of two.
+    compared, moved = bool(hw.banks & (hw.banks - 1)), 1 + step_bank
+    many = hw.bank_bits > SMALL_BANK
     return {
         "words": rows * _half(word + 1),
         "moved": 2 * rows * _half(word + 1),
-        "banks": rows * _half(hw.bank_bits + 1, SMALL_BANK + 1),
-        "bounds": 4 * rows * compared,
-        "steps": 3 * rows * _half(coordinate + 1, SMALL + 1),
-        "images": 2 * rows * _half(coordinate + 1, SMALL + 1) * (hw.batch > 1),
+        "banks": 0.75 * rows * _half(hw.bank_bits + 1) * (1 + compared) * moved * many,
+        "few banks": 1.2 * rows * _half(hw.bank_bits + 1, SMALL_BANK) * compared * moved * (not many),
+        "bounds": 4 * rows * _half(coordinate, SMALL),
+        "steps": rows * _half(coordinate + 1, SMALL) * (1 + step_x + (step_y or batched)),
+        "words of images": rows * _half(word + 1) * batched,
         "walker": 2 * _half(word + 1) + _half(word),
         "apart": _half(word) * hw.apart,
     }
@@ -78,7 +83,8 @@ def _lanes(hw: Hardware) -> Features:
 def _memory(hw: Hardware) -> Features:
     beyond = (hw.rows - 1) * max(hw.store_strides) // hw.banks
     return {
-        "words": (min(hw.rows, hw.banks) - 1) * _half(hw.word_bits),
+        "words": (hw.banks - 1) * _half(hw.word_bits),
+        "one": 6,
         "beyond": hw.banks * _half(hw.word_bits) * bool(beyond),
     }
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from hwprm.compiler.encoding.rom import RomImage
-from hwprm.core.errors import UnsupportedError
 from hwprm.isa import Hardware
 from hwprm.isa.hosts import AXI, Host
 from hwprm.isa.registers import ADDRESS_BITS
@@ -15,7 +14,7 @@ from hwprm.targets.sizes.columns import Columns
 from hwprm.targets.sizes.hosts import PINS
 from hwprm.targets.sizes.memories import Contents, Memory, memories
 
-__all__ = ["Design", "levels", "port_bits"]
+__all__ = ["Design", "in_roms", "levels", "port_bits"]
 
 #: Bits of ports beside the image's data and the addresses of registers; and of the read channels, beside their data.
 INPUTS, OUTPUTS, READ_INPUTS, READ_OUTPUTS = 50, 76, 5, 86
@@ -32,16 +31,8 @@ class Design:
 
     @classmethod
     def of(cls, hardware: Hardware, roms: Sequence[RomImage], cells: str = "any", host: Host = AXI) -> Design:
-        """The design with those ROMs, which are not looked at where it reads an external memory, behind `host`.
-
-        Raises UnsupportedError for one with activation tables or products of two tensors.
-        """
-        for there, what in ((hardware.posts, "activation tables"), (hardware.gates, "products of two tensors")):
-            if there:
-                raise UnsupportedError(
-                    f"the size model does not know {what} yet, and this network has some; use `hwprm synth` on a bundle"
-                )
-        columns = {} if hardware.external else {rom.name: Columns.of(rom) for rom in roms}
+        """The design with those ROMs, behind `host`. Tables that it reads from an external memory are not looked at."""
+        columns = {rom.name: Columns.of(rom) for rom in in_roms(hardware, roms)}
         return cls(hardware=hardware, contents=Contents(hardware, columns), cells=cells, host=host)
 
     @cached_property
@@ -62,6 +53,15 @@ class Design:
     def varying(self, table: str, *names: str) -> int:
         """Bits of the fields of `table` called so that are not constant, of the same ones one where that is known."""
         return self.contents.kept(table, names)
+
+    def changing(self, table: str, *names: str) -> int:
+        """The same, but of the same ones all."""
+        return self.contents.changing(table, names)
+
+
+def in_roms(hardware: Hardware, roms: Sequence[RomImage]) -> list[RomImage]:
+    """Those tables that lie in ROMs: with an external memory only those behind the requantisers."""
+    return [rom for rom in roms if not hardware.external or rom.name == "posts"]
 
 
 def levels(inputs: int) -> int:

@@ -18,7 +18,10 @@ __all__ = ["Contents", "Memory", "memories"]
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """What synthesis sees of the tables: `columns` by name; nothing of those that are loaded from outside."""
+    """What synthesis sees of the tables: `columns` by name; nothing of those that are loaded from outside.
+
+    Those behind the requantisers, ``posts``, always are in ROMs, one for each lane.
+    """
 
     hardware: Hardware
     columns: Mapping[str, Columns]
@@ -37,6 +40,13 @@ class Contents:
         if not names or not (found := columns.fields(form, names)):
             return 0
         return self._registers(columns, table, found)
+
+    def changing(self, table: str, names: Collection[str]) -> int:
+        """Bits of the fields of `table` called so that are not constant."""
+        form = _form(self.hardware, table)
+        if self.hardware.external:
+            return self.kept(table, names)
+        return sum(first >= 0 for first in self.columns[table].fields(form, names))
 
     def weights(self, hw: Hardware) -> list[int]:
         """Registers for the weight of each column of the array."""
@@ -71,8 +81,8 @@ def _form(hw: Hardware, table: str) -> WordFormat:
 
 def _read(hw: Hardware, table: str) -> list[bool]:
     """Of each bit of a table's words, lowest first, whether anything reads it. What nothing reads is not held."""
-    if table == "weights":
-        return [True] * (hw.cols * hw.weight_bits)
+    if table in ("weights", "posts"):
+        return [True] * (hw.cols * hw.weight_bits if table == "weights" else hw.act_bits)
     unread = {"stores": ("layer",), "layers": ("wide_run",) if hw.wide_lanes == 1 else ()}.get(table, ())
     return [field.name not in unread for field in _form(hw, table).fields for _ in range(field.width)]
 
@@ -96,7 +106,10 @@ class Memory:
 
 def memories(hw: Hardware, contents: Contents) -> list[Memory]:
     """All memories of `hw`, whose tables have those `contents`."""
-    found = list(_external(hw)) if hw.external else [_rom(hw, name, each) for name, each in contents.columns.items()]
+    found = list(_external(hw)) if hw.external else []
+    for name, each in contents.columns.items():
+        made = _rom(hw, name, each)
+        found += [replace(made, name=f"drain.posts{r}") for r in range(hw.rows)] if name == "posts" else [made]
     found += [_ram(f"memory.bank{i}", hw.memory_words, [True] * hw.act_bits, TABLE_READ(hw)) for i in range(hw.banks)]
     found.append(_ram("egress.buffer", 2 * hw.batch * hw.output_words, [True] * WIDE_BITS, 1))
     found.append(_at_once("store_unit.queue", 1 << max(1, hw.cols.bit_length()), hw.rows * hw.act_bits))

