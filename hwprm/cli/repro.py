@@ -34,8 +34,7 @@ def repro(
     Decisions are taken on images held out of the training split; the test split is read once, at the end.
 
     Examples:
-        hwprm repro --list
-        hwprm repro lenet5-conv-40x --seeds 0,1,2
+        hwprm repro lenet5-conv-88x --seeds 0,1,2
         hwprm repro lenet5-all-120x --pruned examples/checkpoints/lenet5-all-120x
     """
     if settings.repro.list:

@@ -19,6 +19,7 @@ from hwprm.pipeline.proof import prove
 from hwprm.pipeline.step import Silent
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.quantization import stored_accuracy
+from tests.conftest import Run
 
 RECIPE = """
 [recipe]
@@ -99,7 +100,7 @@ def test_what_is_no_network_of_the_row(recipe: Recipe, tmp_path: Path) -> None:
     assert not (tmp_path / "out/tiny/proof/stages").exists(), "nothing half-written stays behind"
 
 
-def test_the_command_says_what_was_proven(recipe: Recipe, tmp_path: Path, run) -> None:  # type: ignore[no-untyped-def]
+def test_the_command_says_what_was_proven(recipe: Recipe, tmp_path: Path, run: Run) -> None:
     api.export(_lenet(25), out=tmp_path / "pruned")
     text = (
         recipe.file.read_text()
