@@ -91,11 +91,7 @@ def _alike(recipe: Recipe, out: Path, seed: int) -> Facts:
         limit = settings.shrink.left
         assert limit is not None
         ranking = rank_channels(blocks, data, WidthsConfig(cost="cycles", steps=0, seed=seed), meter, 0.05)
-        share = np.empty(len(ranking.order))
-        for block, size in enumerate(blocks.sizes):
-            mine = np.flatnonzero(blocks.of[ranking.order] == block)
-            share[mine] = np.arange(len(mine)) / size
-        even = ranking.order[np.argsort(share, kind="stable")]
+        even = blocks.even(ranking.order)
         narrow = cut(blocks, select(blocks, even, meter, limit, 1).keep, ranking, data)
         training = replace(settings.finetune.over(settings.train), seed=seed)
         model = api.train(dense.advance(narrow, Stage.DENSE), data, training, teacher=dense)

@@ -70,11 +70,7 @@ def main() -> None:
 
 def _uniform(blocks: Blocks, order: IntArray, cost: int) -> BoolArray:
     """The first channels of every block, the same share of each, that together cost `cost` or just more."""
-    place = np.empty(len(order))
-    for block, size in enumerate(blocks.sizes):
-        mine = np.flatnonzero(blocks.of[order] == block)
-        place[mine] = np.arange(len(mine)) / size
-    even = order[np.argsort(place, kind="stable")]
+    even = blocks.even(order)
     below = select(blocks, even, METER, cost - 1, 1)
     counts = np.bincount(blocks.of[even[: below.ranked + 1]], minlength=len(blocks.sizes))
     return blocks.first(even, blocks.rounded(counts, 1))

@@ -99,6 +99,11 @@ def _check_left(recipe: Recipe, model: Model, whole: Model) -> None:
         )
 
 
+def _count(found: Facts) -> Facts:
+    """A count without its layers."""
+    return {key: found[key] for key in ("base", "left", "ratio")}
+
+
 def _facts(recipe: Recipe, model: Model, run: Run) -> Facts:
     done = {name: step.facts for name, step in run.done.items()}
     waterfall = [*model.meta.get("waterfall", []), *done["quantize"]["waterfall"]]
@@ -110,7 +115,7 @@ def _facts(recipe: Recipe, model: Model, run: Run) -> Facts:
         "title": recipe.title,
         "paper": {"compression": recipe.paper_compression, "accuracy": recipe.paper_accuracy},
         "accuracy": found,
-        "compression": compression(waterfall),
+        "compression": compression(waterfall) | {"nonzero": _count(waterfall[-1]["nonzero"])},
         "waterfall": waterfall,
         "cycles": cycles | {"dense": done["compile"].get("dense")},
         "verify": done["verify"]["verify"],

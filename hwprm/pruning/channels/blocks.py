@@ -64,6 +64,14 @@ class Blocks:
         nearest = np.maximum(step, (2 * counts + step) // (2 * step) * step)
         return np.minimum(self.sizes, nearest)
 
+    def even(self, order: IntArray) -> IntArray:
+        """All free groups, each block's in `order`, so that a prefix has the same share of every block."""
+        place = np.empty(len(order))
+        for block, size in enumerate(self.sizes):
+            mine = np.flatnonzero(self.of[order] == block)
+            place[mine] = np.arange(len(mine)) / size
+        return order[np.argsort(place, kind="stable")]
+
     def first(self, order: IntArray, counts: IntArray) -> BoolArray:
         """``(groups.count,)``: what stays if each block keeps its `counts` first groups in `order` (of all free)."""
         keep = self.of < 0
