@@ -54,6 +54,12 @@ def test_sources_that_are_linked_to_become_pages(sources: Path) -> None:
     assert "lenet5-conv-232x.toml" in (sources / "examples" / "recipes" / "folder.md").read_text()
 
 
+def test_a_file_that_is_no_text_has_a_page_that_says_so(sources: Path) -> None:
+    file = "examples/plans/resnet18-cifar-dense.tar.xz"
+    page = (sources / f"{file}.md").read_text()
+    assert f"# `{file}`" in page and f"{(ROOT / file).stat().st_size:,} bytes, not text" in page
+
+
 @pytest.mark.parametrize("link", ["nowhere.md", "../../outside.md", "site/none.py"])
 def test_a_link_to_nothing_is_an_error(stage: ModuleType, link: str) -> None:
     with pytest.raises(stage.BrokenLinkError, match=rf"docs/index\.md links to {re.escape(link)}, which is not there"):

@@ -120,7 +120,11 @@ def _text(page: str) -> str:
         names = sorted(item.name for item in (ROOT / path.parent).iterdir() if not item.name.startswith((".", "_")))
         return "\n".join([f"# `{path.parent}`", "", *(f"- [`{name}`]({name})" for name in names)]) + "\n"
     source = page.removesuffix(".md")
-    code = (ROOT / source).read_text(encoding="utf-8")
+    data = (ROOT / source).read_bytes()
+    try:
+        code = data.decode()
+    except UnicodeDecodeError:
+        return f"# `{source}`\n\n{len(data):,} bytes, not text: the file lies in the repository.\n"
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall(r"`+", code)), default=0))
     lexer = LEXERS.get(PurePosixPath(source).suffix, "text")
     return f"# `{source}`\n\n{fence}{lexer}\n{code.rstrip()}\n{fence}\n"
