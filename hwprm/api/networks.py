@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hwprm.config import (
+        AdmmConfig,
         ArrayConfig,
         DataConfig,
         PruneOptions,
@@ -43,12 +44,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_plan",
+    "count_meters",
     "export",
     "load",
     "noted",
     "prune",
     "sensitivity",
-    "shrink_meters",
     "teacher_of",
     "train",
     "widths",
@@ -184,7 +185,9 @@ def prune(
             case PruneStep.SHRINK:
                 model = _shrunk(model, data, options, _taught(context, own), own)
             case PruneStep.ADMM:
-                model = noted(run_admm(model, data, AdmmConfig.given(options.admm), _taught(context, taught)), taught)
+                admm = AdmmConfig.given(options.admm)
+                meters = count_meters(admm, data, options.array, options.quantize)
+                model = noted(run_admm(model, data, admm, _taught(context, taught), meters=meters), taught)
             case PruneStep.PURIFY:
                 model = _purify(model, split, options.purify, progress)
             case PruneStep.COMPACT:
@@ -289,12 +292,12 @@ def _shrunk(model: Model, data: Dataset, options: PruneOptions, context: Context
     from hwprm.pruning.shrinking.shrink import shrink
 
     assert options.shrink is not None
-    meters = shrink_meters(options.shrink, data, options.array, options.quantize)
+    meters = count_meters(options.shrink, data, options.array, options.quantize)
     return noted(shrink(model, data, options.shrink, context, meters=meters), own)
 
 
-def shrink_meters(
-    config: ShrinkConfig, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None
+def count_meters(
+    config: ShrinkConfig | AdmmConfig, data: Dataset, array: ArrayConfig | None, quantize: QuantizeConfig | None
 ) -> dict[str, Meter]:
     """What counts the hardware that `config` limits, by the counts' names, see `hwprm.targets.shares`.
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from annotated_doc import Doc
 from annotated_types import Ge, Interval
 
-from hwprm.config.kinds import AboveZero, MaybeRepeats, Positive, Repeats
+from hwprm.config.kinds import AboveZero, Clock, MaybeRepeats, Positive, Repeats
+from hwprm.config.limits import HARDWARE_COUNTS, Limit, check_limits, counted
 from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
@@ -57,6 +58,16 @@ class AdmmConfig(Section, section="admm"):
     compression: Annotated[
         float, Ge(1), Doc("Weights before by weights after, all layers together; read only where `budgets` is None.")
     ] = 40.0
+    limits: Annotated[
+        Mapping[Limit, AboveZero] | None,
+        Doc(
+            "Budgets in place of `compression`, in numbers that the network keeps to, all together: all_weights, "
+            "conv_only, macs, cycles (exact ones of an image, or of a batch, on the array that the section `array` "
+            "describes), onchip_bits, images_per_second (at `clock`), lut4, bram (of `target`)."
+        ),
+    ] = None
+    clock: Annotated[Clock | None, Doc("Clock at which images_per_second is meant.")] = None
+    target: Annotated[str | None, Doc("Device of lut4 and bram, such as ecp5-85k.")] = None
     preset: Annotated[
         AdmmPreset,
         Doc(
@@ -121,3 +132,23 @@ class AdmmConfig(Section, section="admm"):
     def agree(self) -> None:
         if self.rho_end < self.rho_start:
             raise ConfigError(f"admm.rho_end ({self.rho_end:g}) must not be below admm.rho_start ({self.rho_start:g})")
+        check_limits("admm", self.limits, self.counts, self.clock, self.target)
+        if self.limits is not None:
+            if not self.limits:
+                raise ConfigError("admm.limits must name a count, such as cycles=8000; or leave it out")
+            if self.budgets is not None:
+                raise ConfigError("admm.limits and admm.budgets both say how much stays; keep one of them")
+            if self.structure == "unstructured":
+                raise ConfigError("admm.limits count whole filters and columns; set admm.structure to structured")
+            if self.preset not in ("auto", "none"):
+                raise ConfigError(f"admm.limits and admm.preset = {self.preset} both say how much stays; keep one")
+
+    @property
+    def counts(self) -> tuple[str, ...]:
+        """What is counted for `limits`."""
+        return counted(self.limits)
+
+    @property
+    def metered(self) -> tuple[str, ...]:
+        """Those of `counts` that the compiler counts."""
+        return tuple(name for name in self.counts if name in HARDWARE_COUNTS)

@@ -62,6 +62,16 @@ class Recipe:
     gpu: bool = False
     settings: Settings
 
+    @property
+    def cycles(self) -> float | None:
+        """Cycles that the steps limit the network to; then `compression` is no aim, only about what comes of that."""
+        settings = self.settings
+        if "shrink" in self.steps and settings.shrink.count == "cycles":
+            return settings.shrink.left
+        if "admm" in self.steps:
+            return (settings.admm.limits or {}).get("cycles")
+        return settings.widths.budget if WIDTHS in self.steps and settings.widths.cost == "cycles" else None
+
     def with_seed(self, seed: int) -> Settings:
         """The recipe's options for `seed`."""
         return replace(self.settings, train=replace(self.settings.train, seed=seed))

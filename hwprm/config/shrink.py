@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, get_args
+from typing import Annotated
 
 from annotated_doc import Doc
 from annotated_types import Interval
 
 from hwprm.config.kinds import AboveZero, Clock, LearningRate, Positive
+from hwprm.config.limits import HARDWARE_COUNTS, Count, Limit, check_limits, counted
 from hwprm.config.section import Section
 from hwprm.core.errors import ConfigError
 
-__all__ = ["HARDWARE_COUNTS", "SIZES", "Count", "Limit", "ShrinkConfig"]
+__all__ = ["ShrinkConfig"]
 
-#: Counts that the size model has for a device.
-Size = Literal["lut4", "bram"]
-#: ... that the compiler has for an array.
-HardwareCount = Literal["cycles", "onchip_bits", Size]
-Count = Literal["all_weights", "conv_only", "macs", HardwareCount]
-#: What can be limited in numbers; images a second are a limit of cycles.
-Limit = Literal[Count, "images_per_second"]
-SIZES: tuple[str, ...] = get_args(Size)
-HARDWARE_COUNTS: tuple[str, ...] = get_args(HardwareCount)
 #: A count before by the same after.
 Factor = Annotated[float, Interval(ge=1, le=1e9)]
 #: ... from epoch to epoch.
@@ -88,16 +80,12 @@ class ShrinkConfig(Section, section="shrink"):
                 )
         if twice := sorted({*(self.also or {})} & {*(self.limits or {})}):
             raise ConfigError(f"shrink.also and shrink.limits both name {twice[0]}; keep one of them")
-        if "images_per_second" in (self.limits or {}) and self.clock is None:
-            raise ConfigError("shrink.limits: images_per_second is meant at a clock; set shrink.clock, in MHz")
-        if self.target is None and (sizes := [name for name in self.counts if name in SIZES]):
-            raise ConfigError(f"shrink counts {sizes[0]}, which is that of a device; set shrink.target")
+        check_limits("shrink", self.limits, self.counts, self.clock, self.target)
 
     @property
     def counts(self) -> tuple[str, ...]:
         """All that is counted, `count` first."""
-        limited = ("cycles" if name == "images_per_second" else name for name in self.limits or {})
-        return tuple(dict.fromkeys((self.count, *(self.also or {}), *limited)))
+        return tuple(dict.fromkeys((self.count, *(self.also or {}), *counted(self.limits))))
 
     @property
     def metered(self) -> tuple[str, ...]:

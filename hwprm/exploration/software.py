@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprm import api
-from hwprm.config import DataConfig, PruneOptions, Settings
+from hwprm.config import AdmmConfig, DataConfig, PruneOptions, Settings, ShrinkConfig
 from hwprm.config.steps import PruneStep
 from hwprm.core.errors import ConfigError, DataError, InputError, ModelError, UnsupportedError
 from hwprm.intnet import IntegerNetwork
@@ -71,15 +71,10 @@ def pruning_settings(settings: Settings) -> Settings:
     plain = Settings()
     kept = replace(plain, data=settings.data, train=settings.train, purify=settings.purify)
     kept = replace(kept, run=replace(plain.run, method=method))
-    if method == "admm":
-        return replace(kept, admm=settings.admm)
-    metered = bool(settings.shrink.metered)
-    return replace(
-        kept,
-        shrink=settings.shrink,
-        array=settings.array if metered else plain.array,
-        quantize=settings.quantize if metered else plain.quantize,
-    )
+    counts: ShrinkConfig | AdmmConfig = settings.admm if method == "admm" else settings.shrink
+    if counts.metered:
+        kept = replace(kept, array=settings.array, quantize=settings.quantize)
+    return replace(kept, admm=settings.admm) if method == "admm" else replace(kept, shrink=settings.shrink)
 
 
 def prune_task(dense: Model, origin: Origin, points: Sequence[Settings], work: Path) -> list[Model | str]:

@@ -134,6 +134,8 @@ def check_effect(space: Space, settings: Settings) -> None:
     idle: dict[str, str] = {}
     if settings.shrink.left is not None:
         idle["shrink.compression"] = "shrink.left says how far; leave that out"
+    if settings.admm.limits is not None:
+        idle["admm.compression"] = "admm.limits say how far; leave those out"
     if not shrinks:
         idle |= {key: "the method is admm; add --method shrink" for key in keys if key.startswith("shrink.")}
     elif "run.method" not in keys:

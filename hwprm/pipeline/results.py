@@ -65,9 +65,16 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
             "deviation": math.sqrt(sum((x - mean) ** 2 for x in accuracies) / max(1, len(accuracies) - 1)),
         },
         "compression": min(ratios),
-        "reached": all(goals) and min(ratios) >= recipe.compression if goals else None,
+        "reached": all(goals) and _small(recipe, results) if goals else None,
         "seeds": results,
     }
+
+
+def _small(recipe: Recipe, results: list[Facts]) -> bool:
+    """Whether every network is as small as `recipe` is to make it, in cycles where it limits these."""
+    if (limit := recipe.cycles) is not None:
+        return max(result["cycles"] for result in results) <= limit
+    return bool(min(result["compression"][recipe.count]["ratio"] for result in results) >= recipe.compression)
 
 
 def result_of(recipe: Recipe, data: Dataset, dense: Run, run: Run) -> Facts:

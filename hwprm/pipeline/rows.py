@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import shrink_meters, widths_meter
+from hwprm.api.networks import count_meters, widths_meter
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.config.steps import WIDTHS
@@ -24,6 +24,7 @@ from hwprm.pipeline.shared import rounds_of, run_dense
 from hwprm.pipeline.step import Facts, Listener, Run, Silent, check_run, run_steps, start_run
 from hwprm.pipeline.steps.given import Given
 from hwprm.pruning.admm.admm import phases
+from hwprm.pruning.admm.limited import budgeted
 from hwprm.pruning.shrinking.shrink import shrink_limits
 from hwprm.pruning.widths.widths import check_widths
 from hwprm.sources import Split, as_model, as_split
@@ -160,12 +161,13 @@ def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
         graph = as_model(network.train(False), data.image_shape).graph
         check_fit(graph, data.image_shape, data.classes)
         if "shrink" in recipe.steps:
-            meters = shrink_meters(settings.shrink, data, settings.array, settings.quantize)
+            meters = count_meters(settings.shrink, data, settings.array, settings.quantize)
             shrink_limits(graph, settings.shrink, meters)
         elif WIDTHS in recipe.steps:
             check_widths(graph, settings.widths, widths_meter(settings.widths, data, settings.array, settings.quantize))
         else:
-            phases(graph, settings.admm)
+            meters = count_meters(settings.admm, data, settings.array, settings.quantize)
+            phases(graph, *budgeted(graph, settings.admm, meters))
     except HwprmError as error:
         what = f"{recipe.name} ({recipe.network}, width {recipe.width:g}) cannot run on {data.name}"
         raise type(error)(f"{what} ({data.classes} classes, images {data.image_shape}): {error}") from error

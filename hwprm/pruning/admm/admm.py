@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from hwprm.config.admm import AdmmConfig, LayerBudget
+from hwprm.config.admm import AdmmConfig
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ModelError
 from hwprm.core.progress import Progress
@@ -13,10 +13,12 @@ from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
-from hwprm.pruning.admm.budgets import layer_matrices, resolve_budgets, shrink
+from hwprm.pruning.admm.budgets import limits_towards, resolve_budgets
 from hwprm.pruning.admm.hooks import AdmmHooks
+from hwprm.pruning.admm.limited import Goal, budgeted
 from hwprm.pruning.admm.projections import Limits
 from hwprm.pruning.admm.supports import choose_supports, hard_prune, kept_indices, matrix
+from hwprm.pruning.channels.pattern import Meters
 from hwprm.pruning.paths.paths import constant_outputs
 from hwprm.pruning.statistics import norm_gains
 from hwprm.training.context import Context
@@ -24,7 +26,7 @@ from hwprm.training.engine import FitResult, fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
 
-__all__ = ["Phase", "admm", "cut", "final_limits", "hooks_of", "phases", "refuse_lost_classes"]
+__all__ = ["Phase", "admm", "cut", "hooks_of", "phases", "refuse_lost_classes"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,26 +36,38 @@ class Phase:
     name: str
     epochs: int
     limits: Mapping[str, Limits] | None = None
+    #: What the last cut keeps to besides.
+    goal: Goal | None = None
 
     def lr(self, config: AdmmConfig) -> float:
         """Its learning rate at the start."""
         return config.retrain_lr if self.limits is None else config.lr
 
 
-def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | None = None) -> Model:
-    """Prune `model` (dense, or pruned before: its zeros stay) to the budgets of `config`.
+def admm(
+    model: Model,
+    dataset: Dataset,
+    config: AdmmConfig,
+    context: Context | None = None,
+    *,
+    meters: Meters | None = None,
+) -> Model:
+    """Prune `model` (dense, or pruned before: its zeros stay) to the budgets of `config`, or to its limits.
 
-    Batch, seed, threads, augmentation and optimiser are those of `context`, and how much a teacher counts. The result
-    satisfies every budget exactly; its meta holds the test accuracy (per cent), the kept rows and columns (``plan``),
-    seconds, and in ``log`` the residuals of every layer at every update. Raises ConfigError for budgets that do not
-    fit, ModelError when ADMM or training diverges or a purified or compact model is given.
+    Batch, seed, threads, augmentation and optimiser are those of `context`, and how much a teacher counts. `meters`
+    count what is hardware's, by the count's name. The result satisfies every budget exactly, and every limit; its meta
+    holds the test accuracy (per cent), the kept rows and columns (``plan``), seconds, and in ``log`` the residuals of
+    every layer at every update and, with limits, at the end what is ``left`` of each count. Raises ConfigError for
+    budgets and limits that do not fit, ModelError when ADMM or training diverges or a purified or compact model is
+    given.
     """
     if model.stage not in (Stage.DENSE, *MASKED):
         raise ModelError(f"ADMM works on a dense or masked model, this one is {model.stage}; start from those")
     context = context or Context()
     base = context.config
     module = GraphModule(model.graph)
-    plan = phases(model.graph, config)
+    config, goal = budgeted(model.graph, config, meters)
+    plan = phases(model.graph, config, goal)
     bar = _OneBar(plan, context.progress)
     seconds, log = 0.0, []
     for number, phase in enumerate(plan, 1):
@@ -63,6 +77,8 @@ def admm(model: Model, dataset: Dataset, config: AdmmConfig, context: Context | 
         log += [{"stage": "admm", "phase": phase.name, "epoch": i + 1, **e} for i, e in enumerate(result.history)]
     graph = module.to_graph()
     refuse_lost_classes(graph, model.graph)
+    if goal is not None and log:
+        log[-1] |= {f"left_{name}": left for name, left in zip(goal.counts, goal.pattern(graph).counts, strict=True)}
     return model.advance(
         graph,
         Stage.ADMM,
@@ -86,12 +102,12 @@ def refuse_lost_classes(graph: Graph, before: Graph) -> None:
         )
 
 
-def phases(graph: Graph, config: AdmmConfig) -> tuple[Phase, ...]:
+def phases(graph: Graph, config: AdmmConfig, goal: Goal | None = None) -> tuple[Phase, ...]:
     """The runs that `config` asks for, in order (progressive: Ye et al., arXiv 1903.09769).
 
     Sequential: columns and channels (and unstructured layers) in `stages` steps, retraining, then filters likewise
-    (the order of the P-RM authors' code). Joint: all limits in `stages` steps. Raises ConfigError when a budget does
-    not fit.
+    (the order of the P-RM authors' code). Joint: all limits in `stages` steps. The last cut keeps to `goal` as well.
+    Raises ConfigError when a budget does not fit.
     """
     budgets = resolve_budgets(graph, config)
     parts: tuple[tuple[str, bool, bool], ...] = (("columns", False, True), ("filters", True, False))
@@ -100,27 +116,15 @@ def phases(graph: Graph, config: AdmmConfig) -> tuple[Phase, ...]:
     plan: list[Phase] = []
     for part, rows, cols in parts:
         for step in range(1, config.stages + 1):
-            limits = _limits(graph, budgets, step / config.stages, rows, cols)
+            limits = limits_towards(graph, budgets, step / config.stages, rows, cols)
             if limits:
                 name = f"{part} {step}/{config.stages}"
                 plan.append(Phase(name=name, epochs=config.epochs, limits=limits))
                 plan.append(Phase(name=f"retrain after {name}", epochs=config.retrain_epochs))
     if plan:
+        plan[-2] = replace(plan[-2], goal=goal)
         plan[-1] = replace(plan[-1], name="final retrain", epochs=config.final_epochs)
     return tuple(phase for phase in plan if phase.epochs)
-
-
-def final_limits(graph: Graph, config: AdmmConfig) -> dict[str, Limits]:
-    """What every layer keeps at most in the end. Raises ConfigError as `phases` does."""
-    return _limits(graph, resolve_budgets(graph, config), 1.0, rows=True, cols=True)
-
-
-def _limits(
-    graph: Graph, budgets: Mapping[str, LayerBudget], share: float, rows: bool, cols: bool
-) -> dict[str, Limits]:
-    matrices = layer_matrices(graph)
-    found = {name: shrink(matrices[name], budget, share, rows=rows, cols=cols) for name, budget in budgets.items()}
-    return {name: limit for name, limit in found.items() if not limit.none}
 
 
 def _options(base: TrainConfig, config: AdmmConfig, phase: Phase) -> TrainConfig:
@@ -132,7 +136,7 @@ def _run(
 ) -> FitResult:
     result = fit(module, dataset, context, stage=stage, hooks=hooks_of(module, phase, config))
     if phase.limits is not None:
-        cut(module, phase.limits, config)
+        cut(module, phase.limits, config, phase.goal)
     return result
 
 
@@ -141,10 +145,13 @@ def hooks_of(module: GraphModule, phase: Phase, config: AdmmConfig) -> AdmmHooks
     return ZeroMasks.of(module) if phase.limits is None else AdmmHooks(module, phase.limits, config, phase.epochs)
 
 
-def cut(module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig) -> None:
-    """Zero in `module` what is beyond `limits`, the least first."""
+def cut(module: GraphModule, limits: Mapping[str, Limits], config: AdmmConfig, goal: Goal | None = None) -> None:
+    """Zero in `module` what is beyond `limits`, the least first, and more where `goal` is not met by that."""
     weights = {node.name: matrix(module, node.name) for node in module.graph.weighted}
-    gains = norm_gains(module.to_graph())
+    graph = module.to_graph()
+    gains = norm_gains(graph)
+    if goal is not None:
+        limits = goal.tightened(graph, limits)
     hard_prune(module, choose_supports(module.graph, weights, limits, config.path_aware, gains))
 
 

@@ -12,7 +12,17 @@ from hwprm.graph import Graph
 from hwprm.pruning.admm.projections import Limits
 from hwprm.pruning.statistics import columns_per_channel, makes_output
 
-__all__ = ["PRESETS", "LayerMatrix", "Preset", "layer_matrices", "preset_of", "resolve_budgets", "shrink"]
+__all__ = [
+    "PRESETS",
+    "LayerMatrix",
+    "Preset",
+    "final_limits",
+    "layer_matrices",
+    "limits_towards",
+    "preset_of",
+    "resolve_budgets",
+    "shrink",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ def resolve_budgets(graph: Graph, config: AdmmConfig) -> dict[str, LayerBudget]:
 
 def preset_of(graph: Graph, config: AdmmConfig) -> str | None:
     """The name of the tuned budgets that `resolve_budgets` takes, or None. Raises ConfigError when one does not fit."""
-    tuned = config.budgets is None and config.structure == "structured"
+    tuned = config.budgets is None and config.limits is None and config.structure == "structured"
     return _preset(layer_matrices(graph), config) if tuned else None
 
 
@@ -102,6 +112,20 @@ def shrink(matrix: LayerMatrix, budget: LayerBudget, share: float, *, rows: bool
         group=matrix.group,
         weights=towards(matrix.rows * matrix.cols, budget.weights) if cols else None,
     )
+
+
+def limits_towards(
+    graph: Graph, budgets: Mapping[str, LayerBudget], share: float, rows: bool, cols: bool
+) -> dict[str, Limits]:
+    """By layer, where there are any, the limits that `shrink` gives for its budget."""
+    matrices = layer_matrices(graph)
+    found = {name: shrink(matrices[name], budget, share, rows=rows, cols=cols) for name, budget in budgets.items()}
+    return {name: limit for name, limit in found.items() if not limit.none}
+
+
+def final_limits(graph: Graph, config: AdmmConfig) -> dict[str, Limits]:
+    """What every layer keeps at most in the end. Raises ConfigError as `resolve_budgets` does."""
+    return limits_towards(graph, resolve_budgets(graph, config), 1.0, rows=True, cols=True)
 
 
 def _check(matrix: LayerMatrix, budget: LayerBudget) -> None:

@@ -8,8 +8,10 @@ from hwprm.config.admm import AdmmConfig
 from hwprm.core.errors import ConfigError
 from hwprm.graph import Graph
 from hwprm.nets import TiedModule
-from hwprm.pruning.admm.admm import cut, final_limits, hooks_of, phases, refuse_lost_classes
+from hwprm.pruning.admm.admm import cut, hooks_of, phases, refuse_lost_classes
+from hwprm.pruning.admm.budgets import final_limits
 from hwprm.pruning.admm.hooks import AdmmHooks
+from hwprm.pruning.admm.limited import budgeted
 from hwprm.training.hooks import Hooks
 from hwprm.training.masks import ZeroMasks
 
@@ -21,8 +23,9 @@ class AdmmCourse:
 
     def __init__(self, module: TiedModule, config: AdmmConfig, steps: int = 0) -> None:
         """`steps` of the optimiser are an epoch; 0 where the loop did not say."""
-        self.module, self.config, self.steps = module, config, steps
-        self.phases = phases(module.graph, config)
+        self.module, self.steps = module, steps
+        self.config, self.goal = budgeted(module.graph, config)
+        self.phases = phases(module.graph, self.config, self.goal)
         self.number, self.epoch = 0, 0
         limited = {name for phase in self.phases for name in phase.limits or {}}
         if loose := [name for name in module.loose if name in limited]:
@@ -61,7 +64,7 @@ class AdmmCourse:
         metrics = dict(self.hooks.after_epoch(self.module, self.epoch, phase.epochs))
         if self.epoch == phase.epochs:
             if phase.limits is not None:
-                cut(self.module, phase.limits, self.config)
+                cut(self.module, phase.limits, self.config, phase.goal)
             self.number, self.epoch = self.number + 1, 0
             self.hooks = self._begin()
         return metrics
@@ -69,7 +72,7 @@ class AdmmCourse:
     def finish(self) -> None:
         """Cut to the budgets now, whatever phase it is."""
         if not self.done:
-            cut(self.module, final_limits(self.module.graph, self.config), self.config)
+            cut(self.module, final_limits(self.module.graph, self.config), self.config, self.goal)
             self.number, self.epoch = len(self.phases), 0
             self.hooks = self._begin()
 

@@ -6,7 +6,8 @@ from hwprm.config.shrink import ShrinkConfig
 from hwprm.core.errors import ConfigError, ModelError
 from hwprm.graph import Graph
 from hwprm.nets import TiedModule
-from hwprm.pruning.shrinking.hooks import Pattern, ShrinkHooks
+from hwprm.pruning.channels.pattern import Pattern
+from hwprm.pruning.shrinking.hooks import ShrinkHooks
 from hwprm.pruning.shrinking.pace import Pace
 from hwprm.pruning.shrinking.shrink import refuse_stuck, shrink_limits
 from hwprm.training.hooks import Hooks

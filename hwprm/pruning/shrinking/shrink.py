@@ -12,15 +12,18 @@ from typing import Any
 
 import torch
 
-from hwprm.config.shrink import HARDWARE_COUNTS, ShrinkConfig
+from hwprm.config.limits import HARDWARE_COUNTS
+from hwprm.config.shrink import ShrinkConfig
 from hwprm.core.errors import ConfigError, ModelError
 from hwprm.data import Dataset
 from hwprm.graph import Graph, Node
 from hwprm.model import MASKED, Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.admm.supports import kept_indices
+from hwprm.pruning.channels.limits import in_counts
+from hwprm.pruning.channels.pattern import Meters, Pattern, cost_of
 from hwprm.pruning.compaction.narrowing import narrow, widen
-from hwprm.pruning.shrinking.hooks import Meters, Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.hooks import ShrinkHooks
 from hwprm.pruning.shrinking.moments import narrowed, widened
 from hwprm.pruning.shrinking.pace import Pace
 from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
@@ -94,24 +97,11 @@ def shrink_limits(graph: Graph, config: ShrinkConfig, meters: Meters | None = No
     }
     for name, ratio in (config.also or {}).items():
         found[name] = _checked(graph, name, int(full[name] / ratio), full, "shrink.also")
-    for name, number in _limits_by_count(config, meters or {}).items():
+    for name, number in in_counts(config.limits or {}, config.clock, meters or {}).items():
         # What is met already is no limit, and may be one that the network falls below by itself.
         limit = _checked(graph, name, min(number, full[name]), full, "shrink.limits")
         found[name] = min(limit, found.get(name, limit))
     return tuple(found[name] for name in config.counts)
-
-
-def _limits_by_count(config: ShrinkConfig, meters: Meters) -> dict[str, int]:
-    """``shrink.limits`` by counts: images a second are cycles, of a batch those of all its images."""
-    found: dict[str, int] = {}
-    for name, number in (config.limits or {}).items():
-        if name == "images_per_second":
-            assert config.clock is not None  # the options agree
-            cycles = int(config.clock * 1e6 * meters["cycles"].images / number)
-            found["cycles"] = min(cycles, found.get("cycles", cycles))
-        else:
-            found[name] = min(int(number), found.get(name, int(number)))
-    return found
 
 
 def _checked(graph: Graph, count: str, limit: int, full: Mapping[str, int], mend: str) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwprm.config import ExploreConfig, Settings, ShrinkConfig
+from hwprm.config import AdmmConfig, ExploreConfig, Settings, ShrinkConfig
 from hwprm.config.run import RunConfig
 from hwprm.core.errors import ConfigError
 from hwprm.exploration.space import check_effect, make_space, typed, with_options
@@ -168,3 +168,11 @@ def test_a_limit_of_shrinking_leaves_its_compression_without_effect() -> None:
     left = replace(Settings(), run=RunConfig(method="shrink"), shrink=ShrinkConfig(left=100))
     with pytest.raises(ConfigError, match=r"shrink\.compression has no effect: shrink\.left says how far"):
         check_effect(make_space(ExploreConfig(compression="2..4")), left)
+
+
+def test_limits_of_admm_leave_its_compression_without_effect(tmp_path: Path) -> None:
+    file = tmp_path / "space.toml"
+    file.write_text("[admm]\ncompression = [10, 20]\n")
+    limited = replace(Settings(), admm=AdmmConfig(limits={"macs": 1000}))
+    with pytest.raises(ConfigError, match=r"admm\.compression has no effect: admm\.limits say how far"):
+        check_effect(make_space(ExploreConfig(space=file)), limited)

@@ -282,6 +282,11 @@ def test_summary_counts_over_seeds(ran):
     assert not summarise(replace(recipe, reach=result["accuracy"]["integer"] + 0.6), [result, better])["reached"]
     assert not summarise(replace(recipe, compression=1e6), [result])["reached"]
     assert summarise(replace(recipe, reach=None), [result])["reached"] is None
+    limited = replace(recipe.settings, shrink=replace(recipe.settings.shrink, count="cycles", left=result["cycles"]))
+    by_cycles = replace(recipe, steps=("shrink", *recipe.steps[1:]), compression=1e6, settings=limited)
+    assert summarise(replace(by_cycles, reach=1.0), [result])["reached"]
+    above = json.loads(json.dumps(result)) | {"cycles": result["cycles"] + 1}
+    assert not summarise(replace(by_cycles, reach=1.0), [result, above])["reached"]
     dense = result["accuracy"]["dense"] - result["accuracy"]["integer"]
     below = replace(recipe, reach=None, reach_below_dense=dense + 0.01)
     assert summarise(below, [result])["reached"]

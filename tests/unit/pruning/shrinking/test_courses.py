@@ -14,8 +14,9 @@ from hwprm.core.errors import ConfigError
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
+from hwprm.pruning.channels.pattern import Pattern, cost_of
 from hwprm.pruning.compaction.narrowing import narrow
-from hwprm.pruning.shrinking.hooks import Candidate, Course, Pattern, ShrinkHooks, cost_of
+from hwprm.pruning.shrinking.hooks import Candidate, Course, ShrinkHooks
 from hwprm.pruning.shrinking.moments import narrowed, widened
 from hwprm.pruning.shrinking.shrink import shrink
 from hwprm.training import Checkpoint, Context, Earlier, fit, train

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from hwprm import api
-from hwprm.api.networks import shrink_meters
+from hwprm.api.networks import count_meters
 from hwprm.compiler import draft
 from hwprm.config import ArrayConfig, EmitConfig, QuantizeConfig
 from hwprm.config.shrink import ShrinkConfig
@@ -17,9 +17,10 @@ from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.nets import GraphModule, lenet5_graph
+from hwprm.pruning.channels.pattern import Meters, Pattern
 from hwprm.pruning.compaction.compaction import compact_graph
 from hwprm.pruning.compaction.narrowing import narrow
-from hwprm.pruning.shrinking.hooks import Course, Meters, Pattern, ShrinkHooks
+from hwprm.pruning.shrinking.hooks import Course, ShrinkHooks
 from hwprm.pruning.shrinking.shrink import shrink_limits
 from hwprm.sources import as_dataset, as_network
 
@@ -37,7 +38,7 @@ def graph() -> Graph:
 
 
 def _meters(data: Dataset, array: ArrayConfig) -> Meters:
-    return shrink_meters(ShrinkConfig(count="cycles"), data, array, None)
+    return count_meters(ShrinkConfig(count="cycles"), data, array, None)
 
 
 def _hooks(graph: Graph, meters: Meters, seed: int, limits: dict[str, int]) -> ShrinkHooks:
@@ -124,7 +125,7 @@ def test_limit_above_the_network_says_what_it_takes(data: Dataset, graph: Graph)
 
 def test_memory_and_cells_are_those_of_the_pruned_network(data: Dataset, graph: Graph) -> None:
     config = ShrinkConfig(count="cycles", also={"onchip_bits": 2.0, "bram": 2.0, "lut4": 1.01}, target="ecp5-85k")
-    meters = shrink_meters(config, data, ArrayConfig(), None)
+    meters = count_meters(config, data, ArrayConfig(), None)
     limits = {"cycles": 40_000, "onchip_bits": 400_000, "bram": 36}
     hooks = _hooks(graph, meters, 5, limits)
     with torch.no_grad():

@@ -17,10 +17,11 @@ from hwprm.graph import BatchNorm, Graph, evaluate
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.pruning.accounting import account
+from hwprm.pruning.channels.pattern import Pattern
 from hwprm.pruning.compaction.narrowing import narrow, widen
 from hwprm.pruning.paths.paths import remove_unused_paths
 from hwprm.pruning.prm.purification import purify
-from hwprm.pruning.shrinking.hooks import Course, Pattern, ShrinkHooks
+from hwprm.pruning.shrinking.hooks import Course, ShrinkHooks
 from hwprm.pruning.shrinking.shrink import shrink
 from hwprm.training import Checkpoint, Context, train
 from hwprm.training.schedule import learning_rate
