@@ -53,7 +53,7 @@ def repro(
     _check(chosen)
     recipe = load_recipe(row, chosen.values)
     if recipe.gpu and settings.repro.pruned is None:
-        talk.say(f"{recipe.name}: made for a GPU; on a CPU this takes days")
+        talk.say(f"{recipe.name}: made for a GPU; its file says how long a CPU takes")
     out = settings.run.out or Path("runs/repro")
     if settings.repro.pruned is not None:
         return _proof(talk, recipe, settings.repro.pruned, out)

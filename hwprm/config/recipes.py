@@ -42,6 +42,9 @@ class Recipe:
     network: str = "lenet5"
     #: Scale of the network's filters.
     width: Annotated[float, Interval(gt=0, le=16)] = 1.0
+    #: Share of these filters that the network is trained with from the start, where the rest would be the first to go;
+    #: what is counted is counted from all of them.
+    start_width: Annotated[float, Interval(gt=0, le=1)] = 1.0
     #: Counted on: weights of the rectangles of convolutions, of all layers, or single weights that are not zero.
     count: Count
     #: Compression and accuracy in the paper; None where it has none.
@@ -58,7 +61,7 @@ class Recipe:
     #: Steps from the dense network on, of `PruneStep`: one method, then what is to follow it; or widths and finetune.
     steps: tuple[str, ...]
     seeds: tuple[NotNegative, ...] = (0, 1, 2)
-    #: Whether the recipe takes days on a CPU.
+    #: Whether the recipe takes hours on a CPU.
     gpu: bool = False
     settings: Settings
 
@@ -90,7 +93,8 @@ class Recipe:
         Not of titles, the paper's figures and the aim, nor of where the data lie.
         """
         weights = self.settings.repro.weights
-        what = (self.network, self.width, self.top, self.steps, digest_of(weights) if weights else None)
+        narrow = () if self.start_width == 1 else (self.start_width,)
+        what = (self.network, self.width, *narrow, self.top, self.steps, digest_of(weights) if weights else None)
         text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed"})
         return hashlib.sha256(text.encode()).hexdigest()
 

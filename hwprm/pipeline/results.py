@@ -80,10 +80,9 @@ def _small(recipe: Recipe, results: list[Facts]) -> bool:
 def result_of(recipe: Recipe, data: Dataset, dense: Run, run: Run) -> Facts:
     """The result of a seed, from the runs of its dense network and of its steps; `data` has the real test split."""
     last = Model.load(run.out / "stages" / recipe.steps[-1])
-    whole = Model.load(dense.out / "stages/train")
     waterfall = last.meta.get("waterfall", []) + run.done["quantize"].facts["waterfall"]
     integer = waterfall[-1]
-    base = sum(layer.weight.size for layer in whole.graph.weighted)
+    base = integer["nonzero"]["base"]
     left = sum(int((layer.weight != 0).sum()) for layer in last.graph.weighted)
     return {
         "row": recipe.name,

@@ -121,7 +121,8 @@ def _run_of(recipe: Recipe, settings: Settings, split: Split, place: Path) -> Ru
         settings=settings,
         inputs={
             "network": recipe.network,
-            "width": recipe.width,
+            "width": recipe.width * recipe.start_width,
+            "whole": None if recipe.start_width == 1 else recipe.width,
             "name": recipe.name,
             "steps": recipe.steps,
             "top": recipe.top,
@@ -157,7 +158,8 @@ def row_data(settings: Settings) -> Split:
 def _check_recipe(recipe: Recipe, settings: Settings, data: Dataset) -> None:
     """Raise unless the network reads `data` and can be pruned as far as the recipe says."""
     try:
-        network = reference_network(recipe.network, width=recipe.width, classes=data.classes)
+        width = recipe.width * recipe.start_width
+        network = reference_network(recipe.network, width=width, classes=data.classes)
         graph = as_model(network.train(False), data.image_shape).graph
         check_fit(graph, data.image_shape, data.classes)
         if "shrink" in recipe.steps:

@@ -34,7 +34,7 @@ def main_job(out: Path, settings: Settings, split: Split, data: str | None = Non
     return Run(
         out=out,
         settings=settings,
-        inputs={"network": NETWORK, "width": None, "name": NETWORK},
+        inputs={"network": NETWORK, "width": None, "whole": None, "name": NETWORK},
         given=Given(split=split, test=split.dataset),
         origin={"data": data or split.dataset.fingerprint},
     )

@@ -54,6 +54,7 @@ def rounds_of(run: Run, shared: Path) -> Path:
 
 def _digest(run: Run, settings: Settings, sections: Sequence[str], code: str = "") -> str:
     """Of the options of `sections`, of the network and of what identifies the data, twelve digits."""
-    inputs = {"network": run.inputs["network"], "width": run.inputs["width"], "origin": dict(run.origin)}
+    named = {name: run.inputs[name] for name in ("network", "width", "whole")}
+    inputs = named | {"origin": dict(run.origin)}
     text = "\n".join((*option_lines(settings, sections), json.dumps(inputs, sort_keys=True), code))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

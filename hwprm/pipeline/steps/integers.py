@@ -13,7 +13,7 @@ from hwprm.model import Model
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
 from hwprm.pipeline.steps.models import ROUNDED, TRAIN_INTEGERS
-from hwprm.pruning import account
+from hwprm.pruning.accounting import account, against
 from hwprm.quantization import measure_quality, stored_accuracy
 from hwprm.reporting.facts.facts import QUALITY_FILE
 from hwprm.training import accuracy
@@ -31,7 +31,7 @@ def quantize(task: Task) -> Facts:
     bias_bits = max(sum_bits(net).values())  # the hardware keeps biases at the width of the whole sum
     own = task.settings.quantize.layer_bits
     counts = account(model.graph, dense.graph, weight_bits=net.weight_bits, bias_bits=bias_bits, layer_bits=own)
-    facts: Facts = {"waterfall": [counts.row("integer")]}
+    facts: Facts = {"waterfall": [against(counts.row("integer"), model.meta.get("waterfall", []))]}
     if given.judged is None:  # as every stage before: where those held the test split back, the step `score` reads it
         facts["accuracy"] = {"integer": stored_accuracy(net, data.x_test, data.input_scale, data.y_test)}
         quality = measure_quality(model.graph, net, data.x_test, data.input_scale, data.y_test)

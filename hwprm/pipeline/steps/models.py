@@ -12,9 +12,11 @@ from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
 from hwprm.pipeline.steps.given import Given, dense_of
+from hwprm.pruning.accounting import account, against
 from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
 from hwprm.reporting.record.record import applied, write_record
+from hwprm.sources import as_model
 
 __all__ = ["LOAD", "NARROW", "PRUNING", "TRAIN", "TRAIN_INTEGERS"]
 
@@ -26,7 +28,7 @@ def train(task: Task) -> Facts:
     watch = Watch(task.progress)
     network, data = _untrained(task), given.split.dataset
     model = api.train(network, data, config, progress=watch, checkpoint=watch.checkpoint(task.scratch))
-    return _keep(model.advance(model.graph, model.stage, name=name), task, "train")
+    return _keep(model.advance(model.graph, model.stage, name=name, waterfall=_cut_before(task)), task, "train")
 
 
 def load(task: Task) -> Facts:
@@ -150,6 +152,22 @@ def _untrained(task: Task) -> Any:
     return reference_network(name, seed, width=width, classes=given.test.classes).train(False)
 
 
+def _cut_before(task: Task) -> list[Facts]:
+    """Rows of the waterfall of a network that is narrow from the start: the whole one, and what it is trained with."""
+    whole = task.inputs["whole"]
+    if whole is None:
+        return []
+    given: Given = task.given
+    shape, classes = given.test.image_shape, given.test.classes
+    wide, narrow = (
+        account(graph, graph).dense()
+        for width in (whole, task.inputs["width"])
+        for graph in [as_model(reference_network(task.inputs["network"], width=width, classes=classes), shape).graph]
+    )
+    rows = [wide.row(Stage.DENSE.value)]
+    return [*rows, against(narrow.row("widths"), rows)]
+
+
 def _before(task: Task) -> Model:
     """What the step before left; the first step of a row starts from the dense network."""
     return Model.load(task.before) if task.before else dense_of(task)
@@ -170,7 +188,9 @@ def _keep(model: Model, task: Task, *sections: str) -> Facts:
 #: In the folder of the step `qat`: the integer network of the floats that it began with.
 ROUNDED = "rounded"
 
-TRAIN = Step(name="train", place="stages/train", run=train, options=("data", "train"), inputs=("network", "width"))
+TRAIN = Step(
+    name="train", place="stages/train", run=train, options=("data", "train"), inputs=("network", "width", "whole")
+)
 LOAD = Step(name="train", place="stages/train", run=load, options=("data", "weights"), inputs=("network",))
 NARROW = Step(name=WIDTHS, place="stages/widths", run=narrow, options=("data", "widths", "array", "quantize"))
 TRAIN_INTEGERS = Step(name=QAT, place="stages/qat", run=qat, options=("data", "train", "quantize", QAT))

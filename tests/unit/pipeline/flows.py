@@ -10,7 +10,7 @@ from hwprm.config.recipes import load_recipe
 from hwprm.pipeline.step import Run
 
 ROW = load_recipe("lenet5-conv-232x")
-INPUTS = {"network": "lenet5", "width": None, "name": "lenet5", "steps": ROW.steps, "top": 1}
+INPUTS = {"network": "lenet5", "width": None, "whole": None, "name": "lenet5", "steps": ROW.steps, "top": 1}
 
 
 def run_in(out: Path, settings: Settings | None = None, given: Any = None, **inputs: Any) -> Run:

@@ -118,6 +118,31 @@ def test_a_row_may_be_cut_to_widths(data, tmp_path):
             load_recipe(str(_recipe(tmp_path, data, **(changes | {next(iter(changes)): steps}))))
 
 
+def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
+    rng = np.random.default_rng(0)
+    x, y = rng.integers(0, 255, (96, 3, 32, 32)).astype(np.uint8), np.arange(96) % 10
+    np.savez(tmp_path / "noise.npz", x=x[:80], y=y[:80], x_test=x[80:], y_test=y[80:])
+    changes = {
+        "seeds = [0]": 'seeds = [0]\nnetwork = "resnet18-cifar"\nwidth = 0.125\nstart_width = 0.5\n',
+        "validation = 60": "validation = 16",
+        "left = 43000\nrate = 5.0": "left = 17000\nrate = 9.0",
+        "epochs = 2": "epochs = 1",
+    }
+    recipe = load_recipe(str(_recipe(tmp_path, tmp_path / "noise.npz", **changes)))
+    (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
+    first, second, *_, last = result["waterfall"]
+    assert (first["stage"], second["stage"], last["stage"]) == ("dense", "widths", "integer")
+    assert first["layers"]["conv1"] == [8, 27] and second["layers"]["conv1"] == [4, 27]
+    (base,) = {row["all_weights"]["base"] for row in result["waterfall"]}
+    assert result["compression"]["nonzero"]["base"] == base == first["all_weights"]["left"]
+    assert 10 <= result["compression"]["all_weights"]["ratio"] < 16
+    again = load_recipe(str(tmp_path / "out/tiny/seed-0/recipe.toml"))
+    assert again.digest() == recipe.digest() != replace(recipe, start_width=1.0).digest()
+    # The dense network of a row that counts from the narrow one is another, with another history.
+    rows.dense_network(replace(recipe, width=0.0625, start_width=1.0), tmp_path / "out", 0)
+    assert len(list((tmp_path / "out/shared").glob("dense-*"))) == 2
+
+
 def test_training_in_integers_ends_a_row_and_has_epochs(data, tmp_path):
     for steps, found in (('"qat", "finetune"]', "must be of"), ('"finetune", "qat"]', "qat.epochs is 0")):
         with pytest.raises(ConfigError, match=found):

@@ -71,7 +71,14 @@ def test_another_option_runs_exactly_the_steps_again_that_hang_on_it(
 @pytest.mark.parametrize("name", INPUTS)
 def test_another_input_runs_its_readers_again(name: str, tmp_path: Path) -> None:
     flow = (*dense_flow(ROW), *row_flow(ROW))
-    first = {"network": "train", "width": "train", "name": "quantize", "steps": "score", "top": "score"}[name]
+    first = {
+        "network": "train",
+        "width": "train",
+        "whole": "train",
+        "name": "quantize",
+        "steps": "score",
+        "top": "score",
+    }[name]
     before, after = step_keys(run_in(tmp_path), flow), step_keys(run_in(tmp_path, **{name: "another"}), flow)
     changed = [step.name for step, old, new in zip(flow, before, after, strict=True) if old != new]
     assert changed == [step.name for step in flow][[step.name for step in flow].index(first) :]
