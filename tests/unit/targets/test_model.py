@@ -23,17 +23,15 @@ from hwprm.targets.synth import silent, synthesise
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
-FITTED = {"lut4": 6.5, "ff": 4.0, "comb": 4.0}
+FITTED = {"lut4": 7.0, "ff": 4.0, "comb": 4.0}
 OTHERS = {"lut4": 10.0, "ff": 2.0, "comb": 6.5}
 EXACT = ("dsp", "bram", "lutram")
-#: The one design that a block RAM more is predicted of than synthesis needs, which finds bits of its tiles useless.
-ONE_MORE = "last/9"
 #: What names of designs begin with that the coefficients are fitted to.
-SEEN = ("fit/", "test/", "unseen/", "final/", "tables/")
+SEEN = ("fit/", "test/", "unseen/", "final/", "tables/", "last/")
 
 
 #: Predicted by synthesised of the smallest design.
-OFF = {"ff": 1.048, "lut4": 1.199}
+OFF = {"ff": 1.048, "lut4": 1.142}
 
 
 @cache
@@ -60,7 +58,7 @@ def test_blocks_are_exact(key: str) -> None:
     measured = _measured()
     assert len(measured) >= 138
     off = {name: predict(design, "ecp5-85k").used[key] - used[key] for name, (design, used) in measured.items()}
-    assert {name: by for name, by in off.items() if by} == ({ONE_MORE: 1} if key == "bram" else {})
+    assert {name: by for name, by in off.items() if by} == {}
 
 
 @pytest.mark.parametrize("key", FITTED)
@@ -74,7 +72,7 @@ def test_logic(key: str) -> None:
 @pytest.mark.parametrize("kind", ["posts", "gates", "common"])
 def test_designs_with_tables_and_with_products(kind: str) -> None:
     """They are as near as others, and exact where others are."""
-    chosen = [each for name, each in _measured().items() if getattr(each[0].hardware, kind) and name != ONE_MORE]
+    chosen = [each for each in _measured().values() if getattr(each[0].hardware, kind)]
     assert len(chosen) >= 6
     for design, used in chosen:
         guess = predict(design, "ecp5-85k").used
