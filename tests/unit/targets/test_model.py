@@ -29,7 +29,15 @@ EXACT = ("dsp", "bram", "lutram")
 #: What names of designs begin with that the coefficients are fitted to.
 SEEN = ("fit/", "test/", "unseen/", "final/", "tables/", "last/")
 
-
+#: Designs by which a rule was found, and the largest error in LUTs, in per cent, that they have with it.
+RULES = {
+    "last/9": 2.0,  # LUT RAMs one behind another, and requantisers, that end the longest path are mapped for speed
+    "last/17": 2.0,  # the same of requantisers alone
+    "last/3": 3.0,  # phases of stores to one bank choose between words alone
+    "last/8": 1.0,  # the step of a lane's column is added in as many LUTs as it has bits
+    "test/3": 4.0,  # a walker of batches takes what its images' words take, few where these are small
+    "last/23": 5.0,  # descriptors that come from outside are in registers, not in front of multiplexers
+}
 #: Predicted by synthesised of the smallest design.
 OFF = {"ff": 1.048, "lut4": 1.142}
 
@@ -67,6 +75,12 @@ def test_logic(key: str) -> None:
     others = _errors(key, fitted=False)
     assert max(others) < OTHERS[key]
     assert statistics.median(others) < 2
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_rules_of_single_designs(name: str) -> None:
+    design, used = _measured()[name]
+    assert predict(design, "ecp5-85k").used["lut4"] == pytest.approx(used["lut4"], rel=RULES[name] / 100)
 
 
 @pytest.mark.parametrize("kind", ["posts", "gates", "common"])
