@@ -1,8 +1,8 @@
 """Which logic of a short pipeline is mapped for speed: the paths that are longer than the longest that it must have.
 
 Yosys maps a design's slowest path for speed, at up to three times the LUTs, and what has time left for size. So what a
-path takes hangs on how long the others are, in the delays that the mapping goes by; netlists, timed by the same delays,
-end where its log says.
+path takes hangs on how long the others are, in the delays that the mapping goes by: timed by the same delays, most of
+the netlists looked at end where its log says.
 """
 
 from __future__ import annotations

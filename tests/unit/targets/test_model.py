@@ -24,7 +24,7 @@ from hwprm.targets.synth import silent, synthesise
 ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
 FITTED = {"lut4": 7.0, "ff": 4.0, "comb": 4.0}
-OTHERS = {"lut4": 10.0, "ff": 2.0, "comb": 6.5}
+OTHERS = {"lut4": 6.0, "ff": 2.0, "comb": 4.5}
 EXACT = ("dsp", "bram", "lutram")
 #: What names of designs begin with that the coefficients are fitted to.
 SEEN = ("fit/", "test/", "unseen/", "final/", "tables/", "last/")
@@ -64,7 +64,7 @@ def _errors(key: str, *, fitted: bool) -> list[float]:
 @pytest.mark.parametrize("key", EXACT)
 def test_blocks_are_exact(key: str) -> None:
     measured = _measured()
-    assert len(measured) >= 138
+    assert len(measured) >= 162
     off = {name: predict(design, "ecp5-85k").used[key] - used[key] for name, (design, used) in measured.items()}
     assert {name: by for name, by in off.items() if by} == {}
 
