@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from hwprm.core.numerics import MULT_BITS, WIDE_BITS
 from hwprm.isa import Hardware, layer_format
+from hwprm.targets.sizes.delays import carried, hurried, through
 from hwprm.targets.sizes.design import Design, levels
 from hwprm.targets.sizes.registers import factor_bits
 
@@ -20,8 +21,6 @@ OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK = 18, 17, 4, 3
 SHARED, SHARED_TWICE = 6, 16
 #: Banks from which on they are added and compared in carry chains.
 MANY_BANKS = 8
-#: Banks up to which the requantisers have the longest path of a short pipeline.
-FEW_BANKS = 4
 
 Features = dict[str, float]
 
@@ -87,7 +86,7 @@ def _drain(design: Design) -> Features:
     queued, pixels, factor = hw.wide_lanes > 1, layer_format(hw)["wide_pixels"].width, factor_bits(hw)
     return {
         "barrel": rows * (halved - 1) * shift,
-        "hurried barrel": rows * (halved - 1) * _hurried(hw),
+        "hurried barrel": rows * (halved - 1) * hurried(_barrel(design, halved), design),
         "result": rows * hw.act_bits,
         "result ends": rows * (ends / 2 if fast else ends * ends / 26),
         "word": min(WIDE_BITS, halved),
@@ -107,14 +106,10 @@ def _drain(design: Design) -> Features:
     }
 
 
-def _hurried(hw: Hardware) -> float:
-    """LUTs a bit that a barrel takes more where it is the slowest path, which synthesis maps for speed.
-
-    With few banks nothing else is as long; the words of the store unit's addresses are the next, or a batch's lanes.
-    """
-    if hw.fast or hw.external or hw.batch > 1 or hw.banks > FEW_BANKS:
-        return 0.0
-    return min(2.5, max(0.0, (halved_bits(hw) - hw.word_bits - 10) / 4))
+def _barrel(design: Design, halved: int) -> int:
+    """Picoseconds through a requantiser's barrel and the rounding behind it."""
+    steps = design.changing("params", "shift")
+    return (through(steps) + carried(halved + 1)) if steps else 0
 
 
 def _rotated_from(items: int, used: Iterable[int]) -> float:
@@ -183,14 +178,14 @@ def _memory(hw: Hardware) -> Features:
 def _coordinates(design: Design) -> tuple[float, float]:
     """LUTs of a lane for the column that it moves to, and for the row.
 
-    Where they are added and compared in carry chains, multiplexers are left; else hardly anything counts but whether
-    there is a step to add at all.
+    Where they are added and compared in carry chains, multiplexers are left; else it counts whether there is a step to
+    add at all.
     """
     bits, batched = design.hardware.coordinate_bits, design.hardware.batch > 1
     if bits > SMALL:
         return 2 * bits, bits * (1 + batched)
     step_x, step_y = (design.varying("layers", name) for name in ("step_x", "step_y"))
-    return 12.5 if step_x else 2.5 * bits, 2.5 * batched + (9 if step_y else 5)
+    return 4 * bits - 3 if step_x else 2 * bits, 2.5 * batched + (3 if step_y else 1.7) * bits
 
 
 def _lanes_fast(design: Design) -> Features:
@@ -227,8 +222,8 @@ def _lanes(design: Design) -> Features:
         "x": rows * x,
         "y": rows * y,
         "banks": rows * ((5.3 if odd else 0.8) + 1.25 * step_bank),
-        "bounds": rows * (1 + 0.65 * bounds if small else 4.5),
+        "bounds": rows * (1 + 0.95 * bounds if small else 4.5),
         "bounds external": rows * 6 * bool(external and small),
         "common": (word + hw.bank_bits) * hw.common,
-        "walker": 32 + 13 * hw.apart + 1.9 * word * batched,
+        "walker": (10 * coordinate if small else 25) + 13 * hw.apart + 1.9 * images,
     }

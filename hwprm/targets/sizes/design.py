@@ -54,6 +54,10 @@ class Design:
         """Bits of the fields of `table` called so that are not constant, of the same ones one where that is known."""
         return self.contents.kept(table, names)
 
+    def used(self, table: str, *names: str) -> bool:
+        """Whether a field of `table` called so is not 0 in all words."""
+        return self.contents.used(table, names)
+
     def changing(self, table: str, *names: str) -> int:
         """The same, but of the same ones all."""
         return self.contents.changing(table, names)

@@ -17,6 +17,7 @@ from hwprm.isa import (
     tile_format,
 )
 from hwprm.targets.sizes.datapath import SMALL, Features, chosen, datapath
+from hwprm.targets.sizes.delays import hurried, through
 from hwprm.targets.sizes.design import Design, levels
 
 __all__ = ["luts"]
@@ -28,7 +29,7 @@ def luts(design: Design) -> dict[str, Features]:
     made = {
         **datapath(design),
         "store_unit": _store_fast(design) if hw.fast else _store(design),
-        "sequencer": _sequencer(hw),
+        "sequencer": _sequencer(design),
         "egress": _egress(hw),
         "ingress": _ingress(hw),
         "registers": _registers(hw),
@@ -56,7 +57,7 @@ def _store_fast(design: Design) -> Features:
         "gaps fast": (50 + 0.9 * (place + pixels)) * hw.image_gaps,
         "apart": 2 * (place + pixels) * hw.apart,
         "repeated fast": (40 + 0.4 * place) * hw.upsampling,
-        "phased fast": 2.8 * place * hw.phased,
+        "phased fast": (2.8 * place if hw.banks > 1 else 1.1 * hw.word_bits) * hw.phased,
         "external fast": 60 * bool(hw.external),
     }
 
@@ -65,7 +66,7 @@ def _store(design: Design) -> Features:
     hw = design.hardware
     form, place, odd = store_format(hw), _place(hw), hw.banks & (hw.banks - 1)
     pixels, filters, lane = form["pixels"].width, form["filters"].width, max(1, hw.rows.bit_length())
-    names = [field.name for field in form.fields if field.name != "layer"]
+    varying = design.varying("stores", *(field.name for field in form.fields if field.name != "layer"))
     return {
         "short": 36,
         "words": 2.5 * hw.word_bits,
@@ -73,7 +74,8 @@ def _store(design: Design) -> Features:
         "pixels": 1.9 * pixels * (pixels > SMALL),
         "filters": 5 * filters + 0.4 * levels(hw.cols),
         "lanes": 6.7 * lane,
-        "varying": 0.95 * design.varying("stores", *names),
+        "varying": 0.95 * varying * (not hw.external),
+        "varying external": 0.6 * varying * bool(hw.external),
         "gaps": 3.8 * (place + pixels) * hw.image_gaps,
         "apart": 2 * (place + pixels) * hw.apart,
         "repeated": 2.2 * place * hw.upsampling,
@@ -81,8 +83,10 @@ def _store(design: Design) -> Features:
     }
 
 
-def _sequencer(hw: Hardware) -> Features:
+def _sequencer(design: Design) -> Features:
+    hw = design.hardware
     form, external = tile_format(hw), bool(hw.external)
+    tails = bool(hw.residual_bits) and not external and design.used("tiles", "shared")
     counted = sum(form[name].width for name in ("length", "passes", "pixel_tiles", "idle"))
     return {
         "one": 30,
@@ -90,7 +94,7 @@ def _sequencer(hw: Hardware) -> Features:
         "indices": 1.75 * (levels(hw.tiles) + levels(hw.layers)) * (not hw.fast),
         "addresses": (2.6 if hw.fast else 1.4) * (levels(hw.entries) + levels(hw.weights)) * (not external),
         "external": 25 * external,
-        "tails": 1.1 * (levels(hw.entries) + form["length"].width) * (bool(hw.residual_bits) and not external),
+        "tails": 1.1 * (levels(hw.entries) + form["length"].width) * tails,
         "tails external": 30 * (external and bool(hw.residual_bits)),
         "gates external": 15 * (external and hw.gates),
         "idle": (0.8 if hw.fast else 2.5) * form["idle"].width * hw.idle_differs,
@@ -140,7 +144,20 @@ def _parts(design: Design) -> Features:
         cells, parts = memory.cells, memory.cells.parts
         if parts > 1:
             found[memory.name.startswith("tables")] += (parts - 1) * memory.width + parts * (not cells.blocks)
-    return {"tables": found[True], "memories": found[False]}
+    return {"tables": found[True], "memories": found[False], "hurried memories": _hurried(design)}
+
+
+def _hurried(design: Design) -> float:
+    """What choosing between the LUT RAMs of the banks takes more where it ends the longest path: their words come in
+    the cycle of an address, which is chosen by the stride and turned.
+    """
+    hw, found = design.hardware, 0.0
+    for memory in design.memories:
+        parts = memory.cells.parts
+        if memory.name.startswith("memory.bank") and memory.cells.luts and parts > 1:
+            path = through((len(hw.strides) > 1) + levels(hw.banks) + levels(parts))
+            found += memory.width * hurried(path, design)
+    return found
 
 
 def _tables(hw: Hardware) -> Features:

@@ -30,6 +30,19 @@ class Contents:
         """Bits of a word of `table`."""
         return _form(self.hardware, table).width
 
+    def used(self, table: str, names: Collection[str]) -> bool:
+        """Whether a field of `table` called so is not 0 in all words of a ROM."""
+        hw = self.hardware
+        return bool(hw.external) or any(first != -1 for first in self.columns[table].fields(_form(hw, table), names))
+
+    def unread(self, table: str) -> set[str]:
+        """Fields of `table` that nothing reads."""
+        hw = self.hardware
+        # Entries go on at a tile's tail behind those that it shares, of which no tile may have any.
+        if table == "tiles" and hw.residual_bits and not hw.external:
+            return set() if self.used("tiles", ("shared",)) else {"tail_base"}
+        return {"stores": {"layer"}, "layers": {"wide_run"} if hw.wide_lanes == 1 else set()}.get(table, set())
+
     def kept(self, table: str, names: Collection[str]) -> int:
         """Registers for the fields of `table` called so."""
         hw = self.hardware
@@ -79,11 +92,12 @@ def _form(hw: Hardware, table: str) -> WordFormat:
     return entry_format(hw) if table == "entries" else table_formats(hw)[table][0]
 
 
-def _read(hw: Hardware, table: str) -> list[bool]:
+def _read(contents: Contents, table: str) -> list[bool]:
     """Of each bit of a table's words, lowest first, whether anything reads it. What nothing reads is not held."""
+    hw = contents.hardware
     if table in ("weights", "posts"):
         return [True] * (hw.cols * hw.weight_bits if table == "weights" else hw.act_bits)
-    unread = {"stores": ("layer",), "layers": ("wide_run",) if hw.wide_lanes == 1 else ()}.get(table, ())
+    unread = contents.unread(table)
     return [field.name not in unread for field in _form(hw, table).fields for _ in range(field.width)]
 
 
@@ -106,9 +120,9 @@ class Memory:
 
 def memories(hw: Hardware, contents: Contents) -> list[Memory]:
     """All memories of `hw`, whose tables have those `contents`."""
-    found = list(_external(hw)) if hw.external else []
+    found = list(_external(contents)) if hw.external else []
     for name, each in contents.columns.items():
-        made = _rom(hw, name, each)
+        made = _rom(contents, name, each)
         found += [replace(made, name=f"drain.posts{r}") for r in range(hw.rows)] if name == "posts" else [made]
     found += [_ram(f"memory.bank{i}", hw.memory_words, [True] * hw.act_bits, TABLE_READ(hw)) for i in range(hw.banks)]
     found.append(_ram("egress.buffer", 2 * hw.batch * hw.output_words, [True] * WIDE_BITS, 1))
@@ -121,17 +135,18 @@ def memories(hw: Hardware, contents: Contents) -> list[Memory]:
     return found
 
 
-def _rom(hw: Hardware, name: str, columns: Columns) -> Memory:
+def _rom(contents: Contents, name: str, columns: Columns) -> Memory:
+    hw = contents.hardware
     latency = (WEIGHT_READ if name == "weights" else TABLE_READ)(hw)
     depth = columns.depth
     if _in_cells(hw, name, columns):
         width, blocks = columns.different, cut(depth, columns.different)
-        used = {at for at, read in zip(columns.first, _read(hw, name), strict=True) if read}
+        used = {at for at, read in zip(columns.first, _read(contents, name), strict=True) if read}
         held = [at in used for i, at in enumerate(columns.first) if at == i]
         parts = (Mapped(blocks=-(-width // BLOCKS[words]), unit=BLOCKS[words]).without(held) for words in blocks)
         within = Mapped(blocks=sum(part.blocks for part in parts) if width else 0, parts=len(blocks))
         return Memory(name=f"rom_{name}", depth=depth, width=width, cells=within)
-    read = [bit for at, bit in zip(columns.first, _read(hw, name), strict=True) if at >= 0]
+    read = [bit for at, bit in zip(columns.first, _read(contents, name), strict=True) if at >= 0]
     cells = mapped(depth, len(read), reads_only=True, block=True).without(read) if read else Mapped()
     return Memory(name=f"rom_{name}", depth=depth, width=len(read), cells=cells, registers=sum(read) * (latency > 1))
 
@@ -156,13 +171,14 @@ def _at_once(name: str, depth: int, width: int) -> Memory:
     return Memory(name=name, depth=depth, width=width, cells=cells, registers=cells.bits)
 
 
-def _external(hw: Hardware) -> Iterator[Memory]:
+def _external(contents: Contents) -> Iterator[Memory]:
+    hw = contents.hardware
     ext = hw.external
     assert ext is not None
     yield _ram("tables.reader.fifo", ext.fifo_beats, [True] * ext.beat_bits, 1)
     rows = {"entries": ext.entry_rows, "weights": ext.weight_rows}
     for name in (*rows, *table_formats(hw)):
-        read = _read(hw, name)
+        read = _read(contents, name)
         shape = RowShape.of(len(read), ext.beat_bits)
         depth = rows.get(name) or shape.rows(table_formats(hw)[name][1])
         beats = (read[at : at + ext.beat_bits] for at in range(0, len(read), ext.beat_bits))

@@ -252,20 +252,17 @@ def _store(hw: Hardware, contents: Contents) -> int:
 
 def _sequencer(hw: Hardware, contents: Contents) -> int:
     form = tile_format(hw)
-    found = contents.kept("tiles", {field.name for field in form.fields})
+    found = contents.kept("tiles", {field.name for field in form.fields} - contents.unread("tiles"))
     idle = contents.kept("tiles", ("idle", "idle_last")) > 0
     found += 2 * form["idle"].width * idle
     found += form["length"].width + form["passes"].width + form["pixel_tiles"].width
     found += 3 + 3 - (not idle) * 0
     results = {"clamp_low", "clamp_high", "wide_low", "wide_high", "wide", "wide_pixels", "wide_base", "phases"}
     results |= {"post", "posted", "gated"}
-    unread = set()
     if hw.wide_lanes > 1:
         results.add("wide_run")
-    else:
-        unread.add("wide_run")
     form = layer_format(hw)
-    found += contents.kept("layers", {field.name for field in form.fields} - unread)
+    found += contents.kept("layers", {field.name for field in form.fields} - contents.unread("layers"))
     found += contents.kept("layers", results)
     found += (hw.tiles - 1).bit_length() + (hw.layers - 1).bit_length()
     found += 2 * COUNTER * (2 if hw.external else 1)

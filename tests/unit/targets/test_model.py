@@ -23,17 +23,23 @@ from hwprm.targets.synth import silent, synthesise
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
-FITTED = {"lut4": 6.5, "ff": 4.0, "comb": 4.0}
-OTHERS = {"lut4": 10.0, "ff": 2.0, "comb": 6.5}
+FITTED = {"lut4": 7.0, "ff": 4.0, "comb": 4.0}
+OTHERS = {"lut4": 6.0, "ff": 2.0, "comb": 4.5}
 EXACT = ("dsp", "bram", "lutram")
-#: The one design that a block RAM more is predicted of than synthesis needs, which finds bits of its tiles useless.
-ONE_MORE = "last/9"
 #: What names of designs begin with that the coefficients are fitted to.
-SEEN = ("fit/", "test/", "unseen/", "final/", "tables/")
+SEEN = ("fit/", "test/", "unseen/", "final/", "tables/", "last/")
 
-
+#: Designs by which a rule was found, and the largest error in LUTs, in per cent, that they have with it.
+RULES = {
+    "last/9": 2.0,  # LUT RAMs one behind another, and requantisers, that end the longest path are mapped for speed
+    "last/17": 2.0,  # the same of requantisers alone
+    "last/3": 3.0,  # phases of stores to one bank choose between words alone
+    "last/8": 1.0,  # the step of a lane's column is added in as many LUTs as it has bits
+    "test/3": 4.0,  # a walker of batches takes what its images' words take, few where these are small
+    "last/23": 5.0,  # descriptors that come from outside are in registers, not in front of multiplexers
+}
 #: Predicted by synthesised of the smallest design.
-OFF = {"ff": 1.048, "lut4": 1.199}
+OFF = {"ff": 1.048, "lut4": 1.142}
 
 
 @cache
@@ -58,9 +64,9 @@ def _errors(key: str, *, fitted: bool) -> list[float]:
 @pytest.mark.parametrize("key", EXACT)
 def test_blocks_are_exact(key: str) -> None:
     measured = _measured()
-    assert len(measured) >= 138
+    assert len(measured) >= 162
     off = {name: predict(design, "ecp5-85k").used[key] - used[key] for name, (design, used) in measured.items()}
-    assert {name: by for name, by in off.items() if by} == ({ONE_MORE: 1} if key == "bram" else {})
+    assert {name: by for name, by in off.items() if by} == {}
 
 
 @pytest.mark.parametrize("key", FITTED)
@@ -71,10 +77,16 @@ def test_logic(key: str) -> None:
     assert statistics.median(others) < 2
 
 
+@pytest.mark.parametrize("name", RULES)
+def test_rules_of_single_designs(name: str) -> None:
+    design, used = _measured()[name]
+    assert predict(design, "ecp5-85k").used["lut4"] == pytest.approx(used["lut4"], rel=RULES[name] / 100)
+
+
 @pytest.mark.parametrize("kind", ["posts", "gates", "common"])
 def test_designs_with_tables_and_with_products(kind: str) -> None:
     """They are as near as others, and exact where others are."""
-    chosen = [each for name, each in _measured().items() if getattr(each[0].hardware, kind) and name != ONE_MORE]
+    chosen = [each for each in _measured().values() if getattr(each[0].hardware, kind)]
     assert len(chosen) >= 6
     for design, used in chosen:
         guess = predict(design, "ecp5-85k").used
