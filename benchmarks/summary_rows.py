@@ -155,10 +155,12 @@ def repro(facts: dict[str, Any]) -> list[Row]:
     for e in facts["rows"]:
         reach, paper, seeds = e["reach"], e["paper"], e["seeds"]
         dense = sum(seed["accuracy"]["dense"] for seed in seeds) / len(seeds)
-        target = f"{reach['accuracy']:.2f} per cent at {reach['compression']:g}x" if reach["accuracy"] else ""
+        small = f"{reach['cycles']:,} cycles" if reach.get("cycles") else f"{reach['compression']:g}x"
+        target = f"{reach['accuracy']:.2f} per cent at {small}" if reach["accuracy"] else ""
         if reach["below_dense"] is not None:
-            target = f"within {reach['below_dense']} of dense at {reach['compression']:g}x"
+            target = f"within {reach['below_dense']} of dense at {small}"
         parts = [f"{e['accuracy']['mean']:.2f} per cent at {e['compression']:.2f}x ({e['count'].replace('_', ' ')})"]
+        parts += [f"{max(seed['cycles'] for seed in seeds):,} cycles"] if reach.get("cycles") else []
         parts += [f"{len(seeds)} seeds within {e['accuracy']['spread']:.2f}" if len(seeds) > 1 else "one seed"]
         parts += [f"dense {dense:.2f}"]
         parts += [f"paper {paper['accuracy']:.2f} at {paper['compression']:g}x"] if paper["accuracy"] else []

@@ -56,6 +56,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
         "paper": {"compression": recipe.paper_compression, "accuracy": recipe.paper_accuracy},
         "reach": {
             "compression": recipe.compression,
+            "cycles": recipe.cycles,
             "accuracy": recipe.reach,
             "below_dense": recipe.reach_below_dense,
         },

@@ -317,7 +317,8 @@ def _row(facts: Facts) -> Table:
     if aim["below_dense"] is not None:
         goal = f"{aim['below_dense']:g} below dense"
     reached = {True: ", reached", False: ", missed", None: ""}[facts["reached"]]
-    table.add_row("aim", _times(aim["compression"]), goal + reached)
+    small = f"{aim['cycles']:,.0f} cycles" if aim.get("cycles") else _times(aim["compression"])
+    table.add_row("aim", small, goal + reached)
     return table
 
 

@@ -135,6 +135,9 @@ def test_a_row_says_where_it_is_from_and_what_it_judges() -> None:
     text = _print(facts)
     assert "A paper, Table 1, top-5" in text and "accuracy, per cent (top-5)" in text
     assert "(top-" not in _print(facts | {"top": 1})
+    assert "5.13" in text and "3,990 cycles" not in text
+    limited = _print(facts | {"reach": {**facts["reach"], "cycles": 3990}})  # type: ignore[dict-item]
+    assert "3,990 cycles" in limited
 
 
 def test_a_model_of_admm_alone_has_its_waterfall(tiny_model: Path) -> None:
