@@ -47,7 +47,7 @@ began = time.monotonic()
 study = explore(net, hwprm.ExploreConfig(rows={rows!r}, cols={cols!r}, workers=2), out={out!r})
 print(json.dumps([len(study.points), time.monotonic() - began]))
 """
-#: The space of the joint search, and how long it trains.
+#: The space of the joint search. By cycles each array has its own shrinking: few points, and a fast rate.
 JOINT = ExploreConfig(
     rows="2..12",
     cols="2..12",
@@ -55,7 +55,7 @@ JOINT = ExploreConfig(
     compression="30..250",
     count="all_weights,cycles",
     target="ecp5-85k",
-    points=48,
+    points=24,
     proposals=8,
     workers=2,
 )
@@ -178,7 +178,7 @@ def _joint_settings(data_dir: str | None) -> Settings:
         base,
         data=DataConfig(name="mnist", data_dir=data_dir, validation=5000 if data_dir else 1000),
         train=replace(base.train, epochs=6, batch=256, lr=1.5e-3),
-        shrink=replace(base.shrink, rate=1.3, lr=3e-3, memory=0.98),
+        shrink=replace(base.shrink, rate=2.0, lr=3e-3, memory=0.98),
         finetune=replace(base.finetune, epochs=12, lr=6e-3, distill=0.5, temperature=2.0),
     )
 

@@ -74,7 +74,7 @@ def summarise(recipe: Recipe, results: list[Facts]) -> Facts:
 def _small(recipe: Recipe, results: list[Facts]) -> bool:
     """Whether every network is as small as `recipe` is to make it, in cycles where it limits these."""
     if (limit := recipe.cycles) is not None:
-        return max(result["cycles"] for result in results) <= limit
+        return bool(max(result["cycles"] for result in results) <= limit)
     return bool(min(result["compression"][recipe.count]["ratio"] for result in results) >= recipe.compression)
 
 
