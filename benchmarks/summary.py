@@ -95,6 +95,8 @@ def table(results: Path = RESULTS) -> str:
         rows.demo(read("demo")),
         *rows.irregular(read("irregular")),
         *rows.repro(read("repro")),
+        rows.pruned_for_array(read("pruned_for_array")),
+        *rows.explored(read("explore")),
         *rows.training(read("training")),
         *rows.widths(read("widths")),
         *rows.signs(read("signs")),

@@ -170,6 +170,36 @@ def repro(facts: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def pruned_for_array(facts: dict[str, Any]) -> Row:
+    parts = [f"{e['how']} {e['cycles']:,.0f} cycles, {e['accuracy']:.2f} per cent" for e in facts["rows"]]
+    seeds = "one seed" if len(facts["seeds"]) == 1 else f"{len(facts['seeds'])} seeds"
+    measured = f"{'; '.join(parts)}; {seeds}"
+    return ("pruned_for_array.py: LeNet-5, what is counted", facts["target"], measured, verdict(facts["met"]))
+
+
+def explored(facts: dict[str, Any]) -> list[Row]:
+    rows = []
+    for name, points, wall, speed, target, good in facts["speed"]["rows"]:
+        measured = f"{speed} points a second ({points} in {wall} s)"
+        rows.append((f"explore.py: {name}, arrays", f"{target:g} points a second", measured, good))
+    parts = [f"{how} {wall:.1f} s" for how, _, wall, _, _ in facts["workers"]["rows"]]
+    rows.append(
+        (
+            "explore.py: workers, one killed",
+            "same points and front",
+            "; ".join(parts),
+            verdict(facts["workers"]["good"]),
+        )
+    )
+    if "joint" in facts:
+        joint = facts["joint"]
+        measured = f"{joint['points']} points in {joint['minutes']} minutes"
+        rows.append(
+            ("explore.py: joint search, LeNet-5", "within 30 minutes", measured, verdict(joint["minutes"] <= 30))
+        )
+    return rows
+
+
 def widths(facts: dict[str, Any]) -> list[Row]:
     parts = []
     for e in facts["rows"]:
