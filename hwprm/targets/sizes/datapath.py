@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from hwprm.core.numerics import MULT_BITS, WIDE_BITS
 from hwprm.isa import Hardware, layer_format
-from hwprm.targets.sizes.delays import carried, hurried, through
+from hwprm.targets.sizes.delays import MANY_BANKS, carried, hurried, hurried_images, through
 from hwprm.targets.sizes.design import Design, levels
 from hwprm.targets.sizes.registers import factor_bits
 
@@ -19,8 +19,6 @@ __all__ = ["OPERAND_BITS", "PART_BITS", "SMALL", "SMALL_BANK", "Features", "chos
 OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK = 18, 17, 4, 3
 #: Inputs of which a multiplexer takes one LUT a bit less than usual, and another: those behind pairs of LUTs are free.
 SHARED, SHARED_TWICE = 6, 16
-#: Banks from which on they are added and compared in carry chains.
-MANY_BANKS = 8
 
 Features = dict[str, float]
 
@@ -219,6 +217,7 @@ def _lanes(design: Design) -> Features:
     return {
         "words": rows * (1.25 * word + wraps),
         "words of images": rows * (images + 0.2 * word * batched + 0.75 * wraps * batched),
+        "hurried words": rows * (images + wraps) * hurried_images(design),
         "x": rows * x,
         "y": rows * y,
         "banks": rows * ((5.3 if odd else 0.8) + 1.25 * step_bank),
