@@ -31,11 +31,21 @@ from hwprm.targets.model import COEFFICIENTS, FITTED, Resources, features, is_wr
 TARGET = "ecp5-85k"
 KEYS = ("lut4", "ff", "carry", "comb", "dsp", "bram", "lutram")
 #: Designs that are drawn, of each kind, and what names of those begin with that are fitted to; parts of a cross-check.
-COUNTS = {"fit": 29, "test": 24, "unseen": 16, "final": 24, "tables": 18, "last": 24, "closing": 24, "sealed": 24}
-SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/"), 5
+COUNTS = {
+    "fit": 29,
+    "test": 24,
+    "unseen": 16,
+    "final": 24,
+    "tables": 18,
+    "last": 24,
+    "closing": 24,
+    "sealed": 24,
+    "witness": 24,
+}
+SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/", "sealed/"), 5
 #: Most processing elements of a draw, of every sixth, and of every twelfth of some: synthesis takes a second each.
 MOST, LARGE, EVERY = 48, 96, 6
-LARGEST, LAST = 256, ("final", "last", "closing", "sealed")
+LARGEST, LAST = 256, ("final", "last", "closing", "sealed", "witness")
 #: What a design's relative error is thought to be off by, and a coefficient by resource; and those of logic that is the
 #: same in every netlist.
 ERROR, SPREAD, SPREAD_SURE = 0.015, {"lut4": 0.2, "carry": 0.4}, 0.06
