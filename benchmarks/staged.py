@@ -4,7 +4,7 @@ What: dense training, at smaller images first if the plan says so, cutting to wi
 fine-tuning, quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables
 of options as recipes have them, and one ``[[stage]]`` for each step, with options of its own in tables below it.
 How: `python benchmarks/staged.py examples/plans/resnet18-cifar.toml --data-dir DIR --out DIR`. Every epoch is kept, and
-the same command goes on. `--start FILE` takes up finished stages from an archive that `--pack STAGE FILE` made.
+the same command goes on. `--start FILE ...` takes up finished stages from archives that `--pack STAGE FILE` made.
 `--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
 Judged on images held out of the training split; a stage `score` alone reads the test split, of what led to
 it. The last stage, or `--stage NAME`, and all that it needs is run: what an archive makes needless is not.
@@ -124,8 +124,8 @@ def main() -> None:
         stage, file = args.pack
         pack(args.out, stage, Path(file))
         return
-    if args.start:
-        _unpack(args.start, args.out)
+    for file in args.start:
+        _unpack(file, args.out)
     data = as_split(plan.steps[0].settings.data)
     if data.x_validation is None or data.y_validation is None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
@@ -148,7 +148,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
     parser.add_argument("--stage", help="run this stage and what it needs (default: the last one)")
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
-    parser.add_argument("--start", type=Path, help="archive of finished stages to go on from")
+    parser.add_argument("--start", type=Path, nargs="+", default=[], help="archives of finished stages to go on from")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
     return parser.parse_args()
 
