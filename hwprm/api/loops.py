@@ -209,7 +209,8 @@ class Admm(_Loop):
 
         `steps` are the batches of an epoch, ``len(loader)``, over which the updates of Z and U spread as `config` says;
         without them there is one behind each epoch, which takes more epochs to have an effect. `example` is an input
-        with its batch or its shape without, see `model`. Raises ConfigError for budgets that do not fit,
+        with its batch or its shape without, see `model`. Raises ConfigError for budgets that do not fit (and for
+        limits in cycles, which only `hwprm.prune` counts),
         UnsupportedError for an operator that hwprm lacks; without `example` when the loop begins.
         """
         from hwprm.config import AdmmConfig

@@ -31,7 +31,7 @@ class PruneOptions:
     finetune: FinetuneConfig | None = None
     #: Batch, seed, threads, augmentation and optimiser of every step that trains.
     train: TrainConfig | None = None
-    #: What `shrink` counts cycles on, where it counts them, and with which bits; without them the defaults.
+    #: What `shrink` and `admm` count cycles on, where they count them, and with which bits; without them the defaults.
     array: ArrayConfig | None = None
     quantize: QuantizeConfig | None = None
     #: The last step, one of `PruneStep`, or its name.

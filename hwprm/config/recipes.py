@@ -152,6 +152,11 @@ def _checked(path: Path, table: dict[str, Any], settings: Settings) -> Recipe:
     if not seeds or len(set(seeds)) < len(seeds):
         raise ConfigError(f"{path}: recipe.seeds must be one or more, each once, not {list(seeds)!r}")
     _check_steps(path, values["steps"], settings)
+    if values.get("start_width", 1.0) < 1 and "shrink" in values["steps"] and settings.shrink.left is None:
+        raise ConfigError(
+            f"{path}: recipe.start_width counts from the whole network, shrink.compression from the narrow one; give "
+            "shrink.left"
+        )
     return Recipe(name=path.stem, file=path, settings=settings, **values)
 
 

@@ -136,6 +136,10 @@ def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
     (base,) = {row["all_weights"]["base"] for row in result["waterfall"]}
     assert result["compression"]["nonzero"]["base"] == base == first["all_weights"]["left"]
     assert 10 <= result["compression"]["all_weights"]["ratio"] < 16
+    with pytest.raises(ConfigError, match=r"start_width counts from the whole network, .*; give shrink\.left$"):
+        load_recipe(
+            str(_recipe(tmp_path, tmp_path / "noise.npz", **(changes | {"left = 43000\nrate = 5.0": "rate = 9.0"})))
+        )
     again = load_recipe(str(tmp_path / "out/tiny/seed-0/recipe.toml"))
     assert again.digest() == recipe.digest() != replace(recipe, start_width=1.0).digest()
     # The dense network of a row that counts from the narrow one is another, with another history.
