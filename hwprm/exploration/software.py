@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprm import api
-from hwprm.config import AdmmConfig, DataConfig, PruneOptions, Settings, ShrinkConfig
+from hwprm.config import AdmmConfig, DataConfig, PruneOptions, QuantizeConfig, Settings, ShrinkConfig
 from hwprm.config.steps import PruneStep
 from hwprm.core.errors import ConfigError, DataError, InputError, ModelError, UnsupportedError
 from hwprm.intnet import IntegerNetwork
@@ -73,8 +73,20 @@ def pruning_settings(settings: Settings) -> Settings:
     kept = replace(kept, run=replace(plain.run, method=method))
     counts: ShrinkConfig | AdmmConfig = settings.admm if method == "admm" else settings.shrink
     if counts.metered:
-        kept = replace(kept, array=settings.array, quantize=settings.quantize)
+        kept = replace(kept, array=settings.array, quantize=_counted(settings, counts.metered))
     return replace(kept, admm=settings.admm) if method == "admm" else replace(kept, shrink=settings.shrink)
+
+
+def _counted(settings: Settings, metered: Sequence[str]) -> QuantizeConfig:
+    """The quantisation that what is `metered` is counted with: points of fewer bits share what the usual ones leave.
+
+    Fewer bits make more weights zero and change no cycle otherwise, unless weights come through a bus: what is counted
+    with the usual bits is an upper bound, and a point's own cycles are counted when it is measured.
+    """
+    own, usual = settings.quantize, QuantizeConfig()
+    if set(metered) != {"cycles"} or settings.array.weights != "rom":
+        return own
+    return replace(own, weight_bits=max(own.weight_bits, usual.weight_bits), act_bits=usual.act_bits, layer_bits=None)
 
 
 def prune_task(dense: Model, origin: Origin, points: Sequence[Settings], work: Path) -> list[Model | str]:
