@@ -47,15 +47,17 @@ began = time.monotonic()
 study = explore(net, hwprm.ExploreConfig(rows={rows!r}, cols={cols!r}, workers=2), out={out!r})
 print(json.dumps([len(study.points), time.monotonic() - began]))
 """
-#: The space of the joint search. By cycles each array has its own shrinking: few points, and a fast rate.
+#: The space of the joint search. By cycles each array has its own shrinking, two minutes of a processor at this rate:
+#: half an hour has time for nine arrays.
 JOINT = ExploreConfig(
-    rows="2..12",
-    cols="2..12",
+    rows="4..12+4",
+    cols="4..12+4",
     weight_bits="8,6,5",
-    compression="30..250",
+    compression="10..150",
     count="all_weights,cycles",
     target="ecp5-85k",
-    points=24,
+    objectives=("accuracy", "cycles", "lut4"),
+    points=16,
     proposals=8,
     workers=2,
 )
@@ -177,9 +179,9 @@ def _joint_settings(data_dir: str | None) -> Settings:
     return replace(
         base,
         data=DataConfig(name="mnist", data_dir=data_dir, validation=5000 if data_dir else 1000),
-        train=replace(base.train, epochs=6, batch=256, lr=1.5e-3),
+        train=replace(base.train, epochs=6, batch=256, lr=1.5e-3, precision="bfloat16"),
         shrink=replace(base.shrink, rate=2.0, lr=3e-3, memory=0.98),
-        finetune=replace(base.finetune, epochs=12, lr=6e-3, distill=0.5, temperature=2.0),
+        finetune=replace(base.finetune, epochs=10, lr=6e-3, distill=0.5, temperature=2.0),
     )
 
 

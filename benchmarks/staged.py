@@ -267,7 +267,7 @@ def _finish(bench: Bench, step: Step) -> None:
         return
     found: dict[str, Any] = {}
     whole = bench.untrained(1.0).graph
-    for other in _way_to(bench.plan, step):
+    for other in way_to(bench.plan, step):
         if not (bench.out / other.name).exists():
             continue
         if other.do in ("train", "widths", "shrink", "compact", "finetune"):
@@ -281,7 +281,7 @@ def _finish(bench: Bench, step: Step) -> None:
     say(json.dumps({key: value for key, value in found.items() if isinstance(value, float)}))
 
 
-def _way_to(plan: Plan, step: Step) -> list[Step]:
+def way_to(plan: Plan, step: Step) -> list[Step]:
     """The stages that `step` goes on from, the first one first."""
     known, way = {other.name: other for other in plan.steps}, []
     while step.start is not None:

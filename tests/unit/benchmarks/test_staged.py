@@ -12,13 +12,29 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwprm.core.errors import ConfigError
+from hwprm.config.recipes import load_recipe
+from hwprm.core.errors import ConfigError, HwprmError
 from hwprm.graph import AvgPool2d
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
+from hwprm.pipeline.results import finished, summarise
 from hwprm.sources import as_model, as_split
 
 ROOT = Path(__file__).parents[3]
+RECIPE = """
+[recipe]
+title = "LeNet-5, 5x"
+source = "none"
+network = "lenet5"
+count = "all_weights"
+compression = 5
+steps = ["shrink", "purify", "compact", "finetune"]
+[data]
+name = "mnist"
+validation = 200
+[finetune]
+epochs = 10
+"""
 PLAN = """
 [plan]
 network = "lenet5"
@@ -80,7 +96,7 @@ do = "score"
 def staged(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     yield import_module("staged")
-    for name in ("staged", "common"):
+    for name in ("staged", "staged_row", "common"):
         sys.modules.pop(name, None)
 
 
@@ -120,6 +136,36 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
         np.testing.assert_allclose(node.weight, own, rtol=2**-8)
         assert np.array_equal(node.weight == 0, own == 0)
         assert not (node.weight.view(np.uint32) & 0xFFFF).any(), "bfloat16"
+
+
+@pytest.mark.slow
+def test_a_plan_s_result_is_one_of_its_row(call, staged, monkeypatch, tmp_path):
+    call("--out", str(tmp_path / "out"), "--epochs", "0.1")
+    row = tmp_path / "small-lenet.toml"
+
+    def collect(recipe: str) -> None:
+        row.write_text(recipe)
+        more = ["--stages", str(tmp_path / "out"), "--score", "scores.json", "--out", str(tmp_path / "rows")]
+        monkeypatch.setattr(sys, "argv", ["staged_row", str(row), str(tmp_path / "plan.toml"), *more])
+        import_module("staged_row").main()
+
+    collect(RECIPE)
+    facts = finished(load_recipe(str(row)), tmp_path / "rows/small-lenet/seed-0")
+    assert facts is not None and facts["plan"] == "plan.toml"
+    scores = json.loads((tmp_path / "out/scores.json").read_text())
+    found = facts["accuracy"]
+    assert (found["finetuned"], found["integer"]) == (scores["fine"], scores["integer"])
+    assert found["shrunk"] == scores["smaller"], "the last one"
+    assert facts["compression"]["all_weights"] == facts["waterfall"][-1]["all_weights"]
+    assert facts["compression"]["all_weights"]["ratio"] >= 5 and facts["cycles"] > 0
+    assert summarise(load_recipe(str(row)), [facts])["compression"] == facts["compression"]["all_weights"]["ratio"]
+    for change, why in (
+        (("epochs = 10", "epochs = 11"), "the plan fine-tunes by"),
+        (('"lenet5"', '"vgg16-cifar"'), "the plan is of lenet5"),
+        (("compression = 5", "compression = 500"), "at least 500x"),
+    ):
+        with pytest.raises(HwprmError, match=why):
+            collect(RECIPE.replace(*change))
 
 
 def test_what_a_plan_cannot_mean(staged, tmp_path):
