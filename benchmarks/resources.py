@@ -42,7 +42,7 @@ COUNTS = {
     "sealed": 24,
     "witness": 24,
 }
-SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/", "sealed/"), 5
+SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/", "sealed/", "witness/"), 5
 #: Most processing elements of a draw, of every sixth, and of every twelfth of some: synthesis takes a second each.
 MOST, LARGE, EVERY = 48, 96, 6
 LARGEST, LAST = 256, ("final", "last", "closing", "sealed", "witness")
