@@ -3,11 +3,11 @@
 What: the relative error of every predicted resource, median and largest, on designs that the fit has not seen.
 How: designs are drawn by the seeds ``fit/0`` ..., ``test/0`` ... and others; each is compiled, emitted and synthesised
 (half a minute of a processor each; what was synthesised before is in the results file and is not made again). Those
-called ``tables/`` all have activation tables or products of two tensors, ``last/``, ``closing/`` and ``sealed/`` what
+called ``tables/`` all have activation tables or products of two tensors, ``last/`` and those below it in `COUNTS` what
 comes, the others none of them. The coefficients of LUTs and carry cells are fitted by least squares of relative errors
-to all but the designs ``sealed/``, which were drawn when the model was finished: each coefficient is held to the number
-that it should be by `SPREAD`, and written where `hwprm.targets.model` reads it; all else is counted and has nothing to
-fit.
+to all but the designs ``verdict/``, which were drawn when the model was finished: each coefficient is held to the
+number that it should be by `SPREAD`, and written where `hwprm.targets.model` reads it; all else is counted and has
+nothing to fit.
 Errors are told of the fitted designs; of the same, each by a fit to four fifths of the others; and of those that were
 never fitted to, among them whole networks (``real/``, by --bundles).
 Target: DSPs and block RAMs exact, LUTs and flip-flops within 5 per cent, median 2, on 24 designs.
@@ -41,11 +41,12 @@ COUNTS = {
     "closing": 24,
     "sealed": 24,
     "witness": 24,
+    "verdict": 24,
 }
-SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/", "sealed/"), 5
+SEEN, PARTS = ("fit/", "test/", "unseen/", "final/", "tables/", "last/", "closing/", "sealed/", "witness/"), 5
 #: Most processing elements of a draw, of every sixth, and of every twelfth of some: synthesis takes a second each.
 MOST, LARGE, EVERY = 48, 96, 6
-LARGEST, LAST = 256, ("final", "last", "closing", "sealed", "witness")
+LARGEST, LAST = 256, ("final", "last", "closing", "sealed", "witness", "verdict")
 #: What a design's relative error is thought to be off by, and a coefficient by resource; and those of logic that is the
 #: same in every netlist.
 ERROR, SPREAD, SPREAD_SURE = 0.015, {"lut4": 0.2, "carry": 0.4}, 0.06

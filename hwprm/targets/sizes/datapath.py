@@ -17,6 +17,8 @@ __all__ = ["OPERAND_BITS", "PART_BITS", "SMALL", "SMALL_BANK", "Features", "chos
 
 #: Widest operand of one multiplier; coordinates and banks of more bits are added and compared in carry chains.
 OPERAND_BITS, PART_BITS, SMALL, SMALL_BANK = 18, 17, 4, 3
+#: Inputs of a LUT.
+LUT_INPUTS = 4
 #: Inputs of which a multiplexer takes one LUT a bit less than usual, and another: those behind pairs of LUTs are free.
 SHARED, SHARED_TWICE = 6, 16
 
@@ -142,6 +144,29 @@ def _slots(hw: Hardware, strides: Iterable[int]) -> dict[int, set[int]]:
     return found
 
 
+def _any(inputs: int) -> int:
+    """LUTs of any function of so many bits: between two of them, and two of those, cells choose that are no LUTs."""
+    return 1 << max(0, inputs - LUT_INPUTS)
+
+
+def _turned(hw: Hardware, read: dict[int, set[int]]) -> tuple[float, float, float, float]:
+    """LUTs a bit of the addresses turned and chosen, and of the words read: as stages, or in the short pipeline, which
+    has no register between them, by what each hangs on where that is less: a few words, the rotation, the stride.
+    """
+    banks, lanes = hw.banks, range(hw.rows)
+    places = [len({lane * stride % banks for stride in hw.strides}) for lane in lanes]
+    # Slots that are 0 for some of the strides; in the fast pipeline registers are reset instead.
+    partial = 0 if hw.fast else sum(not _always(hw, slot) for slot in read)
+    address = (_rotated_from(banks, read), (sum(len(found) - 1 for found in read.values()) + partial) * (banks > 1))
+    word = (_rotated_to(banks, read), sum(places) - hw.rows)
+    if not hw.fast:
+        strides = levels(len(hw.strides))
+        fewest = banks * _any(hw.rows + levels(banks) + strides)
+        address = min(address, (fewest, 0), key=sum)
+        word = min(word, (sum(_any(banks + levels(banks) + strides * (n > 1)) for n in places), 0), key=sum)
+    return *address, *word
+
+
 def _always(hw: Hardware, slot: int) -> bool:
     """Whether a lane is at the `slot` of the rotated banks for every stride."""
     return all(slot in {lane * stride % hw.banks for lane in range(hw.rows)} for stride in hw.strides)
@@ -152,16 +177,14 @@ def _memory(hw: Hardware) -> Features:
     read, written = _slots(hw, hw.strides), _slots(hw, hw.store_strides)
     beyond = ((rows - 1) * max(hw.store_strides) // banks).bit_length()
     turned = _rotated_from(banks, written)
-    lanes = sum(len({lane * stride % banks for stride in hw.strides}) - 1 for lane in range(rows))
-    # Slots that are 0 for some of the strides; in the fast pipeline registers are reset instead.
-    partial = 0 if hw.fast else sum(not _always(hw, slot) for slot in read)
+    address_turned, address_chosen, word_turned, word_chosen = _turned(hw, read)
     return {
-        "addresses turned": hw.word_bits * _rotated_from(banks, read),
-        "data turned": act * _rotated_to(banks, read),
+        "addresses turned": hw.word_bits * address_turned,
+        "data turned": act * word_turned,
         "stores turned": act * turned,
         "enables turned": (0.45 + 0.3 * beyond) * turned * hw.fast,
-        "addresses chosen": hw.word_bits * (sum(len(found) - 1 for found in read.values()) + partial) * (banks > 1),
-        "data chosen": act * lanes,
+        "addresses chosen": hw.word_bits * address_chosen,
+        "data chosen": act * word_chosen,
         "stores chosen": act * sum(len(found) - 1 for found in written.values()),
         "enabled": 5.2 * sum(len(found) for found in written.values()),
         "signs": rows * hw.mixed,
@@ -186,23 +209,53 @@ def _coordinates(design: Design) -> tuple[float, float]:
     return 4 * bits - 3 if step_x else 2 * bits, 2.5 * batched + (3 if step_y else 1.7) * bits
 
 
+def _images(design: Design) -> int:
+    """Bits of what a batch's lanes add to their words where an image ends. Where they add something at a row's end too,
+    the sum of both is chosen from as well, in which bits differ that are the same in each.
+    """
+    if design.hardware.batch == 1:
+        return 0
+    wraps = design.varying("layers", "wrap_word")
+    return design.changing("layers", "image_word") if wraps else design.varying("layers", "image_word")
+
+
+def _walker(design: Design) -> float:
+    """LUTs of the walker that finds the lanes' first places: its column, row, bank and word, and what it counts.
+
+    In the fast pipeline the word of a batch's walker is the longest path (3.4 to 3.8 ns) where rows' ends add to it,
+    and mapped for speed; more so where narrow coordinates leave no carry chain in it. Else other paths are longer.
+    """
+    hw = design.hardware
+    bits, batched, small = hw.coordinate_bits, hw.batch > 1, hw.coordinate_bits <= SMALL
+    wraps, images = design.varying("layers", "wrap_word"), _images(design)
+    x = (9 if hw.fast else 2.4 * bits) if small else 1.3 * bits
+    y = (2.2 * bits if small else bits + 1) if batched else 3 * (bits < SMALL)
+    many, odd = hw.banks >= MANY_BANKS, hw.banks & (hw.banks - 1)
+    bank = (6 if many else 2 * levels(hw.banks) + 1) if odd else levels(hw.banks)
+    word = 1.5 * images + 0.5 * wraps if batched else float(wraps)
+    if batched and hw.fast and wraps:
+        word = (3.5 if bits < SMALL else 1.9) * images + 0.8 * wraps
+    return x + y + bank + word + hw.rows.bit_length() + 3
+
+
 def _lanes_fast(design: Design) -> Features:
     """A lane's place and the comparisons with the ends of its rows are prepared, of registers that are held."""
     hw = design.hardware
     rows, word, coordinate, batched = hw.rows, hw.word_bits, hw.coordinate_bits, hw.batch > 1
     bank, odd, small = levels(hw.banks), bool(hw.banks & (hw.banks - 1)), coordinate <= SMALL
     wraps, step_bank = (design.varying("layers", name) for name in ("wrap_word", "step_bank"))
-    images, (x, y) = design.varying("layers", "image_word") if batched else 0, _coordinates(design)
+    images, (x, y) = _images(design), _coordinates(design)
     bounds = design.varying("entries", "y_low", "y_high", "x_low", "x_high")
     return {
         "words fast": rows * (1.3 * word + 0.4 * wraps),
-        "words of images fast": rows * 1.65 * images,
+        "words of images fast": rows * (1.1 * images + 0.6 * wraps * batched),
         "x fast": rows * x,
         "y fast": rows * y,
         "banks fast": rows * (0.9 * bank + 0.8 * bank * odd + 1.3 * step_bank),
         "few banks fast": rows * 6.5 * (odd and hw.banks < MANY_BANKS),
         "bounds fast": rows * (0.55 * bounds + 1.35 * coordinate if small else 4.5),
-        "walker fast": 28 + 24 * hw.apart + 24 * batched,
+        "walker fast": _walker(design),
+        "apart fast": 24 * hw.apart,
         "common fast": 0.5 * (word + hw.bank_bits) * hw.common,
     }
 
@@ -212,7 +265,7 @@ def _lanes(design: Design) -> Features:
     rows, word, coordinate, batched, external = hw.rows, hw.word_bits, hw.coordinate_bits, hw.batch > 1, hw.external
     odd, small = bool(hw.banks & (hw.banks - 1)), coordinate <= SMALL
     wraps, step_bank = (design.varying("layers", name) for name in ("wrap_word", "step_bank"))
-    images, (x, y) = design.varying("layers", "image_word") if batched else 0, _coordinates(design)
+    images, (x, y) = _images(design), _coordinates(design)
     bounds = design.varying("entries", "y_low", "y_high", "x_low", "x_high")
     return {
         "words": rows * (1.25 * word + wraps),
@@ -224,5 +277,6 @@ def _lanes(design: Design) -> Features:
         "bounds": rows * (1 + 0.95 * bounds if small else 4.5),
         "bounds external": rows * 6 * bool(external and small),
         "common": (word + hw.bank_bits) * hw.common,
-        "walker": (10 * coordinate if small else 25) + 13 * hw.apart + 1.9 * images,
+        "walker": _walker(design),
+        "apart": 13 * hw.apart,
     }

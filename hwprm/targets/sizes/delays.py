@@ -43,13 +43,13 @@ def hurried(path: int, design: Design) -> float:
     """LUTs a bit that a path of so many picoseconds takes more than were it mapped for size.
 
     Nothing where others are longer: with external memory or a batch, with wide coordinates, and where rows that are
-    stored have gaps between them, as an address is then the sum of one more; nor with coordinates of two bits, where
-    netlists show none of it, nor in the fast pipeline, which cuts it.
+    stored have gaps between them, as an address is then the sum of one more; nor with coordinates of two bits and
+    several banks, where the netlist looked at shows little of it, nor in the fast pipeline, which cuts it.
     """
     hw = design.hardware
-    if hw.fast or hw.external or hw.batch > 1 or hw.coordinate_bits != COORDINATE:
+    if hw.fast or hw.external or hw.batch > 1 or design.used("stores", "gap_word", "gap_bank"):
         return 0.0
-    if design.used("stores", "gap_word", "gap_bank"):
+    if hw.coordinate_bits > COORDINATE or (hw.coordinate_bits < COORDINATE and hw.banks > 1):
         return 0.0
     return SLOPE * max(0, path - LONGEST)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from hwprm.core.numerics import MULT_BITS, WIDE_BITS
@@ -41,12 +41,17 @@ class Contents:
         # Entries go on at a tile's tail behind those that it shares, of which no tile may have any.
         if table == "tiles" and hw.residual_bits and not hw.external:
             return set() if self.used("tiles", ("shared",)) else {"tail_base"}
-        return {"stores": {"layer"}, "layers": {"wide_run"} if hw.wide_lanes == 1 else set()}.get(table, set())
+        if table == "stores":
+            return {"layer"} | ({"stride"} if _same_lanes(hw, hw.store_strides) else set())
+        if table == "layers":
+            named = {"wide_run": hw.wide_lanes == 1, "stride": _same_lanes(hw, hw.strides)}
+            return {name for name, unread in named.items() if unread}
+        return set()
 
     def kept(self, table: str, names: Collection[str]) -> int:
         """Registers for the fields of `table` called so."""
         hw = self.hardware
-        form = _form(hw, table)
+        form, names = _form(hw, table), set(names) - self.unread(table)
         if hw.external:
             return sum(field.width for field in form.fields if field.name in names)
         columns = self.columns[table]
@@ -86,6 +91,13 @@ class Contents:
         if _in_cells(self.hardware, table, columns):
             return len(set(found) - {-1, -2}) + constants
         return sum(i >= 0 for i in found) + constants
+
+
+def _same_lanes(hw: Hardware, strides: Sequence[int]) -> bool:
+    """Whether lanes are where they are at every stride, so that nothing chooses by it: where there is one, or a single
+    lane. A multiplexer of a number of strides that is no power of two has a constant as well, and chooses all the same.
+    """
+    return len(strides) == 1 or (hw.rows == 1 and not len(strides) & (len(strides) - 1))
 
 
 def _form(hw: Hardware, table: str) -> WordFormat:
