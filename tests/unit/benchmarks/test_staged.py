@@ -198,7 +198,7 @@ def test_a_stage_needs_what_leads_to_it(staged, tmp_path):
     assert staged._needed(plan, tmp_path, "last.json") == {"dense", "thin", "small", "other", "last.json"}
     (tmp_path / "thin").mkdir()
     assert staged._needed(plan, tmp_path, "fine") == {"small", "smaller", "compact", "fine", "dense"}
-    assert [step.name for step in staged._way_to(plan, plan.steps[-1])] == ["dense", "thin", "small", "other"]
+    assert [step.name for step in staged.way_to(plan, plan.steps[-1])] == ["dense", "thin", "small", "other"]
     with pytest.raises(ConfigError, match=r"no stage 'fin'; did you mean 'fine'\?"):
         staged._needed(plan, tmp_path, "fin")
 
