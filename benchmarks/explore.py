@@ -57,8 +57,9 @@ JOINT = ExploreConfig(
     count="all_weights,cycles",
     target="ecp5-85k",
     objectives=("accuracy", "cycles", "lut4"),
-    points=16,
-    proposals=8,
+    points=14,
+    proposals=7,
+    rank_epochs=1,
     workers=2,
 )
 #: Rows that were made by hand, on the array that they were meant for.
