@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[3]
 #: Largest error, in per cent, of designs that were fitted to and of others; those of `EXACT` have none.
 FITTED = {"lut4": 5.0, "ff": 4.0, "comb": 4.0}
 OTHERS = {"lut4": 5.0, "ff": 2.5, "comb": 4.5}
-#: Designs that are further off, by how much in LUTs, in per cent: of their host's side, mapped for speed.
+#: Designs that are further off, by how much in LUTs, in per cent: most of it is in the logic of their host's side.
 MISSED = {"verdict/14": -7.7, "verdict/17": -5.25}
 EXACT = ("dsp", "bram", "lutram")
 #: What names of designs begin with that the coefficients are fitted to.
