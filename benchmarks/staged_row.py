@@ -69,7 +69,7 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
         "row": recipe.name,
         "recipe": recipe.digest(),
         "seed": plan.seed,
-        "data": {"name": recipe.settings.data.name, "source": f"full set, stages of {len(way)}"},
+        "data": {"name": recipe.settings.data.name, "source": "as the plan says"},
         "accuracy": {AFTER[step.do]: scores[step.name] for step in way if step.name in scores and step.do in AFTER},
         "validation": last.meta["accuracy"],
         "compression": {key: integer[key] for key in ("conv_only", "all_weights", "stored_bits")}
@@ -93,7 +93,8 @@ def _stored(recipe: Recipe, model: Model, net: IntegerNetwork) -> Facts:
     graph = model.graph
     network = reference_network(recipe.network, width=recipe.width, classes=graph.shapes[graph.outputs[0]][0])
     whole = as_model(network.train(False), graph.input.shape).graph
-    counts = account(model.graph, whole, weight_bits=net.weight_bits, bias_bits=max(sum_bits(net).values()))
+    bits, bias_bits = recipe.settings.quantize.layer_bits, max(sum_bits(net).values())
+    counts = account(model.graph, whole, weight_bits=net.weight_bits, bias_bits=bias_bits, layer_bits=bits)
     row: Facts = against(counts.row("integer"), model.meta.get("waterfall", []))
     return row
 
