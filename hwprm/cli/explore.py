@@ -52,6 +52,8 @@ def explore(
     Dimensions of hardware and bits alone are computed point by point; with --compression and others that change the
     network they are searched. The study folder keeps every point: an interrupted command goes on when it is run again.
 
+    Where no point fits the device or keeps the limits, the exit code is 2.
+
     Given a study, this shows it; with --build N it builds that point, and its figures must be those promised.
 
     Examples:
@@ -74,11 +76,13 @@ def explore(
     with talk.stage("explore") as tick:
         study = run(source, settings.explore, out=out, data=data, settings=settings, progress=tick)
     facts = study.to_json()
-    if advice := study.about.get("advice"):
-        talk.say(str(advice))
-    then = onward("explore", out, "--build", front[0].number) if (front := study.front()) else None
+    front = study.front()
+    then = onward("explore", out, "--build", front[0].number) if front else None
     shown = study_tables(facts, all_points=settings.explore.all)
-    return Outcome(data=facts | {"out": str(out)}, tables=shown, where=out, then=then)
+    if not front:
+        talk.complain(ConfigError(str(study.about.get("advice", "the search ended before its first point"))))
+    code = 0 if front else ConfigError.exit_code
+    return Outcome(data=facts | {"out": str(out)}, tables=shown, exit_code=code, where=out, then=then)
 
 
 def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outcome:
@@ -96,6 +100,8 @@ def _kept(talk: Talk, settings: Settings, chosen: Chosen, folder: Path) -> Outco
     study, number = Study.load(folder), settings.explore.build
     if number is None:
         facts = study.to_json()
+        if advice := study.about.get("advice"):
+            talk.say(str(advice))
         then = onward("explore", folder, "--build", front[0].number) if (front := study.front()) else None
         return Outcome(data=facts, tables=study_tables(facts, all_points=settings.explore.all), then=then)
     out = settings.run.out or Path(f"point-{number}")

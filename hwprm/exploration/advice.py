@@ -13,7 +13,7 @@ from hwprm.exploration.study import Study
 from hwprm.intnet import IntegerNetwork
 from hwprm.targets.catalogue import TARGETS, find_target
 
-__all__ = ["larger_device", "nearest_point"]
+__all__ = ["first_refusal", "larger_device", "nearest_point"]
 
 
 def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[str]) -> str | None:
@@ -37,14 +37,24 @@ def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[st
 
 
 def nearest_point(study: Study) -> str | None:
-    """Which measured point breaks its limits least, and by how much, where every one breaks some; else None."""
+    """Of a study without a front: which measured point breaks its limits least, and by how much; None of none.
+
+    Where a search finished some, only finished ones count.
+    """
     measured = [point for point in study.points if point.values]
-    if not study.limits or not measured or study.within:
+    candidates = [point for point in measured if point.final] or measured
+    if not candidates:
         return None
-    nearest = min(measured, key=lambda point: sum(max(0.0, goal.excess(point.values)) for goal in study.limits))
+    nearest = min(candidates, key=lambda point: sum(max(0.0, goal.excess(point.values)) for goal in study.limits))
     told = ", ".join(
         f"{METRICS[goal.metric].title} {nearest.values[goal.metric]:,.10g}, {'at most' if goal.most else 'at least'} "
         f"{goal.value:,.10g} is wanted"
         for goal in study.broken(nearest)
     )
     return f"no point keeps every limit; number {nearest.number} comes nearest: {told}"
+
+
+def first_refusal(study: Study) -> str:
+    """Of a study that measured nothing: which point was refused first, and why."""
+    point = next(point for point in study.points if point.refused)
+    return f"every point was refused; number {point.number}: {point.refused}"

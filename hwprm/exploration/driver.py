@@ -17,7 +17,7 @@ from hwprm.core.errors import ConfigError, DataError, UnsupportedError
 from hwprm.core.files import check_output, lock_folder
 from hwprm.core.progress import Progress, without_numbers
 from hwprm.core.versions import digest_of_files
-from hwprm.exploration.advice import larger_device, nearest_point
+from hwprm.exploration.advice import first_refusal, larger_device, nearest_point
 from hwprm.exploration.artefacts import Artefacts, Integers, as_tuned
 from hwprm.exploration.evaluate import measured
 from hwprm.exploration.kept import keep_source
@@ -84,6 +84,7 @@ def explore(
             )
             run.search() if joint else run.sweep()
             done = run.advised(run.scored())
+        done.save_head()
         done.save_tables()
     return done
 
@@ -332,16 +333,18 @@ class _Run:
         return replace(done, points=tuple(self.journal.ordered))
 
     def advised(self, study: Study) -> Study:
-        """`study` with what to do in ``about``, where no point keeps the limits, or no array fits the device."""
-        if advice := nearest_point(study):
-            return replace(study, about={**study.about, "advice": advice})
-        refused = [point for point in study.points if point.refused]
-        if not self.space.hardware_only or not refused or len(refused) < len(study.points):
+        """`study`, where it has no front with what to do about that in ``about``."""
+        if study.front() or not study.points:
             return study
-        smallest = min(refused, key=lambda point: _multipliers(self.space_settings(point)))
-        why = (point.refused for point in refused)
-        advice = larger_device(self._network_of(smallest)[1](), self.space_settings(smallest), why)
-        return replace(study, about={**study.about, "advice": advice}) if advice else study
+        advice = nearest_point(study) or self._larger_device(study) or first_refusal(study)
+        return replace(study, about={**study.about, "advice": advice})
+
+    def _larger_device(self, study: Study) -> str | None:
+        if not self.space.hardware_only:
+            return None
+        smallest = min(study.points, key=lambda point: _multipliers(self.space_settings(point)))
+        why = (point.refused for point in study.points)
+        return larger_device(self._network_of(smallest)[1](), self.space_settings(smallest), why)
 
     def _network_of(self, point: Point) -> tuple[str, Callable[[], IntegerNetwork]]:
         settings = self.space_settings(point)

@@ -28,6 +28,23 @@ def test_a_sweep_then_its_study(run: Run, tiny_model: Path, tiny_data: Path, tmp
 @pytest.mark.parametrize(
     ("words", "told"),
     [
+        (("--rows", "8", "--cols", "8", "--target", "ecp5-12k"), "no point fits ecp5-12k; the smallest"),
+        (("--rows", "1", "--max-cycles", "10"), "no point keeps every limit; number 0 comes nearest: cycles"),
+    ],
+)
+def test_no_point_is_left(
+    run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path, words: tuple[str, ...], told: str
+) -> None:
+    out = tmp_path / "study"
+    result = run("explore", tiny_model, *words, "--data", tiny_data, "--validation", "30", "-o", out)
+    assert result.exit_code == 2 and f"error: {told}" in result.stderr and "next:" not in result.stderr
+    shown = run("explore", out)
+    assert shown.exit_code == 0 and told in shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
         (("--rows", "2"), "--rows has no effect"),
         (("--build", "9"), "has no point 9"),
         (("--max-cycles", "10"), "--max-cycles has no effect"),

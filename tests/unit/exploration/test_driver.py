@@ -183,5 +183,14 @@ def test_nothing_fits(tmp_path: Path) -> None:
     space = ExploreConfig(rows="6,8", cols="8", target="ecp5-12k")
     larger = explore(small_lenet(), space, out=tmp_path / "larger")
     assert larger.about["advice"] == "no point fits ecp5-12k; the smallest of them, 6 x 8, fits ecp5-45k"
+    assert Study.load(larger.folder).about == larger.about
     both = explore(small_lenet(), replace(space, rows="1,8"), out=tmp_path / "both")
-    assert "advice" not in both.about
+    assert "advice" not in both.about and both.front()
+
+
+def test_nothing_can_be_run(tmp_path: Path) -> None:
+    small = explore_defaults()
+    small = replace(small, array=replace(small.array, onchip_bits=100))
+    study = explore(small_lenet(), ExploreConfig(rows="2,4"), out=tmp_path / "study", settings=small)
+    assert not study.front() and study.about["advice"].startswith("every point was refused; number 0: ")
+    assert "array.onchip_bits is 100" in study.about["advice"]
