@@ -39,7 +39,7 @@ def report(
 ) -> Outcome:
     """Tables of what a folder holds: accuracy and compression per stage, cycles per layer, verification; or a page.
 
-    With a second folder: every number that differs between the two.
+    With a second folder: every number that differs between the two; of two studies the front of both together.
     With --sensitivity, of a model: what each layer loses in accuracy for the cycles that it saves, measured on --data.
 
     Examples:
@@ -52,15 +52,27 @@ def report(
     html = settings.run.html
     if other is not None:
         _alone(html is None and not settings.run.sensitivity, "a page or --sensitivity is about one folder, not two")
-        from hwprm.reporting.compare import compare_facts, compare_tables
-
-        found = compare_facts(api.report(folder), api.report(other))
-        return Outcome(data=found, tables=compare_tables(found, (str(folder), str(other))))
+        return _compared(folder, other)
     if settings.run.sensitivity:
         return _sensitivity(talk, settings, folder)
     facts = api.report(folder, html=html)
     then = None if html else onward("report", folder, "--html", f"{folder.name or 'report'}.html")
     return Outcome(data=facts, tables=tables(facts), where=html, then=then)
+
+
+def _compared(folder: Path, other: Path) -> Outcome:
+    """Two folders, number by number; two studies, whose points have numbers of their own, by their fronts."""
+    from hwprm import api
+    from hwprm.reporting.compare import compare_facts, compare_tables
+    from hwprm.reporting.two_studies import compare_studies, two_studies_tables
+    from hwprm.sources import holds
+
+    facts, names = (api.report(folder), api.report(other)), (str(folder), str(other))
+    if holds(folder) == holds(other) == "study":
+        found = compare_studies(*facts)
+        return Outcome(data=found, tables=two_studies_tables(found, names))
+    found = compare_facts(*facts)
+    return Outcome(data=found, tables=compare_tables(found, names))
 
 
 def _alone(good: bool, why: str) -> None:

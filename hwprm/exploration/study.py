@@ -215,8 +215,8 @@ def check_identity(folder: Path, identity: Mapping[str, Any]) -> None:
     ]
     if differ:
         raise InputError(
-            f"{folder} is a study of another {'; another '.join(differ)}. Take another folder with --out, or the same "
-            "network, data and options as before"
+            f"{folder} is another study: it differs in {'; in '.join(differ)}. Take another folder with --out, or "
+            "the same network, data and options as before"
         )
 
 

@@ -1,4 +1,4 @@
-"""Two of a kind, number by number: runs, rows, models, networks, bundles, studies."""
+"""Two of a kind, number by number: runs, rows, models, networks, bundles."""
 
 from __future__ import annotations
 

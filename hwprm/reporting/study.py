@@ -9,7 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Column, Table
 
-__all__ = ["broken_limits", "built_tables", "short_keys", "study_tables"]
+__all__ = ["broken_limits", "built_tables", "number_text", "short_keys", "study_tables"]
 
 Facts = Mapping[str, Any]
 #: Widest text of a refusal in the table.
@@ -28,7 +28,7 @@ def study_tables(facts: Facts, *, all_points: bool = False) -> tuple[Table, ...]
     head += [(short.replace("_", " "), partial(_option, key=key)) for key, short in short_keys(facts).items()]
     head += [(facts["metrics"][name]["title"], partial(_value, name=name)) for name in _shown(facts)]
     if any("test_accuracy" in point for point in points):
-        head.append(("test split, %", lambda point: _number(point.get("test_accuracy"))))
+        head.append(("test split, %", lambda point: number_text(point.get("test_accuracy"))))
     if all_points:
         head.append(("front", lambda point: "*" if point["number"] in front else ""))
     cells = [[of(point) for _, of in head] for point in points]
@@ -63,7 +63,7 @@ def _option(point: Facts, key: str) -> str:
 
 
 def _value(point: Facts, name: str) -> str:
-    return _number(point.get("values", {}).get(name))
+    return number_text(point.get("values", {}).get(name))
 
 
 def short_keys(facts: Facts) -> dict[str, str]:
@@ -97,14 +97,15 @@ def built_tables(facts: Facts) -> tuple[Table, ...]:
     right = [Column(name, justify="right") for name in ("promised", "built")]
     table = Table("figure", *right, title=escape(title), title_justify="left")
     for name, value in facts["built"].items():
-        table.add_row(escape(name), _number(facts["promised"].get(name)), _number(value))
+        table.add_row(escape(name), number_text(facts["promised"].get(name)), number_text(value))
     verify = facts["verify"]
     table.add_row("integers compared", "", f"{verify['values_compared']:,}")
     table.add_row("mismatches", "0", f"{verify['mismatches']:,}")
     return (table,)
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
+    """A figure of a point in a table: no more digits than it needs."""
     if value is None:
         return "-"
     if value == int(value) or abs(value) >= 1000:

@@ -17,6 +17,17 @@ def test_two_models(run: Run, tiny_model: Path, tmp_path: Path) -> None:
     assert json.loads(run("report", tiny_model, tiny_model, "--json").stdout)["rows"] == []
 
 
+def test_two_studies(run: Run, tiny_model: Path, tiny_data: Path, tmp_path: Path) -> None:
+    words = ("explore", tiny_model, "--rows", "1..2", "--data", tiny_data, "--validation", 30)
+    for name in ("short", "fast"):
+        assert run(*words, "--pipeline", name, "-o", tmp_path / name).exit_code == 0
+    result = run("report", tmp_path / "short", tmp_path / "fast")
+    assert result.exit_code == 0 and "quotients of 2 points with equal options" in result.stdout
+    assert "Front of both together" in result.stdout and "points.0" not in result.stdout
+    facts = json.loads(run("report", tmp_path / "short", tmp_path / "fast", "--json").stdout)
+    assert facts["shared"]["ratio"]["cycles"][0] >= 1.0, "a fast pipeline takes no fewer cycles"
+
+
 def test_a_page_is_about_one_folder(run: Run, tiny_model: Path, tmp_path: Path) -> None:
     result = run("report", tiny_model, tiny_model, html=tmp_path / "page.html")
     assert result.exit_code == 2 and "about one folder, not two" in result.stderr

@@ -108,8 +108,8 @@ def test_limits_cut_the_front_and_can_change(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"rows": "1..4"}, r"another space .*now \[\"array\.rows\""),
-        ({"clock": 10.0}, r"another options .*explore\.clock=10\.0"),
+        ({"rows": "1..4"}, r"differs in space .*now \[\"array\.rows\""),
+        ({"clock": 10.0}, r"in options .*explore\.clock=10\.0"),
     ],
 )
 def test_a_folder_of_another_study(tmp_path: Path, change: dict[str, Any], words: str) -> None:
@@ -122,13 +122,13 @@ def test_a_folder_of_another_study(tmp_path: Path, change: dict[str, Any], words
 def test_a_folder_of_another_network_or_code(tmp_path: Path) -> None:
     space = ExploreConfig(rows="1..2")
     explore(small_lenet(), space, out=tmp_path / "study")
-    with pytest.raises(InputError, match="another network"):
+    with pytest.raises(InputError, match="differs in network"):
         explore(replace(small_lenet(), name="other"), space, out=tmp_path / "study")
     head = tmp_path / "study" / "study.json"
     plain = json.loads(head.read_text())
     plain["identity"]["code"] = "0" * 64
     head.write_text(json.dumps(plain))
-    with pytest.raises(InputError, match=r"another version of hwprm \(000000000000, now"):
+    with pytest.raises(InputError, match=r"differs in version of hwprm \(000000000000, now"):
         explore(small_lenet(), space, out=tmp_path / "study")
 
 
