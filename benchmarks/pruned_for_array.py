@@ -1,12 +1,12 @@
 """What pruning by cycles gains over pruning by weights, by multiplications, and narrowing all layers alike.
 
 What: LeNet-5 on MNIST for an array of 8 x 8, four ways from the same dense network with the same rates, fine-tuning and
-images: shrunk to 3,990 cycles; to as many multiplications as that leaves; to as many weights; and with the same share
-of the channels of every layer, the largest that takes 3,990 cycles or fewer. Integer accuracy on the test split,
-cycles, the array's ideal bound and how much of it works.
-How: the first three are rows of `hwprm repro` (examples/recipes/lenet5-cycles-4000.toml and two of examples/rows), kept
-in `--out` as there, so that finished ones are not run again; a quarter of an hour each for a seed. Widths are cut as
-`hwprm widths` cuts them, channels in the order of their variances.
+images: shrunk to 3,750 cycles; by multiplications and by weights to as few as leave about the same accuracy; and with
+the same share of the channels of every layer, the largest that takes 3,750 cycles or fewer. Integer accuracy on the
+test split, cycles, the array's ideal bound and how much of it works.
+How: the first three are rows of `hwprm repro` (lenet5-cycles-3750, lenet5-macs-130k and lenet5-weights-4800 of
+examples/rows), kept in `--out` as there, so that finished ones are not run again; a quarter of an hour each for a seed.
+Widths are cut as `hwprm widths` cuts them, channels in the order of their variances.
 Target: a quarter fewer cycles than by weights, no more than by multiplications, at an accuracy no more than 0.1 points
 below theirs.
 """
@@ -37,12 +37,12 @@ from hwprm.pruning.widths.widths import cut, rank_channels, select
 from hwprm.quantization import stored_accuracy
 
 EXAMPLES = HERE.parent / "examples"
-CYCLES = "lenet5-cycles-4000"
+CYCLES = str(EXAMPLES / "rows" / "lenet5-cycles-3750.toml")
 #: How -> its recipe.
 ROWS = {
     "by cycles": CYCLES,
-    "by multiplications": str(EXAMPLES / "rows" / "lenet5-macs-218k.toml"),
-    "by weights": str(EXAMPLES / "rows" / "lenet5-weights-7130.toml"),
+    "by multiplications": str(EXAMPLES / "rows" / "lenet5-macs-130k.toml"),
+    "by weights": str(EXAMPLES / "rows" / "lenet5-weights-4800.toml"),
 }
 ARRAY = ArrayConfig(rows=8, cols=8)
 #: Share of the cycles that is saved, and points of accuracy that count as equal.
@@ -85,11 +85,12 @@ def _row(recipe: Recipe, out: Path, seed: int) -> Facts:
 def _alike(recipe: Recipe, out: Path, seed: int) -> Facts:
     """The dense network of `recipe` with the same share of every layer's channels, fine-tuned as the recipe says."""
     dense, split = dense_network(recipe, out, seed)
-    place, settings, data = out / "lenet5-alike-4000" / f"seed-{seed}", recipe.with_seed(seed), split.dataset
+    settings, data = recipe.with_seed(seed), split.dataset
+    limit = settings.shrink.left
+    assert limit is not None
+    place = out / f"lenet5-alike-{limit}" / f"seed-{seed}"
     if not place.exists():
         blocks, meter = channel_blocks(channel_groups(dense.graph)), cycle_meter(data, ARRAY, settings.quantize)
-        limit = settings.shrink.left
-        assert limit is not None
         ranking = rank_channels(blocks, data, WidthsConfig(cost="cycles", steps=0, seed=seed), meter, 0.05)
         even = blocks.even(ranking.order)
         narrow = cut(blocks, select(blocks, even, meter, limit, 1).keep, ranking, data)

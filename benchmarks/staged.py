@@ -125,7 +125,7 @@ def main() -> None:
         pack(args.out, stage, Path(file))
         return
     for file in args.start:
-        _unpack(file, args.out)
+        unpack(file, args.out)
     data = as_split(plan.steps[0].settings.data)
     if data.x_validation is None or data.y_validation is None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
@@ -363,7 +363,7 @@ def pack(out: Path, stage: str, file: Path) -> None:
     say(f"{file}: {file.stat().st_size} bytes")
 
 
-def _unpack(file: Path, out: Path) -> None:
+def unpack(file: Path, out: Path) -> None:
     """Put the stages in the archive `file` where they would be."""
     with tarfile.open(file) as archive:
         names = {member.name.split("/")[0] for member in archive.getmembers()}

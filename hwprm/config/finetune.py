@@ -49,7 +49,10 @@ class FinetuneConfig(Section, section="finetune"):
     ] = 0.0
     recalibrate: Annotated[
         Recalibrate,
-        Doc("Training images that batch norms take new statistics from at the end; 0 keeps the running ones."),
+        Doc(
+            "Training images, augmented as in training, that batch norms take new statistics from at the end; 0 keeps "
+            "the running ones."
+        ),
     ] = 0
 
     def over(self, train: TrainConfig) -> TrainConfig:

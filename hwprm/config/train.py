@@ -125,8 +125,8 @@ class TrainConfig(Section, section="train"):
     recalibrate: Annotated[
         Recalibrate,
         Doc(
-            "Training images, as they are, that batch norms take new statistics from at the end; 0 keeps the running "
-            "ones."
+            "Training images, augmented as in training, that batch norms take new statistics from at the end; 0 keeps "
+            "the running ones."
         ),
     ] = 0
     seed: Annotated[Seed, Doc("Seed of the weights, the order of the images and the augmentation.")] = 0

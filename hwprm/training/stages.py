@@ -40,7 +40,7 @@ def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str)
     hooks = ZeroMasks.of(module) if model.stage is not Stage.DENSE else None
     result = fit(module, dataset, context, stage=stage, hooks=hooks)
     config = context.config
-    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed)
+    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed, config)
     done = held_out_accuracy(graph, dataset, config)
     before = float(model.meta.get("seconds", {}).get(key, 0.0))
     return model.advance(

@@ -1,4 +1,4 @@
-"""Statistics of batch norms, taken anew on training images as they are."""
+"""Statistics of batch norms, taken anew on training images."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.graph import BatchNorm, Graph, by_input, scale_of
 from hwprm.nets import GraphModule
+from hwprm.training.augment import augment_batch, cut_out, resolve
 
 __all__ = ["image_batches", "recalibrated", "with_new_statistics"]
 
@@ -19,16 +21,19 @@ __all__ = ["image_batches", "recalibrated", "with_new_statistics"]
 CHUNK = 32
 
 
-def recalibrated(graph: Graph, dataset: Dataset, images: int, seed: int) -> Graph:
+def recalibrated(graph: Graph, dataset: Dataset, images: int, seed: int, trained: TrainConfig | None = None) -> Graph:
     """`graph` with statistics of at most `images` training images, drawn from `seed`; as it is for fewer than two."""
     chosen = np.sort(np.random.default_rng([seed, 2]).permutation(len(dataset.x_train))[:images])
-    return with_new_statistics(graph, dataset, chosen) if len(chosen) > 1 else graph
+    return with_new_statistics(graph, dataset, chosen, trained) if len(chosen) > 1 else graph
 
 
-def with_new_statistics(graph: Graph, dataset: Dataset, chosen: NDArray[np.int64]) -> Graph:
+def with_new_statistics(
+    graph: Graph, dataset: Dataset, chosen: NDArray[np.int64], trained: TrainConfig | None = None
+) -> Graph:
     """`graph` with mean and variance of its batch norms taken anew on the training images `chosen`, two or more.
 
-    Fixed batch norms stay as they are. Statistics are the mean of those of all batches, as training takes them.
+    The images are augmented as training by `trained` does it, or as they are. Fixed batch norms stay as they are.
+    Statistics are the mean of those of all batches, as training takes them.
     """
     module = GraphModule(graph).train()
     norms = [node for node in graph.nodes if isinstance(node, BatchNorm) and not node.fixed]
@@ -40,11 +45,18 @@ def with_new_statistics(graph: Graph, dataset: Dataset, chosen: NDArray[np.int64
         holder.momentum = None
     names = [node.name for node in graph.inputs]
     dtype = next(module.parameters()).dtype
+    rng = np.random.default_rng([0 if trained is None else trained.seed, 3])
     with torch.no_grad():
         # At least CHUNK images in each, or all: a batch of one has no variance.
         for part in np.array_split(chosen, max(1, len(chosen) // CHUNK)):
-            module(*image_batches(dataset, names, part, dtype))
+            images = image_batches(dataset, names, part, dtype)
+            module(*(images if trained is None else [_augmented(images[0], dataset.name, trained, rng), *images[1:]]))
     return module.to_graph()
+
+
+def _augmented(images: Tensor, name: str, trained: TrainConfig, rng: np.random.Generator) -> Tensor:
+    moved = augment_batch(images, resolve(trained.augment, name), trained.clean_share, rng)
+    return cut_out(moved, trained.cutout, trained.clean_share, rng)
 
 
 def image_batches(dataset: Dataset, names: list[str], chosen: NDArray[np.int64], dtype: torch.dtype) -> list[Tensor]:

@@ -90,6 +90,24 @@ def test_batch_norms_take_the_statistics_of_the_images():
     assert not np.array_equal(plain.graph.by_name[norm.name].mean, norm.mean)
 
 
+def test_batch_norms_take_the_statistics_of_what_training_sees():
+    """An image is never wholly bright in training, where its borders come in from outside."""
+    data = replace(blobs(), x_train=np.full_like(blobs().x_train, 255))
+    config = replace(FAST, augment="crop_flip", clean_share=0.25, recalibrate=10_000)
+    model = train(tiny_graph(norm=True), data, Context(config=config))
+    norm = next(node for node in model.graph.nodes if isinstance(node, BatchNorm))
+    module = GraphModule(model.graph).eval()
+    samples = Samples(data, model.graph, Context(config=config), torch.float32)
+    seen = torch.cat([batch.images[0] for batch in samples.epoch(5)])
+    assert 0.1 < (seen == 0).float().mean() < 0.6
+    with torch.no_grad():
+        before = module.run(seen)[norm.inputs[0]]
+        clean = module.run(torch.from_numpy(data.x_train).float() / 255)[norm.inputs[0]]
+    far = (clean.mean((0, 2, 3)) - before.mean((0, 2, 3))).abs()
+    assert (np.abs(norm.mean - before.mean((0, 2, 3)).numpy()) < 0.3 * far.numpy()).all()
+    np.testing.assert_allclose(norm.var, before.var((0, 2, 3)), rtol=0.2)
+
+
 def test_one_image_has_no_statistics():
     one = train(tiny_graph(norm=True), blobs(), Context(config=replace(FAST, recalibrate=1)))
     assert bits(one.graph) == bits(train(tiny_graph(norm=True), blobs(), Context(config=FAST)).graph)
