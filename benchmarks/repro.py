@@ -41,7 +41,7 @@ def main() -> None:
             say(f"{recipe.name}, seed {seed}: {json.dumps(result['accuracy'])}")
             done[recipe.name].append(result)
     rows = [summarise(recipe, done[recipe.name]) for recipe in recipes if done[recipe.name]]
-    print(rows_in_full({"rows": rows}))
+    print(rows_in_full({"rows": rows}, {recipe.name: recipe for recipe in recipes}))
     if not args.rows:
         say(f"written: {write_results('repro', {'rows': rows}, args.results)}")
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from common import markdown
 
-from hwprm.config.recipes import load_recipe
+from hwprm.config.recipes import Recipe, load_recipe
 
 __all__ = ["rows_in_full", "rows_in_short", "steps_of"]
 
@@ -30,24 +31,32 @@ def rows_in_short(facts: dict[str, Any]) -> str:
     header = ("row", "counted on", "by", "paper, per cent", "hwprm, 8-bit integers, per cent", "aim")
     return markdown(
         header,
-        [(_name(e), COUNTS[e["count"]], _method(e)[0], _paper(e), f"**{_ours(e)}**", _aim(e)) for e in facts["rows"]],
+        [
+            (_name(e), COUNTS[e["count"]], _method(load_recipe(e["row"]))[0], _paper(e), f"**{_ours(e)}**", _aim(e))
+            for e in facts["rows"]
+        ],
     )
 
 
-def rows_in_full(facts: dict[str, Any]) -> str:
-    """The same with distillation, the spread over seeds, the dense network, cycles and seconds (means over seeds)."""
+def rows_in_full(facts: dict[str, Any], recipes: Mapping[str, Recipe] | None = None) -> str:
+    """The same with distillation, the spread over seeds, the dense network, cycles and seconds (means over seeds).
+
+    `recipes` has those that are not in examples/recipes.
+    """
+    known = recipes or {}
     header = ("row", "counted on", "by", "distilled", "paper", "hwprm, 8-bit integers", "spread", "dense", "aim")
-    return markdown((*header, "cycles an image", "seconds a seed"), [_full(e) for e in facts["rows"]])
+    rows = [_full(e, known.get(e["row"]) or load_recipe(e["row"])) for e in facts["rows"]]
+    return markdown((*header, "cycles an image", "seconds a seed"), rows)
 
 
-def _full(e: dict[str, Any]) -> tuple[object, ...]:
+def _full(e: dict[str, Any], recipe: Recipe) -> tuple[object, ...]:
     seeds = e["seeds"]
     spread = f"{e['accuracy']['spread']:.2f} of {len(seeds)}" if len(seeds) > 1 else "1 seed"
     dense = _mean([seed["accuracy"]["dense"] for seed in seeds])
     cycles = _mean([seed["cycles"] for seed in seeds])
     seconds = _mean([sum(seed["seconds"].values()) for seed in seeds])
-    middle = (*_method(e), _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
-    return (_name(e), COUNTS[e["count"]], *middle, _cycles(e, cycles), f"{seconds:,.0f}")
+    middle = (*_method(recipe), _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
+    return (_name(e), COUNTS[e["count"]], *middle, _cycles(recipe, cycles), f"{seconds:,.0f}")
 
 
 def steps_of(facts: dict[str, Any]) -> str:
@@ -64,9 +73,8 @@ def steps_of(facts: dict[str, Any]) -> str:
     return markdown(header, rows)
 
 
-def _method(e: dict[str, Any]) -> tuple[str, str]:
+def _method(recipe: Recipe) -> tuple[str, str]:
     """The steps that change weights, and whether a teacher takes part in one of them."""
-    recipe = load_recipe(e["row"])
     settings = recipe.settings
     taught = ("shrink" in recipe.steps and settings.train.distill > 0) or (
         "finetune" in recipe.steps and settings.finetune.distill > 0
@@ -74,8 +82,8 @@ def _method(e: dict[str, Any]) -> tuple[str, str]:
     return ", ".join(METHODS[step] for step in recipe.steps if step in METHODS), "yes" if taught else "no"
 
 
-def _cycles(e: dict[str, Any], cycles: float) -> str:
-    array = load_recipe(e["row"]).settings.array
+def _cycles(recipe: Recipe, cycles: float) -> str:
+    array = recipe.settings.array
     return f"{cycles:,.0f}" + ("" if (array.rows, array.cols) == (8, 8) else f" on {array.rows}x{array.cols}")
 
 

@@ -40,9 +40,18 @@ from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
 from hwprm.pruning.accounting import account, against
 from hwprm.reporting.record.live import LiveLog
+from hwprm.reporting.record.record import applied, write_record
 from hwprm.sources import Split, as_model, as_split
 
 DEEDS = ("train", "widths", "shrink", "compact", "finetune", "quantize", "score")
+#: What a stage does -> sections of options that it reads, beside the data's.
+READS = {
+    "train": ("train",),
+    "widths": ("widths",),
+    "shrink": ("train", "shrink"),
+    "compact": ("purify",),
+    "finetune": ("train", "finetune"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -222,8 +231,7 @@ def _run(bench: Bench, step: Step) -> None:
     made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage)
     with new_folder(bench.out / step.name) as folder:
         made.save(folder)
-        log = "".join(f"{json.dumps(entry)}\n" for entry in made.meta.get("log", []))
-        (folder / "log.jsonl").write_text(log)
+        write_record(made, folder, step.settings, applied("data", *READS[step.do]))
     shutil.rmtree(_scratch(bench, step), ignore_errors=True)
     say(f"{step.name}: {made.meta['accuracy']}, {time.process_time() - started:.0f} CPU seconds")
 

@@ -179,6 +179,24 @@ def test_results_of_another_recipe_are_named_and_left_out(load, tmp_path, capsys
     assert "lenet5-conv-232x, seed 1: left out" in said and "seed 2" not in said
 
 
+def test_a_recipe_of_ones_own_is_in_the_table(load, tmp_path, monkeypatch, capsys):
+    """The table says how a row was made, which is in its recipe, wherever that lies."""
+    bench = load("repro")
+    own = tmp_path / "mine.toml"
+    text = (FOLDER.parent / "examples/recipes/lenet5-conv-232x.toml").read_text()
+    own.write_text(text.replace("epochs = 60", "epochs = 3"))
+    recipe = bench.load_recipe(str(own))
+    results = json.loads((FOLDER / "results/repro.json").read_text())["rows"]
+    seed = next(row for row in results if row["row"] == "lenet5-conv-232x")["seeds"][0]
+    place = tmp_path / "out" / recipe.name / "seed-0"
+    place.mkdir(parents=True)
+    (place / "result.json").write_text(json.dumps(seed | {"recipe": recipe.digest(), "row": recipe.name}))
+    words = ["repro.py", str(own), "--collect", "--seeds", "0", "--out", str(tmp_path / "out")]
+    monkeypatch.setattr(sys, "argv", words)
+    bench.main()
+    assert "| `mine` | convolutions | shrinking, P-RM, fine-tuning | yes |" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("low", "high", "affine", "expected"),
     [
