@@ -69,7 +69,7 @@ def test_tables_show_the_results(load):
 def test_every_row_that_needs_no_gpu_was_run():
     facts = json.loads((FOLDER / "results" / "repro.json").read_text())
     needed = [name for name in recipe_names() if not load_recipe(name).gpu]
-    assert [row["row"] for row in facts["rows"]] == needed
+    assert [row["row"] for row in facts["rows"] if not load_recipe(row["row"]).gpu] == needed
 
 
 def test_results_tell_no_paths_and_no_dates():
