@@ -12,6 +12,7 @@ Target: the row's.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
         | {"nonzero": {key: nonzero[key] for key in ("base", "left", "ratio")}},
         "waterfall": rows,
         "cycles": estimate(net, recipe.settings.array).total,
-        "seconds": {name: round(seconds, 1) for name, seconds in last.meta["seconds"].items()},
+        "seconds": _seconds(last, way, stages),
     }
 
 
@@ -86,6 +87,15 @@ def _check_same(recipe: Recipe, plan: Plan, tuned: Step) -> None:
         raise ConfigError(f"the plan is of {ours} with {plan.width} of its channels, the row of {theirs}")
     if (planned := tuned.settings.finetune) != recipe.settings.finetune:
         raise ConfigError(f"the plan fine-tunes by {planned}, the row by {recipe.settings.finetune}")
+
+
+def _seconds(last: Model, way: Sequence[Step], stages: Path) -> dict[str, float]:
+    """Of every step; where several stages shrink, a model knows those of its own alone, and they are added up."""
+    found = dict(last.meta["seconds"])
+    shrunk = [stages / step.name for step in way if step.do == "shrink" and (stages / step.name).is_dir()]
+    if shrunk:
+        found[AFTER["shrink"]] = sum(Model.load(folder).meta["seconds"][AFTER["shrink"]] for folder in shrunk)
+    return {name: round(seconds, 1) for name, seconds in found.items()}
 
 
 def _stored(recipe: Recipe, model: Model, net: IntegerNetwork) -> Facts:
