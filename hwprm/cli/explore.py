@@ -78,7 +78,7 @@ def explore(
     facts = study.to_json()
     front = study.front()
     then = onward("explore", out, "--build", front[0].number) if front else None
-    shown = study_tables(facts, all_points=settings.explore.all)
+    shown = study_tables(facts, all_points=settings.explore.all) if front or settings.explore.all else ()
     if not front:
         talk.complain(ConfigError(str(study.about.get("advice", "the search ended before its first point"))))
     code = 0 if front else ConfigError.exit_code

@@ -38,6 +38,11 @@ def test_no_point_is_left(
     out = tmp_path / "study"
     result = run("explore", tiny_model, *words, "--data", tiny_data, "--validation", "30", "-o", out)
     assert result.exit_code == 2 and f"error: {told}" in result.stderr and "next:" not in result.stderr
+    assert result.stdout == "", "no table of nothing"
+    assert (
+        "Points: "
+        in run("explore", tiny_model, *words, "--all", "--data", tiny_data, "--validation", "30", "-o", out).stdout
+    )
     shown = run("explore", out)
     assert shown.exit_code == 0 and told in shown.stderr
 
