@@ -38,6 +38,7 @@ from hwprm.data.dataset import stratified_order
 from hwprm.graph import AvgPool2d, Graph, Node
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
+from hwprm.pipeline.rows import JUDGED
 from hwprm.pruning.accounting import account, against
 from hwprm.reporting.record.live import LiveLog
 from hwprm.reporting.record.record import applied, write_record
@@ -228,7 +229,7 @@ def _run(bench: Bench, step: Step) -> None:
     before = bench.model(step.start)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
     made = _make(bench, step, model, data)
-    made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage)
+    made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage, judged=JUDGED)
     with new_folder(bench.out / step.name) as folder:
         made.save(folder)
         write_record(made, folder, step.settings, applied("data", *READS[step.do]))

@@ -156,6 +156,7 @@ def test_a_plan_s_result_is_one_of_its_row(call, staged, monkeypatch, tmp_path):
     found = facts["accuracy"]
     assert (found["finetuned"], found["integer"]) == (scores["fine"], scores["integer"])
     assert found["shrunk"] == scores["smaller"], "the last one"
+    assert Model.load(tmp_path / "out/fine").meta["judged"] == "images held out of the training split"
     shrunk = [Model.load(tmp_path / "out" / name).meta["seconds"]["shrunk"] for name in ("small", "smaller")]
     assert facts["seconds"]["shrunk"] == round(sum(shrunk), 1), "of all"
     assert facts["compression"]["all_weights"] == facts["waterfall"][-1]["all_weights"]
