@@ -167,7 +167,7 @@ def test_how_a_command_talks_is_no_part_of_a_search(found: Study, dense: Path, b
 def test_limits_are_part_of_a_search(found: Study, dense: Path, base: Settings, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(found.folder, copy)
-    with pytest.raises(InputError, match=r"another options .*explore\.max_cycles=5"):
+    with pytest.raises(InputError, match=r"in options .*explore\.max_cycles=5"):
         explore(dense, replace(SPACE, max_cycles=5), out=copy, settings=base)
 
 
