@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -59,10 +60,23 @@ class _Value:
 
 
 def _gone(error: Exception) -> ToolError:
+    why = next(iter(str(error).splitlines()), type(error).__name__)
     return ToolError(
-        f"the scheduler or all of its workers went away ({error or type(error).__name__}); points that were finished "
-        "are kept: start them again and run the same command"
+        f"the scheduler or all of its workers went away ({why}); points that were finished are kept: start them again "
+        "and run the same command"
     )
+
+
+@contextmanager
+def _without_log(name: str) -> Iterator[None]:
+    """Nothing of the log `name`: what is wrong is raised as well, in one line."""
+    log = logging.getLogger(name)
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 class Workers:
@@ -143,7 +157,7 @@ def pool_of(config: ExploreConfig) -> Iterator[Pool]:
         "distributed.worker.daemon": False,
         "distributed.admin.tick.limit": "1h",
     }
-    with dask.config.set(settings), _client(distributed, config) as client:
+    with dask.config.set(settings), _without_log("distributed.client"), _client(distributed, config) as client:
         yield Workers(client)
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -95,6 +99,46 @@ def test_no_scheduler_answers(monkeypatch: pytest.MonkeyPatch) -> None:
         pool_of(ExploreConfig(scheduler="tcp://127.0.0.1:9")),
     ):
         pass
+
+
+class Heard(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep it."""
+        self.lines.append(record.getMessage())
+
+
+def test_a_scheduler_that_goes_away_is_one_line() -> None:
+    code = (
+        "import time; from distributed import LocalCluster; "
+        "here = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, protocol='tcp', "
+        "dashboard_address=None); "
+        "print(here.scheduler_address, flush=True); time.sleep(600)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    with (
+        subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, cwd=root) as server,
+        ExitStack() as ends,
+    ):
+        ends.callback(server.kill)
+        log, heard = logging.getLogger("distributed.client"), Heard()
+        log.addHandler(heard)
+        ends.callback(log.removeHandler, heard)
+        assert server.stdout is not None
+        config = ExploreConfig(scheduler=server.stdout.readline().strip())
+        with (
+            pytest.raises(ToolError, match=r"went away \(.*\); points that were finished are kept: .*") as caught,
+            pool_of(config) as pool,
+        ):
+            for _ in pool.run(slow, [(i,) for i in range(100)]):
+                server.kill()
+                time.sleep(2)  # the client tries to come back by then, which it says
+    assert "\n" not in str(caught.value) and heard.lines == []
 
 
 def test_without_dask(monkeypatch: pytest.MonkeyPatch) -> None:
