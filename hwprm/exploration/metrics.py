@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hwprm.config import ExploreConfig
 from hwprm.config.options import nearest
 from hwprm.core.errors import ConfigError
+from hwprm.core.pareto import pareto_front
 
 __all__ = ["METRICS", "Goal", "Metric", "Values", "front_of", "limits_of", "objectives_of"]
 
@@ -132,9 +133,4 @@ def _need(name: str, available: Sequence[str], who: str) -> None:
 
 def front_of(points: Sequence[Values], objectives: Sequence[str]) -> list[int]:
     """Indices, ascending, of the `points` that no other one dominates; of equal ones the first."""
-    keyed = sorted((tuple(METRICS[n].sign * values[n] for n in objectives), i) for i, values in enumerate(points))
-    kept: list[tuple[tuple[float, ...], int]] = []
-    for key, index in keyed:  # what dominates a point stands before it in this order
-        if not any(all(a <= b for a, b in zip(other, key, strict=True)) for other, _ in kept):
-            kept.append((key, index))
-    return sorted(index for _, index in kept)
+    return pareto_front([tuple(METRICS[name].sign * values[name] for name in objectives) for values in points])

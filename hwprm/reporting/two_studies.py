@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from hwprm.core.errors import InputError
+from hwprm.core.pareto import dominates, pareto_front
 from hwprm.reporting.study import number_text, short_keys
 
 __all__ = ["compare_studies", "two_studies_tables"]
@@ -34,24 +35,23 @@ def compare_studies(first: Facts, second: Facts) -> dict[str, Any]:
         raise InputError("the two studies measured no objective in common; there is nothing to compare them by")
     metrics = {name: dict(first["metrics"][name]) for name in names}
     fronts = [[point for point in _front(facts) if all(name in point["values"] for name in names)] for facts in studies]
+    keys = [[_key(point, metrics) for point in front] for front in fronts]
     found = [
         {
             "points": len(facts["points"]),
             "front": len(front),
-            "dominated": sum(any(_beats(rival, point, metrics) for rival in other) for point in front),
+            "dominated": sum(any(dominates(rival, key) for rival in keys[1 - i]) for key in keys[i]),
             "best": {name: _best(front, name, metrics) for name in names if front},
         }
-        for facts, front, other in zip(studies, fronts, reversed(fronts), strict=True)
+        for i, (facts, front) in enumerate(zip(studies, fronts, strict=True))
     ]
     every = [(i, point) for i, front in enumerate(fronts) for point in front]
     together = [
         {"study": i, "number": point["number"], "options": point["options"]}
         | {"values": {name: point["values"][name] for name in names}}
-        for i, point in every
-        if not any(_beats(rival, point, metrics) for j, rival in every if j != i)
-        and not (i and any(_equal(rival, point, names) for rival in fronts[0]))
+        for i, point in (every[at] for at in pareto_front([*keys[0], *keys[1]]))
     ]
-    together.sort(key=lambda point: _signed(point, names[0], metrics))
+    together.sort(key=lambda point: _key(point, metrics))
     return {
         "objectives": names,
         "metrics": metrics,
@@ -67,25 +67,15 @@ def _front(facts: Facts) -> Iterator[Facts]:
     return (point for point in facts["points"] if point["number"] in chosen)
 
 
-def _signed(point: Facts, name: str, metrics: Facts) -> float:
-    """A value of which less is better."""
-    value = float(point["values"][name])
-    return -value if metrics[name]["more"] else value
-
-
-def _beats(rival: Facts, point: Facts, metrics: Facts) -> bool:
-    pairs = [(_signed(rival, name, metrics), _signed(point, name, metrics)) for name in metrics]
-    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
-
-
-def _equal(rival: Facts, point: Facts, names: list[str]) -> bool:
-    return all(rival["values"][name] == point["values"][name] for name in names)
+def _key(point: Facts, metrics: Facts) -> tuple[float, ...]:
+    """The values of a point in the order of `metrics`, of which less is better."""
+    values = ((float(point["values"][name]), metric["more"]) for name, metric in metrics.items())
+    return tuple(-value if more else value for value, more in values)
 
 
 def _best(front: list[Facts], name: str, metrics: Facts) -> float:
-    best = min(front, key=lambda point: _signed(point, name, metrics))["values"][name]
-    assert isinstance(best, int | float)
-    return best
+    values: list[float] = [point["values"][name] for point in front]
+    return max(values) if metrics[name]["more"] else min(values)
 
 
 def _shared(first: Facts, second: Facts, names: list[str]) -> dict[str, Any]:

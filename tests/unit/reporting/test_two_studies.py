@@ -78,3 +78,11 @@ def test_tables_at_80_columns() -> None:
     assert "runs/a and runs/b; quotients of 2 points with equal options" in text
     assert "0.900 (0.800 to 1.000)" in text and "dominated by the other's front" in text
     assert max(map(len, text.splitlines())) <= 80 and "…" not in text
+
+
+def test_points_that_lose_without_a_third_objective_are_no_front() -> None:
+    """The second is on its front for its LUTs alone, which the other study did not measure."""
+    wide = study([0, 1], (4, 99.0, 100), (8, 98.5, 120))
+    wide["objectives"].append("lut4")
+    found = compare_studies(wide, study([0], (16, 97.0, 30)))
+    assert [(point["study"], point["number"]) for point in found["front"]] == [(0, 0), (1, 0)]
