@@ -37,7 +37,7 @@ def larger_device(net: IntegerNetwork, settings: Settings, refusals: Iterable[st
 
 
 def nearest_point(study: Study) -> str | None:
-    """Of a study without a front: which measured point breaks its limits least, and by how much; None of none.
+    """Of a study without a front: which measured point breaks its limits least, and by how much; None without any.
 
     Where a search finished some, only finished ones count.
     """

@@ -22,7 +22,10 @@ CHUNK = 32
 
 
 def recalibrated(graph: Graph, dataset: Dataset, images: int, seed: int, trained: TrainConfig | None = None) -> Graph:
-    """`graph` with statistics of at most `images` training images, drawn from `seed`; as it is for fewer than two."""
+    """`graph` with statistics of at most `images` training images, drawn from `seed`; as it is for fewer than two.
+
+    `trained` as in `with_new_statistics`.
+    """
     chosen = np.sort(np.random.default_rng([seed, 2]).permutation(len(dataset.x_train))[:images])
     return with_new_statistics(graph, dataset, chosen, trained) if len(chosen) > 1 else graph
 
