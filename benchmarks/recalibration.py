@@ -10,15 +10,15 @@ Target: none, it says which of the two `recalibrate` should take.
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from common import HERE, markdown, parser, say, write_results
 from staged import unpack
 
-from hwprm.config import DataConfig, TrainConfig
+from hwprm.config import DataConfig
 from hwprm.sources import Split, as_model, as_split
+from hwprm.training.augment import Augmentation
 from hwprm.training.evaluate import accuracy
 from hwprm.training.statistics import recalibrated
 
@@ -59,8 +59,7 @@ def _measured(stage: Path, split: Split) -> list[tuple[str, str, float, float]]:
     sets = ((split.x_validation, split.y_validation), (data.x_train[some], data.y_train[some]))
     rows = []
     for way, share in WAYS.items():
-        config = replace(TrainConfig(), augment="crop_flip", clean_share=share)
-        new = recalibrated(graph, data, IMAGES, 0, config)
+        new = recalibrated(graph, data, IMAGES, 0, Augmentation(kind="crop_flip", clean_share=share))
         held, seen = (round(accuracy(new, x, y, data.input_scale), 2) for x, y in sets)
         rows.append((name, way, held, seen))
     return rows

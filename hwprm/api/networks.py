@@ -365,6 +365,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.config import PurifyConfig
     from hwprm.graph import plain
     from hwprm.pruning.prm.purification import purify
+    from hwprm.training.augment import Augmentation
     from hwprm.training.evaluate import in_class
     from hwprm.training.statistics import recalibrated
 
@@ -375,7 +376,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     evaluate = partial(in_class, x=images, y=labels, input_scale=data.input_scale)
     config = PurifyConfig.given(config)
     done = purify(model, config, evaluate, progress)
-    graph = recalibrated(done.graph, data, config.recalibrate, seed=0)
+    graph = recalibrated(done.graph, data, config.recalibrate, 0, Augmentation.noted(model.meta))
     return _measured(done.advance(graph, done.stage), split, started)
 
 

@@ -70,7 +70,8 @@ class PurifyConfig(Section, section="purify"):
     recalibrate: Annotated[
         Recalibrate,
         Doc(
-            "Training images that batch norms take new statistics from afterwards: what was removed no longer adds to "
+            "Training images, augmented as in the last training where the model knows how, that batch norms take new "
+            "statistics from afterwards: what was removed no longer adds to "
             "the sums that they know. 0 keeps the old ones."
         ),
     ] = 0

@@ -33,6 +33,8 @@ class History(Mapping[str, Any]):
     input_scale: float | Json | None = None
     #: Of the last training.
     seed: int | None = None
+    #: Of the images of the last training (`hwprm.training.augment.Augmentation`).
+    augmentation: Json | None = None
     #: Per cent by stage, on the test split; by another set of images where `judged` says so.
     accuracy: Json | None = None
     #: What accuracies were measured on, where that was not the test split.
@@ -118,7 +120,9 @@ class History(Mapping[str, Any]):
 KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("name", "data", "judged"), (str,)),
     **dict.fromkeys(("waterfall", "removals", "refusals", "log"), (list,)),
-    **dict.fromkeys(("weights", "accuracy", "purify", "plan", "shapes", "teacher", "qat", "seconds"), (dict,)),
+    **dict.fromkeys(
+        ("weights", "augmentation", "accuracy", "purify", "plan", "shapes", "teacher", "qat", "seconds"), (dict,)
+    ),
     "input_scale": (float, int, dict),
     "seed": (int,),
 }

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["augment_batch", "cut_out", "resolve"]
+from hwprm.config.train import TrainConfig
+from hwprm.core.errors import ModelError
+
+__all__ = ["Augmentation", "augment_batch", "cut_out", "resolve"]
+
+#: What `Augmentation.kind` may be.
+KINDS = ("none", "shift", "affine", "elastic", "crop_flip")
 
 #: Ranges of the affine map: rotation in degrees, scale and shear relative, shift in pixels.
 ROTATION, SCALE, SHEAR, SHIFT = 10.0, 0.1, 0.1, 2.0
@@ -16,6 +26,46 @@ ROTATION, SCALE, SHEAR, SHIFT = 10.0, 0.1, 0.1, 2.0
 BEND, BEND_GRID = 0.7, 5
 #: Pixels that a crop moves the image by, at most.
 CROP = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What is done to training images: options of `TrainConfig`, ``auto`` resolved."""
+
+    kind: str
+    clean_share: float = 0.0
+    cutout: int = 0
+
+    @classmethod
+    def of(cls, config: TrainConfig, data_name: str) -> Self:
+        """What `config` means for the data set `data_name`."""
+        return cls(kind=resolve(config.augment, data_name), clean_share=config.clean_share, cutout=config.cutout)
+
+    @classmethod
+    def noted(cls, history: Mapping[str, Any]) -> Self | None:
+        """What a model's `history` says of its last training; None where it says nothing.
+
+        Raises ModelError for what no training notes.
+        """
+        values = history.get("augmentation")
+        if values is None:
+            return None
+        try:
+            made = cls(kind=values["kind"], clean_share=float(values["clean_share"]), cutout=int(values["cutout"]))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelError(f"the model's history has {values!r} as its augmentation; train it again") from error
+        if made.kind not in KINDS or not 0 <= made.clean_share <= 1 or made.cutout < 0:
+            raise ModelError(f"the model's history has {values!r} as its augmentation; train it again")
+        return made
+
+    def to_json(self) -> dict[str, Any]:
+        """For the history of a model."""
+        return asdict(self)
+
+    def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """`images` ``(n, C, H, W)`` as training sees them."""
+        moved = augment_batch(images, self.kind, self.clean_share, rng)
+        return cut_out(moved, self.cutout, self.clean_share, rng)
 
 
 def resolve(kind: str, data_name: str) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
 from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
-from hwprm.training.augment import augment_batch, cut_out, resolve
+from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
 from hwprm.training.devices import NARROW, Precision
 
@@ -76,10 +76,10 @@ class Samples:
         config, place = context.config, place or Place()
         self.dataset, self.config, self.dtype, self.device, self.part = dataset, config, dtype, place.device, place.part
         self.names = [node.name for node in graph.inputs]
-        self.augment = resolve(config.augment, dataset.name)
+        self.augment = Augmentation.of(config, dataset.name)
         self.labels = torch.from_numpy(np.array(dataset.y_train))
         self.steps = math.ceil(len(self.labels) / config.batch)
-        if len(self.names) > 1 and self.augment != "none":
+        if len(self.names) > 1 and self.augment.kind != "none":
             raise ConfigError(
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
@@ -89,9 +89,9 @@ class Samples:
         self.precision = Precision(config, place.device)
         self.pool: NDArray[np.uint8] | None = None
         self.pool_logits: Tensor | None = None
-        if config.copies and self.augment != "none":
+        if config.copies and self.augment.kind != "none":
             self._check_bytes()
-            key = f"{_digest(dataset.x_train)} {self.augment} {config.cutout} {config.copies} {config.seed}"
+            key = f"{_digest(dataset.x_train)} {self.augment.kind} {config.cutout} {config.copies} {config.seed}"
             self.pool = _remembered("pool", key, self._make_pool)
             if self.teacher is not None:
                 key += f" {dtype} {config.precision} {_state_digest(self.teacher)}"
@@ -114,13 +114,11 @@ class Samples:
 
     def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         own = self.part(len(chosen))
-        if self.augment == "none":  # nothing is drawn, so nothing of the others' parts is needed
+        if self.augment.kind == "none":  # nothing is drawn, so nothing of the others' parts is needed
             images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
         else:
             whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-            config = self.config
-            moved = augment_batch(whole[0], self.augment, config.clean_share, rng)
-            images = [cut_out(moved, config.cutout, config.clean_share, rng)[own]]
+            images = [self.augment(whole[0], rng)[own]]
         images = [self._laid_out(array) for array in images]
         return self._batch(images, chosen, self._ask(images))
 
@@ -175,11 +173,12 @@ class Samples:
     def _make_pool(self) -> NDArray[np.uint8]:
         clean = self.dataset.x_train
         pool = np.empty((self.config.copies, *clean.shape), np.uint8)
+        augment = replace(self.augment, clean_share=0.0)
         for copy, target in enumerate(pool):
             rng = np.random.default_rng([self.config.seed, copy, 1])
             for start in range(0, len(clean), CHUNK):
                 part = torch.from_numpy(clean[start : start + CHUNK]).float()
-                moved = cut_out(augment_batch(part, self.augment, 0.0, rng), self.config.cutout, 0.0, rng)
+                moved = augment(part, rng)
                 target[start : start + CHUNK] = moved.round_().clamp_(0, 255).to(torch.uint8).numpy()
         return pool
 

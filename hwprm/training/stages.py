@@ -6,6 +6,7 @@ from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
+from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
 from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
@@ -40,7 +41,8 @@ def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str)
     hooks = ZeroMasks.of(module) if model.stage is not Stage.DENSE else None
     result = fit(module, dataset, context, stage=stage, hooks=hooks)
     config = context.config
-    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed, config)
+    augmentation = Augmentation.of(config, dataset.name)
+    graph = recalibrated(module.to_graph(), dataset, config.recalibrate, config.seed, augmentation)
     done = held_out_accuracy(graph, dataset, config)
     before = float(model.meta.get("seconds", {}).get(key, 0.0))
     return model.advance(
@@ -49,6 +51,7 @@ def _run(model: Model, dataset: Dataset, context: Context, stage: str, key: str)
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=config.seed,
+        augmentation=augmentation.to_json(),
         accuracy={key: done},
         qat=None,
         seconds={key: before + result.seconds},

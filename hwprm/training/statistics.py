@@ -9,11 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hwprm.config.train import TrainConfig
 from hwprm.data import Dataset
 from hwprm.graph import BatchNorm, Graph, by_input, scale_of
 from hwprm.nets import GraphModule
-from hwprm.training.augment import augment_batch, cut_out, resolve
+from hwprm.training.augment import Augmentation
 
 __all__ = ["image_batches", "recalibrated", "with_new_statistics"]
 
@@ -21,21 +20,26 @@ __all__ = ["image_batches", "recalibrated", "with_new_statistics"]
 CHUNK = 32
 
 
-def recalibrated(graph: Graph, dataset: Dataset, images: int, seed: int, trained: TrainConfig | None = None) -> Graph:
+def recalibrated(graph: Graph, dataset: Dataset, images: int, seed: int, trained: Augmentation | None = None) -> Graph:
     """`graph` with statistics of at most `images` training images, drawn from `seed`; as it is for fewer than two.
 
-    `trained` as in `with_new_statistics`.
+    `trained` as in `with_new_statistics`, drawn from `seed` too.
     """
     chosen = np.sort(np.random.default_rng([seed, 2]).permutation(len(dataset.x_train))[:images])
-    return with_new_statistics(graph, dataset, chosen, trained) if len(chosen) > 1 else graph
+    return with_new_statistics(graph, dataset, chosen, trained, seed=seed) if len(chosen) > 1 else graph
 
 
 def with_new_statistics(
-    graph: Graph, dataset: Dataset, chosen: NDArray[np.int64], trained: TrainConfig | None = None
+    graph: Graph,
+    dataset: Dataset,
+    chosen: NDArray[np.int64],
+    trained: Augmentation | None = None,
+    *,
+    seed: int = 0,
 ) -> Graph:
     """`graph` with mean and variance of its batch norms taken anew on the training images `chosen`, two or more.
 
-    The images are augmented as training by `trained` does it, or as they are. Fixed batch norms stay as they are.
+    The images are augmented by `trained`, as they were in training, or as they are. Fixed batch norms stay as they are.
     Statistics are the mean of those of all batches, as training takes them.
     """
     module = GraphModule(graph).train()
@@ -48,18 +52,13 @@ def with_new_statistics(
         holder.momentum = None
     names = [node.name for node in graph.inputs]
     dtype = next(module.parameters()).dtype
-    rng = np.random.default_rng([0 if trained is None else trained.seed, 3])
+    rng = np.random.default_rng([seed, 3])
     with torch.no_grad():
         # At least CHUNK images in each, or all: a batch of one has no variance.
         for part in np.array_split(chosen, max(1, len(chosen) // CHUNK)):
             images = image_batches(dataset, names, part, dtype)
-            module(*(images if trained is None else [_augmented(images[0], dataset.name, trained, rng), *images[1:]]))
+            module(*(images if trained is None else [trained(images[0], rng), *images[1:]]))
     return module.to_graph()
-
-
-def _augmented(images: Tensor, name: str, trained: TrainConfig, rng: np.random.Generator) -> Tensor:
-    moved = augment_batch(images, resolve(trained.augment, name), trained.clean_share, rng)
-    return cut_out(moved, trained.cutout, trained.clean_share, rng)
 
 
 def image_batches(dataset: Dataset, names: list[str], chosen: NDArray[np.int64], dtype: torch.dtype) -> list[Tensor]:

@@ -21,6 +21,7 @@ from hwprm.pruning.admm.supports import choose_supports, hard_prune, kept_indice
 from hwprm.pruning.channels.pattern import Meters
 from hwprm.pruning.paths.paths import constant_outputs
 from hwprm.pruning.statistics import norm_gains
+from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
 from hwprm.training.engine import FitResult, fit
 from hwprm.training.evaluate import held_out_accuracy
@@ -85,6 +86,7 @@ def admm(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=base.seed,
+        augmentation=Augmentation.of(base, dataset.name).to_json(),
         accuracy={"admm": held_out_accuracy(graph, dataset, base)},
         seconds={"admm": seconds},
         plan=kept_indices(module),

@@ -26,6 +26,7 @@ from hwprm.pruning.compaction.narrowing import narrow, widen
 from hwprm.pruning.shrinking.hooks import ShrinkHooks
 from hwprm.pruning.shrinking.moments import narrowed, widened
 from hwprm.pruning.shrinking.pace import Pace
+from hwprm.training.augment import Augmentation
 from hwprm.training.checkpoint import Checkpoint, Saved, digest, how_to_resume
 from hwprm.training.context import Context, Earlier
 from hwprm.training.distributed import Group
@@ -67,6 +68,7 @@ def shrink(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=base.seed,
+        augmentation=Augmentation.of(base, dataset.name).to_json(),
         accuracy={"shrunk": held_out_accuracy(run.graph, dataset, base)},
         seconds={"shrunk": run.seconds},
         plan=kept_indices(GraphModule(run.graph)),

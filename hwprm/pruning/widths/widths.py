@@ -32,6 +32,7 @@ from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.channels.moments import ChannelMoments, channel_moments, compensated, scores
 from hwprm.pruning.statistics import columns_per_channel, makes_output
 from hwprm.pruning.widths.gates import Gates, find_gates
+from hwprm.training.augment import Augmentation
 from hwprm.training.devices import threads
 from hwprm.training.evaluate import accuracy, check_fit
 from hwprm.training.statistics import with_new_statistics
@@ -186,7 +187,10 @@ def find_widths(
     with threads(config.threads):
         ranking = rank_channels(blocks, dataset, config, meter, budget / before, progress=progress)
         kept = select(blocks, ranking.order, meter, budget, config.round_to)
-        narrowed = _model(model, cut(blocks, kept.keep, ranking, dataset), dataset) if config.cut else None
+        narrowed = None
+        if config.cut:
+            graph = cut(blocks, kept.keep, ranking, dataset, Augmentation.noted(model.meta))
+            narrowed = _model(model, graph, dataset)
     return _widths(blocks, meter, budget, kept, ranking, narrowed)
 
 
@@ -221,10 +225,15 @@ def rank_channels(
     return Ranking(images=images, moments=moments, gates=gates, importance=importance, order=order)
 
 
-def cut(blocks: Blocks, keep: BoolArray, ranking: Ranking, dataset: Dataset) -> Graph:
-    """The network with the groups `keep` alone, means of the others in the biases, batch norms with new statistics."""
+def cut(
+    blocks: Blocks, keep: BoolArray, ranking: Ranking, dataset: Dataset, trained: Augmentation | None = None
+) -> Graph:
+    """The network with the groups `keep` alone, means of the others in the biases, batch norms with new statistics.
+
+    These are of images augmented by `trained`, as they were in training, or as they are.
+    """
     filled = replace(blocks.groups, graph=compensated(blocks.groups, ranking.moments, keep))
-    return with_new_statistics(narrow(filled, keep), dataset, ranking.images)
+    return with_new_statistics(narrow(filled, keep), dataset, ranking.images, trained)
 
 
 def marginal_costs(blocks: Blocks, meter: Meter, total: int) -> FloatArray:

@@ -19,6 +19,7 @@ from hwprm.quantization.accuracy import stored_accuracy
 from hwprm.quantization.aware.module import IntegerModule
 from hwprm.quantization.emulate import run_torch
 from hwprm.quantization.network import quantize_network
+from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
 from hwprm.training.engine import fit
 from hwprm.training.masks import ZeroMasks
@@ -70,6 +71,7 @@ def train_integers(
         data=dataset.name,
         input_scale=dataset.input_scale,
         seed=train.seed,
+        augmentation=Augmentation.of(train, dataset.name).to_json(),
         accuracy={"qat": stored_accuracy(net, dataset.x_test, dataset.input_scale, dataset.y_test)},
         qat=trained.to_json(),
         seconds={"qat": before + done.seconds},

@@ -14,7 +14,7 @@ from hwprm.graph import BatchNorm
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
 from hwprm.training import Checkpoint, Context, finetune, fit, train
-from hwprm.training.augment import cut_out
+from hwprm.training.augment import Augmentation, cut_out
 from hwprm.training.hooks import Hooks
 from hwprm.training.optimisers import make_optimiser
 from hwprm.training.samples import Samples
@@ -106,6 +106,15 @@ def test_batch_norms_take_the_statistics_of_what_training_sees():
     far = (clean.mean((0, 2, 3)) - before.mean((0, 2, 3))).abs()
     assert (np.abs(norm.mean - before.mean((0, 2, 3)).numpy()) < 0.3 * far.numpy()).all()
     np.testing.assert_allclose(norm.var, before.var((0, 2, 3)), rtol=0.2)
+
+
+def test_a_model_notes_how_its_images_were_augmented():
+    config = replace(FAST, augment="shift", clean_share=0.25, cutout=2)
+    model = train(tiny_graph(norm=True), blobs(), Context(config=config))
+    assert model.meta["augmentation"] == {"kind": "shift", "clean_share": 0.25, "cutout": 2}
+    again = train(model, blobs(), Context(config=replace(config, augment="none")))
+    assert Augmentation.noted(again.meta) == Augmentation(kind="none", clean_share=0.25, cutout=2)
+    assert Augmentation.noted({}) is None
 
 
 def test_one_image_has_no_statistics():

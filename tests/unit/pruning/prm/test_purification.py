@@ -378,25 +378,3 @@ def test_wrong_models():
 def test_config(values, text):
     with pytest.raises(ConfigError, match=text):
         PurifyConfig(**values)
-
-
-def test_batch_norms_take_new_statistics_afterwards():
-    from hwprm import api
-    from hwprm.config import PruneOptions
-    from hwprm.graph import BatchNorm
-    from tests.unit.training.synthetic import blobs, tiny_graph
-
-    graph = tiny_graph(norm=True, padding=1)
-    weight = graph.by_name["conv1"].weight.copy()
-    weight[:, :, 1] = 0
-    model = Model(graph=graph.replace(replace(graph.by_name["conv1"], weight=weight)), stage=Stage.ADMM)
-    config = PurifyConfig(mode="absolute")
-    plain, new = (
-        api.prune(model, blobs(), PruneOptions(purify=replace(config, recalibrate=count), stop_after="purify")).graph
-        for count in (0, 100)
-    )
-    name = next(node.name for node in graph.nodes if isinstance(node, BatchNorm))
-    assert np.array_equal(plain.by_name[name].mean, graph.by_name[name].mean)
-    assert not np.array_equal(new.by_name[name].mean, plain.by_name[name].mean)
-    for layer in plain.weighted:
-        assert np.array_equal(layer.weight, new.by_name[layer.name].weight)

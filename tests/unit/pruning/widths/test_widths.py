@@ -17,7 +17,7 @@ from hwprm.core.errors import ConfigError, DataError, ModelError
 from hwprm.core.progress import silent
 from hwprm.data import Dataset
 from hwprm.frontend import to_graph
-from hwprm.graph import Graph, LazyImages
+from hwprm.graph import BatchNorm, Graph, LazyImages
 from hwprm.model import Model, Stage
 from hwprm.model.plan import Plan
 from hwprm.nets import lenet5_graph
@@ -28,6 +28,7 @@ from hwprm.pruning.prm.purification import purify
 from hwprm.pruning.widths.gates import find_gates
 from hwprm.pruning.widths.widths import find_widths, marginal_costs, rank_channels, select
 from hwprm.reporting import describe, model_facts
+from hwprm.training.augment import Augmentation
 from tests.conftest import Run
 from tests.support.zoo import ZOO, zoo_module
 from tests.unit.pruning.widths.nets import (
@@ -184,6 +185,20 @@ def test_same_seed_same_widths_and_another_seed_other_gates():
         np.testing.assert_array_equal(a.weight, b.weight)
         np.testing.assert_array_equal(a.bias, b.bias)
     assert api.widths(model, data, replace(config, seed=1)).to_json() != one.to_json()
+
+
+def test_new_statistics_are_of_images_as_training_saw_them():
+    model, data = _zoo("resnet")
+    seen = model.advance(model.graph, model.stage, augmentation=Augmentation(kind="crop_flip").to_json())
+    clean, augmented = (api.widths(one, data, replace(QUICK, steps=5, cut=True)).model.graph for one in (model, seen))
+    differ = [
+        not np.array_equal(node.mean, augmented.by_name[node.name].mean)
+        for node in clean.nodes
+        if isinstance(node, BatchNorm)
+    ]
+    assert differ and all(differ)
+    for node in clean.weighted:
+        np.testing.assert_array_equal(node.weight, augmented.by_name[node.name].weight)
 
 
 def test_widths_go_to_admm(tmp_path):
