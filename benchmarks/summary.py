@@ -98,6 +98,7 @@ def table(results: Path = RESULTS) -> str:
         rows.pruned_for_array(read("pruned_for_array")),
         *rows.explored(read("explore")),
         *rows.training(read("training")),
+        rows.distilled(read("distilled")),
         *rows.widths(read("widths")),
         *rows.signs(read("signs")),
         rows.coverage(read("coverage")),

@@ -291,6 +291,16 @@ def training(facts: dict[str, Any]) -> list[Row]:
     return rows
 
 
+def distilled(facts: dict[str, Any]) -> Row:
+    measured = (
+        f"{facts['distilled_seconds']:.0f} s CPU an epoch, {facts['ratio']:.2f} x the loop's "
+        f"{facts['loop_seconds']:.0f} s; "
+        f"copies and the teacher's answers {facts['copies_seconds_an_epoch']:.0f} s more, spread over all epochs"
+    )
+    target = f"at most {facts['target']:.2f} x the loop's CPU seconds"
+    return ("distilled.py: compact ResNet-18 at 60x, bfloat16", target, measured, verdict(facts["met"]))
+
+
 def demo(facts: dict[str, Any]) -> Row:
     usage, verify = facts["usage"], facts["verify"]
     measured = (

@@ -20,7 +20,9 @@ __all__ = ["load"]
 def load(
     talk: Talk,
     settings: Settings,
-    network: Annotated[str, typer.Argument(help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18 or resnet50.")],
+    network: Annotated[
+        str, typer.Argument(help="lenet5, fast8-cifar, vgg16-cifar, resnet18-cifar, alexnet, resnet18 or resnet50.")
+    ],
     file: Annotated[Path, typer.Argument(help="Checkpoint: .pth or .pt with a state dict, or .safetensors.")],
 ) -> Outcome:
     """Load a public checkpoint, its tensors named as in torchvision; the result is a dense model folder.

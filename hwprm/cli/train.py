@@ -29,7 +29,8 @@ def train(
     network: Annotated[
         str,
         typer.Argument(
-            help="lenet5, vgg16-cifar, resnet18-cifar, alexnet, resnet18, resnet50, a .pt2 or .onnx file, a model."
+            help="lenet5, fast8-cifar, vgg16-cifar, resnet18-cifar, alexnet, resnet18, resnet50, a .pt2 or .onnx file, "
+            "a model."
         ),
     ] = "lenet5",
 ) -> Outcome:

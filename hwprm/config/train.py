@@ -129,6 +129,13 @@ class TrainConfig(Section, section="train"):
             "the running ones."
         ),
     ] = 0
+    whiten: Annotated[
+        Recalibrate,
+        Doc(
+            "Training images whose patches the first convolution of an untrained network begins with whitening filters "
+            "of; 0 leaves its weights random."
+        ),
+    ] = 0
     seed: Annotated[Seed, Doc("Seed of the weights, the order of the images and the augmentation.")] = 0
     threads: Annotated[
         Threads,

@@ -10,6 +10,7 @@ from torch import nn
 
 from hwprm.core.errors import InputError
 from hwprm.nets.alexnet import AlexNet
+from hwprm.nets.fast8 import Fast8
 from hwprm.nets.lenet import lenet5
 from hwprm.nets.resnet import BasicBlock, Bottleneck, ResNet
 from hwprm.nets.vgg import VGG16
@@ -30,6 +31,7 @@ NETWORKS: dict[str, Reference] = {
     "resnet18-cifar": Reference(
         lambda classes, width: ResNet(BasicBlock, (2, 2, 2, 2), classes, small=True, width=width), (3, 32, 32), 10
     ),
+    "fast8-cifar": Reference(Fast8, (3, 32, 32), 10),
     "alexnet": Reference(AlexNet, (3, 224, 224), 1000),
     "resnet18": Reference(
         lambda classes, width: ResNet(BasicBlock, (2, 2, 2, 2), classes, width=width), (3, 224, 224), 1000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hwprm.core.errors import ConfigError
 from hwprm.data import Dataset
 from hwprm.graph import Graph
 from hwprm.model import Model, Stage
@@ -12,6 +13,7 @@ from hwprm.training.engine import fit
 from hwprm.training.evaluate import held_out_accuracy
 from hwprm.training.masks import ZeroMasks
 from hwprm.training.statistics import recalibrated
+from hwprm.training.whitening import whitened
 
 __all__ = ["finetune", "train"]
 
@@ -22,9 +24,16 @@ def train(network: Graph | Model, dataset: Dataset, context: Context) -> Model:
     With a teacher (the dense network) its outputs are part of the loss, see `fit`.
 
     A Graph becomes a model of stage dense; a Model keeps its stage. Test accuracy (per cent), seconds and the
-    per-epoch losses go into the model's meta. Raises what `fit` raises.
+    per-epoch losses go into the model's meta. Raises what `fit` raises, ConfigError for ``config.whiten`` with a model
+    that was trained.
     """
     model = network if isinstance(network, Model) else Model(graph=network, stage=Stage.DENSE)
+    if images := context.config.whiten:
+        if model.meta.get("log"):
+            raise ConfigError(
+                "train.whiten begins an untrained network with whitening filters, this one was trained; set it to 0"
+            )
+        model = model.advance(whitened(model.graph, dataset, images, context.config.seed), model.stage)
     return _run(model, dataset, context, "train", model.stage.value)
 
 
