@@ -55,7 +55,8 @@ def _full(e: dict[str, Any], recipe: Recipe) -> tuple[object, ...]:
     dense = _mean([seed["accuracy"]["dense"] for seed in seeds])
     cycles = _mean([seed["cycles"] for seed in seeds])
     seconds = _mean([sum(seed["seconds"].values()) for seed in seeds])
-    middle = (*_method(recipe), _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
+    method, taught = _method(recipe)
+    middle = (method, _teacher(e, recipe, taught), _paper(e), _ours(e), spread, f"{dense:.2f}", _aim(e))
     return (_name(e), COUNTS[e["count"]], *middle, _cycles(recipe, cycles), f"{seconds:,.0f}")
 
 
@@ -71,6 +72,13 @@ def steps_of(facts: dict[str, Any]) -> str:
         rows.append((_name(e), *accuracies, weights, f"{sum(seed['seconds'].values()):,.0f}"))
     header = ("row", "dense", "shrunk", "purified", "fine-tuned", "integer", "convolution weights left", "seconds")
     return markdown(header, rows)
+
+
+def _teacher(e: dict[str, Any], recipe: Recipe, taught: str) -> str:
+    """`taught`, and by whom where that is not the dense network of the row."""
+    names = {str(seed["teacher"]["name"]) for seed in e["seeds"] if seed.get("teacher")}
+    names -= {recipe.name, recipe.network}
+    return f"{taught}, by {', '.join(sorted(names))}" if names and taught == "yes" else taught
 
 
 def _method(recipe: Recipe) -> tuple[str, str]:

@@ -68,6 +68,8 @@ class Step:
     start: str | None = None
     #: Stage whose outputs join the loss.
     teacher: str | None = None
+    #: A network of its own, such as a teacher's, that it trains from random weights; the plan's without it.
+    network: str | None = None
     #: Sides of the images, made smaller by averaging; the network's own size without it.
     pixels: int | None = None
     #: Training images that it sees, as many of each class; all without it.
@@ -95,7 +97,7 @@ class Bench:
     sizes: dict[int, Split] = field(default_factory=dict)
 
     def model(self, name: str | None) -> Model:
-        """What stage `name` left, or the network with random weights."""
+        """What stage `name` left, or the plan's network with random weights."""
         if name is not None:
             return Model.load(self.out / name)
         made, whole = self.untrained(self.plan.width), self.untrained(1.0).graph
@@ -105,11 +107,16 @@ class Bench:
             rows.append(against(account(made.graph, made.graph).dense().row("widths"), rows))
         return made.advance(made.graph, made.stage, name=self.plan.network, waterfall=rows)
 
-    def untrained(self, width: float) -> Model:
-        """The plan's network with `width` times the channels and random weights."""
+    def untrained(self, width: float, name: str | None = None) -> Model:
+        """The network `name`, or the plan's, with `width` times the channels and random weights."""
         data = self.split.dataset
-        network = reference_network(self.plan.network, self.plan.seed, width=width, classes=data.classes)
+        network = reference_network(name or self.plan.network, self.plan.seed, width=width, classes=data.classes)
         return as_model(network.train(False), data.image_shape)
+
+    def other(self, name: str) -> Model:
+        """The network `name`, whole, with random weights."""
+        made = self.untrained(1.0, name)
+        return made.advance(made.graph, made.stage, name=name)
 
     def images(self, pixels: int | None) -> Split:
         """The data, its images `pixels` high and wide."""
@@ -178,13 +185,15 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
             for key, value in table.items()
         }
         settings = load_settings(None, options | dict(overrides), base)
-        own.setdefault("start", steps[-1].name if steps else None)
-        unknown = set(own) - {"name", "do", "start", "teacher", "pixels", "images"}
+        own.setdefault("start", steps[-1].name if steps and "network" not in own else None)
+        unknown = set(own) - {"name", "do", "start", "teacher", "network", "pixels", "images"}
         if unknown or own.get("do") not in DEEDS:
             raise ConfigError(
                 f"{file}: stage {entry.get('name')!r} is not one: {unknown or own.get('do')}"
                 + nearest(str(own.get("do")), DEEDS)
             )
+        if "network" in own and (own["do"] != "train" or own["start"] is not None):
+            raise ConfigError(f"{file}: stage {own.get('name')!r} has a network of its own, which can only be trained")
         steps.append(Step(settings=_scaled(settings, scale, int(head.get("seed", 0))), **own))
     return Plan(
         network=head["network"], width=float(head.get("width", 1.0)), seed=int(head.get("seed", 0)), steps=tuple(steps)
@@ -226,7 +235,7 @@ def _run(bench: Bench, step: Step) -> None:
     if step.do in ("quantize", "score"):
         _finish(bench, step)
         return
-    before = bench.model(step.start)
+    before = bench.model(step.start) if step.network is None else bench.other(step.network)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
     made = _make(bench, step, model, data)
     made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage, judged=JUDGED)

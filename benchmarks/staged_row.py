@@ -73,6 +73,7 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
         "data": {"name": recipe.settings.data.name, "source": "as the plan says"},
         "accuracy": {AFTER[step.do]: scores[step.name] for step in way if step.name in scores and step.do in AFTER},
         "validation": last.meta["accuracy"],
+        "teacher": last.meta.get("teacher"),
         "compression": {key: integer[key] for key in ("conv_only", "all_weights", "stored_bits")}
         | {"nonzero": {key: nonzero[key] for key in ("base", "left", "ratio")}},
         "waterfall": rows,

@@ -18,7 +18,7 @@ from hwprm.config.settings import MACHINE, SECTIONS, Settings, load_settings, se
 from hwprm.config.steps import QAT, WIDTHS, PruneStep, in_steps
 from hwprm.config.words import nearest
 from hwprm.core.errors import ConfigError, InputError
-from hwprm.core.files import digest_of
+from hwprm.core.files import digest_of, digest_of_weights
 from hwprm.core.resources import recipe_dir
 
 __all__ = ["Recipe", "load_recipe", "recipe_names"]
@@ -94,7 +94,10 @@ class Recipe:
         """
         weights = self.settings.repro.weights
         narrow = () if self.start_width == 1 else (self.start_width,)
-        what = (self.network, self.width, *narrow, self.top, self.steps, digest_of(weights) if weights else None)
+        teacher = self.settings.repro.teacher
+        taught = () if teacher is None else (digest_of_weights(teacher),)
+        checkpoint = digest_of(weights) if weights else None
+        what = (self.network, self.width, *narrow, self.top, self.steps, checkpoint, *taught)
         text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed"})
         return hashlib.sha256(text.encode()).hexdigest()
 

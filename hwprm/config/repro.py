@@ -30,7 +30,13 @@ class ReproConfig(Section, section="repro"):
             "expects."
         ),
     ] = None
-
+    teacher: Annotated[
+        Path | None,
+        Doc(
+            "Model that teaches what is shrunk and fine-tuned, in place of the row's dense network: one that knows "
+            "more."
+        ),
+    ] = None
     pruned: Annotated[
         Path | None,
         Doc(
@@ -40,5 +46,7 @@ class ReproConfig(Section, section="repro"):
     ] = None
 
     def agree(self) -> None:
+        if self.teacher is not None and self.pruned is not None:
+            raise ConfigError("repro.teacher teaches what is trained, and with repro.pruned nothing is; leave one out")
         if self.seeds is not None and (not self.seeds or len(set(self.seeds)) < len(self.seeds)):
             raise ConfigError(f"repro.seeds must be one or more, each once, such as 0,1,2, not {self.seeds!r}")

@@ -30,6 +30,7 @@ __all__ = [
     "check_file",
     "check_output",
     "digest_of",
+    "digest_of_weights",
     "lock_folder",
     "new_folder",
     "put_file",
@@ -268,6 +269,11 @@ def digest_of(file: Path) -> str:
     """SHA-256 of the bytes of `file`, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest_of_weights(model: Path) -> str:
+    """`digest_of` the weights of `model`, a folder, or of the file that it is."""
+    return digest_of(model / "weights.safetensors" if model.is_dir() else model)
 
 
 def read_json(file: Path) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from hwprm.bundle import Bundle
 from hwprm.config.recipes import Recipe
 from hwprm.core.errors import ModelError
-from hwprm.core.files import digest_of, lock_folder
+from hwprm.core.files import digest_of_weights, lock_folder
 from hwprm.data import Dataset
 from hwprm.model import Model
 from hwprm.nets import reference_network
@@ -75,7 +75,7 @@ def prove(recipe: Recipe, pruned: Path, out: Path, listener: Listener) -> Facts:
             origin={
                 "data": split.dataset.fingerprint,
                 "network": f"{recipe.network}, {recipe.width}",
-                "weights": digest_of(pruned / "weights.safetensors" if pruned.is_dir() else pruned),
+                "weights": digest_of_weights(pruned),
             },
         )
         run_steps(run, FLOW, listener)

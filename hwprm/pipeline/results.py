@@ -92,6 +92,7 @@ def result_of(recipe: Recipe, data: Dataset, dense: Run, run: Run) -> Facts:
         "data": {"name": data.name, "source": _without_path(data.source)},
         "accuracy": run.done["score"].facts["accuracy"],
         "validation": last.meta["accuracy"],
+        "teacher": last.meta.get("teacher"),
         "compression": {key: integer[key] for key in ("conv_only", "all_weights", "stored_bits")}
         | {"nonzero": {"base": base, "left": left, "ratio": base / left}},
         "waterfall": waterfall,

@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import count_meters, widths_meter
+from hwprm.api.networks import count_meters, teacher_of, widths_meter
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.config.steps import WIDTHS
-from hwprm.core.errors import DataError, HwprmError
+from hwprm.core.errors import DataError, HwprmError, ModelError
 from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.data import Dataset
 from hwprm.model import Model
@@ -97,18 +97,32 @@ def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fac
     with group.first_alone():  # it may download
         split = row_data(settings)
     listener.say(f"data: {split.dataset.name}, {split.dataset.source}")
+    teacher = _teacher(recipe, split.dataset)
     _check_recipe(recipe, settings, split.dataset)  # before anything is written, and before hours of dense training
     start = _run_of(recipe, settings, split, place)
     dense = run_dense(recipe, start, shared, listener)
     group.from_first(lambda: _start(recipe, seed, place))
-    run = replace(start, origin={**start.origin, "dense": dense.done["train"].key})
-    given = replace(start.given, dense=dense.out / "stages/train", rounds=rounds_of(run, shared))
+    taught = {} if teacher is None else {"teacher": teacher.graph.weights_digest}
+    run = replace(start, origin={**start.origin, "dense": dense.done["train"].key, **taught})
+    given = replace(start.given, dense=dense.out / "stages/train", rounds=rounds_of(run, shared), teacher=teacher)
     others = sorted(other for other in out.glob("*/seed-*") if other != place)
     run = replace(run, given=given, beside=tuple(others))
     run_steps(run, row_flow(recipe), listener)
     facts = result_of(recipe, split.dataset, dense, run)
     group.from_first(lambda: write_result(place, facts))
     return facts
+
+
+def _teacher(recipe: Recipe, data: Dataset) -> Model | None:
+    """The model that teaches in place of the dense network, if any. Raises when it knows other images or classes."""
+    if recipe.settings.repro.teacher is None:
+        return None
+    teacher = teacher_of(recipe.settings.repro.teacher, data.image_shape)
+    try:
+        check_fit(teacher.graph, data.image_shape, data.classes)
+    except (DataError, ModelError) as error:
+        raise type(error)(f"the teacher {recipe.settings.repro.teacher} does not fit: {error}") from error
+    return teacher
 
 
 def _run_of(recipe: Recipe, settings: Settings, split: Split, place: Path) -> Run:

@@ -39,7 +39,7 @@ def whitened(graph: Graph, dataset: Dataset, images: int, seed: int) -> Graph:
     chosen = np.sort(np.random.default_rng([seed, 4]).permutation(len(dataset.x_train))[:images])
     some = torch.from_numpy(np.asarray(plain(dataset.x_train)[chosen], dtype=np.float32))
     some *= scale_of(dataset.input_scale, graph.inputs[0].name)
-    patches = functional.unfold(some, kernel[1:], dilation=node.dilation).transpose(1, 2).flatten(0, 1)
+    patches = functional.unfold(some, (kernel[1], kernel[2]), dilation=node.dilation).transpose(1, 2).flatten(0, 1)
     mean = patches.mean(0).double()
     values, directions = torch.linalg.eigh(torch.cov(patches.T.double()))
     scaled = (directions / (values + FLOOR * values.mean()).sqrt()).T.flip(0)

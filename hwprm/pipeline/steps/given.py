@@ -10,7 +10,7 @@ from hwprm.model import Model
 from hwprm.pipeline.step import Task
 from hwprm.sources import Split
 
-__all__ = ["Given", "dense_of"]
+__all__ = ["Given", "dense_of", "teacher_of"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -25,6 +25,8 @@ class Given:
     judged: str | None = None
     #: Folder of the dense network, where another run makes it; else the step ``train`` of this run does.
     dense: Path | None = None
+    #: What teaches in place of the dense network.
+    teacher: Model | None = None
     #: A checkpoint to take the dense network's weights from, instead of training it.
     weights: Path | None = None
     #: Folder for the epochs of `shrink`, where runs share them.
@@ -35,3 +37,9 @@ def dense_of(task: Task) -> Model:
     """The dense network of the run."""
     given: Given = task.given
     return Model.load(given.dense or task.out / "stages/train")
+
+
+def teacher_of(task: Task) -> Model:
+    """What teaches the steps that train: a model that was given, else the dense network."""
+    given: Given = task.given
+    return given.teacher or dense_of(task)

@@ -11,7 +11,7 @@ from hwprm.config.steps import METHODS, QAT, WIDTHS, PruneStep
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
-from hwprm.pipeline.steps.given import Given, dense_of
+from hwprm.pipeline.steps.given import Given, dense_of, teacher_of
 from hwprm.pruning.accounting import account, against
 from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
@@ -39,7 +39,7 @@ def load(task: Task) -> Facts:
 
 
 def shrink(task: Task) -> Facts:
-    """Shrink the dense network in rounds; it teaches itself."""
+    """Shrink the dense network in rounds; it teaches itself, unless another model does."""
     given: Given = task.given
     watch = Watch(task.progress)
     model = api.prune(
@@ -52,7 +52,7 @@ def shrink(task: Task) -> Facts:
             quantize=task.settings.quantize,
             stop_after=PruneStep.SHRINK,
         ),
-        teacher=dense_of(task),
+        teacher=teacher_of(task),
         progress=watch,
         checkpoint=watch.checkpoint(given.rounds or task.scratch),
     )
@@ -102,13 +102,13 @@ def compact(task: Task) -> Facts:
 
 
 def finetune(task: Task) -> Facts:
-    """Train what is left; the dense network teaches it."""
+    """Train what is left; the dense network, or the model in its place, teaches it."""
     watch = Watch(task.progress)
     model = api.prune(
         _before(task),
         task.given.split,
         PruneOptions(finetune=task.settings.finetune, train=task.settings.train),
-        teacher=dense_of(task),
+        teacher=teacher_of(task),
         progress=watch,
         checkpoint=watch.checkpoint(task.scratch),
     )
@@ -116,7 +116,7 @@ def finetune(task: Task) -> Facts:
 
 
 def qat(task: Task) -> Facts:
-    """Train what is left in integers; the dense network teaches it.
+    """Train what is left in integers; the dense network, or the model in its place, teaches it.
 
     What the same bits make of the floats lies beside it, to be compared with.
     """
@@ -127,7 +127,7 @@ def qat(task: Task) -> Facts:
         before,
         given.split,
         QatOptions(qat=settings.qat, quantize=settings.quantize, train=settings.train),
-        teacher=dense_of(task),
+        teacher=teacher_of(task),
         progress=watch,
         checkpoint=watch.checkpoint(task.scratch),
     )

@@ -181,6 +181,27 @@ def test_what_a_plan_cannot_mean(staged, tmp_path):
         staged.read_plan(file, {})
 
 
+def test_a_teacher_may_be_another_network(staged, tmp_path):
+    file = tmp_path / "plan.toml"
+    wise = '\n[[stage]]\nname = "wise"\ndo = "train"\nnetwork = "fast8-cifar"\n'
+    last = '[[stage]]\nname = "again"\ndo = "finetune"\nstart = "compact"\nteacher = "wise"\n'
+    file.write_text(PLAN + wise + last)
+    plan = staged.read_plan(file, {})
+    step = plan.steps[-2]
+    assert (step.name, step.network, step.start) == ("wise", "fast8-cifar", None)
+    assert "wise" in staged._needed(plan, tmp_path, "again")
+    assert "wise" not in [other.name for other in staged.way_to(plan, plan.steps[-1])]
+    images, labels = np.zeros((10, 3, 32, 32), np.uint8), np.arange(10)
+    split = as_split("mnist")
+    data = replace(split.dataset, x_train=images, y_train=labels, x_test=images, y_test=labels)
+    bench = staged.Bench(plan=plan, out=tmp_path, split=replace(split, dataset=data), test=data)
+    model = bench.other(step.network)
+    assert model.meta["name"] == "fast8-cifar" and model.graph.weighted[0].weight.shape == (24, 3, 2, 2)
+    file.write_text(PLAN + wise.replace('"train"', '"compact"'))
+    with pytest.raises(ConfigError, match="stage 'wise' has a network of its own, which can only be trained"):
+        staged.read_plan(file, {})
+
+
 def test_the_committed_plans_can_be_read(staged):
     for file in (ROOT / "examples/plans").glob("*.toml"):
         plan = staged.read_plan(file, {})

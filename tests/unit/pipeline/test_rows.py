@@ -13,10 +13,8 @@ import pytest
 from hwprm import sources
 from hwprm.config import Settings
 from hwprm.config.recipes import load_recipe, recipe_names
-from hwprm.core.errors import ConfigError, DataError, HwprmError, InputError
-from hwprm.core.resources import recipe_dir
+from hwprm.core.errors import ConfigError, DataError
 from hwprm.model import Model
-from hwprm.nets import NETWORKS
 from hwprm.pipeline import rows
 from hwprm.pipeline.results import finished, summarise
 from hwprm.pipeline.rows import reproduce, run_recipe
@@ -25,66 +23,9 @@ from hwprm.pruning.admm import admm as admm_module
 from hwprm.pruning.shrinking import shrink as shrink_module
 from hwprm.training import accuracy, stages
 from hwprm.training.evaluate import held_out_accuracy
+from tests.unit.pipeline.tiny_row import recipe_file
 
 ROOT = Path(__file__).resolve().parents[3]
-TEXT = """
-[recipe]
-title = "tiny"
-source = "nowhere"
-count = "all_weights"
-compression = 10
-reach = 20
-steps = ["shrink", "purify", "compact", "finetune"]
-seeds = [0]
-
-[data]
-name = "{data}"
-validation = 60
-
-[train]
-epochs = 2
-batch = 32
-augment = "shift"
-copies = 1
-
-[shrink]
-left = 43000
-rate = 5.0
-every = 3
-
-[finetune]
-epochs = 1
-batch = 32
-"""
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory) -> Path:
-    rng = np.random.default_rng(0)
-    y = np.arange(360) % 10
-    x = rng.integers(0, 60, (360, 1, 28, 28))
-    for image, label in zip(x, y, strict=True):
-        image[0, 2 * label : 2 * label + 8, 4:24] += 150
-    file = tmp_path_factory.mktemp("data") / "bars.npz"
-    np.savez(file, x=x[:240].astype(np.uint8), y=y[:240], x_test=x[240:].astype(np.uint8), y_test=y[240:])
-    return file
-
-
-def _recipe(folder: Path, data: Path, **changes: str) -> Path:
-    text = TEXT.format(data=data)
-    for old, new in changes.items():
-        assert old in text
-        text = text.replace(old, new)
-    file = folder / "tiny.toml"
-    file.write_text(text)
-    return file
-
-
-@pytest.fixture(scope="module")
-def ran(data, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("repro")
-    recipe = load_recipe(str(_recipe(folder, data)))
-    return recipe, folder / "out", reproduce(recipe, folder / "out", (0,), Silent())
 
 
 @pytest.mark.slow
@@ -93,7 +34,7 @@ def test_a_row_may_end_with_training_in_integers(data, tmp_path):
         '"finetune"]': '"finetune", "qat"]',
         "seeds = [0]": "seeds = [0]\n[quantize]\nweight_bits = 4\n[qat]\nepochs = 1\nbatch = 32\n",
     }
-    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
+    recipe = load_recipe(str(recipe_file(tmp_path, data, **changes)))
     (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
     assert {"finetuned", "rounded", "integer"} <= result["accuracy"].keys() and "qat" in result["validation"]
     assert Model.load(tmp_path / "out" / "tiny" / "seed-0" / "stages" / "qat").meta["qat"]["weight_bits"] == 4
@@ -103,7 +44,7 @@ def test_a_row_may_end_with_training_in_integers(data, tmp_path):
 def test_a_row_may_be_cut_to_widths(data, tmp_path):
     changes = {'["shrink", "purify", "compact", "finetune"]': '["widths", "finetune"]'}
     changes |= {"seeds = [0]": "seeds = [0]\n[widths]\ncost = 'weights'\nkeep = 0.09\nsteps = 2\nimages = 64\n"}
-    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
+    recipe = load_recipe(str(recipe_file(tmp_path, data, **changes)))
     (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
     assert list(result["accuracy"]) == ["dense", "narrowed", "finetuned", "integer"]
     assert result["validation"]["narrowed"] != result["validation"]["dense"]
@@ -115,7 +56,7 @@ def test_a_row_may_be_cut_to_widths(data, tmp_path):
     assert not (tmp_path / "low/tiny/seed-0/stages").exists()
     for steps in ('["widths", "compact", "finetune"]', '["shrink", "widths", "compact"]'):
         with pytest.raises(ConfigError, match="or widths and then finetune"):
-            load_recipe(str(_recipe(tmp_path, data, **(changes | {next(iter(changes)): steps}))))
+            load_recipe(str(recipe_file(tmp_path, data, **(changes | {next(iter(changes)): steps}))))
 
 
 def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
@@ -128,7 +69,7 @@ def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
         "left = 43000\nrate = 5.0": "left = 17000\nrate = 9.0",
         "epochs = 2": "epochs = 1",
     }
-    recipe = load_recipe(str(_recipe(tmp_path, tmp_path / "noise.npz", **changes)))
+    recipe = load_recipe(str(recipe_file(tmp_path, tmp_path / "noise.npz", **changes)))
     (result,) = reproduce(recipe, tmp_path / "out", (0,), Silent())["seeds"]
     first, second, *_, last = result["waterfall"]
     assert (first["stage"], second["stage"], last["stage"]) == ("dense", "widths", "integer")
@@ -138,7 +79,7 @@ def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
     assert 10 <= result["compression"]["all_weights"]["ratio"] < 16
     with pytest.raises(ConfigError, match=r"start_width counts from the whole network, .*; give shrink\.left$"):
         load_recipe(
-            str(_recipe(tmp_path, tmp_path / "noise.npz", **(changes | {"left = 43000\nrate = 5.0": "rate = 9.0"})))
+            str(recipe_file(tmp_path, tmp_path / "noise.npz", **(changes | {"left = 43000\nrate = 5.0": "rate = 9.0"})))
         )
     again = load_recipe(str(tmp_path / "out/tiny/seed-0/recipe.toml"))
     assert again.digest() == recipe.digest() != replace(recipe, start_width=1.0).digest()
@@ -150,7 +91,7 @@ def test_a_row_may_start_narrow_and_counts_from_the_whole_network(tmp_path):
 def test_training_in_integers_ends_a_row_and_has_epochs(data, tmp_path):
     for steps, found in (('"qat", "finetune"]', "must be of"), ('"finetune", "qat"]', "qat.epochs is 0")):
         with pytest.raises(ConfigError, match=found):
-            load_recipe(str(_recipe(tmp_path, data, **{'"finetune"]': steps})))
+            load_recipe(str(recipe_file(tmp_path, data, **{'"finetune"]': steps})))
 
 
 def test_a_row_is_what_its_stages_are(ran):
@@ -220,7 +161,7 @@ def test_finished_work_is_reused_and_the_dense_network_shared(ran):
 
 @pytest.mark.slow
 def test_a_row_can_be_watched(data, tmp_path):
-    recipe = load_recipe(str(_recipe(tmp_path, data)))
+    recipe = load_recipe(str(recipe_file(tmp_path, data)))
     stages = []
 
     class Watching(Silent):
@@ -262,7 +203,7 @@ def test_a_result_says_which_recipe_made_it(ran, data, tmp_path):
     assert (again.digest(), again.seeds, again.title) == (recipe.digest(), (0,), "tiny")
 
 
-def test_a_summary_counts_every_finished_seed_of_the_recipe(ran, monkeypatch, tmp_path):
+def test_a_summary_counts_every_finished_seed_of_therecipe_file(ran, monkeypatch, tmp_path):
     recipe, _, facts = ran
     (result,) = facts["seeds"]
     place = tmp_path / "tiny"
@@ -322,79 +263,6 @@ def test_summary_counts_over_seeds(ran):
     assert not summarise(replace(below, reach_below_dense=dense - 0.01), [result])["reached"]
 
 
-@pytest.mark.parametrize("name", recipe_names())
-def test_every_recipe_of_the_package_is_good(name):
-    recipe = load_recipe(name)
-    assert recipe.network == "lenet5" or recipe.network in NETWORKS
-    assert f"hwprm repro {name}" in (recipe_dir() / f"{name}.toml").read_text()
-    assert recipe.settings.data.validation > 0, "nothing may be judged on the test split"
-
-
-@pytest.mark.parametrize("file", sorted((ROOT / "examples/rows").glob("*.toml")), ids=lambda file: file.stem)
-def test_every_row_beside_them_is_good(file):
-    recipe = load_recipe(str(file))
-    assert recipe.settings.data.validation > 0 and f"hwprm repro examples/rows/{file.name}" in file.read_text()
-
-
-BAD = [
-    ({"[recipe]": "[nothing]"}, "unknown section [nothing]"),
-    ({'source = "nowhere"': ""}, "recipe.source is missing; write it into the table [recipe]"),
-    (
-        {"compression = 10": 'compression = "ten"'},
-        "recipe.compression must be a number above 0 and at most 1e+09",
-    ),
-    ({'count = "all_weights"': 'count = "all"'}, "recipe.count must be one of conv_only, all_weights, nonzero"),
-    ({'["shrink", "purify"': '["purify", "shrink"'}, "recipe.steps must be of admm, shrink, purify"),
-    ({"reach = 20": "reech = 20"}, "unknown key recipe.reech; did you mean 'reach'?"),
-    ({"seeds = [0]": "seeds = 0"}, "recipe.seeds must be a list, each a whole number of 0 or more, not 0"),
-    ({"seeds = [0]": "seeds = []"}, "recipe.seeds must be one or more, each once, not []"),
-    ({"seeds = [0]": 'seeds = ["a"]'}, "recipe.seeds must be a list, each a whole number of 0 or more, not ['a']"),
-    ({"seeds = [0]": "seeds = [1, 1]"}, "recipe.seeds must be one or more, each once, not [1, 1]"),
-    (
-        {"compression = 10": "compression = nan"},
-        "compression must be a number above 0 and at most 1e+09, not nan",
-    ),
-    ({"reach = 20": "reach = 9848"}, "recipe.reach must be a number above 0 and at most 100 or none, not 9848"),
-    (
-        {'"shrink", "purify"': '"shrink", "admm"'},
-        "either admm or shrink first and finetune after compact only, or widths",
-    ),
-    ({'"shrink", "purify"': '"purify"'}, "recipe.steps must be of admm, shrink, purify"),
-    (
-        {'"purify", "compact", "finetune"': '"finetune"'},
-        "or widths and then finetune, not ['shrink', 'finetune']",
-    ),
-    ({"[finetune]\nepochs = 1": "[finetune]\nepochs = 0"}, "recipe.steps has finetune, but finetune.epochs is 0"),
-]
-
-
-@pytest.mark.parametrize(("changes", "text"), BAD, ids=[text for _, text in BAD])
-def test_bad_recipes_are_named(changes, text, tmp_path, data):
-    with pytest.raises(ConfigError) as caught:
-        load_recipe(str(_recipe(tmp_path, data, **changes)))
-    assert text in str(caught.value)
-
-
-IMPOSSIBLE = [
-    ({"seeds = [0]": 'network = "lenet9"'}, "tiny (lenet9, width 1) cannot run on bars (10 classes"),
-    ({"seeds = [0]": "width = 0.5"}, "lenet5 has ten classes and one width"),
-    ({"left = 43000": "left = 2"}, "shrink asks for at most 2 of 430500"),
-    (
-        {'["shrink", "purify"': '["admm", "purify"', "[shrink]": "[admm.budgets]\nconv9 = { filters = 1 }\n[shrink]"},
-        "conv9",
-    ),
-]
-
-
-@pytest.mark.parametrize(("changes", "text"), IMPOSSIBLE, ids=[text for _, text in IMPOSSIBLE])
-def test_what_cannot_end_well_does_not_begin(changes, text, tmp_path, data):
-    recipe = load_recipe(str(_recipe(tmp_path, data, **changes)))
-    with pytest.raises(HwprmError) as caught:
-        run_recipe(recipe, tmp_path / "out", 0, Silent())
-    assert text in str(caught.value) and "cannot run on bars" in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
 def test_report_shows_a_seed_and_the_row(ran, run, tmp_path):
     _, out, facts = ran
     (result,) = facts["seeds"]
@@ -431,7 +299,7 @@ def test_report_of_a_row_that_is_not_finished(run, tmp_path):
 def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tmp_path, data, monkeypatch):
     seen = []
     monkeypatch.setattr(rows, "reproduce", lambda recipe, *rest: seen.append(recipe) or summarise(recipe, []))
-    file = _recipe(tmp_path, data)
+    file = recipe_file(tmp_path, data)
     run("repro", file, data="mnist", out=tmp_path / "out")
     options = tmp_path / "options.toml"
     options.write_text('[data]\nname = "mnist"\n[run]\nquiet = true\n')
@@ -441,11 +309,6 @@ def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tm
     refused = run("repro", file, config=options, out=tmp_path / "out")
     assert refused.exit_code == 2 and len(seen) == 2
     assert "`hwprm repro` does not take data.validation, train.epochs: a recipe's options are in its" in refused.stderr
-
-
-def test_unknown_rows_get_the_nearest_name():
-    with pytest.raises(InputError, match="did you mean 'lenet5-conv-232x'"):
-        load_recipe("lenet5-conv-231x")
 
 
 def test_the_embedded_subset_is_no_data_for_a_row(tmp_path, monkeypatch):
@@ -468,6 +331,6 @@ def test_rows_are_listed_a_line_each_in_a_pipe(run):
 
 
 def test_rows_without_held_out_images_are_refused(tmp_path, data):
-    recipe = load_recipe(str(_recipe(tmp_path, data, **{"validation = 60": ""})))
+    recipe = load_recipe(str(recipe_file(tmp_path, data, **{"validation = 60": ""})))
     with pytest.raises(DataError, match="set data.validation"):
         run_recipe(recipe, tmp_path / "out", 0, Silent())
