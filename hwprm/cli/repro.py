@@ -22,7 +22,13 @@ __all__ = ["repro"]
 DATA = ("name", "data_dir", "download")
 
 
-@verb(app, Take("repro", first=("list", "seeds")), Take("data", only=DATA, first=("name", "data_dir")), together=True)
+@verb(
+    app,
+    Take("repro", first=("list", "seeds")),
+    Take("data", only=DATA, first=("name", "data_dir")),
+    Take("train", only=("device",)),
+    together=True,
+)
 def repro(
     talk: Talk,
     settings: Settings,
@@ -85,11 +91,15 @@ def _proof(talk: Talk, recipe: Recipe, pruned: Path, out: Path) -> Outcome:
 
 def _check(chosen: Chosen) -> None:
     """Raise ConfigError for options that a recipe's own would hide."""
-    taken = {*(("data", key) for key in DATA), *(place for place in chosen.values if place[0] in ("repro", "run"))}
+    taken = {
+        *(("data", key) for key in DATA),
+        ("train", "device"),
+        *(place for place in chosen.values if place[0] in ("repro", "run")),
+    }
     if refused := sorted(".".join(place) for place in chosen.values.keys() - taken):
         raise ConfigError(
             f"`hwprm repro` does not take {', '.join(refused)}: a recipe's options are in its file; copy it to change "
-            f"them. Of [data] it takes {', '.join(DATA)}"
+            f"them. Of [data] it takes {', '.join(DATA)}, of [train] device"
         )
 
 

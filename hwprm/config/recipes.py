@@ -90,7 +90,7 @@ class Recipe:
     def digest(self) -> str:
         """SHA-256 of what determines the result of a seed: network, steps and the options that they read.
 
-        Not of titles, the paper's figures and the aim, nor of where the data lie.
+        Not of titles, the paper's figures and the aim, nor of where the data lie and what is computed on.
         """
         weights = self.settings.repro.weights
         narrow = () if self.start_width == 1 else (self.start_width,)
@@ -98,7 +98,7 @@ class Recipe:
         taught = () if teacher is None else (digest_of_weights(teacher),)
         checkpoint = digest_of(weights) if weights else None
         what = (self.network, self.width, *narrow, self.top, self.steps, checkpoint, *taught)
-        text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed"})
+        text = json.dumps(what) + "\n" + sections_toml(self.settings, self._read() - {"train.seed", "train.device"})
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _read(self) -> frozenset[str]:

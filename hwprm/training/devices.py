@@ -13,7 +13,7 @@ from torch.optim import Optimizer
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError
 
-__all__ = ["Precision", "choose_device", "threads"]
+__all__ = ["Precision", "choose_device", "has_room", "threads"]
 
 #: Formats narrower than the weights.
 NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -35,6 +35,14 @@ def choose_device(config: TrainConfig) -> torch.device:
             "float32"
         )
     return torch.device("cpu")
+
+
+def has_room(device: torch.device, count: int) -> bool:
+    """Whether `device` is a CUDA device with twice `count` bytes free: training needs memory besides."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return bool(free >= 2 * count)
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
 from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
-from hwprm.training.devices import NARROW, Precision
+from hwprm.training.devices import NARROW, Precision, has_room
 
 __all__ = ["Batch", "Place", "Samples"]
 
@@ -87,16 +87,20 @@ class Samples:
         teacher = context.teacher if config.distill else None
         self.teacher = None if teacher is None else _reader(teacher, config, place.device)
         self.precision = Precision(config, place.device)
-        self.pool: NDArray[np.uint8] | None = None
+        #: The images as they are, and all copies of them ``(copies, n, C, H, W)``; the teacher's logits of both.
+        self.clean: Tensor | None = None
+        self.pool: Tensor | None = None
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment.kind != "none":
             self._check_bytes()
             key = f"{_digest(dataset.x_train)} {self.augment.kind} {config.cutout} {config.copies} {config.seed}"
+            self.clean = _tensor(dataset.x_train)
             self.pool = _remembered("pool", key, self._make_pool)
             if self.teacher is not None:
                 key += f" {dtype} {config.precision} {_state_digest(self.teacher)}"
                 keep = context.checkpoint.folder if context.checkpoint is not None else None
                 self.pool_logits = _remembered("logits", key, lambda: _kept(keep, key, self._ask_about_pool))
+            self._move_pool()
 
     def digest(self) -> str:
         """Digest of images, labels and teacher."""
@@ -123,16 +127,17 @@ class Samples:
         return self._batch(images, chosen, self._ask(images))
 
     def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        assert self.pool is not None
+        assert self.pool is not None and self.clean is not None
         n, own = len(chosen), self.part(len(chosen))
         # Copy 0 is the set itself.
-        copy = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))[own]
-        mine = chosen[own]
-        images = np.where(
-            (copy == 0)[:, None, None, None], self.dataset.x_train[mine], self.pool[np.maximum(copy - 1, 0), mine]
-        )
-        taught = None if self.pool_logits is None else self.pool_logits[torch.from_numpy(copy), torch.from_numpy(mine)]
-        laid = [self._laid_out(array) for array in self._floats({self.names[0]: images})]
+        copies = np.where(rng.random(n) < self.config.clean_share, 0, rng.integers(1, self.config.copies + 1, n))
+        copy, mine = (torch.from_numpy(array[own]).to(self.pool.device) for array in (copies, chosen))
+        # Rows selected by one number each are copied as wholes, which is twice as fast as two numbers are.
+        images = self.pool.flatten(0, 1).index_select(0, (copy - 1).clamp(min=0) * len(self.clean) + mine)
+        as_is = (copy == 0).nonzero().flatten()
+        images.index_copy_(0, as_is, self.clean.index_select(0, mine[as_is]))
+        taught = None if self.pool_logits is None else self.pool_logits[copy, mine]
+        laid = [self._laid_out(self._scaled(images, self.names[0]))]
         return self._batch(laid, chosen, taught)
 
     def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
@@ -141,8 +146,10 @@ class Samples:
         return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
-        scale = self.dataset.input_scale
-        return [torch.from_numpy(images[name]).to(self.dtype) * scale_of(scale, name) for name in self.names]
+        return [self._scaled(torch.from_numpy(images[name]), name) for name in self.names]
+
+    def _scaled(self, images: Tensor, name: str) -> Tensor:
+        return images.to(self.dtype) * scale_of(self.dataset.input_scale, name)
 
     def _laid_out(self, images: Tensor) -> Tensor:
         """`images` on the device, a pixel's channels side by side where that is asked for.
@@ -170,26 +177,32 @@ class Samples:
                 f"{self.dataset.name} are {self.dataset.x_train.dtype} or on disk; set train.copies to 0"
             )
 
-    def _make_pool(self) -> NDArray[np.uint8]:
-        clean = self.dataset.x_train
-        pool = np.empty((self.config.copies, *clean.shape), np.uint8)
+    def _move_pool(self) -> None:
+        """Where an accelerator has room, images and logits lie there: a step then waits for no transfer."""
+        assert self.pool is not None and self.clean is not None
+        held = [self.clean, self.pool, *([] if self.pool_logits is None else [self.pool_logits])]
+        if has_room(self.device, sum(array.nbytes for array in held)):
+            self.clean, self.pool = self.clean.to(self.device), self.pool.to(self.device)
+            self.pool_logits = None if self.pool_logits is None else self.pool_logits.to(self.device)
+
+    def _make_pool(self) -> Tensor:
+        assert self.clean is not None
+        pool = torch.empty((self.config.copies, *self.clean.shape), dtype=torch.uint8)
         augment = replace(self.augment, clean_share=0.0)
         for copy, target in enumerate(pool):
             rng = np.random.default_rng([self.config.seed, copy, 1])
-            for start in range(0, len(clean), CHUNK):
-                part = torch.from_numpy(clean[start : start + CHUNK]).float()
-                moved = augment(part, rng)
-                target[start : start + CHUNK] = moved.round_().clamp_(0, 255).to(torch.uint8).numpy()
+            for images, part in zip(torch.split(self.clean, CHUNK), torch.split(target, CHUNK), strict=True):
+                part.copy_(augment(images.float(), rng).round_().clamp_(0, 255))
         return pool
 
     def _ask_about_pool(self) -> Tensor:
         """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy."""
         assert self.pool is not None
         answers = []
-        for images in (self.dataset.x_train, *self.pool):
-            for start in range(0, len(images), CHUNK):
-                part = self._floats({self.names[0]: images[start : start + CHUNK]})
-                answer = self._ask([self._laid_out(array) for array in part])
+        assert self.clean is not None
+        for images in (self.clean, *self.pool):
+            for part in torch.split(images, CHUNK):
+                answer = self._ask([self._laid_out(self._scaled(part, self.names[0]))])
                 assert answer is not None
                 answers.append(answer.to("cpu", NARROW.get(self.config.precision, answer.dtype)))
         return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
@@ -202,6 +215,11 @@ def _reader(graph: Graph, config: TrainConfig, device: torch.device) -> GraphMod
         if parameter.ndim == 4 and config.channels_last:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
     return module
+
+
+def _tensor(images: Any) -> Tensor:
+    """`images`, bytes in memory, as a tensor over the same memory where that may be written to."""
+    return torch.from_numpy(images if images.flags.writeable else images.copy())
 
 
 #: The last result of each kind, by what it was made from: the stages of one recipe share their images and teacher.

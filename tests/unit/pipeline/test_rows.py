@@ -305,6 +305,8 @@ def test_what_is_given_goes_over_the_recipe_even_where_it_is_the_default(run, tm
     options.write_text('[data]\nname = "mnist"\n[run]\nquiet = true\n')
     run("repro", file, config=options, out=tmp_path / "out")
     assert [recipe.settings.data.name for recipe in seen] == ["mnist", "mnist"]
+    run("repro", file, device="cpu", out=tmp_path / "out")
+    assert seen.pop().settings.train.device == "cpu" and seen[0].settings.train.device == "auto"
     options.write_text("[train]\nepochs = 1\n[data]\nvalidation = 3\n")
     refused = run("repro", file, config=options, out=tmp_path / "out")
     assert refused.exit_code == 2 and len(seen) == 2

@@ -14,6 +14,7 @@ from hwprm.data import Dataset
 from hwprm.graph import Flatten, Graph, Input, Linear, Relu
 from hwprm.training import Context, logits
 from hwprm.training.augment import augment_batch
+from hwprm.training.devices import has_room
 from hwprm.training.samples import Samples
 
 SHAPE = (1, 8, 8)
@@ -67,6 +68,18 @@ def test_images_come_from_the_set_and_its_copies_in_the_share_asked_for():
     assert 0.4 < share < 0.6
     moved = {image.tobytes() for epoch in seen for image in epoch} - clean
     assert len(moved) == 2 * len(data.x_train), "every image has two copies, and all of them are met"
+
+
+def test_batches_do_not_hang_on_where_the_copies_lie(monkeypatch):
+    """An accelerator with room keeps them; a CPU has them already."""
+    context, asked = Context(config=CONFIG, teacher=_graph(1)), []
+    plain = _epoch(Samples(_data(), _graph(0), context, torch.float32), 3)
+    assert not has_room(torch.device("cpu"), 1)
+    monkeypatch.setattr("hwprm.training.samples.has_room", lambda device, count: asked.append(count) or True)
+    samples = Samples(_data(), _graph(0), context, torch.float32)
+    assert asked == [samples.clean.nbytes + samples.pool.nbytes + samples.pool_logits.nbytes]
+    for mine, other in zip(_epoch(samples, 3), plain, strict=True):
+        assert torch.equal(mine, other)
 
 
 def test_same_seed_same_batches_other_epoch_others():
