@@ -59,6 +59,13 @@ class Split:
     x_validation: Images | None = None
     y_validation: NDArray[np.int64] | None = None
 
+    @property
+    def held_out(self) -> tuple[Images, NDArray[np.int64]] | None:
+        """The validation images and their labels."""
+        return (
+            None if self.x_validation is None or self.y_validation is None else (self.x_validation, self.y_validation)
+        )
+
 
 def as_split(data: Any) -> Split:
     """A Split itself, a Dataset without validation images, what a DataConfig describes, images in memory

@@ -103,15 +103,16 @@ def train(
     """
     from hwprm.config import TrainConfig
     from hwprm.core.progress import silent
-    from hwprm.sources import as_dataset, as_model, title
+    from hwprm.sources import as_model, as_split, title
     from hwprm.training import Context
     from hwprm.training import train as run
 
     config = TrainConfig.given(config)
-    dataset = as_dataset(data)
+    split = as_split(data)
+    dataset = split.dataset
     model = as_model(network, dataset.image_shape, config.seed)
     taught = None if teacher is None else teacher_of(teacher, dataset.image_shape)
-    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
+    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint, held_out=split.held_out)
     done = noted(run(model, dataset, _taught(context, taught)), taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
 
@@ -178,7 +179,7 @@ def prune(
     taught = None if teacher is None else teacher_of(teacher, split.dataset.image_shape)
     own = model if taught is None and model.stage is Stage.DENSE else taught
     config = TrainConfig.given(options.train)
-    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint)
+    context = Context(config=config, progress=progress or silent, checkpoint=checkpoint, held_out=split.held_out)
     data = split.dataset
     for step in steps_from(model.stage, options.method, PruneStep(options.stop_after)):
         match step:
@@ -219,10 +220,7 @@ def sensitivity(
 
     split = as_split(data)
     dataset = split.dataset
-    held = split.x_validation is not None and split.y_validation is not None
-    images = split.x_validation if held else plain(dataset.x_test)
-    labels = split.y_validation if held else dataset.y_test
-    assert images is not None and labels is not None
+    images, labels = split.held_out or (plain(dataset.x_test), dataset.y_test)
     graph = as_model(model, dataset.image_shape).graph
     meter = cycle_meter(dataset, array, quantize)
     return run(graph, images, labels, dataset.input_scale, meter, progress=progress)
@@ -370,8 +368,7 @@ def _purify(model: Model, split: Split, config: PurifyConfig | None, progress: P
     from hwprm.training.statistics import recalibrated
 
     data, started = split.dataset, time.perf_counter()
-    images = plain(data.x_train) if split.x_validation is None else split.x_validation
-    labels = data.y_train if split.y_validation is None else split.y_validation
+    images, labels = split.held_out or (plain(data.x_train), data.y_train)
 
     evaluate = partial(in_class, x=images, y=labels, input_scale=data.input_scale)
     config = PurifyConfig.given(config)

@@ -162,6 +162,8 @@ def numbers(metrics: Mapping[str, float]) -> Iterator[str]:
         yield f"loss {shown.pop('loss'):.3g}"
     if "accuracy" in shown:
         yield f"acc {shown.pop('accuracy'):.2f}%"
+    if "held_out_accuracy" in shown:
+        yield f"held out {shown.pop('held_out_accuracy'):.2f}%"
     if residuals:
         yield f"residual {max(residuals):.2g}"
     yield from (f"{key} {value:,.0f}" if value == int(value) else f"{key} {value:.3g}" for key, value in shown.items())

@@ -59,6 +59,7 @@ class QatConfig(Section, section="qat"):
             nesterov=train.nesterov and optimiser == "sgd",
             average=self.average,
             recalibrate=0,
+            validate=0,
             batch=self.batch,
             lr=self.lr,
             weight_decay=self.weight_decay,

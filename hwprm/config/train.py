@@ -12,6 +12,7 @@ from hwprm.config.kinds import (
     Average,
     Batch,
     LearningRate,
+    MaybeRepeats,
     Optimiser,
     Recalibrate,
     Repeats,
@@ -127,6 +128,13 @@ class TrainConfig(Section, section="train"):
         Doc(
             "Training images, augmented as in training, that batch norms take new statistics from at the end; 0 keeps "
             "the running ones."
+        ),
+    ] = 0
+    validate: Annotated[
+        MaybeRepeats,
+        Doc(
+            "Epochs between two measurements of the accuracy on the images that `data.validation` holds out, of what "
+            "the result would be by then; 0 measures none on the way."
         ),
     ] = 0
     whiten: Annotated[

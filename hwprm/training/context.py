@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
 
 from hwprm.config.train import TrainConfig
 from hwprm.core.progress import Progress, silent
-from hwprm.graph import Graph
+from hwprm.graph import Graph, Images
 from hwprm.training.checkpoint import Checkpoint
 
 __all__ = ["Context", "Earlier"]
@@ -26,6 +28,8 @@ class Context:
     checkpoint: Checkpoint | None = None
     #: The network whose outputs are part of the loss, see `hwprm.training.loss.training_loss`.
     teacher: Graph | None = None
+    #: Images and labels ``(n,)`` that are held out of training, for ``config.validate``.
+    held_out: tuple[Images, NDArray[np.int64]] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

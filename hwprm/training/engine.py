@@ -24,7 +24,7 @@ from hwprm.training.context import Context, Earlier
 from hwprm.training.devices import Precision, choose_device, threads
 from hwprm.training.distributed import Group
 from hwprm.training.divergence import guessing_loss, refuse_excess, refuse_growth, refuse_not_finite
-from hwprm.training.evaluate import check_fit
+from hwprm.training.evaluate import accuracy, check_fit
 from hwprm.training.hooks import Hooks
 from hwprm.training.loss import training_loss
 from hwprm.training.optimisers import make_optimiser, named, pack, take_named, unpack
@@ -81,6 +81,8 @@ def fit(
     if context.teacher is not None:
         _check_teacher(context.teacher, module.graph, dataset)
     config, group, device = context.config, Group.current(), choose_device(context.config)
+    if config.validate and context.held_out is None:
+        raise ConfigError("train.validate measures on images that are held out, and none are; set data.validation")
     _check_trainable(module.graph, len(dataset.y_train), config, group)
     course = _Course(stage=stage, hooks=hooks or Hooks(), earlier=earlier or Earlier())
     with threads(config.threads), _placed(module, course.hooks, config, device), group.shared(module) as network:
@@ -151,7 +153,7 @@ class _Run:
     ) -> None:
         self.module, self.network, self.config = module, network, context.config
         self.stage, self.hooks = course.stage, course.hooks
-        self.progress, self.checkpoint = context.progress, context.checkpoint
+        self.progress, self.checkpoint, self.held_out = context.progress, context.checkpoint, context.held_out
         self.group, self.device = Group.current(), choose_device(context.config)
         self.epoch, self.earlier, self.before = 0, course.earlier.losses, len(course.earlier.losses)
         self.seconds = 0.0
@@ -201,10 +203,23 @@ class _Run:
             metrics: dict[str, Any] = {"loss": total / images, "accuracy": 100.0 * right / images}
             metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
+            metrics |= self._validated()
         self.history.append(metrics)
         self._refuse_divergence(first)
         self.seconds += time.perf_counter() - started
         self._tell(0, {key: value for key, value in metrics.items() if isinstance(value, float)})
+
+    def _validated(self) -> dict[str, float]:
+        """Accuracy on the images held out, with the averaged weights where the result takes these."""
+        every, last = self.config.validate, self.epoch == self.config.epochs and not self.before
+        if not every or self.held_out is None or ((self.before + self.epoch) % every and not last):
+            return {}
+        module = GraphModule(self.module.to_graph())
+        if self.average is not None:
+            self.average.put(module)
+        x, y = self.held_out
+        data = self.samples.dataset
+        return {"held_out_accuracy": accuracy(module.to_graph(), x, y, data.input_scale, device=self.device)}
 
     def _refuse_divergence(self, first: float) -> None:
         """Raise ModelError when the losses of the epochs are beyond saving; `first`: of this epoch's first step."""

@@ -150,7 +150,8 @@ def _panels(log: Sequence[Entry], marks: tuple[tuple[str, int, float], ...], lay
 
     yield Panel(title="Loss", group="training", log=False, series=lines(k for k in plain if k.endswith("loss")))
     percent = lines(key for key in plain if key.endswith("accuracy"))
-    title = "Accuracy, per cent" + (" (line: of the training images)" if percent else "")
+    told = "lines: training images, and held out" if len(percent) > 1 else "line: of the training images"
+    title = "Accuracy, per cent" + (f" ({told})" if percent else "")
     yield Panel(title=title, group="training", log=False, series=percent, marks=marks)
     rates = lines((key for key in plain if key in ("lr", "learning_rate")), True)
     yield Panel(title="Learning rate", group="training", log=True, series=rates)

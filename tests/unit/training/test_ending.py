@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 
+from hwprm import api
 from hwprm.config import FinetuneConfig, TrainConfig
 from hwprm.core.errors import ConfigError
 from hwprm.graph import BatchNorm
 from hwprm.model import Model, Stage
 from hwprm.nets import GraphModule
-from hwprm.training import Checkpoint, Context, finetune, fit, train
+from hwprm.sources import Split
+from hwprm.training import Checkpoint, Context, accuracy, finetune, fit, train
 from hwprm.training.augment import Augmentation, cut_out
 from hwprm.training.hooks import Hooks
 from hwprm.training.optimisers import make_optimiser
@@ -115,6 +117,21 @@ def test_a_model_notes_how_its_images_were_augmented():
     again = train(model, blobs(), Context(config=replace(config, augment="none")))
     assert Augmentation.noted(again.meta) == Augmentation(kind="none", clean_share=0.25, cutout=2)
     assert Augmentation.noted({}) is None
+
+
+def test_what_the_result_would_be_is_measured_on_the_way():
+    """Every other epoch and the last one, with averaged weights, and training is the same to the bit."""
+    other = blobs(seed=7)
+    data = Split(dataset=blobs(), x_validation=other.x_test, y_validation=other.y_test)
+    config = replace(FAST, epochs=5, average=0.9)
+    plain, watched = (api.train(tiny_graph(norm=True), data, replace(config, validate=every)) for every in (0, 2))
+    assert bits(plain.graph) == bits(watched.graph)
+    found = [entry.get("held_out_accuracy") for entry in watched.meta["log"]]
+    assert [value is not None for value in found] == [False, True, False, True, True]
+    assert found[-1] == accuracy(watched.graph, other.x_test, other.y_test, other.input_scale)
+    assert not any("held_out_accuracy" in entry for entry in plain.meta["log"])
+    with pytest.raises(ConfigError, match=r"none are; set data\.validation"):
+        api.train(tiny_graph(), blobs(), replace(config, validate=1))
 
 
 def test_one_image_has_no_statistics():
