@@ -28,7 +28,7 @@ def qat(
     `quantize`, `compile` and `estimate` quantise with the bits and ranges that it was trained with. Raises what
     `hwprm.quantization.aware.train.train_integers` raises.
     """
-    from hwprm.api.networks import noted, teacher_of
+    from hwprm.api.networks import given_teacher, noted, teacher_of
     from hwprm.config import QatOptions
     from hwprm.core.progress import silent
     from hwprm.quantization.aware.train import train_integers
@@ -38,6 +38,6 @@ def qat(
     options = options or QatOptions()
     dataset = as_dataset(data)
     start = as_model(model, dataset.image_shape)
-    own = teacher_of(model if teacher is None else teacher, dataset.image_shape)
+    own = teacher_of(model, dataset.image_shape) if teacher is None else given_teacher(teacher, dataset)
     context = Context(config=options.train, progress=progress or silent, checkpoint=checkpoint, teacher=own.graph)
     return noted(train_integers(start, dataset, options.quantize, options.qat, context), own)

@@ -46,6 +46,7 @@ __all__ = [
     "apply_plan",
     "count_meters",
     "export",
+    "given_teacher",
     "load",
     "noted",
     "prune",
@@ -111,7 +112,7 @@ def train(
     split = as_split(data)
     dataset = split.dataset
     model = as_model(network, dataset.image_shape, config.seed)
-    taught = None if teacher is None else teacher_of(teacher, dataset.image_shape)
+    taught = None if teacher is None else given_teacher(teacher, dataset)
     context = Context(config=config, progress=progress or silent, checkpoint=checkpoint, held_out=split.held_out)
     done = noted(run(model, dataset, _taught(context, taught)), taught)
     return done.advance(done.graph, done.stage, name=done.meta.get("name", title(network)))
@@ -176,7 +177,7 @@ def prune(
     options = PruneOptions.given(options)
     split = as_split(data)
     model = as_model(model, split.dataset.image_shape)
-    taught = None if teacher is None else teacher_of(teacher, split.dataset.image_shape)
+    taught = None if teacher is None else given_teacher(teacher, split.dataset)
     own = model if taught is None and model.stage is Stage.DENSE else taught
     config = TrainConfig.given(options.train)
     context = Context(config=config, progress=progress or silent, checkpoint=checkpoint, held_out=split.held_out)
@@ -345,6 +346,24 @@ def teacher_of(source: Network, image_shape: Shapes) -> Model:
 
     model = as_model(source, image_shape)
     return model.advance(model.graph, model.stage, name=model.meta.get("name", title(source)))
+
+
+def given_teacher(source: Network, dataset: Dataset) -> Model:
+    """The model that `source` is. Raises DataError or ModelError unless it has learnt what `dataset` has to teach.
+
+    One of other classes, or of other data, is right on no more of the training images than guessing is.
+    """
+    from hwprm.core.errors import DataError, ModelError
+    from hwprm.training.evaluate import check_fit, refuse_guessing
+
+    teacher = teacher_of(source, dataset.image_shape)
+    name = teacher.meta["name"]
+    try:
+        check_fit(teacher.graph, dataset.image_shape, dataset.classes)
+    except (DataError, ModelError) as error:
+        raise type(error)(f"the teacher {name} does not fit: {error}") from error
+    refuse_guessing(teacher.graph, dataset, f"the teacher {name}", teacher.meta.get("data"))
+    return teacher
 
 
 def noted(model: Model, teacher: Model | None) -> Model:

@@ -49,6 +49,7 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
     from hwprm.reporting.record.live import Watch
     from hwprm.reporting.record.record import LOG
     from hwprm.sources import as_split, check_there
+    from hwprm.training.devices import slow_precision
     from hwprm.training.distributed import process_group
 
     check_there(source)
@@ -59,6 +60,8 @@ def working_on(talk: Talk, settings: Settings, verb: str, out: Path, source: str
             check_output(out)
             split = as_split(settings.data)
         talk.say(f"data: {split.dataset.name}, {split.dataset.source}")
+        if remark := slow_precision(settings.train):
+            talk.say(remark)
         folder = out.with_name(f".{out.name}.resume-{_digest(settings, verb, source, split.dataset.fingerprint)}")
         others = sorted(set(out.parent.glob(f".{out.name}.resume-*")) - {folder})
         for other in others:

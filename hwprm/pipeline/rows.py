@@ -9,11 +9,11 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import count_meters, teacher_of, widths_meter
+from hwprm.api.networks import count_meters, given_teacher, widths_meter
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.config.steps import WIDTHS
-from hwprm.core.errors import DataError, HwprmError, ModelError
+from hwprm.core.errors import DataError, HwprmError
 from hwprm.core.files import digest_of, lock_folder, write_file
 from hwprm.data import Dataset
 from hwprm.model import Model
@@ -28,6 +28,7 @@ from hwprm.pruning.admm.limited import budgeted
 from hwprm.pruning.shrinking.shrink import shrink_limits
 from hwprm.pruning.widths.widths import check_widths
 from hwprm.sources import Split, as_model, as_split
+from hwprm.training.devices import slow_precision
 from hwprm.training.distributed import Group
 from hwprm.training.evaluate import check_fit
 
@@ -97,6 +98,8 @@ def _run_recipe(recipe: Recipe, out: Path, seed: int, listener: Listener) -> Fac
     with group.first_alone():  # it may download
         split = row_data(settings)
     listener.say(f"data: {split.dataset.name}, {split.dataset.source}")
+    if remark := slow_precision(settings.train):
+        listener.say(remark)
     teacher = _teacher(recipe, split.dataset)
     _check_recipe(recipe, settings, split.dataset)  # before anything is written, and before hours of dense training
     start = _run_of(recipe, settings, split, place)
@@ -117,12 +120,7 @@ def _teacher(recipe: Recipe, data: Dataset) -> Model | None:
     """The model that teaches in place of the dense network, if any. Raises when it knows other images or classes."""
     if recipe.settings.repro.teacher is None:
         return None
-    teacher = teacher_of(recipe.settings.repro.teacher, data.image_shape)
-    try:
-        check_fit(teacher.graph, data.image_shape, data.classes)
-    except (DataError, ModelError) as error:
-        raise type(error)(f"the teacher {recipe.settings.repro.teacher} does not fit: {error}") from error
-    return teacher
+    return given_teacher(recipe.settings.repro.teacher, data)
 
 
 def _run_of(recipe: Recipe, settings: Settings, split: Split, place: Path) -> Run:

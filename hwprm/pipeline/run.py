@@ -14,6 +14,7 @@ from hwprm.pipeline.steps.given import Given
 from hwprm.reporting import run_facts
 from hwprm.reporting.page import write_page
 from hwprm.sources import Split, as_split
+from hwprm.training.devices import slow_precision
 from hwprm.verification.simulators.tools import find_simulator
 
 __all__ = ["demo", "main_job", "run_demo"]
@@ -59,6 +60,8 @@ def _run_demo(out: Path, settings: Settings, listener: Listener) -> Facts:
     data = split.dataset
     start_run(out)
     listener.say(f"data: {data.name}, {data.source}")
+    if remark := slow_precision(settings.train):
+        listener.say(remark)
     run = main_job(out, settings, split)
     for name in ("report.json", "report.html"):  # an interrupted run must not show the results of the one before
         (out / name).unlink(missing_ok=True)

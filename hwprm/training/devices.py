@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -13,8 +14,10 @@ from torch.optim import Optimizer
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError
 
-__all__ = ["Precision", "choose_device", "has_room", "threads"]
+__all__ = ["Precision", "choose_device", "has_room", "slow_precision", "threads"]
 
+#: What Linux says of the processor.
+CPUINFO = Path("/proc/cpuinfo")
 #: Formats narrower than the weights.
 NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -35,6 +38,25 @@ def choose_device(config: TrainConfig) -> torch.device:
             "float32"
         )
     return torch.device("cpu")
+
+
+def slow_precision(config: TrainConfig) -> str | None:
+    """What to say beforehand where ``train.precision`` is slow on the device that is trained on."""
+    if config.precision != "bfloat16" or choose_device(config).type != "cpu" or _multiplies_bfloat16() is not False:
+        return None
+    return (
+        "train.precision = bfloat16 is slow here: this processor cannot multiply bfloat16; float32 takes a fraction of "
+        "the time"
+    )
+
+
+def _multiplies_bfloat16() -> bool | None:
+    """Whether the processor has instructions for it; None where the system does not say."""
+    try:
+        words = set(CPUINFO.read_text().split())
+    except OSError:
+        return None
+    return bool(words & {"avx512_bf16", "amx_bf16", "bf16"})
 
 
 def has_room(device: torch.device, count: int) -> bool:

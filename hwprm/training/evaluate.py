@@ -17,9 +17,11 @@ from hwprm.graph import Batch, Graph, Images, Scale, Shapes, by_input, fitting_b
 from hwprm.nets import GraphModule
 from hwprm.training.devices import choose_device, threads
 
-__all__ = ["accuracy", "check_fit", "count_in_top", "held_out_accuracy", "in_class", "logits"]
+__all__ = ["accuracy", "check_fit", "count_in_top", "held_out_accuracy", "in_class", "logits", "refuse_guessing"]
 
 BATCH = 500
+#: Training images that a network is tried on.
+TRIED = 512
 CPU = torch.device("cpu")
 
 
@@ -61,6 +63,26 @@ def in_class(
     if len(x) != len(y) or len(x) == 0:
         raise DataError(f"accuracy needs as many labels as images and at least one, not {len(y)} and {len(x)}")
     return in_top(logits(graph, x, input_scale, device), y, top)
+
+
+def refuse_guessing(graph: Graph, dataset: Dataset, what: str, learnt: str | None = None) -> None:
+    """Raise DataError when `graph`, called `what`, is right on no more of the training images than guessing is.
+
+    That is when it takes no more than the largest class, two standard errors above it. `learnt` is the data set that it
+    is known to be trained on.
+    """
+    if not dataset.classes:
+        return
+    some = np.unique(np.linspace(0, len(dataset.x_train) - 1, TRIED).astype(np.int64))
+    labels = dataset.y_train[some]
+    right = accuracy(graph, dataset.x_train[some], labels, dataset.input_scale)
+    share = float(np.bincount(labels).max()) / len(some)
+    if right <= 100.0 * (share + 2.0 * math.sqrt(share * (1.0 - share) / len(some))):
+        known = f", it was trained on {learnt}" if learnt else ""
+        raise DataError(
+            f"{what} is right on {right:.0f} % of {len(some)} training images of {dataset.name}, as guessing is: it "
+            f"knows other classes or other data{known}; give one that was trained on these"
+        )
 
 
 def count_in_top(scores: NDArray[Any], labels: NDArray[np.integer], top: int) -> int:

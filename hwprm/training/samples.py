@@ -19,6 +19,7 @@ from torch import Tensor
 
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError
+from hwprm.core.memory import free_memory
 from hwprm.data import Dataset
 from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
@@ -185,8 +186,19 @@ class Samples:
             self.clean, self.pool = self.clean.to(self.device), self.pool.to(self.device)
             self.pool_logits = None if self.pool_logits is None else self.pool_logits.to(self.device)
 
+    def _check_memory(self, each: int) -> None:
+        """Raise ConfigError when copies of `each` bytes do not fit in memory."""
+        copies, free = self.config.copies, free_memory()
+        if free is not None and copies * each > free:
+            raise ConfigError(
+                f"train.copies = {copies} of {len(self.labels):,} images take {copies * each / 2**30:.1f} GiB of "
+                f"memory, and {free / 2**30:.1f} GiB are free; {free // each} copies would fit, 0 augments at every "
+                "step"
+            )
+
     def _make_pool(self) -> Tensor:
         assert self.clean is not None
+        self._check_memory(self.clean.nbytes)
         pool = torch.empty((self.config.copies, *self.clean.shape), dtype=torch.uint8)
         augment = replace(self.augment, clean_share=0.0)
         for copy, target in enumerate(pool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
 import struct
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typer.testing import Result
 
 from hwprm.core.files import digest_of, lock_folder
 from hwprm.graph import Linear
-from hwprm.model import Model, Stage
+from hwprm.model import History, Model, Stage
 from tests.conftest import Run, tiny_graph
 
 
@@ -205,14 +206,45 @@ def test_a_file_of_options_may_say_more_than_a_command_needs(tmp_path: Path, run
 def test_another_teacher_starts_anew(tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path) -> None:
     options = {"method": "shrink", "shrink_compression": 2, "shrink_rate": 1.5, "train_batch": 12, "data": tiny_data}
     options |= {"finetune_epochs": 1, "teacher": tmp_path / "teacher", "out": tmp_path / "p"}
-    Model(graph=tiny_graph(1), stage=Stage.DENSE).save(tmp_path / "teacher")
+    training = {"data": tiny_data, "epochs": 20, "lr": 0.01}
+    assert run("train", tiny_model, out=tmp_path / "teacher", **training).exit_code == 0
     assert run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options).exit_code == 2
     kept = list(tmp_path.glob(".p.resume-*"))
-    Model(graph=tiny_graph(2), stage=Stage.DENSE).save(tmp_path / "teacher")  # trained on, say
+    assert run("train", tmp_path / "teacher", out=tmp_path / "more", **training).exit_code == 0
+    shutil.rmtree(tmp_path / "teacher")
+    (tmp_path / "more").rename(tmp_path / "teacher")
     again = run("prune", tiny_model, purify_mode="absolute", purify_th4=1e9, **options)
     assert again.exit_code == 2 and "lower the threshold" in again.stderr
     assert f"an interrupted run with other options is kept in {kept[0]}" in again.stderr
     assert kept[0].exists() and len(list(tmp_path.glob(".p.resume-*"))) == 2
+
+
+@pytest.mark.parametrize("verb", ["train", "prune", "quantize"])
+def test_a_teacher_that_knows_nothing_of_these_images(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, verb: str
+) -> None:
+    """One of other data gives scores as well, and its pupil would learn them."""
+    graph = tiny_graph()
+    last = graph.weighted[-1]
+    graph = graph.replace(replace(last, weight=0 * last.weight))
+    Model(graph=graph, stage=Stage.DENSE, meta=History(name="wise", data="others")).save(tmp_path / "teacher")
+    options = {"train": {"epochs": 1}, "prune": {"finetune_epochs": 1}, "quantize": {"qat_epochs": 1}}[verb]
+    result = run(verb, tiny_model, data=tiny_data, teacher=tmp_path / "teacher", out=tmp_path / "p", **options)
+    words = (
+        r"the teacher wise is right on \d+ % of 96 training images of tiny, as guessing is: .*, it was trained on oth"
+    )
+    _refused(result, 2, words, tmp_path / "p")
+
+
+def test_more_copies_than_memory(
+    tmp_path: Path, run: Run, tiny_model: Path, tiny_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hwprm.training.samples.free_memory", lambda: 2 * 96 * 64)
+    options = {"data": tiny_data, "epochs": 1, "augment": "shift"}
+    assert run("train", tiny_model, out=tmp_path / "fits", copies=2, **options).exit_code == 0
+    result = run("train", tiny_model, out=tmp_path / "p", copies=3, **options)
+    words = r"train\.copies = 3 of 96 images take 0\.0 GiB of memory, and 0\.0 GiB are free; 2 copies would fit, 0 augm"
+    _refused(result, 2, words, tmp_path / "p")
 
 
 def test_what_was_interrupted_outlives_a_command_that_fails(

@@ -70,6 +70,8 @@ def test_files_of_pruning(trained: Path, tiny_data: Path, tmp_path: Path, run: R
 
 def test_teachers_are_noted(trained: Path, tiny_model: Path, tiny_data: Path, tmp_path: Path, run: Run) -> None:
     assert "teacher" not in Model.load(trained).meta
+    assert run("train", trained, data=tiny_data, epochs=20, lr=0.01, out=tmp_path / "wise").exit_code == 0
+    trained = tmp_path / "wise"
     options = {"data": tiny_data, "teacher": trained, "epochs": 1, "out": tmp_path / "taught"}
     result = run("train", tiny_model, "--json", **options)
     assert result.exit_code == 0, result.output
