@@ -19,7 +19,8 @@ import shutil
 import tarfile
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,8 @@ from hwprm.reporting.record.live import LiveLog
 from hwprm.reporting.record.record import applied, write_record
 from hwprm.sources import Split, as_model, as_split
 
+#: What training calls the files of a teacher's answers.
+ANSWERS = "logits-*.safetensors"
 DEEDS = ("train", "widths", "shrink", "compact", "finetune", "quantize", "score")
 #: What a stage does -> sections of options that it reads, beside the data's.
 READS = {
@@ -95,6 +98,11 @@ class Bench:
     split: Split
     test: Dataset
     sizes: dict[int, Split] = field(default_factory=dict)
+    #: Folder of what teachers answered.
+    answers: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.answers = self.out / ".answers"
 
     def model(self, name: str | None) -> Model:
         """What stage `name` left, or the plan's network with random weights."""
@@ -148,6 +156,7 @@ def main() -> None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
     judged = replace(data, dataset=replace(data.dataset, x_test=data.x_validation, y_test=data.y_validation))
     bench = Bench(plan=plan, out=args.out, split=judged, test=data.dataset)
+    bench.answers = args.answers or bench.answers
     needed = _needed(plan, args.out, args.stage or plan.steps[-1].name)
     for step in plan.steps:
         if (args.out / step.name).exists():
@@ -166,6 +175,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--stage", help="run this stage and what it needs (default: the last one)")
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
     parser.add_argument("--start", type=Path, nargs="+", default=[], help="archives of finished stages to go on from")
+    parser.add_argument("--answers", type=Path, help="folder of teachers' answers (default: in --out)")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
     return parser.parse_args()
 
@@ -237,13 +247,34 @@ def _run(bench: Bench, step: Step) -> None:
         return
     before = bench.model(step.start) if step.network is None else bench.other(step.network)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
-    made = _make(bench, step, model, data)
+    with kept_answers(bench.answers, _scratch(bench, step)):
+        made = _make(bench, step, model, data)
     made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage, judged=JUDGED)
     with new_folder(bench.out / step.name) as folder:
         made.save(folder)
         write_record(made, folder, step.settings, applied("data", *READS[step.do]))
     shutil.rmtree(_scratch(bench, step), ignore_errors=True)
     say(f"{step.name}: {made.meta['accuracy']}, {time.process_time() - started:.0f} CPU seconds")
+
+
+@contextmanager
+def kept_answers(kept: Path, scratch: Path) -> Iterator[None]:
+    """Inside, `scratch` has the answers of teachers that other stages asked; new ones are moved to `kept` at the end.
+
+    A file's name is a digest of images, teacher and precision, so that none is taken for another.
+    """
+    scratch.mkdir(parents=True, exist_ok=True)
+    for file in kept.glob(ANSWERS):
+        if not (scratch / file.name).exists():
+            (scratch / file.name).symlink_to(file.resolve())
+    try:
+        yield
+    finally:
+        for file in scratch.glob(ANSWERS):
+            if not file.is_symlink():
+                kept.mkdir(parents=True, exist_ok=True)
+                file.replace(kept / file.name)
+                file.symlink_to((kept / file.name).resolve())
 
 
 def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:

@@ -227,6 +227,23 @@ def test_a_stage_needs_what_leads_to_it(staged, tmp_path):
         staged._needed(plan, tmp_path, "fin")
 
 
+def test_a_teacher_is_asked_once_for_all_stages(staged, tmp_path):
+    kept, one, two = (tmp_path / name for name in ("kept", ".one", ".two"))
+    with staged.kept_answers(kept, one):
+        assert not list(one.iterdir())
+        (one / "logits-a.safetensors").write_text("a")
+        (one / "train.json").write_text("{}")
+    assert [file.name for file in kept.iterdir()] == ["logits-a.safetensors"]
+    with pytest.raises(KeyboardInterrupt), staged.kept_answers(kept, two):
+        assert (two / "logits-a.safetensors").read_text() == "a"
+        (two / "logits-b.safetensors").write_text("b")
+        raise KeyboardInterrupt
+    shutil.rmtree(two)
+    with staged.kept_answers(kept, one):
+        assert {file.read_text() for file in one.glob("logits-*")} == {"a", "b"}
+    assert {file.name for file in kept.iterdir()} == {"logits-a.safetensors", "logits-b.safetensors"}
+
+
 def test_a_narrow_network_counts_from_the_whole_one(staged, tmp_path):
     split = as_split("mnist")
     images, labels = np.zeros((10, 3, 32, 32), np.uint8), np.arange(10)
