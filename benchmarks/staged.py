@@ -67,7 +67,7 @@ class Step:
     #: One of `DEEDS`.
     do: str
     settings: Settings
-    #: Stage that it goes on from; None is the network with random weights.
+    #: Stage that it goes on from, by default the one before of the plan's network; None is that with random weights.
     start: str | None = None
     #: Stage whose outputs join the loss.
     teacher: str | None = None
@@ -195,7 +195,8 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
             for key, value in table.items()
         }
         settings = load_settings(None, options | dict(overrides), base)
-        own.setdefault("start", steps[-1].name if steps and "network" not in own else None)
+        before = [step.name for step in steps if step.network is None]
+        own.setdefault("start", before[-1] if before and "network" not in own else None)
         unknown = set(own) - {"name", "do", "start", "teacher", "network", "pixels", "images"}
         if unknown or own.get("do") not in DEEDS:
             raise ConfigError(

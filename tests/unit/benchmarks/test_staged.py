@@ -189,6 +189,8 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     plan = staged.read_plan(file, {})
     step = plan.steps[-2]
     assert (step.name, step.network, step.start) == ("wise", "fast8-cifar", None)
+    file.write_text(PLAN.replace("[[stage]]", wise.strip() + "\n[[stage]]", 1))
+    assert [other.start for other in staged.read_plan(file, {}).steps[:3]] == [None, None, "dense"]
     assert "wise" in staged._needed(plan, tmp_path, "again")
     assert "wise" not in [other.name for other in staged.way_to(plan, plan.steps[-1])]
     images, labels = np.zeros((10, 3, 32, 32), np.uint8), np.arange(10)
