@@ -14,6 +14,7 @@ from hwprm.sources import as_model
 @pytest.mark.parametrize(
     ("name", "weights", "some"),
     [
+        ("fast8-cifar", 1_967_904, {"features.0.bias", "features.11.running_var", "classifier.weight"}),
         ("vgg16-cifar", 14_710_464, {"features.0.weight", "features.41.running_var", "classifier.bias"}),
         ("resnet18-cifar", 11_159_232, {"conv1.weight", "layer2.0.downsample.0.weight", "layer4.1.bn2.bias"}),
         ("alexnet", 2_468_544, {"features.10.bias", "classifier.1.weight", "classifier.6.weight"}),
