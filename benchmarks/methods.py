@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 from accuracy import Stopwatch
-from common import HERE, RESULTS, RUNS, markdown, parser, say, write_results
+from common import HERE, RESULTS, RUNS, parser, say, write_results
+from repro_tables import methods_of
 
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.pipeline.results import finished
@@ -102,7 +103,7 @@ def main() -> None:
                 found.append(_over_seeds(how, row, seeds))
         groups.append({"title": group.title, "rows": found})
     facts = {"groups": groups}
-    print(table(facts))
+    print(methods_of(facts))
     say(f"written: {write_results('methods', facts, args.results)}")
 
 
@@ -141,28 +142,6 @@ def _over_seeds(how: str, row: str, seeds: Sequence[Facts]) -> Facts:
         "cycles": round(float(np.mean([seed["cycles"] for seed in seeds]))),
         "seconds": round(float(np.mean([sum(seed["seconds"].values()) for seed in seeds]))),
     }
-
-
-def table(facts: Facts) -> str:
-    """Groups of rows by method."""
-    header = ("pruned to", "by", "per cent", "dense", "convolutions", "weights left", "cycles an image", "seconds")
-    rows = []
-    for group in facts["groups"]:
-        for i, row in enumerate(group["rows"]):
-            each = ", ".join(f"{accuracy:.2f}" for accuracy in row["accuracies"])
-            rows.append(
-                (
-                    group["title"] if i == 0 else "",
-                    f"{row['how']} (`{row['row']}`)",
-                    f"{row['accuracy']:.2f}" + (f" ({each})" if len(row["accuracies"]) > 1 else ""),
-                    f"{row['dense']:.2f}",
-                    f"{row['conv_only']:.1f}x",
-                    f"{row['weights']:,}",
-                    f"{row['cycles']:,}",
-                    f"{row['seconds']:,}",
-                )
-            )
-    return markdown(header, rows)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,28 @@ def steps_of(facts: dict[str, Any]) -> str:
     return markdown(header, rows)
 
 
+def methods_of(facts: dict[str, Any]) -> str:
+    """Groups of rows that were pruned to one limit by several methods."""
+    header = ("pruned to", "by", "per cent", "dense", "convolutions", "weights left", "cycles an image", "seconds")
+    rows = []
+    for group in facts["groups"]:
+        for i, row in enumerate(group["rows"]):
+            each = ", ".join(f"{accuracy:.2f}" for accuracy in row["accuracies"])
+            rows.append(
+                (
+                    group["title"] if i == 0 else "",
+                    f"{row['how']} (`{row['row']}`)",
+                    f"{row['accuracy']:.2f}" + (f" ({each})" if len(row["accuracies"]) > 1 else ""),
+                    f"{row['dense']:.2f}",
+                    f"{row['conv_only']:.1f}x",
+                    f"{row['weights']:,}",
+                    f"{row['cycles']:,}",
+                    f"{row['seconds']:,}",
+                )
+            )
+    return markdown(header, rows)
+
+
 def _teacher(e: dict[str, Any], recipe: Recipe, taught: str) -> str:
     """`taught`, and by whom where that is not the dense network of the row."""
     names = {str(seed["teacher"]["name"]) for seed in e["seeds"] if seed.get("teacher")}

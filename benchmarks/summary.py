@@ -14,7 +14,7 @@ from typing import Any
 
 import summary_rows as rows
 from common import HERE, RESULTS, markdown, parser
-from repro_tables import rows_in_full, rows_in_short, steps_of
+from repro_tables import methods_of, rows_in_full, rows_in_short, steps_of
 
 ROOT = HERE.parent
 END = "<!-- end -->"
@@ -46,6 +46,7 @@ def written(results: Path = RESULTS) -> dict[Path, str]:
             "features": lambda: _features(_read(results, "features")),
             "utilisation": lambda: _utilisation(_read(results, "utilisation")),
         },
+        ROOT / "docs" / "methods.md": {"methods": lambda: methods_of(_read(results, "methods"))},
         ROOT / "docs" / "compression.md": {
             "rows": lambda: rows_in_full(_read(results, "repro")),
             "steps": lambda: steps_of(_read(results, "repro")),
