@@ -103,7 +103,8 @@ def _reduced(
     value = walk.activation(source) if value is None else value
     own = [axis - 1 for axis in axes]
     found = _windows(walk, value, shape[1:], own)
-    if found is None and source.name not in walk.refused and value.index is not None and len(shape) in (3, 4):
+    placed = len(shape) in (3, 4) and not over_stack(node)  # of a stack, the tensors are read one by one
+    if found is None and source.name not in walk.refused and value.index is not None and placed:
         # Crops and the like have to be made first.
         value = Activation(name=walk.place(source).name) if value is walk.values.get(source.name) else value
         found = _windows(walk, value, shape[1:], own)

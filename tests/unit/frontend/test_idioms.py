@@ -131,6 +131,8 @@ IDIOMS: dict[str, Callable[[Idiom, Tensor], Tensor]] = {
     "sum of a stack": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 1).sum(1)),
     "mean of an ensemble": lambda m, a: m.second(torch.stack((a, torch.relu(a)), 0).mean(0)),
     "largest of an ensemble": lambda m, a: m.second(torch.stack((a, -a)).amax(0)),
+    "mean of an ensemble's scores": lambda m, a: torch.stack((m.few(a.mean((2, 3))), m.few(a.amax((2, 3))))).mean(0),
+    "largest of an ensemble's scores": lambda m, a: torch.stack([m.few(a[:, :, 0, k]) for k in (1, 2, 3)]).amax(0),
     "a constant of its own": lambda m, a: m.second(a + torch.zeros_like(a[:1, :, :1, :1]).sub_(0.5).relu_()),
     "mean of channels": lambda m, a: m.one(a.mean(1, keepdim=True)),
     "maxout": lambda m, a: m.pair(a.view(-1, 2, 2, 6, 6).max(2).values),
