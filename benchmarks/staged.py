@@ -47,7 +47,7 @@ from hwprm.sources import Split, as_model, as_split
 
 #: What training calls the files of a teacher's answers.
 ANSWERS = "logits-*.safetensors"
-DEEDS = ("train", "widths", "shrink", "compact", "finetune", "quantize", "score")
+DEEDS = ("train", "ensemble", "widths", "shrink", "compact", "finetune", "quantize", "score")
 #: What a stage does -> sections of options that it reads, beside the data's.
 READS = {
     "train": ("train",),
@@ -73,6 +73,8 @@ class Step:
     teacher: str | None = None
     #: A network of its own, such as a teacher's, that it trains from random weights; the plan's without it.
     network: str | None = None
+    #: Stages whose mean an ensemble is.
+    of: tuple[str, ...] = ()
     #: Sides of the images, made smaller by averaging; the network's own size without it.
     pixels: int | None = None
     #: Training images that it sees, as many of each class; all without it.
@@ -195,9 +197,11 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
             for key, value in table.items()
         }
         settings = load_settings(None, options | dict(overrides), base)
-        before = [step.name for step in steps if step.network is None]
-        own.setdefault("start", before[-1] if before and "network" not in own else None)
-        unknown = set(own) - {"name", "do", "start", "teacher", "network", "pixels", "images"}
+        before = [step.name for step in steps if step.network is None and not step.of]
+        aside = "network" in own or own.get("do") == "ensemble"
+        own.setdefault("start", before[-1] if before and not aside else None)
+        own["of"] = tuple(own.get("of", ()))
+        unknown = set(own) - {"name", "do", "start", "teacher", "network", "of", "pixels", "images"}
         if unknown or own.get("do") not in DEEDS:
             raise ConfigError(
                 f"{file}: stage {entry.get('name')!r} is not one: {unknown or own.get('do')}"
@@ -222,7 +226,7 @@ def _needed(plan: Plan, out: Path, last: str) -> set[str]:
         name = open_ends.pop()
         if name is not None and name not in found and not (out / name).exists():
             found.add(name)
-            open_ends += [known[name].start, known[name].teacher]
+            open_ends += [known[name].start, known[name].teacher, *known[name].of]
     return found
 
 
@@ -245,6 +249,12 @@ def _run(bench: Bench, step: Step) -> None:
     data = _fewer(bench.images(step.pixels), step.images)
     if step.do in ("quantize", "score"):
         _finish(bench, step)
+        return
+    if step.do == "ensemble":
+        made = api.ensemble([bench.model(name) for name in step.of], bench.split)
+        with new_folder(bench.out / step.name) as folder:
+            made.save(folder)
+        say(f"{step.name}: {made.meta['accuracy']}")
         return
     before = bench.model(step.start) if step.network is None else bench.other(step.network)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)

@@ -2,8 +2,8 @@
 
 The verbs of the command line are functions here: `load`, `train`, `widths`, `prune`, `export`, `quantize`, `compile`,
 `verify`, `estimate`, `size`, `synth`, `pnr`, `board`, `run`, `check`, `report`, `doctor` (documented in `hwprm.api`),
-`demo` and `repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `qat` and `sensitivity` are
-functions only.
+`demo` and `repro` (in `hwprm.pipeline`), `explore` (in `hwprm.exploration`). `apply_plan`, `ensemble`, `qat` and
+`sensitivity` are functions only.
 Nothing heavy is imported before it is used.
 """
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         check,
         compile,
         doctor,
+        ensemble,
         estimate,
         export,
         load,
@@ -101,6 +102,7 @@ __all__ = [
     "compile",
     "demo",
     "doctor",
+    "ensemble",
     "estimate",
     "explore",
     "export",

@@ -15,7 +15,7 @@ from hwprm.api.board import board, run
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
 from hwprm.api.integers import qat
 from hwprm.api.loops import Admm, Shrink
-from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
+from hwprm.api.networks import apply_plan, ensemble, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "check",
     "compile",
     "doctor",
+    "ensemble",
     "estimate",
     "export",
     "load",

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "apply_plan",
     "count_meters",
+    "ensemble",
     "export",
     "given_teacher",
     "load",
@@ -225,6 +226,27 @@ def sensitivity(
     graph = as_model(model, dataset.image_shape).graph
     meter = cycle_meter(dataset, array, quantize)
     return run(graph, images, labels, dataset.input_scale, meter, progress=progress)
+
+
+@says_what_it_lacks
+def ensemble(models: Sequence[Network], data: Data = "mnist") -> Model:
+    """One model of stage dense whose output is the mean of those of `models`, which read the images of `data`.
+
+    It knows more than any of them, and is a teacher as any other. Raises ModelError where they do not fit together.
+    """
+    from hwprm.graph import ensemble as joined
+    from hwprm.model import History, Model, Stage
+    from hwprm.sources import as_dataset
+    from hwprm.training import accuracy
+
+    dataset = as_dataset(data)
+    members = [teacher_of(model, dataset.image_shape) for model in models]
+    graph = joined([member.graph for member in members])
+    percent = accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)
+    name = " + ".join(member.meta["name"] for member in members)
+    made = Model(graph=graph, stage=Stage.DENSE, meta=History(name=name))
+    facts = {"data": dataset.name, "input_scale": dataset.input_scale, "accuracy": {Stage.DENSE.value: percent}}
+    return made.advance(graph, Stage.DENSE, **facts)
 
 
 def export(model: Model | str | Path, *, out: Path | str) -> Plan:

@@ -23,7 +23,8 @@ __all__ = ["prune"]
 #: Options of training that ADMM and masked retraining share with it; epochs and rates are their own.
 TRAINING = (
     *("batch", "optimiser", "momentum", "clip", "augment", "copies", "clean_share", "seed", "threads"),
-    *("precision", "channels_last", "device", "weight_decay", "label_smoothing", "distill", "temperature", "validate"),
+    *("precision", "channels_last", "device", "weight_decay", "label_smoothing", "distill", "temperature"),
+    *("ask_mirrored", "validate"),
 )
 
 

@@ -110,6 +110,13 @@ class TrainConfig(Section, section="train"):
     temperature: Annotated[
         Temperature, Doc("Temperature at which the outputs of network and teacher are compared.")
     ] = 3.0
+    ask_mirrored: Annotated[
+        bool,
+        Doc(
+            "Ask the teacher about every image and its mirror image, and take the mean: for images whose mirror images "
+            "are of the same class."
+        ),
+    ] = False
     cutout: Annotated[
         int,
         Interval(ge=0, le=10000),

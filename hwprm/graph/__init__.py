@@ -1,6 +1,7 @@
 """Float networks as data: what the torch tower trains and prunes, and what quantisation reads. numpy only."""
 
 from hwprm.graph.batches import Batch, Scale, Shapes, by_input, fitting_batch, image_shapes, join_inputs, scale_of
+from hwprm.graph.ensemble import ensemble
 from hwprm.graph.evaluation import evaluate
 from hwprm.graph.graph import WEIGHTED, Graph
 from hwprm.graph.lazy import Images, LazyImages, plain
@@ -66,6 +67,7 @@ __all__ = [
     "Upsample",
     "Windows",
     "by_input",
+    "ensemble",
     "evaluate",
     "fitting_batch",
     "image_shapes",

@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,6 +86,8 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
+        if config.ask_mirrored and any(len(node.shape) != 3 for node in graph.inputs):
+            raise ConfigError("train.ask_mirrored mirrors images, and the network does not read any; set it to false")
         teacher = context.teacher if config.distill else None
         self.teacher = None if teacher is None else _reader(teacher, config, place.device)
         self.precision = Precision(config, place.device)
@@ -94,13 +97,16 @@ class Samples:
         self.pool_logits: Tensor | None = None
         if config.copies and self.augment.kind != "none":
             self._check_bytes()
-            key = f"{_digest(dataset.x_train)} {self.augment.kind} {config.cutout} {config.copies} {config.seed}"
+            images = _digest(dataset.x_train)
+            moved = f"{images} {self.augment.kind} {config.cutout} {config.seed}"
             self.clean = _tensor(dataset.x_train)
-            self.pool = _remembered("pool", key, self._make_pool)
+            self.pool = _remembered("pool", f"{moved} {config.copies}", self._make_pool)
             if self.teacher is not None:
-                key += f" {dtype} {config.precision} {_state_digest(self.teacher)}"
-                keep = context.checkpoint.folder if context.checkpoint is not None else None
-                self.pool_logits = _remembered("logits", key, lambda: _kept(keep, key, self._ask_about_pool))
+                asked = f"{dtype} {config.precision} {config.ask_mirrored} {_state_digest(self.teacher)}"
+                keys = [f"{asked} {images}", *(f"{asked} {moved} {copy}" for copy in range(config.copies))]
+                folder = context.checkpoint.folder if context.checkpoint is not None else None
+                answers = partial(self._ask_about_pool, folder, keys)
+                self.pool_logits = _remembered("logits", " ".join(keys), answers)
             self._move_pool()
 
     def digest(self) -> str:
@@ -169,6 +175,8 @@ class Samples:
         with torch.no_grad(), self.precision.forward():
             own = next((parameter.dtype for parameter in self.teacher.parameters()), self.dtype)
             answer: Tensor = self.teacher(*(array.to(own) for array in images))
+            if self.config.ask_mirrored:
+                answer = (answer + self.teacher(*(array.flip(-1).to(own) for array in images))) / 2
             return answer.to(self.dtype)
 
     def _check_bytes(self) -> None:
@@ -207,17 +215,20 @@ class Samples:
                 part.copy_(augment(images.float(), rng).round_().clamp_(0, 255))
         return pool
 
-    def _ask_about_pool(self) -> Tensor:
-        """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy."""
-        assert self.pool is not None
+    def _ask_about_pool(self, folder: Path | None, keys: Sequence[str]) -> Tensor:
+        """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy, by their `keys`."""
+        assert self.pool is not None and self.clean is not None
+        sets = zip((self.clean, *self.pool), keys, strict=True)
+        return torch.stack([_kept(folder, key, partial(self._ask_about, images)) for images, key in sets])
+
+    def _ask_about(self, images: Tensor) -> Tensor:
+        """The teacher's logits ``(n, classes)`` of the bytes `images`."""
         answers = []
-        assert self.clean is not None
-        for images in (self.clean, *self.pool):
-            for part in torch.split(images, CHUNK):
-                answer = self._ask([self._laid_out(self._scaled(part, self.names[0]))])
-                assert answer is not None
-                answers.append(answer.to("cpu", NARROW.get(self.config.precision, answer.dtype)))
-        return torch.cat(answers).reshape(len(self.pool) + 1, len(self.labels), -1)
+        for part in torch.split(images, CHUNK):
+            answer = self._ask([self._laid_out(self._scaled(part, self.names[0]))])
+            assert answer is not None
+            answers.append(answer.to("cpu", NARROW.get(self.config.precision, answer.dtype)))
+        return torch.cat(answers)
 
 
 def _reader(graph: Graph, config: TrainConfig, device: torch.device) -> GraphModule:

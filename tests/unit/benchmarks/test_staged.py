@@ -197,6 +197,15 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     split = as_split("mnist")
     data = replace(split.dataset, x_train=images, y_train=labels, x_test=images, y_test=labels)
     bench = staged.Bench(plan=plan, out=tmp_path, split=replace(split, dataset=data), test=data)
+    both = '[[stage]]\nname = "both"\ndo = "ensemble"\nof = ["dense", "wise"]\n'
+    file.write_text(PLAN + wise + both + last.replace('"wise"', '"both"'))
+    joined = staged.read_plan(file, {})
+    assert (joined.steps[-2].of, joined.steps[-2].start) == (("dense", "wise"), None)
+    assert {"dense", "wise", "both"} <= staged._needed(joined, tmp_path, "again")
+    bench.other(step.network).save(tmp_path / "wise")
+    bench.other("resnet18-cifar").save(tmp_path / "dense")
+    staged._run(bench, joined.steps[-2])
+    assert Model.load(tmp_path / "both").meta["name"] == "resnet18-cifar + fast8-cifar"
     model = bench.other(step.network)
     assert model.meta["name"] == "fast8-cifar" and model.graph.weighted[0].weight.shape == (24, 3, 2, 2)
     file.write_text(PLAN + wise.replace('"train"', '"compact"'))

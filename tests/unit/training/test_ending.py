@@ -220,17 +220,29 @@ def test_the_teacher_is_asked_in_the_precision_of_training(precision):
     torch.testing.assert_close(batch.taught, exact, rtol=0.1, atol=0.1)
 
 
+@pytest.mark.parametrize("copies", [0, 2])
+def test_a_teacher_may_be_asked_about_mirror_images_too(copies):
+    config = replace(FAST, augment="crop_flip", copies=copies, ask_mirrored=True)
+    graph = tiny_graph(seed=1)
+    batch = next(iter(Samples(blobs(), tiny_graph(), Context(config=config, teacher=graph), torch.float32).epoch(0)))
+    module = GraphModule(graph).eval()
+    with torch.no_grad():
+        one, other = module(batch.images[0]), module(batch.images[0].flip(-1))
+    torch.testing.assert_close(batch.taught, (one + other) / 2)
+    assert not torch.allclose(batch.taught, one, atol=1e-3)
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_logits_of_copies_are_kept_on_disk(precision, tmp_path, monkeypatch):
     config = replace(FAST, augment="shift", copies=2, precision=precision)
     context = Context(config=config, teacher=tiny_graph(seed=1), checkpoint=Checkpoint(folder=tmp_path))
     first = Samples(blobs(), tiny_graph(), context, torch.float32).pool_logits
     assert first.dtype == {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
-    (file,) = tmp_path.iterdir()
+    assert len(files := sorted(tmp_path.iterdir())) == 3, "one of the set, and of every copy"
     monkeypatch.setattr("hwprm.training.samples._LAST", {})
-    monkeypatch.setattr(Samples, "_ask_about_pool", lambda self: pytest.fail("asked again"))
+    monkeypatch.setattr(Samples, "_ask_about", lambda self, images: pytest.fail("asked again"))
     assert torch.equal(Samples(blobs(), tiny_graph(), context, torch.float32).pool_logits, first)
     monkeypatch.undo()
     monkeypatch.setattr("hwprm.training.samples._LAST", {})
-    file.write_bytes(b"cut short")
+    files[0].write_bytes(b"cut short")
     assert torch.equal(Samples(blobs(), tiny_graph(), context, torch.float32).pool_logits, first)
