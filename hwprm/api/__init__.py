@@ -15,8 +15,9 @@ from hwprm.api.board import board, run
 from hwprm.api.hardware import compile, estimate, pnr, quantize, size, synth, verify
 from hwprm.api.integers import qat
 from hwprm.api.loops import Admm, Shrink
-from hwprm.api.networks import apply_plan, ensemble, export, load, prune, sensitivity, train, widths
+from hwprm.api.networks import apply_plan, export, load, prune, sensitivity, train, widths
 from hwprm.api.reports import check, doctor, report
+from hwprm.api.teachers import ensemble
 
 __all__ = [
     "Admm",

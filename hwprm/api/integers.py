@@ -28,7 +28,7 @@ def qat(
     `quantize`, `compile` and `estimate` quantise with the bits and ranges that it was trained with. Raises what
     `hwprm.quantization.aware.train.train_integers` raises.
     """
-    from hwprm.api.networks import given_teacher, noted, teacher_of
+    from hwprm.api.teachers import given_teacher, noted, teacher_of
     from hwprm.config import QatOptions
     from hwprm.core.progress import silent
     from hwprm.quantization.aware.train import train_integers

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hwprm.api.hardware import estimate
+from hwprm.api.teachers import given_teacher, noted
 from hwprm.core.extras import says_what_it_lacks
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     )
     from hwprm.core.progress import Progress
     from hwprm.data import Dataset
-    from hwprm.graph import Graph, Shapes
+    from hwprm.graph import Graph
     from hwprm.model import Model
     from hwprm.model.plan import Plan
     from hwprm.pruning.channels.blocks import Meter
@@ -45,14 +46,10 @@ if TYPE_CHECKING:
 __all__ = [
     "apply_plan",
     "count_meters",
-    "ensemble",
     "export",
-    "given_teacher",
     "load",
-    "noted",
     "prune",
     "sensitivity",
-    "teacher_of",
     "train",
     "widths",
     "widths_meter",
@@ -228,27 +225,6 @@ def sensitivity(
     return run(graph, images, labels, dataset.input_scale, meter, progress=progress)
 
 
-@says_what_it_lacks
-def ensemble(models: Sequence[Network], data: Data = "mnist") -> Model:
-    """One model of stage dense whose output is the mean of those of `models`, which read the images of `data`.
-
-    It knows more than any of them, and is a teacher as any other. Raises ModelError where they do not fit together.
-    """
-    from hwprm.graph import ensemble as joined
-    from hwprm.model import History, Model, Stage
-    from hwprm.sources import as_dataset
-    from hwprm.training import accuracy
-
-    dataset = as_dataset(data)
-    members = [teacher_of(model, dataset.image_shape) for model in models]
-    graph = joined([member.graph for member in members])
-    percent = accuracy(graph, dataset.x_test, dataset.y_test, dataset.input_scale)
-    name = " + ".join(member.meta["name"] for member in members)
-    made = Model(graph=graph, stage=Stage.DENSE, meta=History(name=name))
-    facts = {"data": dataset.name, "input_scale": dataset.input_scale, "accuracy": {Stage.DENSE.value: percent}}
-    return made.advance(graph, Stage.DENSE, **facts)
-
-
 def export(model: Model | str | Path, *, out: Path | str) -> Plan:
     """Write `model` into the new folder `out` as ``plan.json`` and ``weights.safetensors``, and return its plan.
 
@@ -360,40 +336,6 @@ def _meters(
         name: Meter(name=name, of=partial(of, name=name), grain=array.cols, images=array.batch, key=key)
         for name in names
     }
-
-
-def teacher_of(source: Network, image_shape: Shapes) -> Model:
-    """The model that `source` is, with a name."""
-    from hwprm.sources import as_model, title
-
-    model = as_model(source, image_shape)
-    return model.advance(model.graph, model.stage, name=model.meta.get("name", title(source)))
-
-
-def given_teacher(source: Network, dataset: Dataset) -> Model:
-    """The model that `source` is. Raises DataError or ModelError unless it has learnt what `dataset` has to teach.
-
-    One of other classes, or of other data, is right on no more of the training images than guessing is.
-    """
-    from hwprm.core.errors import DataError, ModelError
-    from hwprm.training.evaluate import check_fit, refuse_guessing
-
-    teacher = teacher_of(source, dataset.image_shape)
-    name = teacher.meta["name"]
-    try:
-        check_fit(teacher.graph, dataset.image_shape, dataset.classes)
-    except (DataError, ModelError) as error:
-        raise type(error)(f"the teacher {name} does not fit: {error}") from error
-    refuse_guessing(teacher.graph, dataset, f"the teacher {name}", teacher.meta.get("data"))
-    return teacher
-
-
-def noted(model: Model, teacher: Model | None) -> Model:
-    """`model` with the name of its `teacher` and the SHA-256 that the teacher's ``weights.safetensors`` has."""
-    if teacher is None:
-        return model
-    note = {"name": teacher.meta.get("name", "network"), "sha256": teacher.graph.weights_digest}
-    return model.advance(model.graph, model.stage, teacher=note)
 
 
 def _taught(context: Context, teacher: Model | None) -> Context:

@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from hwprm.api.networks import count_meters, given_teacher, widths_meter
+from hwprm.api.networks import count_meters, widths_meter
+from hwprm.api.teachers import given_teacher
 from hwprm.config import Settings
 from hwprm.config.recipes import Recipe, load_recipe
 from hwprm.config.steps import WIDTHS

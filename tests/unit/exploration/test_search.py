@@ -35,12 +35,12 @@ def base(tiny_data: Path) -> Settings:
 
 @pytest.fixture(scope="module")
 def dense(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny network."""
-    from hwprm.model import Model, Stage
+    """The tiny network, as if it were trained on the tiny images."""
+    from hwprm.model import History, Model, Stage
     from tests.conftest import tiny_graph
 
     folder = tmp_path_factory.mktemp("dense") / "model"
-    Model(graph=tiny_graph(), stage=Stage.DENSE).save(folder)
+    Model(graph=tiny_graph(), stage=Stage.DENSE, meta=History(data="tiny")).save(folder)
     return folder
 
 
