@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from common import RUNS, say
-from staged import Plan, Step, read_plan, way_to
+from staged_plan import Plan, Step, read_plan, way_to
 
 from hwprm.compiler import estimate, sum_bits
 from hwprm.config.recipes import Recipe, load_recipe

@@ -12,7 +12,17 @@ import torch
 from hwprm.config.recipes import load_recipe, recipe_names
 
 FOLDER = Path(__file__).resolve().parents[3] / "benchmarks"
-HELPERS = {"common", "fuzz_cases", "masks", "networks", "repro_tables", "resources_draw", "scale_sim", "summary_rows"}
+HELPERS = {
+    "common",
+    "fuzz_cases",
+    "masks",
+    "networks",
+    "repro_tables",
+    "resources_draw",
+    "scale_sim",
+    "staged_plan",
+    "summary_rows",
+}
 HELPERS |= {"fuzz_files_cases", "mutation_beside", "mutation_bundles", "mutation_proof", "mutation_sites"}
 SCRIPTS = sorted({path.stem for path in FOLDER.glob("*.py")} - HELPERS)
 

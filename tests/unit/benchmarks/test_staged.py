@@ -191,7 +191,7 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     assert (step.name, step.network, step.start) == ("wise", "fast8-cifar", None)
     file.write_text(PLAN.replace("[[stage]]", wise.strip() + "\n[[stage]]", 1))
     assert [other.start for other in staged.read_plan(file, {}).steps[:3]] == [None, None, "dense"]
-    assert "wise" in staged._needed(plan, tmp_path, "again")
+    assert "wise" in staged.needed(plan, tmp_path, "again")
     assert "wise" not in [other.name for other in staged.way_to(plan, plan.steps[-1])]
     images, labels = np.zeros((10, 3, 32, 32), np.uint8), np.arange(10)
     split = as_split("mnist")
@@ -201,7 +201,7 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     file.write_text(PLAN + wise + both + last.replace('"wise"', '"both"'))
     joined = staged.read_plan(file, {})
     assert (joined.steps[-2].of, joined.steps[-2].start) == (("dense", "wise"), None)
-    assert {"dense", "wise", "both"} <= staged._needed(joined, tmp_path, "again")
+    assert {"dense", "wise", "both"} <= staged.needed(joined, tmp_path, "again")
     bench.other(step.network).save(tmp_path / "wise")
     bench.other("resnet18-cifar").save(tmp_path / "dense")
     staged._run(bench, joined.steps[-2])
@@ -230,12 +230,12 @@ def test_a_stage_needs_what_leads_to_it(staged, tmp_path):
     )
     file.write_text(PLAN + branch)
     plan = staged.read_plan(file, {})
-    assert staged._needed(plan, tmp_path, "last.json") == {"dense", "thin", "small", "other", "last.json"}
+    assert staged.needed(plan, tmp_path, "last.json") == {"dense", "thin", "small", "other", "last.json"}
     (tmp_path / "thin").mkdir()
-    assert staged._needed(plan, tmp_path, "fine") == {"small", "smaller", "compact", "fine", "dense"}
+    assert staged.needed(plan, tmp_path, "fine") == {"small", "smaller", "compact", "fine", "dense"}
     assert [step.name for step in staged.way_to(plan, plan.steps[-1])] == ["dense", "thin", "small", "other"]
     with pytest.raises(ConfigError, match=r"no stage 'fin'; did you mean 'fine'\?"):
-        staged._needed(plan, tmp_path, "fin")
+        staged.needed(plan, tmp_path, "fin")
 
 
 def test_a_teacher_is_asked_once_for_all_stages(staged, tmp_path):
