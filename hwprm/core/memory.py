@@ -8,8 +8,9 @@ from pathlib import Path
 __all__ = ["free_memory"]
 
 MEMINFO = Path("/proc/meminfo")
-#: Limit and use of the control group of a container (cgroup v2).
+#: Limit and use of the control group of a container (cgroup v2), and what the use consists of.
 LIMIT, USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+STAT = Path("/sys/fs/cgroup/memory.stat")
 
 
 def free_memory() -> int | None:
@@ -32,6 +33,9 @@ def _of_the_system() -> int | None:
 
 def _of_the_container() -> int | None:
     try:
-        return max(0, int(LIMIT.read_text()) - int(USED.read_text()))
-    except (OSError, ValueError):  # none, or "max"
+        used = dict(line.split() for line in STAT.read_text().splitlines())
+        # Cached files count as used, and are given up where memory is wanted.
+        held = int(USED.read_text()) - int(used["inactive_file"])
+        return max(0, int(LIMIT.read_text()) - held)
+    except (OSError, ValueError, KeyError):  # none, or "max"
         return None

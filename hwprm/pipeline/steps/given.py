@@ -10,7 +10,7 @@ from hwprm.model import Model
 from hwprm.pipeline.step import Task
 from hwprm.sources import Split
 
-__all__ = ["Given", "dense_of", "teacher_of"]
+__all__ = ["Given", "dense_of", "teacher_in"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,7 +39,7 @@ def dense_of(task: Task) -> Model:
     return Model.load(given.dense or task.out / "stages/train")
 
 
-def teacher_of(task: Task) -> Model:
+def teacher_in(task: Task) -> Model:
     """What teaches the steps that train: a model that was given, else the dense network."""
     given: Given = task.given
     return given.teacher or dense_of(task)

@@ -11,7 +11,7 @@ from hwprm.config.steps import METHODS, QAT, WIDTHS, PruneStep
 from hwprm.model import Model, Stage
 from hwprm.nets import reference_network
 from hwprm.pipeline.step import Facts, Step, Task
-from hwprm.pipeline.steps.given import Given, dense_of, teacher_of
+from hwprm.pipeline.steps.given import Given, dense_of, teacher_in
 from hwprm.pruning.accounting import account, against
 from hwprm.pruning.admm.budgets import preset_of
 from hwprm.reporting.record.live import Watch
@@ -52,7 +52,7 @@ def shrink(task: Task) -> Facts:
             quantize=task.settings.quantize,
             stop_after=PruneStep.SHRINK,
         ),
-        teacher=teacher_of(task),
+        teacher=teacher_in(task),
         progress=watch,
         checkpoint=watch.checkpoint(given.rounds or task.scratch),
     )
@@ -108,7 +108,7 @@ def finetune(task: Task) -> Facts:
         _before(task),
         task.given.split,
         PruneOptions(finetune=task.settings.finetune, train=task.settings.train),
-        teacher=teacher_of(task),
+        teacher=teacher_in(task),
         progress=watch,
         checkpoint=watch.checkpoint(task.scratch),
     )
@@ -127,7 +127,7 @@ def qat(task: Task) -> Facts:
         before,
         given.split,
         QatOptions(qat=settings.qat, quantize=settings.quantize, train=settings.train),
-        teacher=teacher_of(task),
+        teacher=teacher_in(task),
         progress=watch,
         checkpoint=watch.checkpoint(task.scratch),
     )

@@ -13,7 +13,7 @@ from hwprm.core.memory import free_memory
 @pytest.fixture(autouse=True)
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in place of the system's."""
-    for name in ("MEMINFO", "LIMIT", "USED"):
+    for name in ("MEMINFO", "LIMIT", "USED", "STAT"):
         monkeypatch.setattr(memory, name, tmp_path / name)
     return tmp_path
 
@@ -22,11 +22,12 @@ def test_the_least_that_anyone_says(files: Path) -> None:
     (files / "MEMINFO").write_text("MemTotal:  4000 kB\nMemFree: 10 kB\nMemAvailable:    3000 kB\n")
     assert free_memory() == 3000 * 1024
     (files / "LIMIT").write_text("max\n")
-    (files / "USED").write_text("5\n")
+    (files / "USED").write_text("305\n")
+    (files / "STAT").write_text("anon 5\ninactive_file 300\n")
     assert free_memory() == 3000 * 1024
     (files / "LIMIT").write_text("1000\n")
     assert free_memory() == 995
-    (files / "USED").write_text("1001\n")
+    (files / "USED").write_text("1301\n")
     assert free_memory() == 0
 
 
