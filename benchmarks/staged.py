@@ -80,9 +80,9 @@ class Bench:
         network = reference_network(name or self.plan.network, self.plan.seed, width=width, classes=data.classes)
         return as_model(network.train(False), data.image_shape)
 
-    def other(self, name: str) -> Model:
-        """The network `name`, whole, with random weights."""
-        made = self.untrained(1.0, name)
+    def other(self, name: str, width: float = 1.0) -> Model:
+        """The network `name` with `width` times the channels and random weights."""
+        made = self.untrained(width, name)
         return made.advance(made.graph, made.stage, name=name)
 
     def images(self, pixels: int | None) -> Split:
@@ -152,7 +152,7 @@ def _run(bench: Bench, step: Step) -> None:
             made.save(folder)
         say(f"{step.name}: {made.meta['accuracy']}")
         return
-    before = bench.model(step.start) if step.network is None else bench.other(step.network)
+    before = bench.model(step.start) if step.network is None else bench.other(step.network, step.width)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
     with kept_answers(bench.answers, _scratch(bench, step)):
         made = _make(bench, step, model, data)

@@ -40,6 +40,8 @@ class Step:
     teacher: str | None = None
     #: A network of its own, such as a teacher's, that it trains from random weights; the plan's without it.
     network: str | None = None
+    #: Share of that network's channels.
+    width: float = 1.0
     #: Stages whose mean an ensemble is.
     of: tuple[str, ...] = ()
     #: Sides of the images, made smaller by averaging; the network's own size without it.
@@ -77,7 +79,7 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
         aside = "network" in own or own.get("do") == "ensemble"
         own.setdefault("start", before[-1] if before and not aside else None)
         own["of"] = tuple(own.get("of", ()))
-        unknown = set(own) - {"name", "do", "start", "teacher", "network", "of", "pixels", "images"}
+        unknown = set(own) - {"name", "do", "start", "teacher", "network", "width", "of", "pixels", "images"}
         if unknown or own.get("do") not in DEEDS:
             raise ConfigError(
                 f"{file}: stage {entry.get('name')!r} is not one: {unknown or own.get('do')}"
@@ -85,6 +87,8 @@ def read_plan(file: Path, overrides: Mapping[tuple[str, str], Any], scale: float
             )
         if "network" in own and (own["do"] != "train" or own["start"] is not None):
             raise ConfigError(f"{file}: stage {own.get('name')!r} has a network of its own, which can only be trained")
+        if "width" in own and "network" not in own:
+            raise ConfigError(f"{file}: stage {own.get('name')!r} has a width but no network; [plan] has the plan's")
         steps.append(Step(settings=_scaled(settings, scale, int(head.get("seed", 0))), **own))
     return Plan(
         network=head["network"], width=float(head.get("width", 1.0)), seed=int(head.get("seed", 0)), steps=tuple(steps)

@@ -211,6 +211,12 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     file.write_text(PLAN + wise.replace('"train"', '"compact"'))
     with pytest.raises(ConfigError, match="stage 'wise' has a network of its own, which can only be trained"):
         staged.read_plan(file, {})
+    file.write_text(PLAN + wise.replace('"fast8-cifar"', '"resnet18-cifar"\nwidth = 0.25'))
+    narrow = staged.read_plan(file, {}).steps[-1]
+    assert bench.other(narrow.network, narrow.width).graph.weighted[0].weight.shape == (16, 3, 3, 3)
+    file.write_text(PLAN + wise.replace("network", "width = 0.25 #"))
+    with pytest.raises(ConfigError, match="stage 'wise' has a width but no network"):
+        staged.read_plan(file, {})
 
 
 def test_the_committed_plans_can_be_read(staged):
