@@ -71,34 +71,53 @@ def find_gates(
 
     Each step draws a batch, takes the gradient of the cross entropy, then ``g <- max(0, g - lr * lambda * costs)``.
     Without ``config.strength`` each step takes the smallest lambda that brings sum(costs * g) down to a bound, which
-    falls from the full sum to `target` of it: the projection onto that bound. `costs` ``(count,)``, 0 for groups
-    that must stay. Raises ModelError when the loss stops being finite.
+    falls from the full sum to `target` of it: the projection onto that bound. A step is taken back, and the bound with
+    it, where the loss grows and comes nearer to that of guessing than to the least so far: a network that knows nothing
+    has no gradient that says what it needs, and where all gates of a layer are closed those before it get none at all.
+    `costs` ``(count,)``, 0 for groups that must stay. Raises ModelError when the loss stops being finite.
     """
     module = GatedModule(groups)
     names = [node.name for node in groups.graph.inputs]
     free = torch.from_numpy(~groups.fixed)
     rng = np.random.default_rng([config.seed, 1])
-    gates = np.ones(groups.count)
-    strengths = []
-    for step in range(config.steps):
+
+    def judged(gates: FloatArray) -> tuple[float, FloatArray]:
+        """Loss of a batch, and its gradient."""
         chosen = rng.choice(len(dataset.y_train), min(config.batch, len(dataset.y_train)), replace=False)
         module.gates = torch.from_numpy(gates).to(module.gates.dtype).requires_grad_()
         output = module(*image_batches(dataset, names, chosen, module.gates.dtype))
         loss = functional.cross_entropy(output, torch.from_numpy(dataset.y_train[chosen]))
-        if not math.isfinite(value := float(loss.detach())):
-            raise ModelError(
-                f"widths: the loss is {value} in step {step + 1} of {config.steps}; lower widths.lr (now {config.lr:g})"
-            )
         loss.backward()  # type: ignore[no-untyped-call]  # torch's own
-        gradient = module.gates.grad
-        assert gradient is not None
-        moved = gates - config.lr * (gradient * free).double().numpy()
-        bound = costs.sum() * (1 - (1 - target) * min(1.0, (step + 1) / max(1.0, DESCENT * config.steps)))
-        strength = _strength(moved, config.lr * costs, costs, bound) if config.strength is None else config.strength
-        gates = np.where(groups.fixed, 1.0, np.maximum(0.0, moved - config.lr * strength * costs))
-        strengths.append(strength)
+        assert module.gates.grad is not None
+        return float(loss.detach()), (module.gates.grad * free).double().numpy()
+
+    gates = known = np.ones(groups.count)
+    if not config.steps:
+        return Gates(values=gates, strengths=())
+    accepted = least = math.inf
+    falls = 0
+    strengths = []
+    for step in range(config.steps + 1):
+        loss, gradient = judged(gates)
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"widths: the loss is {loss} in step {step + 1} of {config.steps}; lower widths.lr (now {config.lr:g})"
+            )
+        least = min(least, loss)
+        lost = loss > max(accepted, (least + math.log(dataset.classes)) / 2)
+        if lost:
+            gates, falls = known, max(0, falls - 2)
+        if step == config.steps:
+            break
+        if not lost:
+            known, accepted, falls = gates, loss, falls + 1
+            bound = costs.sum() * (1 - (1 - target) * min(1.0, falls / max(1.0, DESCENT * config.steps)))
+            moved = gates - config.lr * gradient
+            strength = _strength(moved, config.lr * costs, costs, bound) if config.strength is None else config.strength
+            gates = np.where(groups.fixed, 1.0, np.maximum(0.0, moved - config.lr * strength * costs))
+            strengths.append(strength)
         left = float((costs * gates).sum() / max(costs.sum(), np.finfo(np.float64).tiny))
-        progress("widths", step + 1, config.steps, {"loss": value, "gates": left, "lambda": strength})
+        progress("widths", step + 1, config.steps, {"loss": loss, "gates": left, "lambda": strengths[-1]})
     return Gates(values=gates, strengths=tuple(strengths))
 
 

@@ -211,13 +211,15 @@ def rank_channels(
     """Scores, gates for a budget of `share` of the cost, and the rank of all groups by both.
 
     Cost falls with the square of the widths where a layer's filters and channels shrink alike, so the gates are led to
-    the square root of `share`.
+    the square root of `share`. What a group costs is the mean of what it does in the whole network and in one of
+    these widths everywhere, where its readers are as narrow.
     """
     images = np.random.default_rng([config.seed, 0]).permutation(len(dataset.x_train))[: config.images]
     moments = channel_moments(blocks.groups, dataset, images)
     score = scores(blocks.groups, moments)
-    costs = marginal_costs(blocks, meter, meter.total(blocks.groups.graph))
-    gates = find_gates(blocks.groups, costs, math.sqrt(share), dataset, config, progress)
+    total, target = meter.total(blocks.groups.graph), math.sqrt(share)
+    costs = (marginal_costs(blocks, meter, total) + marginal_costs(blocks, meter, total, target)) / 2
+    gates = find_gates(blocks.groups, costs, target, dataset, config, progress)
     importance = gates.values * np.sqrt(score)
     free = blocks.free
     # Of equal importance (gates at 0) the larger score comes first, then the earlier group.
@@ -236,19 +238,25 @@ def cut(
     return with_new_statistics(narrow(filled, keep), dataset, ranking.images, trained)
 
 
-def marginal_costs(blocks: Blocks, meter: Meter, total: int) -> FloatArray:
-    """``(groups.count,)``: share of the cost `total` of the whole network that removing one group frees.
+def marginal_costs(blocks: Blocks, meter: Meter, total: int, share: float = 1.0) -> FloatArray:
+    """``(groups.count,)``: share of the cost `total` of the whole network that one group more or less makes.
 
-    By a finite difference for each block: ``meter.grain`` of its groups at once, less where it has fewer.
+    In a network that keeps `share` of each block, by a finite difference for each: ``meter.grain`` of its groups at
+    once, less where it has fewer.
     """
+    counts = np.maximum(1, np.ceil(share * blocks.sizes)).astype(np.int64)
+
+    def cost(block: int, count: int) -> int:
+        others = counts.copy()
+        others[block] = count
+        return meter.total(narrow(blocks.groups, blocks.first(blocks.free, others)))
+
     costs = np.zeros(blocks.groups.count)
     for block, size in enumerate(blocks.sizes):
-        if gone := min(meter.grain, int(size) - 1):
-            members = np.flatnonzero(blocks.of == block)
-            keep = np.ones(blocks.groups.count, dtype=bool)
-            keep[members[:gone]] = False
-            freed = (total - meter.total(narrow(blocks.groups, keep))) / gone
-            costs[members] = max(0.0, freed) / total
+        low = max(1, int(counts[block]) - meter.grain)
+        if differ := min(meter.grain, int(size) - low):
+            freed = (cost(block, low + differ) - cost(block, low)) / differ
+            costs[blocks.of == block] = max(0.0, freed) / total
     return costs
 
 

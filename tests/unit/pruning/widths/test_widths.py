@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from hashlib import sha256 as digest_of_bytes
@@ -119,6 +120,17 @@ def test_gates_end_at_the_bound_and_a_given_lambda_is_taken():
     fixed = find_gates(blocks.groups, costs, 0.4, data, replace(QUICK, strength=0.0), silent)
     assert set(fixed.strengths) == {0.0}
     assert (costs * fixed.values).sum() > (costs * found.values).sum()
+
+
+def test_gates_stay_open_while_the_network_needs_them():
+    """A bound below what it takes to know anything would close all gates of a layer, and none would open again."""
+    blocks = channel_blocks(channel_groups(known_graph()))
+    data, losses = bright_columns(), []
+    config = replace(QUICK, steps=200, lr=1.0)
+    costs = marginal_costs(blocks, MACS, 140)
+    gates = find_gates(blocks.groups, costs, 0.0, data, config, lambda *now: losses.append(now[3]["loss"])).values
+    assert min(losses[-20:]) < math.log(data.classes)
+    assert (gates[blocks.groups.of["relu"][[*USEFUL]]] > 0).all()
 
 
 @pytest.mark.parametrize("meter", [MACS, WEIGHTS], ids=lambda meter: meter.name)
