@@ -33,7 +33,8 @@ from hwprm.pipeline.rows import dense_network, run_recipe
 from hwprm.pipeline.step import Silent
 from hwprm.pruning.channels.blocks import channel_blocks
 from hwprm.pruning.channels.groups import channel_groups
-from hwprm.pruning.widths.widths import cut, rank_channels, select
+from hwprm.pruning.widths.selection import select
+from hwprm.pruning.widths.widths import cut, rank_channels
 from hwprm.quantization import stored_accuracy
 
 EXAMPLES = HERE.parent / "examples"

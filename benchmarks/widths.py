@@ -24,7 +24,8 @@ from hwprm.graph import Graph
 from hwprm.model import Model, Stage
 from hwprm.pruning.channels.blocks import Blocks, Meter, channel_blocks, count_macs, narrow
 from hwprm.pruning.channels.groups import channel_groups
-from hwprm.pruning.widths.widths import Ranking, cut, rank_channels, select
+from hwprm.pruning.widths.selection import fill, select
+from hwprm.pruning.widths.widths import Ranking, cut, rank_channels
 from hwprm.training import accuracy
 
 SHARES = (0.2, 0.1, 0.05)
@@ -49,7 +50,7 @@ def main() -> None:
         config = WidthsConfig(keep=share)
         ranking = rank_channels(blocks, embedded(), config, METER, share)
         budget = int(share * METER.total(dense.graph))
-        chosen = select(blocks, ranking.order, METER, budget, 1)
+        chosen = fill(blocks, ranking.order, METER, budget, 1, select(blocks, ranking.order, METER, budget, 1))
         rows.append(_judged("global", share, blocks, ranking, chosen.keep))
         rows.append(_judged("uniform", share, blocks, ranking, _uniform(blocks, ranking.order, chosen.cost)))
     gain = float(np.mean([_mean(row) * (1 if row["widths"] == "global" else -1) for row in rows])) * 2

@@ -32,6 +32,7 @@ from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.channels.moments import ChannelMoments, channel_moments, compensated, scores
 from hwprm.pruning.statistics import columns_per_channel, makes_output
 from hwprm.pruning.widths.gates import Gates, find_gates
+from hwprm.pruning.widths.selection import Selection, check_reachable, fill, marginal_costs, select
 from hwprm.training.augment import Augmentation
 from hwprm.training.devices import threads
 from hwprm.training.evaluate import accuracy, check_fit
@@ -41,14 +42,11 @@ __all__ = [
     "BlockWidth",
     "LayerWidth",
     "Ranking",
-    "Selection",
     "Widths",
     "check_widths",
     "cut",
     "find_widths",
-    "marginal_costs",
     "rank_channels",
-    "select",
 ]
 
 
@@ -145,17 +143,6 @@ class Ranking:
     order: IntArray
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Selection:
-    """What a budget leaves: `keep` ``(groups.count,)``, `counts` of each block, its cost, and the global rank."""
-
-    keep: BoolArray
-    counts: IntArray
-    cost: int
-    #: Groups that stay by rank, of all free ones; minima and rounding may keep more, rounding also fewer.
-    ranked: int
-
-
 def find_widths(
     model: Model, dataset: Dataset, config: WidthsConfig, meter: Meter, *, progress: Progress = silent
 ) -> Widths:
@@ -186,7 +173,8 @@ def find_widths(
     budget = _budget(blocks, meter, config, before)
     with threads(config.threads):
         ranking = rank_channels(blocks, dataset, config, meter, budget / before, progress=progress)
-        kept = select(blocks, ranking.order, meter, budget, config.round_to)
+        ranked = select(blocks, ranking.order, meter, budget, config.round_to)
+        kept = fill(blocks, ranking.order, meter, budget, config.round_to, ranked)
         narrowed = None
         if config.cut:
             graph = cut(blocks, kept.keep, ranking, dataset, Augmentation.noted(model.meta))
@@ -238,58 +226,6 @@ def cut(
     return with_new_statistics(narrow(filled, keep), dataset, ranking.images, trained)
 
 
-def marginal_costs(blocks: Blocks, meter: Meter, total: int, share: float = 1.0) -> FloatArray:
-    """``(groups.count,)``: share of the cost `total` of the whole network that one group more or less makes.
-
-    In a network that keeps `share` of each block, by a finite difference for each: ``meter.grain`` of its groups at
-    once, less where it has fewer.
-    """
-    counts = np.maximum(1, np.ceil(share * blocks.sizes)).astype(np.int64)
-
-    def cost(block: int, count: int) -> int:
-        others = counts.copy()
-        others[block] = count
-        return meter.total(narrow(blocks.groups, blocks.first(blocks.free, others)))
-
-    costs = np.zeros(blocks.groups.count)
-    for block, size in enumerate(blocks.sizes):
-        low = max(1, int(counts[block]) - meter.grain)
-        if differ := min(meter.grain, int(size) - low):
-            freed = (cost(block, low + differ) - cost(block, low)) / differ
-            costs[blocks.of == block] = max(0.0, freed) / total
-    return costs
-
-
-def select(blocks: Blocks, order: IntArray, meter: Meter, budget: int, step: int) -> Selection:
-    """The longest prefix of `order` (free groups, most important first) that costs at most `budget`.
-
-    Widths are rounded to multiples of `step` (`Blocks.rounded`), so every block keeps something. One group more in the
-    prefix would cost more than the budget, unless everything stays. Raises ConfigError when nothing fits.
-    """
-    known: dict[bytes, Selection] = {}
-
-    def at(ranked: int) -> Selection:
-        counts = np.bincount(blocks.of[order[:ranked]], minlength=len(blocks.sizes))
-        counts = blocks.rounded(counts, step)
-        if (found := known.get(key := counts.tobytes())) is None:
-            keep = blocks.first(order, counts)
-            cost = meter.total(narrow(blocks.groups, keep))
-            found = known[key] = Selection(keep=keep, counts=counts, cost=cost, ranked=ranked)
-        return replace(found, ranked=ranked)
-
-    best, most = at(0), len(order)
-    _check_reachable(best.cost, budget, meter, step)
-    if (whole := at(most)).cost <= budget:
-        return whole
-    while most - best.ranked > 1:
-        middle = at((best.ranked + most) // 2)
-        if middle.cost <= budget:
-            best = middle
-        else:
-            most = middle.ranked
-    return best
-
-
 def _budget(blocks: Blocks, meter: Meter, config: WidthsConfig, before: int) -> int:
     """The cost that may stay, checked before anything is computed."""
     if not len(blocks.sizes):
@@ -304,18 +240,8 @@ def _budget(blocks: Blocks, meter: Meter, config: WidthsConfig, before: int) -> 
         )
     least = blocks.rounded(np.zeros_like(blocks.sizes), config.round_to)
     narrowest = narrow(blocks.groups, blocks.first(blocks.free, least))
-    _check_reachable(meter.total(narrowest), budget, meter, config.round_to)
+    check_reachable(meter.total(narrowest), budget, meter, config.round_to)
     return budget
-
-
-def _check_reachable(least: int, budget: int, meter: Meter, step: int) -> None:
-    if least > budget:
-        width = "one channel" if step == 1 else f"{step} channels"
-        raise ConfigError(
-            f"widths: the budget of {budget} {meter.name} is below the narrowest network, which takes {least} with "
-            f"{width} in every layer; give a larger widths.keep or widths.budget"
-            + (", or a smaller widths.round_to" if step > 1 else "")
-        )
 
 
 def _model(model: Model, graph: Graph, dataset: Dataset) -> Model:

@@ -27,7 +27,8 @@ from hwprm.pruning.channels.groups import channel_groups
 from hwprm.pruning.compaction.compaction import compact
 from hwprm.pruning.prm.purification import purify
 from hwprm.pruning.widths.gates import find_gates
-from hwprm.pruning.widths.widths import find_widths, marginal_costs, rank_channels, select
+from hwprm.pruning.widths.selection import fill, marginal_costs, select
+from hwprm.pruning.widths.widths import find_widths, rank_channels
 from hwprm.reporting import describe, model_facts
 from hwprm.training.augment import Augmentation
 from tests.conftest import Run
@@ -158,6 +159,13 @@ def test_budgets_are_met_to_the_last_group(meter, step, share):
         more = np.bincount(blocks.of[order[: found.ranked + 1]], minlength=len(blocks.sizes))
         wider = narrow(blocks.groups, blocks.first(order, blocks.rounded(more, step)))
         assert meter.total(wider) > budget
+    full = fill(blocks, order, meter, budget, step, found)
+    assert found.cost <= full.cost == meter.total(narrow(blocks.groups, full.keep)) <= budget
+    assert full.ranked == found.ranked and (full.counts >= found.counts).all()
+    for block, (count, size) in enumerate(zip(full.counts, blocks.sizes, strict=True)):
+        one = full.counts + step * (np.arange(len(full.counts)) == block)
+        wider = narrow(blocks.groups, blocks.first(order, np.minimum(one, blocks.sizes)))
+        assert count == size or meter.total(wider) > budget
 
 
 @pytest.mark.parametrize("name", ["resnet", "mobilenet", "shufflenet"])
