@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,16 +37,17 @@ def marginal_costs(blocks: Blocks, meter: Meter, total: int, share: float = 1.0)
     """
     counts = np.maximum(1, np.ceil(share * blocks.sizes)).astype(np.int64)
 
-    def cost(block: int, count: int) -> int:
-        others = counts.copy()
-        others[block] = count
-        return meter.total(narrow(blocks.groups, blocks.first(blocks.free, others)))
+    @cache  # the network itself is one end of most differences
+    def cost(*widths: int) -> int:
+        return meter.total(narrow(blocks.groups, blocks.first(blocks.free, np.array(widths))))
 
     costs = np.zeros(blocks.groups.count)
     for block, size in enumerate(blocks.sizes):
         low = max(1, int(counts[block]) - meter.grain)
         if differ := min(meter.grain, int(size) - low):
-            freed = (cost(block, low + differ) - cost(block, low)) / differ
+            ends = ((*counts[:block], count, *counts[block + 1 :]) for count in (low, low + differ))
+            fewer, more = (cost(*map(int, widths)) for widths in ends)
+            freed = (more - fewer) / differ
             costs[blocks.of == block] = max(0.0, freed) / total
     return costs
 
