@@ -19,7 +19,7 @@ import shutil
 import tarfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from staged_plan import READS, Plan, Step, needed, read_plan, way_to
 
 from hwprm import api
-from hwprm.config import PruneOptions
+from hwprm.config import PruneOptions, TrainConfig
 from hwprm.core.errors import ConfigError
 from hwprm.core.files import new_folder, write_file
 from hwprm.data import Dataset
@@ -43,6 +43,7 @@ from hwprm.pruning.accounting import account, against
 from hwprm.reporting.record.live import LiveLog
 from hwprm.reporting.record.record import applied, write_record
 from hwprm.sources import Split, as_model, as_split
+from hwprm.training.distributed import Group, process_group
 
 #: What training calls the files of a teacher's answers.
 ANSWERS = "logits-*.safetensors"
@@ -95,8 +96,13 @@ class Bench:
 
 
 def main() -> None:
-    """Run every stage that is not finished."""
+    """Run every stage that is not finished; of the processes that torchrun started the first one alone writes."""
     args = _arguments()
+    with process_group(TrainConfig(device=args.device)) as group:
+        _work(args, group)
+
+
+def _work(args: argparse.Namespace, group: Group) -> None:
     given: dict[tuple[str, str], Any] = {("train", "device"): args.device}
     if args.data_dir:
         given["data", "data_dir"] = args.data_dir
@@ -108,8 +114,9 @@ def main() -> None:
         stage, file = args.pack
         pack(args.out, stage, Path(file))
         return
-    for file in args.start:
-        unpack(file, args.out)
+    with group.first_alone():
+        for file in args.start:
+            unpack(file, args.out)
     data = as_split(plan.steps[0].settings.data)
     if data.x_validation is None or data.y_validation is None:
         raise ConfigError("a plan is judged on images held out of the training split; set data.validation")
@@ -118,10 +125,10 @@ def main() -> None:
     bench.answers = args.answers or bench.answers
     wanted = needed(plan, args.out, args.stage or plan.steps[-1].name)
     for step in plan.steps:
-        if (args.out / step.name).exists():
+        if step.name in wanted:
+            _run(bench, step, group)
+        elif group.rank == 0 and (args.out / step.name).exists():
             say(f"{step.name}: finished before")
-        elif step.name in wanted:
-            _run(bench, step)
 
 
 def _arguments() -> argparse.Namespace:
@@ -139,23 +146,26 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(bench: Bench, step: Step) -> None:
-    say(f"{step.name}: {step.do}")
+def _run(bench: Bench, step: Step, group: Group) -> None:
+    if group.rank == 0:
+        say(f"{step.name}: {step.do}")
+    if step.do in ("train", "shrink", "finetune"):
+        _train(bench, step, group)
+    else:
+        group.from_first(lambda: _train(bench, step, Group()) if step.do in READS else _finish(bench, step))
+
+
+def _train(bench: Bench, step: Step, group: Group) -> None:
+    """What all processes of `group` share."""
     started = time.process_time()
     data = _fewer(bench.images(step.pixels), step.images)
-    if step.do in ("quantize", "score"):
-        _finish(bench, step)
-        return
-    if step.do == "ensemble":
-        made = api.ensemble([bench.model(name) for name in step.of], bench.split)
-        with new_folder(bench.out / step.name) as folder:
-            made.save(folder)
-        say(f"{step.name}: {made.meta['accuracy']}")
-        return
     before = bench.model(step.start) if step.network is None else bench.other(step.network, step.width)
     model = before.advance(_resized(before.graph, data.dataset.image_shape), before.stage)
-    with kept_answers(bench.answers, _scratch(bench, step)):
+    with ExitStack() as kept:
+        group.from_first(lambda: kept.enter_context(kept_answers(bench.answers, _scratch(bench, step))))
         made = _make(bench, step, model, data)
+    if group.rank:
+        return
     made = made.advance(_resized(made.graph, bench.split.dataset.image_shape), made.stage, judged=JUDGED)
     with new_folder(bench.out / step.name) as folder:
         made.save(folder)
@@ -209,12 +219,18 @@ def _make(bench: Bench, step: Step, model: Model, data: Split) -> Model:
 
 
 def _finish(bench: Bench, step: Step) -> None:
-    """The integer network, or every accuracy on the test split."""
+    """An ensemble, the integer network, or every accuracy on the test split."""
     from hwprm.intnet import IntegerNetwork
     from hwprm.quantization import stored_accuracy
     from hwprm.training import accuracy
 
     data = bench.test
+    if step.do == "ensemble":
+        both = api.ensemble([bench.model(name) for name in step.of], bench.split)
+        with new_folder(bench.out / step.name) as folder:
+            both.save(folder)
+        say(f"{step.name}: {both.meta['accuracy']}")
+        return
     if step.do == "quantize":
         assert step.start is not None
         net = api.quantize(bench.model(step.start), bench.split, step.settings.quantize, name=bench.plan.network)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +58,9 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
     Raises ConfigError when the plan is another network's or ends by other training, ModelError when too much is left.
     """
     way = way_to(plan, next(step for step in plan.steps if step.name == score))
-    tuned = next(step for step in reversed(way) if step.do == "finetune")
+    tuned = [step for step in way if step.do == "finetune"]
     _check_same(recipe, plan, tuned)
-    last = Model.load(stages / tuned.name)
+    last = Model.load(stages / tuned[-1].name)
     net = IntegerNetwork.load(stages / next(step.name for step in way if step.do == "quantize"))
     rows = [*last.meta.get("waterfall", []), _stored(recipe, last, net)]
     integer, nonzero = rows[-1], rows[-1]["nonzero"]
@@ -82,20 +83,23 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
     }
 
 
-def _check_same(recipe: Recipe, plan: Plan, tuned: Step) -> None:
+def _check_same(recipe: Recipe, plan: Plan, tuned: Sequence[Step]) -> None:
+    """A plan may fine-tune in rounds, each from what the one before left: their epochs together are the recipe's."""
     ours, theirs = plan.network, recipe.network
     if (ours, plan.width) != (theirs, recipe.width * recipe.start_width):
         raise ConfigError(f"the plan is of {ours} with {plan.width} of its channels, the row of {theirs}")
-    if (planned := tuned.settings.finetune) != recipe.settings.finetune:
+    epochs = sum(step.settings.finetune.epochs for step in tuned)
+    if (planned := replace(tuned[-1].settings.finetune, epochs=epochs)) != recipe.settings.finetune:
         raise ConfigError(f"the plan fine-tunes by {planned}, the row by {recipe.settings.finetune}")
 
 
 def _seconds(last: Model, way: Sequence[Step], stages: Path) -> dict[str, float]:
-    """Of every step; where several stages shrink, a model knows those of its own alone, and they are added up."""
+    """Of every step; where several stages do the same, a model knows those of the last alone, and they are added up."""
     found = dict(last.meta["seconds"])
-    shrunk = [stages / step.name for step in way if step.do == "shrink" and (stages / step.name).is_dir()]
-    if shrunk:
-        found[AFTER["shrink"]] = sum(Model.load(folder).meta["seconds"][AFTER["shrink"]] for folder in shrunk)
+    for deed in ("shrink", "finetune"):
+        folders = [stages / step.name for step in way if step.do == deed and (stages / step.name).is_dir()]
+        if folders:
+            found[AFTER[deed]] = sum(Model.load(folder).meta["seconds"][AFTER[deed]] for folder in folders)
     return {name: round(seconds, 1) for name, seconds in found.items()}
 
 

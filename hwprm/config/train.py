@@ -173,6 +173,13 @@ class TrainConfig(Section, section="train"):
             "faster on."
         ),
     ] = True
+    shared_norms: Annotated[
+        bool,
+        Doc(
+            "Where several processes share a batch, batch norms take the statistics of all of it; false: of the part "
+            "that a process has, which waits less for the others, and the result depends on how many there are."
+        ),
+    ] = True
     device: Annotated[
         Literal["auto", "cpu", "cuda"],
         Doc(

@@ -7,7 +7,7 @@ calls ``init_process_group`` itself needs nothing else.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +54,14 @@ class Group:
         distributed.all_gather_object(found, numbers)
         return [sum(column) for column in zip(*found, strict=True)]
 
+    def level(self, tensors: Iterable[Tensor]) -> None:
+        """Each of `tensors` becomes its mean over all processes."""
+        if self.size == 1:
+            return
+        for tensor in tensors:
+            distributed.all_reduce(tensor)
+            tensor /= self.size
+
     def from_first(self, action: Callable[[], T]) -> T:
         """What `action` gives in process 0, which alone carries it out; when it raises, all processes do."""
         if self.size == 1:
@@ -81,25 +89,26 @@ class Group:
                 distributed.barrier()
 
     @contextmanager
-    def shared(self, module: GraphModule) -> Iterator[nn.Module]:
-        """`module` as it is run in training: gradients are means over the processes, and so are batch statistics.
+    def shared(self, module: GraphModule, *, norms: bool = True) -> Iterator[nn.Module]:
+        """`module` as it is run in training: gradients are means over the processes, with `norms` batch statistics too.
 
         With one process it is `module` itself.
         """
         if self.size == 1:
             yield module
             return
-        norms = [m for m in module.modules() if isinstance(m, nn.BatchNorm2d) and m.weight.requires_grad]
-        for norm in norms:
+        shared = [m for m in module.modules() if norms and isinstance(m, nn.BatchNorm2d) and m.weight.requires_grad]
+        for norm in shared:
             vars(norm)["forward"] = partial(_shared_norm, norm)
         try:
-            # Buffers are the same everywhere. The option has another name as of torch 2.13.
+            # Buffers are the same everywhere or are made so after every epoch. The option has another name as of torch
+            # 2.13.
             known = inspect.signature(DistributedDataParallel).parameters
             buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
             options: dict[str, Any] = {buffers: False, "find_unused_parameters": not _all_read(module.graph)}
             yield DistributedDataParallel(module, **options)
         finally:
-            for norm in norms:
+            for norm in shared:
                 del vars(norm)["forward"]
 
 

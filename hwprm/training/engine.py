@@ -85,7 +85,11 @@ def fit(
         raise ConfigError("train.validate measures on images that are held out, and none are; set data.validation")
     _check_trainable(module.graph, len(dataset.y_train), config, group)
     course = _Course(stage=stage, hooks=hooks or Hooks(), earlier=earlier or Earlier())
-    with threads(config.threads), _placed(module, course.hooks, config, device), group.shared(module) as network:
+    with (
+        threads(config.threads),
+        _placed(module, course.hooks, config, device),
+        group.shared(module, norms=config.shared_norms) as network,
+    ):
         run = _Run(module, network, dataset, context, course)
         try:
             run.take_up()
@@ -200,6 +204,7 @@ class _Run:
         self.epoch += 1
         total, right, first = self.group.sums(total, right, first)
         with torch.no_grad():
+            self.group.level(self._own_statistics())
             metrics: dict[str, Any] = {"loss": total / images, "accuracy": 100.0 * right / images}
             metrics |= {"lr": self.optimiser.param_groups[0]["lr"]}
             metrics |= self.hooks.after_epoch(self.module, self.epoch, self.config.epochs)
@@ -208,6 +213,15 @@ class _Run:
         self._refuse_divergence(first)
         self.seconds += time.perf_counter() - started
         self._tell(0, {key: value for key, value in metrics.items() if isinstance(value, float)})
+
+    def _own_statistics(self) -> Iterator[Tensor]:
+        """What this process alone knows of batch norms, and the averages of that."""
+        if not self.config.shared_norms:
+            for name, buffer in self.module.named_buffers():
+                if buffer.is_floating_point():
+                    yield buffer
+                    if self.average is not None:
+                        yield self.average.mean[name]
 
     def _validated(self) -> dict[str, float]:
         """Accuracy on the images held out, with the averaged weights where the result takes these."""

@@ -32,6 +32,8 @@ __all__ = ["Batch", "Place", "Samples"]
 
 #: Images of one step of what is computed once for the whole set.
 CHUNK = 250
+#: Images that a teacher is asked about at a time: more do not fit in a core's cache, and take longer.
+ASKED = 125
 CPU = torch.device("cpu")
 
 
@@ -218,13 +220,18 @@ class Samples:
     def _ask_about_pool(self, folder: Path | None, keys: Sequence[str]) -> Tensor:
         """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy, by their `keys`."""
         assert self.pool is not None and self.clean is not None
-        sets = zip((self.clean, *self.pool), keys, strict=True)
-        return torch.stack([_kept(folder, key, partial(self._ask_about, images)) for images, key in sets])
+        sets = list(zip((self.clean, *self.pool), keys, strict=True))
+        # Processes that share a folder begin at different sets, and each finds there what the others have asked.
+        first = self.part(len(sets)).start or 0
+        found = {
+            key: _kept(folder, key, partial(self._ask_about, images)) for images, key in sets[first:] + sets[:first]
+        }
+        return torch.stack([found[key] for key in keys])
 
     def _ask_about(self, images: Tensor) -> Tensor:
         """The teacher's logits ``(n, classes)`` of the bytes `images`."""
         answers = []
-        for part in torch.split(images, CHUNK):
+        for part in torch.split(images, ASKED):
             answer = self._ask([self._laid_out(self._scaled(part, self.names[0]))])
             assert answer is not None
             answers.append(answer.to("cpu", NARROW.get(self.config.precision, answer.dtype)))

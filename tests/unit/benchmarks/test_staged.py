@@ -33,7 +33,7 @@ steps = ["shrink", "purify", "compact", "finetune"]
 name = "mnist"
 validation = 200
 [finetune]
-epochs = 10
+epochs = 20
 """
 PLAN = """
 [plan]
@@ -84,6 +84,13 @@ images = 300
 [stage.finetune]
 epochs = 10
 [[stage]]
+name = "finer"
+do = "finetune"
+teacher = "dense"
+images = 300
+[stage.finetune]
+epochs = 10
+[[stage]]
 name = "integer"
 do = "quantize"
 [[stage]]
@@ -117,7 +124,7 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
     out, other = tmp_path / "out", tmp_path / "other"
     call("--out", str(out), "--epochs", "0.1")
     scores = json.loads((out / "scores.json").read_text())
-    made = ["dense", "thin", "small", "smaller", "compact", "fine", "integer"]
+    made = ["dense", "thin", "small", "smaller", "compact", "fine", "finer", "integer"]
     assert [key for key in scores if " " not in key] == made
     assert 1 < scores["thin compression"]["all_weights"]["ratio"] < 3, "what is cut away counts as removed"
     assert scores["small compression"]["all_weights"]["ratio"] >= 3
@@ -127,10 +134,11 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
     assert not list(out.glob(".*")), "nothing to go on from is left"
     call("--out", str(out), "--pack", "smaller", str(tmp_path / "smaller.tar.xz"))
     whole, packed = Model.load(out / "smaller"), tmp_path / "smaller.tar.xz"
-    shutil.copytree(out / "small", other / "small")  # a teacher of what follows
+    for teacher in ("small", "dense"):  # of what follows
+        shutil.copytree(out / teacher, other / teacher)
     call("--out", str(other), "--epochs", "0.1", "--start", str(packed))
     assert "smaller: finished before" in capsys.readouterr().err
-    assert not (other / "dense").exists() and (other / "scores.json").exists()
+    assert not (other / "thin").exists() and (other / "scores.json").exists()
     for node in Model.load(other / "smaller").graph.weighted:
         own = whole.graph.by_name[node.name].weight
         np.testing.assert_allclose(node.weight, own, rtol=2**-8)
@@ -154,16 +162,18 @@ def test_a_plan_s_result_is_one_of_its_row(call, staged, monkeypatch, tmp_path):
     assert facts is not None and facts["plan"] == "plan.toml"
     scores = json.loads((tmp_path / "out/scores.json").read_text())
     found = facts["accuracy"]
-    assert (found["finetuned"], found["integer"]) == (scores["fine"], scores["integer"])
+    assert (found["finetuned"], found["integer"]) == (scores["finer"], scores["integer"])
     assert found["shrunk"] == scores["smaller"], "the last one"
-    assert Model.load(tmp_path / "out/fine").meta["judged"] == "images held out of the training split"
+    assert Model.load(tmp_path / "out/finer").meta["judged"] == "images held out of the training split"
     shrunk = [Model.load(tmp_path / "out" / name).meta["seconds"]["shrunk"] for name in ("small", "smaller")]
     assert facts["seconds"]["shrunk"] == round(sum(shrunk), 1), "of all"
+    tuned = [Model.load(tmp_path / "out" / name).meta["seconds"]["finetuned"] for name in ("fine", "finer")]
+    assert facts["seconds"]["finetuned"] == round(sum(tuned), 1), "of both rounds"
     assert facts["compression"]["all_weights"] == facts["waterfall"][-1]["all_weights"]
     assert facts["compression"]["all_weights"]["ratio"] >= 5 and facts["cycles"] > 0
     assert summarise(load_recipe(str(row)), [facts])["compression"] == facts["compression"]["all_weights"]["ratio"]
     for change, why in (
-        (("epochs = 10", "epochs = 11"), "the plan fine-tunes by"),
+        (("epochs = 20", "epochs = 21"), "the plan fine-tunes by"),
         (('"lenet5"', '"vgg16-cifar"'), "the plan is of lenet5"),
         (("compression = 5", "compression = 500"), "at least 500x"),
     ):
@@ -204,7 +214,7 @@ def test_a_teacher_may_be_another_network(staged, tmp_path):
     assert {"dense", "wise", "both"} <= staged.needed(joined, tmp_path, "again")
     bench.other(step.network).save(tmp_path / "wise")
     bench.other("resnet18-cifar").save(tmp_path / "dense")
-    staged._run(bench, joined.steps[-2])
+    staged._run(bench, joined.steps[-2], staged.Group())
     assert Model.load(tmp_path / "both").meta["name"] == "resnet18-cifar + fast8-cifar"
     model = bench.other(step.network)
     assert model.meta["name"] == "fast8-cifar" and model.graph.weighted[0].weight.shape == (24, 3, 2, 2)

@@ -63,6 +63,12 @@ def cases(folder: Path | None = None) -> dict[str, Callable[[], Graph]]:
     return {"norm": norm, "taught": taught, "pruned": pruned, "shrunk": shrunk}
 
 
+def norms_apart() -> Graph:
+    """A run whose batch norms know the images of their own process alone."""
+    config = replace(BASE, optimiser="sgd", lr=0.05, average=0.9, shared_norms=False)
+    return train(tiny_graph(norm=True), blobs(), Context(config=config)).graph
+
+
 def weights(graph: Graph) -> dict[str, np.ndarray]:
     """Every array of `graph` by name."""
     return {
@@ -90,6 +96,7 @@ def main(folder: Path) -> None:
         assert (str(group.rank), group.size) == (rank, 2)
         for name, case in cases(folder).items():
             np.savez(folder / f"{name}-{rank}.npz", **weights(case()))
+        np.savez(folder / f"apart-{rank}.npz", **weights(norms_apart()))
         told: list[str] = []
         for config, checkpoint in ((BASE, FullDisk(folder=folder / "full")), (replace(BASE, batch=1), None)):
             try:

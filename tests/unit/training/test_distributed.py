@@ -14,7 +14,7 @@ import pytest
 from hwprm.model import Model, Stage
 from hwprm.training.distributed import Group
 from tests.conftest import tiny_graph
-from tests.unit.training.distributed_worker import cases, weights
+from tests.unit.training.distributed_worker import cases, norms_apart, weights
 
 #: Sums in another order: weights after a dozen to thirty steps, of size 0.1 to 1.
 TOLERANCE = 2e-5
@@ -74,6 +74,15 @@ def test_two_processes_give_the_result_of_one(ran, name):
         assert first[key].tobytes() == second[key].tobytes(), "the processes have the same bits"
         np.testing.assert_allclose(first[key], expected, rtol=0, atol=TOLERANCE, err_msg=key)
         assert np.array_equal(first[key] == 0, expected == 0)
+
+
+def test_norms_of_parts_end_with_the_same_bits_everywhere(ran):
+    folder, _ = ran
+    alone = weights(norms_apart())
+    first, second = (np.load(folder / f"apart-{rank}.npz") for rank in (0, 1))
+    assert all(first[key].tobytes() == second[key].tobytes() for key in alone)
+    apart = {key: np.abs(first[key] - alone[key]).max() for key in alone}
+    assert max(apart.values()) > 100 * TOLERANCE, "statistics of half a batch are others"
 
 
 def test_processes_fail_together_with_the_same_words(ran):
