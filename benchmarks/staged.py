@@ -4,7 +4,8 @@ What: dense training, at smaller images first if the plan says so, cutting to wi
 fine-tuning, quantisation and the score on the test split, for networks that take hours. A plan is a TOML file: tables
 of options as recipes have them, and one ``[[stage]]`` for each step, with options of its own in tables below it.
 How: `python benchmarks/staged.py examples/plans/resnet18-cifar.toml --data-dir DIR --out DIR`. Every epoch is kept, and
-the same command goes on. `--start FILE ...` takes up finished stages from archives that `--pack STAGE FILE` made.
+the same command goes on. `--start FILE ...` takes up finished stages from archives that `--pack STAGE FILE` made;
+NAME=FILE where this plan calls the stage NAME.
 `--device cuda` runs it on a GPU; `--epochs 0.01` scales the epochs of all stages, to try a plan out.
 Judged on images held out of the training split; a stage `score` alone reads the test split, of what led to
 it. The last stage, or `--stage NAME`, and all that it needs is run: what an archive makes needless is not.
@@ -140,7 +141,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--precision", help="number format of all stages, in place of the plan's")
     parser.add_argument("--stage", help="run this stage and what it needs (default: the last one)")
     parser.add_argument("--epochs", type=float, default=1.0, help="scale of the epochs of all stages")
-    parser.add_argument("--start", type=Path, nargs="+", default=[], help="archives of finished stages to go on from")
+    parser.add_argument(
+        "--start", nargs="+", default=[], metavar="[NAME=]FILE", help="archives of finished stages to go on from"
+    )
     parser.add_argument("--answers", type=Path, help="folder of teachers' answers (default: in --out)")
     parser.add_argument("--pack", nargs=2, metavar=("STAGE", "FILE"), help="write an archive of a finished stage")
     return parser.parse_args()
@@ -326,12 +329,17 @@ def pack(out: Path, stage: str, file: Path) -> None:
     say(f"{file}: {file.stat().st_size} bytes")
 
 
-def unpack(file: Path, out: Path) -> None:
-    """Put the stages in the archive `file` where they would be."""
+def unpack(start: str, out: Path) -> None:
+    """Put the stage in the archive `start`, or ``NAME=archive``, where it would be."""
+    given, _, file = start.rpartition("=")
     with tarfile.open(file) as archive:
-        names = {member.name.split("/")[0] for member in archive.getmembers()}
-        if not all((out / name).exists() for name in names):
-            archive.extractall(out, filter="data")
+        stage = archive.getmembers()[0].name.split("/")[0]
+        if not (out / (given or stage)).exists():
+            with new_folder(out / (given or stage)) as folder:
+                archive.extractall(folder, filter="data")
+                for part in (folder / stage).iterdir():
+                    part.rename(folder / part.name)
+                (folder / stage).rmdir()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ConfigError
 
-__all__ = ["Precision", "choose_device", "has_room", "slow_precision", "threads"]
+__all__ = ["Precision", "choose_device", "has_room", "innermost_channels", "slow_precision", "threads"]
 
 #: What Linux says of the processor.
 CPUINFO = Path("/proc/cpuinfo")
@@ -118,3 +118,13 @@ class Precision:
             # Counts are whole numbers.
             state = {name: int(value) if float(value).is_integer() else float(value) for name, value in tensors.items()}
             self.scaler.load_state_dict(state)
+
+
+def innermost_channels(tensor: Tensor, device: torch.device | None = None) -> Tensor:
+    """A copy of `tensor` ``(n, C, H, W)`` with a pixel's channels side by side in memory, on `device`.
+
+    By the strides too where there is one channel or one pixel: such a tensor looks contiguous either way, but torch
+    would compute all that follows from it in the slower order, and lay out gradients otherwise than weights.
+    """
+    laid = torch.empty_like(tensor, memory_format=torch.channels_last, device=device)
+    return laid.copy_(tensor)

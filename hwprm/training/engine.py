@@ -21,7 +21,7 @@ from hwprm.nets import GraphModule
 from hwprm.training.average import WeightAverage
 from hwprm.training.checkpoint import Saved, digest, how_to_resume
 from hwprm.training.context import Context, Earlier
-from hwprm.training.devices import Precision, choose_device, threads
+from hwprm.training.devices import Precision, choose_device, innermost_channels, threads
 from hwprm.training.distributed import Group
 from hwprm.training.divergence import guessing_loss, refuse_excess, refuse_growth, refuse_not_finite
 from hwprm.training.evaluate import accuracy, check_fit
@@ -336,7 +336,7 @@ def _placed(module: GraphModule, hooks: Hooks, config: TrainConfig, device: torc
     module.to(device)
     for parameter in module.parameters():
         if config.channels_last and parameter.ndim == 4:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = innermost_channels(parameter.data)
     hooks.to(device)
     try:
         yield

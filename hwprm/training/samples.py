@@ -26,7 +26,7 @@ from hwprm.graph import Graph, LazyImages, by_input, scale_of
 from hwprm.nets import GraphModule
 from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
-from hwprm.training.devices import NARROW, Precision, has_room
+from hwprm.training.devices import NARROW, Precision, has_room, innermost_channels
 
 __all__ = ["Batch", "Place", "Samples"]
 
@@ -161,15 +161,10 @@ class Samples:
         return images.to(self.dtype) * scale_of(self.dataset.input_scale, name)
 
     def _laid_out(self, images: Tensor) -> Tensor:
-        """`images` on the device, a pixel's channels side by side where that is asked for.
-
-        By the strides too where there is one channel: such images look contiguous either way, and torch would compute
-        all that follows in the slower order.
-        """
+        """`images` on the device, a pixel's channels side by side where that is asked for."""
         if not self.config.channels_last or images.ndim != 4:
             return images.to(self.device)
-        laid = torch.empty_like(images, memory_format=torch.channels_last, device=self.device)
-        return laid.copy_(images)
+        return innermost_channels(images, self.device)
 
     def _ask(self, images: list[Tensor]) -> Tensor | None:
         if self.teacher is None:
@@ -243,7 +238,7 @@ def _reader(graph: Graph, config: TrainConfig, device: torch.device) -> GraphMod
     module = GraphModule(graph).eval().to(device)
     for parameter in module.parameters():
         if parameter.ndim == 4 and config.channels_last:
-            parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+            parameter.data = innermost_channels(parameter.data)
     return module
 
 

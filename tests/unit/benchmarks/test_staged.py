@@ -120,7 +120,7 @@ def call(staged, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, capsys):
+def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, staged, tmp_path, capsys):
     out, other = tmp_path / "out", tmp_path / "other"
     call("--out", str(out), "--epochs", "0.1")
     scores = json.loads((out / "scores.json").read_text())
@@ -144,6 +144,8 @@ def test_a_plan_runs_to_its_end_and_goes_on_from_an_archive(call, tmp_path, caps
         np.testing.assert_allclose(node.weight, own, rtol=2**-8)
         assert np.array_equal(node.weight == 0, own == 0)
         assert not (node.weight.view(np.uint32) & 0xFFFF).any(), "bfloat16"
+    staged.unpack(f"mine={packed}", other)
+    assert Model.load(other / "mine").graph == Model.load(other / "smaller").graph, "by another name"
 
 
 @pytest.mark.slow
