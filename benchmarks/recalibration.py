@@ -50,7 +50,7 @@ def main() -> None:
 def _measured(stage: Path, split: Split) -> list[tuple[str, str, float, float]]:
     with tempfile.TemporaryDirectory() as place:
         if stage.is_file():
-            unpack(stage, Path(place))
+            unpack(str(stage), Path(place))
             stage = next(Path(place).iterdir())
         graph, name = as_model(str(stage), split.dataset.image_shape).graph, stage.name
     data = split.dataset
