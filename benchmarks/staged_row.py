@@ -72,7 +72,7 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
         "recipe": recipe.digest(),
         "seed": plan.seed,
         "data": {"name": recipe.settings.data.name, "source": "as the plan says"},
-        "accuracy": {AFTER[step.do]: scores[step.name] for step in way if step.name in scores and step.do in AFTER},
+        "accuracy": _accuracy(way, scores),
         "validation": last.meta["accuracy"],
         "teacher": last.meta.get("teacher"),
         "compression": {key: integer[key] for key in ("conv_only", "all_weights", "stored_bits")}
@@ -81,6 +81,12 @@ def row_of(recipe: Recipe, plan: Plan, stages: Path, score: str) -> Facts:
         "cycles": estimate(net, recipe.settings.array).total,
         "seconds": _seconds(last, way, stages),
     }
+
+
+def _accuracy(way: Sequence[Step], scores: Facts) -> dict[str, float]:
+    """After the last stage of each kind; nothing where an archive of a later stage made that one needless."""
+    last = {AFTER[step.do]: step.name for step in way if step.do in AFTER}
+    return {key: scores[name] for key, name in last.items() if name in scores}
 
 
 def _check_same(recipe: Recipe, plan: Plan, tuned: Sequence[Step]) -> None:
@@ -94,12 +100,11 @@ def _check_same(recipe: Recipe, plan: Plan, tuned: Sequence[Step]) -> None:
 
 
 def _seconds(last: Model, way: Sequence[Step], stages: Path) -> dict[str, float]:
-    """Of every step; where several stages do the same, a model knows those of the last alone, and they are added up."""
+    """Of every step; where several stages shrink, a model knows those of its own alone, and they are added up."""
     found = dict(last.meta["seconds"])
-    for deed in ("shrink", "finetune"):
-        folders = [stages / step.name for step in way if step.do == deed and (stages / step.name).is_dir()]
-        if folders:
-            found[AFTER[deed]] = sum(Model.load(folder).meta["seconds"][AFTER[deed]] for folder in folders)
+    shrunk = [stages / step.name for step in way if step.do == "shrink" and (stages / step.name).is_dir()]
+    if shrunk:
+        found[AFTER["shrink"]] = sum(Model.load(folder).meta["seconds"][AFTER["shrink"]] for folder in shrunk)
     return {name: round(seconds, 1) for name, seconds in found.items()}
 
 
