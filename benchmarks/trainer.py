@@ -52,6 +52,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "half of the images as they are": {"clean_share": 0.5},
     "16 copies of the images": {"copies": 16},
     "cutout of 8 pixels": {"cutout": 8},
+    "half of the images mixed": {"cutmix": 0.5},
     "labels smoothed by 0.1": {"label_smoothing": 0.1},
     "whitening filters": {"whiten": 5000},
     "AdamW, rate 0.002": {"optimiser": "adamw", "nesterov": False, "lr": 2e-3, "weight_decay": 1e-2},

@@ -114,7 +114,7 @@ class TrainConfig(Section, section="train"):
         bool,
         Doc(
             "Ask the teacher about every image and its mirror image, and take the mean: for images whose mirror images "
-            "are of the same class."
+            "are of the same class. With `copies` each image is then drawn as it is or mirrored."
         ),
     ] = False
     cutout: Annotated[
@@ -123,6 +123,13 @@ class TrainConfig(Section, section="train"):
         Unit("pixels"),
         Doc("Side of a square, in pixels, that is blanked at a random place of every augmented image; 0 is off."),
     ] = 0
+    cutmix: Annotated[
+        Share,
+        Doc(
+            "Share of the augmented images that show a rectangle of another image, of random size, which counts for "
+            "its class with its share of the area (CutMix); 0 is off."
+        ),
+    ] = 0.0
     average: Annotated[
         Average,
         Doc(

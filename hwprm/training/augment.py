@@ -15,7 +15,7 @@ from torch.nn import functional
 from hwprm.config.train import TrainConfig
 from hwprm.core.errors import ModelError
 
-__all__ = ["Augmentation", "augment_batch", "cut_out", "resolve"]
+__all__ = ["Augmentation", "augment_batch", "cut_out", "paste", "resolve"]
 
 #: What `Augmentation.kind` may be.
 KINDS = ("none", "shift", "affine", "elastic", "crop_flip")
@@ -35,11 +35,17 @@ class Augmentation:
     kind: str
     clean_share: float = 0.0
     cutout: int = 0
+    cutmix: float = 0.0
 
     @classmethod
     def of(cls, config: TrainConfig, data_name: str) -> Self:
         """What `config` means for the data set `data_name`."""
-        return cls(kind=resolve(config.augment, data_name), clean_share=config.clean_share, cutout=config.cutout)
+        return cls(
+            kind=resolve(config.augment, data_name),
+            clean_share=config.clean_share,
+            cutout=config.cutout,
+            cutmix=config.cutmix,
+        )
 
     @classmethod
     def noted(cls, history: Mapping[str, Any]) -> Self | None:
@@ -51,10 +57,16 @@ class Augmentation:
         if values is None:
             return None
         try:
-            made = cls(kind=values["kind"], clean_share=float(values["clean_share"]), cutout=int(values["cutout"]))
+            made = cls(
+                kind=values["kind"],
+                clean_share=float(values["clean_share"]),
+                cutout=int(values["cutout"]),
+                cutmix=float(values.get("cutmix", 0.0)),  # histories from before there was any
+            )
         except (KeyError, TypeError, ValueError) as error:
             raise ModelError(f"the model's history has {values!r} as its augmentation; train it again") from error
-        if made.kind not in KINDS or not 0 <= made.clean_share <= 1 or made.cutout < 0:
+        shares = (made.clean_share, made.cutmix)
+        if made.kind not in KINDS or not all(0 <= share <= 1 for share in shares) or made.cutout < 0:
             raise ModelError(f"the model's history has {values!r} as its augmentation; train it again")
         return made
 
@@ -63,9 +75,29 @@ class Augmentation:
         return asdict(self)
 
     def __call__(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """`images` ``(n, C, H, W)`` as training sees them."""
+        """`images` ``(n, C, H, W)`` as training sees them, parts of others among them pasted in."""
+        moved = self.moved(images, rng)
+        return self.mixed(moved, moved[self.partners(len(moved), rng)], rng)[0] if self.cutmix else moved
+
+    @property
+    def draws(self) -> bool:
+        """Whether anything random is done to images."""
+        return self.kind != "none" or self.cutmix > 0
+
+    def moved(self, images: Tensor, rng: np.random.Generator) -> Tensor:
+        """`images` ``(n, C, H, W)``, each moved and cut out by itself."""
+        if self.kind == "none":
+            return images
         moved = augment_batch(images, self.kind, self.clean_share, rng)
         return cut_out(moved, self.cutout, self.clean_share, rng)
+
+    def partners(self, count: int, rng: np.random.Generator) -> Tensor:
+        """Which of `count` images each takes a part of: every one lends one, some perhaps to themselves."""
+        return torch.from_numpy(rng.permutation(count))
+
+    def mixed(self, images: Tensor, others: Tensor, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """`images` ``(n, C, H, W)``, some with a part of `others`, and what share ``(n,)`` of each that is."""
+        return paste(images, others, self.cutmix * (1 - self.clean_share), rng)
 
 
 def resolve(kind: str, data_name: str) -> str:
@@ -104,13 +136,36 @@ def cut_out(images: Tensor, side: int, clean_share: float, rng: np.random.Genera
     if not side:
         return images
     n, _, h, w = images.shape
-    within = []
-    for size in (h, w):
-        start = rng.integers(0, size, n)[:, None] - side // 2
-        at = np.arange(size)
-        within.append((at >= start) & (at < start + side))
-    hole = within[0][:, :, None] & within[1][:, None, :] & (rng.random(n) >= clean_share)[:, None, None]
+    hole = _rectangles((h, w), (np.full(n, side), np.full(n, side)), rng)
+    hole &= (rng.random(n) >= clean_share)[:, None, None]
     return images.masked_fill(torch.from_numpy(hole)[:, None], 0.0)
+
+
+def paste(images: Tensor, others: Tensor, chance: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """`images` ``(n, C, H, W)``, each with probability `chance` with a rectangle of the same place of `others`.
+
+    A rectangle has the image's proportions, a share of its area that is drawn uniformly from 0 to 1, and its middle at
+    a random pixel; it may reach over the edge. The second result ``(n,)`` is the share that is the other's in the end.
+    (CutMix: Yun et al., arXiv 1905.04899, section 3.1, with alpha = 1; every image draws for itself.)
+    """
+    n, _, h, w = images.shape
+    side = np.sqrt(rng.random(n))
+    part = _rectangles((h, w), (np.rint(h * side).astype(int), np.rint(w * side).astype(int)), rng)
+    part &= (rng.random(n) < chance)[:, None, None]
+    share = torch.from_numpy(part.mean(axis=(1, 2), dtype=np.float64).astype(np.float32))
+    return torch.where(torch.from_numpy(part)[:, None], others, images), share
+
+
+def _rectangles(
+    sizes: tuple[int, int], sides: tuple[NDArray[np.int64], NDArray[np.int64]], rng: np.random.Generator
+) -> NDArray[np.bool_]:
+    """Where an image ``(n, h, w)`` lies within a rectangle of its `sides`, height and width, around a random pixel."""
+    within = []
+    for size, side in zip(sizes, sides, strict=True):
+        start = (rng.integers(0, size, len(side)) - side // 2)[:, None]
+        at = np.arange(size)
+        within.append((at >= start) & (at < start + side[:, None]))
+    return np.asarray(within[0][:, :, None] & within[1][:, None, :])
 
 
 def _crop_flip(images: Tensor, rng: np.random.Generator) -> Tensor:

@@ -255,7 +255,7 @@ class _Run:
             group["lr"] = rate
         with self.precision.forward():
             output: Tensor = self.network(*batch.images)
-        loss = training_loss(output.to(self.dtype), batch.labels, batch.taught, self.config)
+        loss = training_loss(output.to(self.dtype), batch.labels, batch.taught, self.config, batch.mixed)
         self.optimiser.zero_grad()
         # Gradients become means over the processes, whose parts need not be equal.
         weight = self.group.size * len(batch.labels) / batch.whole
@@ -269,7 +269,7 @@ class _Run:
             self.hooks.after_step(self.module)
             if self.average is not None:
                 self.average.update(self.module)
-            return value, int((output.argmax(dim=1) == batch.labels).sum())
+            return value, int((output.argmax(dim=1) == batch.shown).sum())
 
     def _tame_gradients(self, loss: float) -> None:
         """Clip them where that is asked for, and refuse what is not finite."""

@@ -27,6 +27,7 @@ from hwprm.nets import GraphModule
 from hwprm.training.augment import Augmentation
 from hwprm.training.context import Context
 from hwprm.training.devices import NARROW, Precision, has_room, innermost_channels
+from hwprm.training.loss import Mixed
 
 __all__ = ["Batch", "Place", "Samples"]
 
@@ -45,13 +46,21 @@ def _all(count: int) -> slice:
 class Batch:
     """Images ``(n, *shape)`` of every input, labels ``(n,)``, and the teacher's logits ``(n, classes)`` or None.
 
-    `whole` is how many images the batch has over all processes.
+    `whole` is how many images the batch has over all processes; `mixed` what they show of others.
     """
 
     images: list[Tensor]
     labels: Tensor
     taught: Tensor | None
     whole: int
+    mixed: Mixed | None = None
+
+    @property
+    def shown(self) -> Tensor:
+        """The labels ``(n,)`` of what there is most of in each image."""
+        if self.mixed is None:
+            return self.labels
+        return torch.where(self.mixed.share > 0.5, self.mixed.labels, self.labels)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +97,10 @@ class Samples:
                 f"train.augment = {config.augment!r} moves one image, the network has {len(self.names)} inputs; "
                 "set it to none"
             )
+        if config.cutmix and (len(self.names) > 1 or len(graph.inputs[0].shape) != 3):
+            raise ConfigError(
+                "train.cutmix pastes a part of one image into another; the network does not read one image: set it to 0"
+            )
         if config.ask_mirrored and any(len(node.shape) != 3 for node in graph.inputs):
             raise ConfigError("train.ask_mirrored mirrors images, and the network does not read any; set it to false")
         teacher = context.teacher if config.distill else None
@@ -97,12 +110,15 @@ class Samples:
         self.clean: Tensor | None = None
         self.pool: Tensor | None = None
         self.pool_logits: Tensor | None = None
-        if config.copies and self.augment.kind != "none":
+        #: Of every copy ``(copies, n)`` the image that it has a part of, and the share of that.
+        self.pool_mixed: tuple[Tensor, Tensor] | None = None
+        if config.copies and self.augment.draws:
             self._check_bytes()
             images = _digest(dataset.x_train)
             moved = f"{images} {self.augment.kind} {config.cutout} {config.seed}"
+            moved += f" {config.cutmix}" if config.cutmix else ""
             self.clean = _tensor(dataset.x_train)
-            self.pool = _remembered("pool", f"{moved} {config.copies}", self._make_pool)
+            self.pool, self.pool_mixed = _remembered("pool", f"{moved} {config.copies}", self._make_pool)
             if self.teacher is not None:
                 asked = f"{dtype} {config.precision} {config.ask_mirrored} {_state_digest(self.teacher)}"
                 keys = [f"{asked} {images}", *(f"{asked} {moved} {copy}" for copy in range(config.copies))]
@@ -126,14 +142,19 @@ class Samples:
             yield self._gather(chosen, rng) if self.pool is not None else self._make(chosen, rng)
 
     def _make(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        own = self.part(len(chosen))
-        if self.augment.kind == "none":  # nothing is drawn, so nothing of the others' parts is needed
+        own, mixed = self.part(len(chosen)), None
+        if not self.augment.draws:  # so nothing of the others' parts is needed
             images = self._floats(by_input(self.dataset.x_train[chosen[own]], self.names))
         else:
             whole = self._floats(by_input(self.dataset.x_train[chosen], self.names))
-            images = [self.augment(whole[0], rng)[own]]
+            moved = self.augment.moved(whole[0], rng)
+            if self.augment.cutmix:
+                partners = self.augment.partners(len(moved), rng)
+                moved, share = self.augment.mixed(moved, moved[partners], rng)
+                mixed = self._mixed(torch.from_numpy(chosen)[partners[own]], share[own])
+            images = [moved[own]]
         images = [self._laid_out(array) for array in images]
-        return self._batch(images, chosen, self._ask(images))
+        return self._batch(images, chosen, self._ask(images), mixed)
 
     def _gather(self, chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         assert self.pool is not None and self.clean is not None
@@ -146,13 +167,26 @@ class Samples:
         as_is = (copy == 0).nonzero().flatten()
         images.index_copy_(0, as_is, self.clean.index_select(0, mine[as_is]))
         taught = None if self.pool_logits is None else self.pool_logits[copy, mine]
+        if taught is not None and self.config.ask_mirrored:  # the teacher said the same about both
+            turned = torch.from_numpy(rng.random(n)[own] < 0.5).to(images.device)
+            images = torch.where(turned[:, None, None, None], images.flip(-1), images)
+        mixed = None
+        if self.pool_mixed is not None:
+            partner, share = (each[(copy.cpu() - 1).clamp(min=0), mine.cpu()] for each in self.pool_mixed)
+            mixed = self._mixed(partner, share.masked_fill(copy.cpu() == 0, 0.0))
         laid = [self._laid_out(self._scaled(images, self.names[0]))]
-        return self._batch(laid, chosen, taught)
+        return self._batch(laid, chosen, taught, mixed)
 
-    def _batch(self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None) -> Batch:
+    def _mixed(self, partners: Tensor, share: Tensor) -> Mixed:
+        """What images show of those that the training split has at `partners`."""
+        return Mixed(labels=self.labels[partners].to(self.device), share=share.to(self.device))
+
+    def _batch(
+        self, images: list[Tensor], chosen: NDArray[np.int64], taught: Tensor | None, mixed: Mixed | None
+    ) -> Batch:
         labels = self.labels[torch.from_numpy(chosen[self.part(len(chosen))])].to(self.device)
         taught = None if taught is None else taught.to(self.device, self.dtype)
-        return Batch(images=images, labels=labels, taught=taught, whole=len(chosen))
+        return Batch(images=images, labels=labels, taught=taught, whole=len(chosen), mixed=mixed)
 
     def _floats(self, images: Mapping[str, NDArray[Any]]) -> list[Tensor]:
         return [self._scaled(torch.from_numpy(images[name]), name) for name in self.names]
@@ -201,16 +235,27 @@ class Samples:
                 "step"
             )
 
-    def _make_pool(self) -> Tensor:
+    def _make_pool(self) -> tuple[Tensor, tuple[Tensor, Tensor] | None]:
+        """The copies, and what each image of them shows of others."""
         assert self.clean is not None
         self._check_memory(self.clean.nbytes)
         pool = torch.empty((self.config.copies, *self.clean.shape), dtype=torch.uint8)
         augment = replace(self.augment, clean_share=0.0)
+        mixed = []
         for copy, target in enumerate(pool):
             rng = np.random.default_rng([self.config.seed, copy, 1])
             for images, part in zip(torch.split(self.clean, CHUNK), torch.split(target, CHUNK), strict=True):
-                part.copy_(augment(images.float(), rng).round_().clamp_(0, 255))
-        return pool
+                part.copy_(augment.moved(images.float(), rng).round_().clamp_(0, 255))
+            if augment.cutmix:
+                partners, whole, shares = augment.partners(len(target), rng), target.clone(), []
+                for part, partner in zip(torch.split(target, CHUNK), torch.split(partners, CHUNK), strict=True):
+                    pasted, share = augment.mixed(part, whole[partner], rng)
+                    part.copy_(pasted)
+                    shares.append(share)
+                mixed.append((partners, torch.cat(shares)))
+        if not mixed:
+            return pool, None
+        return pool, (torch.stack([partners for partners, _ in mixed]), torch.stack([share for _, share in mixed]))
 
     def _ask_about_pool(self, folder: Path | None, keys: Sequence[str]) -> Tensor:
         """The teacher's logits ``(1 + copies, n, classes)``: of the set itself, then of every copy, by their `keys`."""

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hwprm.training.augment import augment_batch, resolve
+from hwprm.training.augment import augment_batch, paste, resolve
 
 IMAGES = torch.rand(40, 2, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -53,3 +53,19 @@ def test_auto_means_affine_for_digits_only():
     assert resolve("auto", "mnist") == "affine"
     assert resolve("auto", "fashion_mnist") == "none"
     assert resolve("shift", "fashion_mnist") == "shift"
+
+
+def test_a_rectangle_of_another_image_is_pasted_in():
+    images, others = torch.zeros(2000, 2, 8, 12), torch.ones(2000, 2, 8, 12)
+    mixed, share = paste(images, others, 0.75, np.random.default_rng(0))
+    torch.testing.assert_close(mixed.mean((1, 2, 3)), share)
+    assert torch.equal(mixed[:, 0], mixed[:, 1]), "all channels alike"
+    whole = (share == 0).float().mean()
+    assert 0.24 < whole < 0.32, "a few rectangles are smaller than a pixel"
+    # Shares are drawn evenly from 0 to 1, and lose what reaches over the edge.
+    found = share[share > 0]
+    assert 0.3 < found.mean() < 0.45 and found.max() > 0.9
+    for image in mixed[share > 0][:50, 0]:
+        rows, cols = image.any(1).nonzero(), image.any(0).nonzero()
+        assert image[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1].all(), "one rectangle"
+    assert torch.equal(paste(images, others, 0.0, np.random.default_rng(0))[0], images)

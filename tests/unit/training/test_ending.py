@@ -111,12 +111,14 @@ def test_batch_norms_take_the_statistics_of_what_training_sees():
 
 
 def test_a_model_notes_how_its_images_were_augmented():
-    config = replace(FAST, augment="shift", clean_share=0.25, cutout=2)
+    config = replace(FAST, augment="shift", clean_share=0.25, cutout=2, cutmix=0.5)
     model = train(tiny_graph(norm=True), blobs(), Context(config=config))
-    assert model.meta["augmentation"] == {"kind": "shift", "clean_share": 0.25, "cutout": 2}
+    assert model.meta["augmentation"] == {"kind": "shift", "clean_share": 0.25, "cutout": 2, "cutmix": 0.5}
     again = train(model, blobs(), Context(config=replace(config, augment="none")))
-    assert Augmentation.noted(again.meta) == Augmentation(kind="none", clean_share=0.25, cutout=2)
+    assert Augmentation.noted(again.meta) == Augmentation(kind="none", clean_share=0.25, cutout=2, cutmix=0.5)
     assert Augmentation.noted({}) is None
+    older = {"augmentation": {"kind": "shift", "clean_share": 0.25, "cutout": 2}}
+    assert Augmentation.noted(older) == Augmentation(kind="shift", clean_share=0.25, cutout=2)
 
 
 def test_what_the_result_would_be_is_measured_on_the_way():
@@ -184,6 +186,7 @@ BAD = [
     ({"lr_end": 2.0}, "train.lr_end must be a number in 0..1, not 2.0"),
     ({"average": 1.0}, "train.average must be a number in 0..0.999999, not 1.0"),
     ({"cutout": -1}, "train.cutout must be a whole number in 0..10000 pixels, not -1"),
+    ({"cutmix": 1.5}, "train.cutmix must be a number in 0..1, not 1.5"),
     ({"recalibrate": 0.5}, "train.recalibrate must be a whole number in 0..1099511627776, not 0.5"),
 ]
 
@@ -230,6 +233,20 @@ def test_a_teacher_may_be_asked_about_mirror_images_too(copies):
         one, other = module(batch.images[0]), module(batch.images[0].flip(-1))
     torch.testing.assert_close(batch.taught, (one + other) / 2)
     assert not torch.allclose(batch.taught, one, atol=1e-3)
+
+
+def test_copies_are_drawn_mirrored_too_where_the_teacher_says_the_same_of_both():
+    config = replace(FAST, augment="shift", clean_share=0.5, copies=1)
+    data, graph = blobs(), tiny_graph()
+
+    def met(**options):
+        samples = Samples(data, graph, Context(config=replace(config, **options), teacher=graph), torch.float32)
+        return {image.numpy().tobytes() for epoch in range(20) for b in samples.epoch(epoch) for image in b.images[0]}
+
+    plain, mirrored = met(), met(ask_mirrored=True)
+    flipped = {torch.frombuffer(bytearray(i), dtype=torch.float32).view(8, 8).flip(-1).numpy().tobytes() for i in plain}
+    assert mirrored <= plain | flipped
+    assert 0.3 < len(mirrored - plain) / len(mirrored) < 0.7
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

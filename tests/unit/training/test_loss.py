@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hwprm.config.train import TrainConfig
-from hwprm.training.loss import training_loss
+from hwprm.training.loss import Mixed, training_loss
 
 RNG = np.random.default_rng(5)
 OUTPUT, TAUGHT = RNG.normal(0, 2, (7, 4)), RNG.normal(0, 3, (7, 4))
@@ -32,6 +32,18 @@ def _loss(config, taught=None):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_cross_entropy(smoothing):
     assert _loss(TrainConfig(label_smoothing=smoothing)) == pytest.approx(_cross_entropy(smoothing), rel=1e-12)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_what_an_image_shows_of_others_counts_with_its_share(smoothing):
+    other, share = RNG.integers(0, 4, 7), RNG.random(7)
+    config = TrainConfig(label_smoothing=smoothing)
+    mixed = Mixed(labels=torch.from_numpy(other), share=torch.from_numpy(share))
+    found = training_loss(torch.from_numpy(OUTPUT), torch.from_numpy(LABELS), None, config, mixed)
+    wanted = (1 - share)[:, None] * np.eye(4)[LABELS] + share[:, None] * np.eye(4)[other]
+    wanted = wanted * (1 - smoothing) + smoothing / 4
+    expected = float(-(wanted * np.log(_softmax(OUTPUT))).sum(axis=1).mean())
+    assert float(found) == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 3.0, 8.0])

@@ -15,7 +15,7 @@ from hwprm.graph import Flatten, Graph, Input, Linear, Relu
 from hwprm.training import Context, logits
 from hwprm.training.augment import augment_batch
 from hwprm.training.devices import has_room
-from hwprm.training.samples import Samples
+from hwprm.training.samples import Place, Samples
 
 SHAPE = (1, 8, 8)
 
@@ -134,3 +134,62 @@ def test_crop_flip_moves_and_mirrors_whole_pixels():
     known = {w.numpy().tobytes() for window in windows for w in (window.contiguous(), window.flip(1).contiguous())}
     found = {one.contiguous().numpy().tobytes() for one in moved[:, 0]}
     assert found <= known and len(found) > 80
+
+
+def _distinct() -> Dataset:
+    """Image i has the one value 6 * i + 1."""
+    images = np.broadcast_to((np.arange(40, dtype=np.uint8) * 6 + 1)[:, None, None, None], (40, *SHAPE)).copy()
+    return replace(_data(), x_train=images, y_train=np.arange(40) % 3)
+
+
+@pytest.mark.parametrize("copies", [0, 2])
+@pytest.mark.parametrize("augment", ["none", "shift"])
+def test_labels_and_shares_say_what_is_seen_in_mixed_images(augment, copies):
+    data = _distinct()
+    config = replace(CONFIG, augment=augment, copies=copies, cutmix=0.8, clean_share=0.25)
+    samples = Samples(data, _graph(0), Context(config=config), torch.float32)
+    of_others = []
+    for batch in samples.epoch(2):
+        assert batch.mixed is not None
+        seen = (batch.images[0] * 255).round().int()
+        for image, label, other, share, shown in zip(
+            seen, batch.labels, batch.mixed.labels, batch.mixed.share, batch.shown, strict=True
+        ):
+            found = {int(value): int((image == value).sum()) for value in image.unique() if value}
+            assert 1 <= len(found) <= 2
+            of_others.append(float(share))
+            if augment == "none":
+                parts = {(value - 1) // 6 % 3: 0.0 for value in found}
+                for value, count in found.items():
+                    parts[(value - 1) // 6 % 3] += count / 64
+                expected = {int(label): 0.0, int(other): 0.0}
+                expected[int(label)] += 1 - float(share)
+                expected[int(other)] += float(share)
+                assert {k: v for k, v in expected.items() if v} == pytest.approx(parts)
+                assert expected[int(shown)] == max(expected.values())
+    # Of 80 per cent of what is not clean some 39 per cent.
+    assert 0.1 < np.mean(of_others) < 0.4 and 0.25 < np.mean(np.array(of_others) == 0) < 0.7
+
+
+def test_processes_share_a_batch_of_mixed_images():
+    config = replace(CONFIG, augment="shift", copies=0, cutmix=1.0)
+    whole = list(Samples(_distinct(), _graph(0), Context(config=config), torch.float32).epoch(1))
+    for part in (lambda n: slice(0, n // 2), lambda n: slice(n // 2, n)):
+        own = Samples(_distinct(), _graph(0), Context(config=config), torch.float32, Place(part=part))
+        for batch, all_of_it in zip(own.epoch(1), whole, strict=True):
+            mine = part(len(all_of_it.labels))
+            assert torch.equal(batch.images[0], all_of_it.images[0][mine])
+            assert torch.equal(batch.shown, all_of_it.shown[mine])
+            assert torch.equal(batch.mixed.share, all_of_it.mixed.share[mine])
+
+
+def test_mixed_images_need_one_image():
+    graph = Graph(
+        (
+            Input(name="numbers", inputs=(), shape=(4,)),
+            Linear(name="fc", inputs=("numbers",), weight=np.zeros((3, 4), np.float32), bias=np.zeros(3, np.float32)),
+        ),
+        ("fc",),
+    )
+    with pytest.raises(ConfigError, match=r"cutmix pastes .* does not read one image: set it to 0"):
+        Samples(_data(), graph, Context(config=replace(CONFIG, augment="none", cutmix=0.5)), torch.float32)
