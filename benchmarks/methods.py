@@ -6,7 +6,8 @@ without fine-tuning as well, as in the paper. The limits are the paper's three c
 3,750 cycles of LeNet-5 on 8 x 8; and of a ResNet-18 with a quarter of its filters 71,000 cycles on 16 x 8, and as many
 multiplications as shrinking to these leaves.
 How: rows of `hwprm repro`, kept in `--out` as there, so that finished ones are not run again; rows of examples/recipes
-are read from results/repro.json, which `benchmarks/repro.py` makes. Hours. With --collect nothing is run.
+are read from results/repro.json, which `benchmarks/repro.py` makes. Hours. With --collect nothing is run, and rows that
+--out has no seed of stay as the results have them.
 `python benchmarks/methods.py --data-dir FOLDER --cifar-dir FOLDER`.
 Target: none, it says what each method costs and reaches.
 """
@@ -91,6 +92,9 @@ def main() -> None:
     made.add_argument("--collect", action="store_true", help="only gather what --out and results/repro.json hold")
     args = made.parse_args()
     known = {row["row"]: row for row in json.loads((RESULTS / "repro.json").read_text())["rows"]}
+    file, earlier = args.results / "methods.json", {}
+    if args.collect and file.exists():
+        earlier = {row["row"]: row for group in json.loads(file.read_text())["groups"] for row in group["rows"]}
     groups = []
     for group in GROUPS:
         say(group.title)
@@ -101,6 +105,8 @@ def main() -> None:
             seeds = known[row]["seeds"] if row in known else _run(load_recipe(_file(row), overrides), group, args)
             if seeds:
                 found.append(_over_seeds(how, row, seeds))
+            elif row.removesuffix(".toml") in earlier:
+                found.append(earlier[row.removesuffix(".toml")])
         groups.append({"title": group.title, "rows": found})
     facts = {"groups": groups}
     print(methods_of(facts))

@@ -3,14 +3,16 @@
 What: every recipe of examples/recipes that is not made for a GPU, or those named; each with three seeds.
 How: `hwprm repro ROW` does the same for one row. All decisions are taken on images held out of the training split, the
 test split is read once per row and seed. One thread a process; two processes with different rows may share --out. What
-is finished in --out is reused, so an interrupted run goes on where it was. With --collect nothing is run, and results
-that another version of a recipe left are named and left out.
+is finished in --out is reused, so an interrupted run goes on where it was. With --collect nothing is run: rows that
+--out has seeds of take the place of theirs in the results, the others stay there; results that another version of a
+recipe left are named and left out.
 Target: `reach` of each recipe, at its compression.
 """
 
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +44,25 @@ def main() -> None:
             done[recipe.name].append(result)
     rows = [summarise(recipe, done[recipe.name]) for recipe in recipes if done[recipe.name]]
     print(rows_in_full({"rows": rows}, {recipe.name: recipe for recipe in recipes}))
-    if not args.rows:
+    if args.collect:
+        known = {recipe.name for recipe in recipes} & set(recipe_names())
+        rows = merged([row for row in rows if row["row"] in known], args.results / "repro.json")
+    if args.collect or not args.rows:
         say(f"written: {write_results('repro', {'rows': rows}, args.results)}")
+
+
+def merged(rows: list[dict[str, Any]], file: Path) -> list[dict[str, Any]]:
+    """`rows`, and those of other names that the results in `file` have, by their names."""
+    before = json.loads(file.read_text(encoding="utf-8"))["rows"] if file.exists() else []
+    return sorted(
+        ({row["row"]: row for row in before} | {row["row"]: row for row in rows}).values(), key=itemgetter("row")
+    )
 
 
 def _arguments() -> Any:
     made = parser(__doc__ or "")
     made.add_argument(
-        "rows", nargs="*", help="rows to run (default: all that are not for a GPU); else nothing is written"
+        "rows", nargs="*", help="rows to run (default: all that are not for a GPU, and the results are written)"
     )
     made.add_argument("--data-dir", help="folder of the full data sets")
     made.add_argument("--out", type=Path, default=RUNS / "repro", help="run folder (default: %(default)s)")

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import shutil
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -202,9 +203,30 @@ def test_a_recipe_of_ones_own_is_in_the_table(load, tmp_path, monkeypatch, capsy
     place.mkdir(parents=True)
     (place / "result.json").write_text(json.dumps(seed | {"recipe": recipe.digest(), "row": recipe.name}))
     words = ["repro.py", str(own), "--collect", "--seeds", "0", "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", words)
+    monkeypatch.setattr(sys, "argv", [*words, "--results", str(tmp_path)])
     bench.main()
     assert "| `mine` | convolutions | shrinking, P-RM, fine-tuning | yes |" in capsys.readouterr().out
+    assert json.loads((tmp_path / "repro.json").read_text())["rows"] == [], "results are of the rows that there are"
+
+
+def test_gathered_rows_take_the_place_of_theirs(load, tmp_path):
+    """What is gathered on one machine does not take away what another one has run."""
+    bench, file = load("repro"), tmp_path / "repro.json"
+    old = [{"row": "a", "seeds": 1}, {"row": "c", "seeds": 1}]
+    new = [{"row": "b", "seeds": 3}, {"row": "a", "seeds": 3}]
+    assert bench.merged(new, file) == [new[1], new[0]]
+    file.write_text(json.dumps({"rows": old}))
+    assert bench.merged(new, file) == [new[1], new[0], old[1]]
+
+
+def test_methods_that_were_not_run_here_stay(load, tmp_path, monkeypatch, capsys):
+    bench = load("methods")
+    shutil.copy(FOLDER / "results/methods.json", tmp_path)
+    before = json.loads((tmp_path / "methods.json").read_text())
+    words = ["methods.py", "--collect", "--out", str(tmp_path / "nothing"), "--results", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", words)
+    bench.main()
+    assert json.loads((tmp_path / "methods.json").read_text()) == before
 
 
 @pytest.mark.parametrize(
