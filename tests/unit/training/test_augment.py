@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from hwprm.training.augment import augment_batch, paste, resolve
+from hwprm.training.augment import Augmentation, augment_batch, paste, resolve
 
 IMAGES = torch.rand(40, 2, 9, 7, generator=torch.Generator().manual_seed(0))
 
@@ -69,3 +69,9 @@ def test_a_rectangle_of_another_image_is_pasted_in():
         rows, cols = image.any(1).nonzero(), image.any(0).nonzero()
         assert image[rows.min() : rows.max() + 1, cols.min() : cols.max() + 1].all(), "one rectangle"
     assert torch.equal(paste(images, others, 0.0, np.random.default_rng(0))[0], images)
+
+
+def test_what_training_leaves_as_it_is_recalibration_does_too():
+    """Without any augmentation nothing is cut out: statistics are of the images that were trained on."""
+    images = torch.ones(50, 1, 8, 8)
+    assert Augmentation(kind="none", cutout=4)(images, np.random.default_rng(0)) is images
