@@ -11,6 +11,7 @@ seeds differ as much.
 from __future__ import annotations
 
 import json
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -71,8 +72,8 @@ def main() -> None:
     args = made.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     rows = []
-    for number, (what, change) in enumerate(CHANGES.items()):
-        file = args.out / f"{number:02}-{args.epochs}.json"
+    for what, change in CHANGES.items():
+        file = args.out / f"{re.sub(r'[^a-z0-9]+', '-', what.lower()).strip('-')}-{args.epochs}.json"
         if not file.exists() and not args.collect:
             say(what)
             facts = _trained(replace(BASE, epochs=args.epochs, **change), args.data_dir)
